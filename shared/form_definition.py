@@ -1,0 +1,215 @@
+"""Form definitions: one TOML file per form type, the only place for what is acceptable.
+
+Read by the api and the worker, and by the browser through `GET /v1/form-types/{type}`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.file_types import FILE_TYPES
+from shared.keys import DEFAULT_TEMPLATE, KeyTemplateError, check_template
+
+RESERVED_NAMES = frozenset({"data", "section", "remove", "submit", "token"})
+"""Names that mean something else in a request that saves a section."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class FormDefinitionError(Exception):
+    """A definition that can't be used: its text names the file, the key and the reason."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageLimits(_Model):
+    """Bounds on the upright image, in pixels. `max_pixels` is checked before decoding."""
+
+    min_width: Positive | None = None
+    max_width: Positive | None = None
+    min_height: Positive | None = None
+    max_height: Positive | None = None
+    max_pixels: Positive = 100_000_000
+
+
+class PdfLimits(_Model):
+    max_pages: Positive = 500
+    encrypted: bool = False
+    """Whether a document that needs a password to open or to edit is accepted."""
+
+
+class Derivative(_Model):
+    """A smaller image made beside the object. Never larger than what was received."""
+
+    size: Annotated[int, Field(gt=0, le=10_000)]
+    """Pixels: the longer side for `inside`, both sides for `cover`."""
+    fit: Literal["inside", "cover"] = "inside"
+    format: Literal["jpeg", "png", "webp"] = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)] = 82
+
+
+class FilePolicy(_Model):
+    """The rules of a file field. Snapshotted on each upload, so that a changed definition
+    can't strand what was acknowledged under the old one.
+    """
+
+    accept: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Media types and extensions, as in HTML's `accept`. The types decide; extensions are for
+    file choosers."""
+    min_bytes: Positive = 1
+    max_bytes: Positive
+    max_files: Annotated[int, Field(gt=0, le=100)] = 1
+    image: ImageLimits = ImageLimits()
+    pdf: PdfLimits = PdfLimits()
+    convert: dict[str, str] = {}
+    """Received type → type of the stored object."""
+    derivatives: dict[Name, Derivative] = {}
+    keep_metadata: bool = False
+    keep_original: bool = False
+    key: str = DEFAULT_TEMPLATE
+    messages: dict[str, str] = {}
+    """Texts by error code, in place of the built-in ones."""
+
+    @property
+    def accepted_types(self) -> tuple[str, ...]:
+        return tuple(entry for entry in self.accept if not entry.startswith("."))
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_a_clean_template(cls, value: str) -> str:
+        try:
+            check_template(value)
+        except KeyTemplateError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @model_validator(mode="after")
+    def _types_can_be_processed(self) -> Self:
+        known = ", ".join(FILE_TYPES)
+        for media_type in (*self.accepted_types, *self.convert, *self.convert.values()):
+            if media_type not in FILE_TYPES:
+                raise ValueError(f"{media_type!r} can't be processed; known are {known}")
+        if not self.accepted_types:
+            raise ValueError("accept names no media type")
+        for source, target in self.convert.items():
+            if FILE_TYPES[source].kind != "image" or FILE_TYPES[target].kind != "image":
+                raise ValueError(f"convert can't make {target} of {source}")
+        if self.min_bytes > self.max_bytes:
+            raise ValueError("min_bytes is more than max_bytes")
+        return self
+
+
+class _FieldBase(_Model):
+    name: Name
+    label: str
+    hint: str | None = None
+    section: str = ""
+    """Filled in from the section the field stands in."""
+    required: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value in RESERVED_NAMES:
+            raise ValueError(f"{value!r} is reserved")
+        return value
+
+
+class TextField(_FieldBase):
+    kind: Literal["text", "email", "tel", "url", "date", "textarea"]
+    max_length: Annotated[int, Field(gt=0, le=20_000)] = 1_000
+
+
+class ChoiceField(_FieldBase):
+    kind: Literal["choice"]
+    choices: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class CheckboxField(_FieldBase):
+    kind: Literal["checkbox"]
+
+
+class FileField(_FieldBase, FilePolicy):
+    kind: Literal["file"]
+
+    @property
+    def policy(self) -> FilePolicy:
+        return FilePolicy.model_validate(self.model_dump(include=set(FilePolicy.model_fields)))
+
+
+AnyField = Annotated[
+    TextField | ChoiceField | CheckboxField | FileField, Field(discriminator="kind")
+]
+
+
+class Section(_Model):
+    name: Name
+    title: str
+    fields: Annotated[tuple[AnyField, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_fields_their_section(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("fields"), list):
+            named = [
+                {**field, "section": value.get("name", "")} if isinstance(field, dict) else field
+                for field in value["fields"]
+            ]
+            return {**value, "fields": named}
+        return value
+
+
+class FormType(_Model):
+    type: Name
+    title: str
+    sections: Annotated[tuple[Section, ...], Field(min_length=1)]
+
+    @property
+    def fields(self) -> dict[str, TextField | ChoiceField | CheckboxField | FileField]:
+        return {field.name: field for section in self.sections for field in section.fields}
+
+    @property
+    def file_fields(self) -> dict[str, FileField]:
+        return {name: field for name, field in self.fields.items() if isinstance(field, FileField)}
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [field.name for section in self.sections for field in section.fields]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the field {twice[0]!r} is defined twice")
+        return self
+
+
+def load_form_types(folder: Path) -> dict[str, FormType]:
+    """Every `*.toml` of `folder` by its type.
+
+    Raises `FormDefinitionError` for a missing folder, no definition, or a wrong one.
+    """
+    if not folder.is_dir():
+        raise FormDefinitionError(f"{folder} is not a folder with form definitions")
+    found: dict[str, FormType] = {}
+    for path in sorted(folder.glob("*.toml")):
+        form_type = _load(path)
+        if form_type.type in found:
+            raise FormDefinitionError(f"{path}: type: {form_type.type!r} is defined twice")
+        found[form_type.type] = form_type
+    if not found:
+        raise FormDefinitionError(f"{folder} holds no form definition (*.toml)")
+    return found
+
+
+def _load(path: Path) -> FormType:
+    try:
+        return FormType.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FormDefinitionError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(the whole definition)"
+        raise FormDefinitionError(f"{path}: {key}: {first['msg']}") from error
