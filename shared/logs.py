@@ -43,6 +43,8 @@ def configure_logs(service: str, level: str = "info", log_format: LogFormat = "a
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for library in ("alembic", "uvicorn", "arq", "httpx", "botocore", "aiobotocore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _name_service(service: str) -> structlog.typing.Processor:

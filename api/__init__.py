@@ -1,0 +1,1 @@
+"""The upload API: receives files, keeps the records, drives every upload to its end."""

@@ -1,0 +1,55 @@
+"""Who may: the form's token for its form, an internal secret for the worker."""
+
+import hashlib
+import hmac
+import secrets
+
+from starlette.requests import Request
+
+from api.errors import Problem
+from api.records import forms
+from api.records.rows import FormRow
+from api.services import Services
+
+
+def new_token() -> str:
+    return f"lst_{secrets.token_urlsafe(32)}"
+
+
+def hash_token(token: str) -> str:
+    """What is stored of a token. It carries 256 random bits, so one plain hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def bearer(request: Request) -> str:
+    """The bearer token of a request (RFC 6750). Raises `Problem` unauthorized."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthorized()
+    return token.strip()
+
+
+async def form_of_token(services: Services, request: Request) -> FormRow:
+    """The form that the request's token opens.
+
+    Raises `Problem` unauthorized for an unknown token, not-found for a form being purged.
+    """
+    wanted = hash_token(bearer(request))
+    async with services.database.read() as conn:
+        form = await forms.by_token(conn, wanted)
+    if form is None or not hmac.compare_digest(form.token_hash, wanted):
+        raise unauthorized()
+    if form.status == forms.PURGING:
+        raise Problem("not-found")
+    return form
+
+
+def require_internal(secrets_known: tuple[str, ...], request: Request) -> None:
+    """Let only a holder of an internal secret pass; two may be valid while one is rotated."""
+    given = bearer(request).encode()
+    if not any([hmac.compare_digest(given, each.encode()) for each in secrets_known]):  # noqa: C419 - compare all, in constant time
+        raise unauthorized()
+
+
+def unauthorized() -> Problem:
+    return Problem("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="longshore"'})

@@ -1,0 +1,164 @@
+"""Every error a client can meet: stable code, status, title, text.
+
+`docs/errors.md` lists them; a test holds the two together. Raise `Problem` anywhere behind a route;
+`api/problems.py` is the only place that makes an HTTP answer of it (RFC 9457).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+Params = Mapping[str, str | int | float]
+
+
+class ErrorSpec(NamedTuple):
+    status: int
+    title: str
+    detail: str
+    """Default text for people; `str.format` with the problem's params."""
+    retryable: bool = False
+
+
+ERRORS: dict[str, ErrorSpec] = {
+    # the request
+    "bad-request": ErrorSpec(400, "Bad request", "The request can't be understood."),
+    "malformed-json": ErrorSpec(400, "Malformed JSON", "The body is not a JSON object."),
+    "malformed-multipart": ErrorSpec(
+        400, "Malformed multipart body", "The body is not complete and valid multipart/form-data."
+    ),
+    "unauthorized": ErrorSpec(
+        401, "Unauthorized", "Send the form's token as 'Authorization: Bearer …'."
+    ),
+    "not-found": ErrorSpec(404, "Not found", "There is nothing here, or it is not yours."),
+    "method-not-allowed": ErrorSpec(
+        405, "Method not allowed", "This address doesn't know that method."
+    ),
+    "request-timeout": ErrorSpec(
+        408, "Upload too slow", "Nothing arrived for too long; send the file again.", retryable=True
+    ),
+    "precondition-failed": ErrorSpec(
+        412, "Precondition failed", "The form was edited since you read it; read it again."
+    ),
+    "request-too-large": ErrorSpec(
+        413, "Request too large", "The request is larger than {max_bytes} bytes."
+    ),
+    "unsupported-media-type": ErrorSpec(
+        415, "Unsupported media type", "Send the body as {expected}."
+    ),
+    "invalid-request": ErrorSpec(422, "Invalid request", "Some values can't be used."),
+    "unknown-field": ErrorSpec(422, "Unknown field", "This form has no such field."),
+    "unknown-form-type": ErrorSpec(422, "Unknown form type", "There is no such form type."),
+    # the form
+    "form-submitted": ErrorSpec(409, "Form submitted", "The form was submitted and is closed."),
+    "uploads-pending": ErrorSpec(
+        409, "Uploads pending", "Some files are still being processed.", retryable=True
+    ),
+    "form-incomplete": ErrorSpec(422, "Form incomplete", "Some answers are missing or wrong."),
+    # the upload
+    "file-missing": ErrorSpec(422, "No file", "The request holds no file."),
+    "file-empty": ErrorSpec(422, "Empty file", "The selected file is empty"),
+    "file-too-large": ErrorSpec(
+        413, "File too large", "The selected file must be smaller than {max_size}"
+    ),
+    "file-too-small": ErrorSpec(
+        422, "File too small", "The selected file must be at least {min_size}"
+    ),
+    "too-many-files": ErrorSpec(
+        409, "Too many files", "You can only select up to {max_files} files"
+    ),
+    "file-invalid-type": ErrorSpec(
+        422, "Wrong type of file", "The selected file must be a {accepted}"
+    ),
+    "file-corrupt": ErrorSpec(
+        422, "Corrupt file", "The selected file is damaged and can't be read"
+    ),
+    "file-encrypted": ErrorSpec(422, "Encrypted file", "The selected file is password protected"),
+    "file-too-many-pages": ErrorSpec(
+        422, "Too many pages", "The selected file must have {max_pages} pages or fewer"
+    ),
+    "image-too-small": ErrorSpec(
+        422,
+        "Image too small",
+        "The selected image must be at least {min_width} × {min_height} pixels",
+    ),
+    "image-too-large": ErrorSpec(
+        422, "Image too large", "The selected image has too many pixels ({width} × {height})"
+    ),
+    "key-reused": ErrorSpec(
+        422, "Key used before", "This key was used for other contents in this field."
+    ),
+    "not-stored": ErrorSpec(409, "Not stored yet", "The file is not in the bucket (yet)."),
+    "not-failed": ErrorSpec(409, "Not failed", "Only a failed upload can be retried."),
+    # our side of an upload: shown in its status, never as an answer
+    "attempts-exhausted": ErrorSpec(
+        500,
+        "Gave up",
+        "We could not process the file. It is kept, and can be tried again.",
+        retryable=True,
+    ),
+    "deadline-passed": ErrorSpec(
+        500,
+        "Gave up",
+        "We could not process the file in time. It is kept, and can be tried again.",
+        retryable=True,
+    ),
+    "bytes-lost": ErrorSpec(
+        500, "Bytes lost", "The received file is gone from the volume. Send it again."
+    ),
+    "bytes-changed": ErrorSpec(
+        500, "Bytes changed", "The received file changed on the volume. Send it again."
+    ),
+    # our side
+    "internal-error": ErrorSpec(500, "Internal error", "Something went wrong on our side."),
+    "unavailable": ErrorSpec(
+        503, "Unavailable", "The service can't do this right now; try again.", retryable=True
+    ),
+    "storage-full": ErrorSpec(
+        507,
+        "Storage full",
+        "There is no room for the file right now; try again later.",
+        retryable=True,
+    ),
+    # the internal listener
+    "stale-generation": ErrorSpec(
+        409, "Stale generation", "This upload is no longer yours; delete your own prefix."
+    ),
+    "upload-held": ErrorSpec(409, "Held", "Another worker holds this upload.", retryable=True),
+    "upload-not-due": ErrorSpec(409, "Not due", "This upload is not due yet.", retryable=True),
+    "upload-final": ErrorSpec(410, "Final", "There is nothing left to do for this upload."),
+}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
+    """An error that a client sees, by the code it is documented under."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        field: str | None = None,
+        params: Params | None = None,
+        errors: Sequence[Mapping[str, object]] = (),
+        headers: Mapping[str, str] | None = None,
+        status: int | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        spec = ERRORS[code]
+        self.code = code
+        self.status = status or spec.status
+        self.title = spec.title
+        self.params = dict(params or {})
+        self.detail = detail or spec.detail.format_map(_Known(self.params))
+        self.retryable = spec.retryable
+        self.field = field
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+        super().__init__(f"{code}: {self.detail}")
+
+
+class _Known(dict[str, object]):
+    """Leaves a placeholder without a value readable in place of raising."""
+
+    def __missing__(self, key: str) -> str:
+        return f"({key})"

@@ -1,0 +1,133 @@
+"""Forms: create, judge, submit, purge."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from api import uploads as use_uploads
+from api.auth import hash_token, new_token
+from api.errors import Problem
+from api.records import forms, lifecycle, uploads
+from api.records.rows import FormRow, UploadRow
+from api.sections import Edits, edits_of_json
+from api.services import Services
+from api.values import VALUE_PROBLEMS, missing, problem_of
+from shared.form_definition import FileField, FormType
+from shared.ids import new_id
+from shared.status import PENDING, TERMINAL, UploadStatus
+
+
+async def create(
+    services: Services, type_name: str, data: dict[str, Any], reference: str | None
+) -> tuple[FormRow, str, Edits]:
+    """A new draft, its token (shown once, stored hashed), and what of `data` was ignored."""
+    form_type = services.form_types.get(type_name)
+    if form_type is None:
+        raise Problem("unknown-form-type", field="type")
+    edits = edits_of_json(form_type, data)
+    token = new_token()
+    async with services.database.write() as tx:
+        row = await forms.create(
+            tx,
+            form_id=new_id("frm"),
+            form_type=type_name,
+            reference=reference,
+            token_hash=hash_token(token),
+            data={name: value for name, value in edits.text.items() if value is not None},
+        )
+    return row, token, edits
+
+
+def value_problems(form_type: FormType, data: dict[str, Any]) -> list[dict[str, str]]:
+    """What is wrong with the values a draft keeps."""
+    found = [
+        problem_of(each, data.get(name))
+        for name, each in form_type.fields.items()
+        if not isinstance(each, FileField)
+    ]
+    return [problem for problem in found if problem]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What stands between a form and being whole."""
+
+    pending: list[UploadRow] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    """Of values and of required files: the person must act."""
+    notices: list[dict[str, str]] = field(default_factory=list)
+    failed: list[UploadRow] = field(default_factory=list)
+    """Our fault: submitting goes on, completeness waits."""
+
+    @property
+    def complete(self) -> bool:
+        return not (self.pending or self.errors or self.failed)
+
+
+def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
+    """Judge the values and the newest upload of each slot (protocol P10)."""
+    verdict = Verdict()
+    for name, each in form_type.fields.items():
+        if isinstance(each, FileField):
+            of_field = [row for row in rows if row.field == name and row.status not in TERMINAL]
+            _judge_files(each, of_field, verdict)
+        else:
+            value = form.data.get(name)
+            problem = missing(each, value) or problem_of(each, value)
+            if problem:
+                verdict.errors.append(problem)
+    return verdict
+
+
+def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> None:
+    newest = list({row.slot: row for row in rows}.values())  # rows come oldest first
+    stored = [row for row in rows if row.status is UploadStatus.STORED]
+    verdict.pending += [row for row in newest if row.status in PENDING]
+    failed = [row for row in newest if row.status is UploadStatus.FAILED]
+    rejected = [row for row in newest if row.status is UploadStatus.REJECTED]
+    verdict.failed += failed
+    if stored:
+        verdict.notices += [_notice(each, row) for row in rejected]
+    elif each.required and not failed and not any(row.status in PENDING for row in newest):
+        code = "upload-rejected" if rejected else "required"
+        detail = VALUE_PROBLEMS[code].format(label=each.label)
+        if rejected and rejected[-1].error:
+            detail = str(rejected[-1].error["detail"])
+        verdict.errors.append({"field": each.name, "code": code, "detail": detail})
+
+
+def _notice(each: FileField, row: UploadRow) -> dict[str, str]:
+    reason = str((row.error or {}).get("detail", ""))
+    detail = f"{each.label}: the earlier file is kept. {reason}"
+    return {"field": each.name, "code": "upload-rejected", "detail": detail}
+
+
+async def submit(services: Services, form: FormRow) -> None:
+    """Close the form to the person. Raises `Problem` uploads-pending or form-incomplete."""
+    form_type = services.form_types[form.type]
+    async with services.database.write() as tx:
+        locked = await forms.lock(tx, form.id)
+        use_uploads.check_draft(locked)
+        verdict = judge(form_type, locked, await uploads.of_form(tx.conn, form.id))
+        if verdict.pending:
+            names = [
+                {"id": row.id, "field": row.field, "filename": row.filename, "status": row.status}
+                for row in verdict.pending
+            ]
+            raise Problem("uploads-pending", headers={"Retry-After": "1"}, extra={"uploads": names})
+        if verdict.errors:
+            raise Problem(
+                "form-incomplete",
+                errors=[{"pointer": f"/{each['field']}", **each} for each in verdict.errors],
+            )
+        await forms.submit(tx, locked)
+
+
+async def purge(services: Services, form: FormRow) -> None:
+    """Erase the form: at once for everybody outside, its bytes and objects soon after."""
+    async with services.database.write() as tx:
+        locked = await forms.lock(tx, form.id)
+        for row in await uploads.of_form(tx.conn, form.id):
+            if row.status not in TERMINAL:
+                await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+        await forms.purge(tx, locked)
+        await uploads.forget_personal(tx, form.id)

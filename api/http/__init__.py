@@ -1,0 +1,1 @@
+"""What is the same for every request: ids, CORS, problems, preferences, unread bodies."""

@@ -1,0 +1,139 @@
+"""Around every request: its id, and what becomes of a body that nobody read."""
+
+import asyncio
+import re
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.ids import new_id
+
+DRAIN_BYTES = 64 * 1024 * 1024
+DRAIN_SECONDS = 2.0
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+ALLOWED_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Content-Disposition",
+    "Cache-Control",
+    "X-Requested-With",
+    "X-Request-ID",
+    "X-HTTP-Method-Override",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Prefer",
+    "Repr-Digest",
+    "Last-Event-ID",
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Offset",
+    "Upload-Metadata",
+    "Upload-Name",
+    "Upload-Checksum",
+    "Upload-Complete",
+]
+EXPOSED_HEADERS = [
+    "Location",
+    "ETag",
+    "Retry-After",
+    "Preference-Applied",
+    "Content-Disposition",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Expires",
+    "X-Request-ID",
+]
+
+
+def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Outermost, so that errors can be read by a page of another origin too. Cross-origin is
+    bearer only: credentials are never allowed."""
+    return CORSMiddleware(
+        app,
+        allow_origins=list(origins),
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        allow_credentials=False,
+        max_age=7200,
+    )
+
+
+class RequestId:
+    """Takes the client's `X-Request-ID` or makes one; logs and answers carry it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+        scope["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
+
+
+class DrainUnread:
+    """Answers first, then reads on for a while where a body was not read to its end.
+
+    A client that is still sending would otherwise see a reset in place of the answer. The drain
+    is bounded; then the connection is closed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        unread = True
+        closing = False
+
+        async def watched_receive() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal closing
+            if message["type"] == "http.response.start" and unread:
+                closing = True
+                MutableHeaders(scope=message)["Connection"] = "close"
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if closing and last:
+                await send({**message, "more_body": True})
+                await drain()
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        async def drain() -> None:
+            drained = 0
+            try:
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    while unread and drained < DRAIN_BYTES:
+                        drained += len((await watched_receive()).get("body", b""))
+            except TimeoutError:
+                return
+
+        await self._app(scope, watched_receive, watched_send)

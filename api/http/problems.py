@@ -1,0 +1,92 @@
+"""Errors as answers: RFC 9457 problem details, in one place for both listeners."""
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import ERRORS, Problem
+from api.receive.body import ClientGone
+
+log = structlog.get_logger()
+
+PROBLEM_JSON = "application/problem+json"
+_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized"}
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientGone, _gone)
+    app.add_exception_handler(Exception, _unhandled)
+
+
+def answer(request: Request, problem: Problem) -> JSONResponse:
+    """The problem as JSON: `application/problem+json`, or plain for who asked for plain."""
+    accepted = request.headers.get("accept", "")
+    plain = "application/json" in accepted and PROBLEM_JSON not in accepted
+    body: dict[str, object] = {
+        "type": f"urn:longshore:error:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "retryable": problem.retryable,
+        **problem.extra,
+    }
+    if problem.field:
+        body["field"] = problem.field
+    if problem.params:
+        body["params"] = problem.params
+    if problem.errors:
+        body["errors"] = problem.errors
+    if problem.status >= 500:  # noqa: PLR2004 - our side: name the request in the logs
+        body["request_id"] = request.scope.get("request_id")
+    if plain:
+        body["error"] = problem.detail  # where Dropzone looks for the text
+    return JSONResponse(
+        body,
+        status_code=problem.status,
+        headers={"Cache-Control": "no-store", **problem.headers},
+        media_type="application/json" if plain else PROBLEM_JSON,
+    )
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for it
+    if error.status >= 500:  # noqa: PLR2004 - our side
+        log.error("request_failed", code=error.code, cause=repr(error.__cause__))
+    return answer(request, error)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    code = _BY_STATUS.get(error.status_code, "bad-request")
+    status = error.status_code if code == "bad-request" else ERRORS[code].status
+    return answer(request, Problem(code, status=status, headers=error.headers))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    errors = [
+        {
+            "pointer": "/" + "/".join(str(part) for part in each["loc"][1:]),
+            "code": "invalid-value",
+            "detail": each["msg"],
+        }
+        for each in error.errors()[:20]
+    ]
+    return answer(request, Problem("invalid-request", errors=errors))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _unhandled(request: Request, error: Exception) -> Response:
+    log.error("unhandled_error", error=type(error).__name__, path=request.url.path)
+    return answer(request, Problem("internal-error"))

@@ -1,0 +1,98 @@
+"""Links to private objects: signed offline, with a key that may only read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+from api.errors import Problem
+from api.records.rows import UploadRow
+from api.settings import Settings
+from shared.file_types import FILE_TYPES
+from shared.status import UploadStatus
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+
+MAX_SUFFIX = 6
+"""Characters of what still looks like a file name's extension."""
+
+
+class Links:
+    def __init__(self, client: "S3Client", settings: Settings) -> None:
+        self._client = client
+        self._bucket = settings.s3_bucket
+        self.seconds = settings.presigned_seconds
+
+    async def presign(self, key: str, *, filename: str, content_type: str, inline: bool) -> str:
+        """A URL that reads the object for `seconds`, as a download unless `inline`."""
+        params: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "ResponseContentDisposition": content_disposition(filename, inline=inline),
+            "ResponseContentType": content_type,
+        }
+        return await self._client.generate_presigned_url(
+            "get_object", Params=params, ExpiresIn=self.seconds
+        )
+
+
+@asynccontextmanager
+async def open_links(settings: Settings) -> AsyncIterator[Links]:
+    session = aioboto3.Session(
+        aws_access_key_id=settings.s3_access_key_id,
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        region_name=settings.s3_region,
+    )
+    config = AioConfig(signature_version="s3v4", s3={"addressing_style": "path"})
+    async with session.client(
+        "s3", endpoint_url=settings.s3_public_endpoint_url, config=config
+    ) as client:
+        yield Links(client, settings)
+
+
+def content_disposition(filename: str, *, inline: bool) -> str:
+    """RFC 6266: a plain name for old clients, the real one beside it. `filename` is for display;
+    nothing in it can end the header."""
+    plain = "".join(
+        char if char.isascii() and char.isprintable() and char not in '"\\%' else "_"
+        for char in filename
+    )
+    kind = "inline" if inline else "attachment"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+async def link_of(links: Links, upload: UploadRow, derivative: str | None, *, inline: bool) -> str:
+    """A link to an upload's object, or to one of its derivatives.
+
+    Raises `Problem` not-stored or not-found. Only images that we made ourselves are ever shown
+    inline: anything else may be active content.
+    """
+    if upload.status is not UploadStatus.STORED or upload.object is None:
+        raise Problem("not-stored")
+    chosen = upload.object if derivative is None else upload.derivatives.get(derivative)
+    if chosen is None:
+        raise Problem("not-found")
+    content_type = str(chosen["content_type"])
+    return await links.presign(
+        str(chosen["key"]),
+        filename=_download_name(upload.filename, content_type, derivative),
+        content_type=content_type,
+        inline=inline and FILE_TYPES[content_type].kind == "image",
+    )
+
+
+def _download_name(filename: str, content_type: str, derivative: str | None) -> str:
+    """The name the person gave, with the extension of what we stored."""
+    extensions = FILE_TYPES[content_type].extensions
+    path = PurePath(filename)
+    if path.suffix.lower() in extensions and derivative is None:
+        return filename
+    suffix = path.suffix if len(path.suffix) <= MAX_SUFFIX else ""
+    stem = filename[: len(filename) - len(suffix)] if suffix else filename
+    return f"{stem}-{derivative}{extensions[0]}" if derivative else f"{stem}{extensions[0]}"

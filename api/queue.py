@@ -1,0 +1,95 @@
+"""The queue, as the api sees it: a wake-up call for workers that may fail without harm.
+
+The only module of the api that knows arq.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis, RedisSettings, create_pool
+
+from shared.jobs import (
+    CLEAN,
+    PROMOTE,
+    QUEUE_NAME,
+    PromoteJob,
+    deserialize,
+    promote_job_id,
+    serialize,
+)
+
+log = structlog.get_logger()
+
+ENQUEUE_SECONDS = 1.0
+"""Redis gets this long: a frozen one must not hold up anything."""
+MAX_UNDER_WAY = 200
+
+
+class Queue:
+    """Enqueues jobs under a short deadline. No reply to a client ever depends on it."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._settings = RedisSettings.from_dsn(redis_url)
+        self._settings.conn_timeout = 1
+        self._settings.conn_retries = 0
+        self._pool: ArqRedis | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.failures = 0
+
+    async def close(self) -> None:
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._pool:
+            await self._pool.aclose()
+
+    def wake_soon(self, upload_id: str, wake: int) -> None:
+        """Enqueue in the background, after the commit that made the upload due."""
+        if len(self._under_way) >= MAX_UNDER_WAY:
+            return  # Redis is slow or gone: the sweep will wake this upload
+        task = asyncio.create_task(self._wake(upload_id, wake))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _wake(self, upload_id: str, wake: int) -> None:
+        await self.wake(upload_id, wake)
+
+    async def wake(self, upload_id: str, wake: int) -> bool:
+        """Enqueue one promote job; False when Redis didn't take it."""
+        job = PromoteJob(upload_id=upload_id, wake=wake)
+        return await self._enqueue(PROMOTE, job.model_dump(), promote_job_id(upload_id, wake))
+
+    async def order_cleaning(self, minute: int) -> bool:
+        """Enqueue one clean job; at most one a minute has the same id."""
+        return await self._enqueue(CLEAN, {"v": 1}, f"{CLEAN}:{minute}")
+
+    async def length(self) -> int | None:
+        """Jobs waiting; None when Redis doesn't say."""
+        try:
+            async with asyncio.timeout(ENQUEUE_SECONDS):
+                return int(await (await self._connected()).zcard(QUEUE_NAME))
+        except Exception:  # noqa: BLE001 - whatever Redis does, the api lives on
+            return None
+
+    async def _enqueue(self, function: str, payload: dict[str, Any], job_id: str) -> bool:
+        try:
+            async with asyncio.timeout(ENQUEUE_SECONDS):
+                pool = await self._connected()
+                # None means the id is known: somebody else woke the upload with the same number.
+                await pool.enqueue_job(function, payload, _job_id=job_id)
+        except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
+            self.failures += 1
+            log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
+            return False
+        return True
+
+    async def _connected(self) -> ArqRedis:
+        if self._pool is None:
+            self._pool = await create_pool(
+                self._settings,
+                job_serializer=serialize,
+                job_deserializer=deserialize,
+                default_queue_name=QUEUE_NAME,
+            )
+        return self._pool

@@ -1,0 +1,61 @@
+"""The body of a request, bounded once: what stands behind it can trust its size and its pace."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from api.errors import Problem
+
+
+class ClientGone(Exception):  # noqa: N818 - what happened, nobody's error
+    """The client went away before its body was complete: there is nobody to answer."""
+
+
+class Body:
+    """Chunks of a request's body as they arrive, each seen once.
+
+    Raises `over` (by default `Problem` request-too-large) when more than `limit` bytes are declared
+    or have come, `Problem` request-timeout when nothing comes for `idle_seconds`, and `ClientGone`.
+    """
+
+    def __init__(
+        self, request: Request, *, limit: int, idle_seconds: float, over: Problem | None = None
+    ) -> None:
+        self._request = request
+        self._limit = limit
+        self._over = over or Problem("request-too-large", params={"max_bytes": limit})
+        self._idle = idle_seconds
+        self.declared = declared_length(request)
+        """Content-Length in bytes; None for a chunked body."""
+        if self.declared is not None and self.declared > limit:
+            raise self._over
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        stream = self._request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(self._idle):
+                    chunk = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise Problem("request-timeout", headers={"Connection": "close"}) from error
+            except ClientDisconnect as error:
+                raise ClientGone from error
+            received += len(chunk)
+            if received > self._limit:
+                raise self._over
+            if chunk:
+                yield chunk
+
+    async def read(self) -> bytes:
+        """The whole body, for bodies that are small by their limit."""
+        return b"".join([chunk async for chunk in self])
+
+
+def declared_length(request: Request) -> int | None:
+    """Content-Length in bytes; None for a chunked body."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isdecimal() else None

@@ -1,0 +1,134 @@
+"""A section of a form as multipart: text and files mixed, files straight onto the volume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from api.errors import Problem
+from api.receive.body import Body
+from api.receive.files import Intake, Received
+from api.receive.multipart import PartData, PartStart, read_parts
+from api.staging import Staging
+from shared.ids import new_id
+
+MAX_TEXT_BYTES = 256 * 1024
+"""Of one text part: four bytes for each character that a value may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file with contents. `received` is None for one over its field's limit."""
+
+    name: str
+    upload_id: str
+    filename: str
+    declared_type: str | None
+    size: int
+    received: Received | None
+
+
+@dataclass(slots=True)
+class SectionBody:
+    """What a section's request held, in its order."""
+
+    text: list[TextPart] = field(default_factory=list)
+    files: list[FilePart] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    """Names of file parts without contents."""
+
+
+async def receive_section(
+    staging: Staging, body: Body, boundary: bytes, limit_of: Callable[[str], int]
+) -> SectionBody:
+    """Read all parts; files are durable when this returns.
+
+    `limit_of` says how many bytes a file of that name may have, or raises `Problem` unknown-field.
+    Whatever is raised, nothing stays on the volume.
+    """
+    reader = _Reader(staging, limit_of)
+    try:
+        async for event in read_parts(body, boundary):
+            if isinstance(event, PartStart):
+                reader.start(event)
+            elif isinstance(event, PartData):
+                await reader.data(event.data)
+            else:
+                reader.end()
+        return await reader.finish()  # only now: a body that broke off keeps nothing
+    finally:
+        await reader.discard()
+
+
+class _Reader:
+    """Gathers text, writes files."""
+
+    def __init__(self, staging: Staging, limit_of: Callable[[str], int]) -> None:
+        self._staging = staging
+        self._limit_of = limit_of
+        self._section = SectionBody()
+        self._intakes: list[tuple[str, Intake]] = []
+        self._name = ""
+        self._file: Intake | None = None
+        self._text = bytearray()
+
+    def start(self, part: PartStart) -> None:
+        limit = self._limit_of(part.name)
+        self._name, self._file, self._text = part.name, None, bytearray()
+        if part.filename is not None:
+            self._file = Intake(
+                self._staging, new_id("upl"), limit, part.filename, part.content_type
+            )
+            self._intakes.append((part.name, self._file))
+
+    async def data(self, data: memoryview) -> None:
+        if self._file:
+            await self._file.write(data)
+        elif len(self._text) + len(data) > MAX_TEXT_BYTES:
+            raise Problem("bad-request", "A text part is too long.")
+        else:
+            self._text += data
+
+    def end(self) -> None:
+        if self._file is None:
+            self._section.text.append(TextPart(self._name, _decode(self._text)))
+
+    async def finish(self) -> SectionBody:
+        section = self._section
+        section.empty = [name for name, file in self._intakes if not file.size]
+        try:
+            for name, file in self._intakes:
+                if file.size:
+                    section.files.append(await _finish(name, file))
+        except Exception:
+            for finished in section.files:
+                if finished.received:
+                    await self._staging.delete(finished.received.staged.name)
+            raise
+        return section
+
+    async def discard(self) -> None:
+        for _, file in self._intakes:
+            await file.discard()
+
+
+async def _finish(name: str, file: Intake) -> FilePart:
+    return FilePart(
+        name=name,
+        upload_id=file.name,
+        filename=file.filename,
+        declared_type=file.declared_type,
+        size=file.size,
+        received=None if file.too_large else await file.finish(),
+    )
+
+
+def _decode(text: bytearray) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Problem("bad-request", "A text part is not UTF-8.") from error

@@ -1,0 +1,142 @@
+"""Connections and transactions, the same on SQLite and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from api.errors import Problem
+
+BUSY_SECONDS = 15
+
+
+class DatabaseUnavailable(Problem):
+    """The database can't be reached. Nothing was committed."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", headers={"Retry-After": "2"})
+
+
+class CommitUnknown(Problem):
+    """COMMIT was sent and its answer didn't come: it may have happened (protocol P5)."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", headers={"Retry-After": "2"})
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock, in milliseconds since the epoch."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    # clock_timestamp, not now: a transaction that waited for a lock must not see its start
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a committed transaction did to an upload or to a form: for logs and for who waits."""
+
+    form_id: str
+    version: int
+    upload_id: str | None = None
+    field: str | None = None
+    before: str | None = None
+    after: str | None = None
+    stage: str | None = None
+    generation: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A write under way; its changes are told to the listener once they are committed."""
+
+    conn: AsyncConnection
+    changes: list[Change] = field(default_factory=list)
+
+
+class Database:
+    """Opens short transactions: readers see a snapshot, writers are serialised by row locks, on
+    SQLite by `BEGIN IMMEDIATE`."""
+
+    def __init__(self, url: str, on_commit: Callable[[list[Change]], None] | None = None) -> None:
+        self._on_commit = on_commit
+        self.engine: AsyncEngine = create_async_engine(url, pool_size=8, pool_pre_ping=True)
+        self._writers: AbstractAsyncContextManager[Any] = nullcontext()
+        if self.engine.dialect.name == "sqlite":
+            _prepare_sqlite(self.engine)
+            # Writers of one process queue fairly here; SQLite's own waiting is polling.
+            self._writers = asyncio.Lock()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+            raise DatabaseUnavailable from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """One transaction, committed at the end of the block.
+
+        Raises `DatabaseUnavailable` when nothing was committed and `CommitUnknown` when nobody
+        can know; a cancellation while the commit is under way leaves it unknown too.
+        """
+        async with self._writers:
+            try:
+                async with self.engine.connect() as plain:
+                    connection = await plain.execution_options(write=True)
+                    begun = await connection.begin()
+                    transaction = Transaction(connection)
+                    yield transaction
+                    try:
+                        await begun.commit()
+                    except (DBAPIError, OSError) as error:
+                        raise CommitUnknown from error
+            except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+                raise DatabaseUnavailable from error
+        if self._on_commit and transaction.changes:
+            self._on_commit(transaction.changes)
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledgement survives a power cut
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        # A deferred writer that upgrades would meet SQLITE_BUSY at once, whatever the timeout.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,116 @@
+"""Forms: rows, locks, versions."""
+
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.errors import Problem
+from api.records.database import Change, Transaction, now_ms
+from api.records.rows import FormRow
+from api.records.tables import events, forms
+
+DRAFT = "draft"
+SUBMITTED = "submitted"
+PURGING = "purging"
+
+
+async def create(
+    tx: Transaction,
+    *,
+    form_id: str,
+    form_type: str,
+    reference: str | None,
+    token_hash: str,
+    data: dict[str, Any],
+) -> FormRow:
+    now = now_ms()
+    created = await tx.conn.execute(
+        insert(forms)
+        .values(
+            id=form_id,
+            type=form_type,
+            reference=reference,
+            status=DRAFT,
+            token_hash=token_hash,
+            data=data,
+            version=1,
+            edit=1,
+            created_at=now,
+            updated_at=now,
+        )
+        .returning(*forms.c)
+    )
+    return FormRow.of(created.mappings().one())
+
+
+async def get(conn: AsyncConnection, form_id: str) -> FormRow | None:
+    found = await conn.execute(select(forms).where(forms.c.id == form_id))
+    row = found.mappings().one_or_none()
+    return FormRow.of(row) if row else None
+
+
+async def by_token(conn: AsyncConnection, token_hash: str) -> FormRow | None:
+    found = await conn.execute(select(forms).where(forms.c.token_hash == token_hash))
+    row = found.mappings().one_or_none()
+    return FormRow.of(row) if row else None
+
+
+async def lock(tx: Transaction, form_id: str) -> FormRow:
+    """Lock the form for this transaction: always before its uploads (protocol P1).
+
+    Raises `Problem` not-found when it doesn't exist or is being purged.
+    """
+    found = await tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
+    row = found.mappings().one_or_none()
+    if row is None or row["status"] == PURGING:
+        raise Problem("not-found")
+    return FormRow.of(row)
+
+
+async def lock_even_purging(tx: Transaction, form_id: str) -> FormRow | None:
+    found = await tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
+    row = found.mappings().one_or_none()
+    return FormRow.of(row) if row else None
+
+
+async def bump(tx: Transaction, form_id: str) -> int:
+    """Raise the form's version, which every change carries, and return it."""
+    bumped = await tx.conn.execute(
+        update(forms)
+        .where(forms.c.id == form_id)
+        .values(version=forms.c.version + 1, updated_at=now_ms())
+        .returning(forms.c.version)
+    )
+    return int(bumped.scalar_one())
+
+
+async def change(tx: Transaction, form: FormRow, what: str, **values: Any) -> None:
+    """Change the form itself: version, event, row. `what` names the event."""
+    version = await bump(tx, form.id)
+    await tx.conn.execute(update(forms).where(forms.c.id == form.id).values(**values))
+    await tx.conn.execute(
+        insert(events).values(
+            form_id=form.id, version=version, from_status=form.status, to_status=what, at=now_ms()
+        )
+    )
+    tx.changes.append(Change(form_id=form.id, version=version, before=form.status, after=what))
+
+
+async def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
+    """Keep what the person typed: an edit."""
+    await change(tx, form, "edited", data=data, edit=form.edit + 1)
+
+
+async def submit(tx: Transaction, form: FormRow) -> None:
+    await change(tx, form, SUBMITTED, status=SUBMITTED, submitted_at=now_ms(), edit=form.edit + 1)
+
+
+async def purge(tx: Transaction, form: FormRow) -> None:
+    """Close the form for good and clear what is personal in it."""
+    await change(tx, form, PURGING, status=PURGING, data={}, reference=None)
+
+
+async def erase(tx: Transaction, form_id: str) -> None:
+    """Delete the rows of a purged form; its uploads and events go with it."""
+    await tx.conn.execute(delete(forms).where(forms.c.id == form_id, forms.c.status == PURGING))

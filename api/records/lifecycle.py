@@ -1,0 +1,83 @@
+"""What a transition of one upload does to the bytes, the objects and the uploads beside it."""
+
+from sqlalchemy import insert, select
+
+from api.records import uploads
+from api.records.database import Transaction, now_ms
+from api.records.rows import UploadRow
+from api.records.tables import cleanings
+from shared.keys import generation_prefix
+from shared.status import TERMINAL, UploadStatus
+
+CLEANING_MARGIN_MS = 60_000
+"""Beyond the time a worker has for its puts: none can land after its prefix was cleaned (P7)."""
+
+
+async def end_unapplied(
+    tx: Transaction,
+    upload: UploadRow,
+    to: UploadStatus,
+    *,
+    work_ms: int,
+    **values: object,
+) -> UploadRow:
+    """Take a `processing` upload from its worker without using what it may have put."""
+    await _doom(tx, upload, work_ms=work_ms)
+    return await uploads.transition(
+        tx, upload, to, claim_id=None, lease_until=None, stage=None, **values
+    )
+
+
+async def store(tx: Transaction, upload: UploadRow, *, work_ms: int, **values: object) -> UploadRow:
+    """The stored outcome: everything older in its slot is `replaced` by it, and nothing newer
+    (protocol P8)."""
+    for other in await uploads.of_form(tx.conn, upload.form_id):
+        older = other.slot == upload.slot and other.seq < upload.seq
+        if older and other.status not in TERMINAL:  # first: one upload a slot can be stored
+            await end(tx, other, UploadStatus.REPLACED, work_ms=work_ms)
+    return await uploads.transition(
+        tx,
+        upload,
+        UploadStatus.STORED,
+        applied_generation=upload.generation,
+        claim_id=None,
+        lease_until=None,
+        stage=None,
+        bytes="condemned",
+        **values,
+    )
+
+
+async def end(tx: Transaction, upload: UploadRow, to: UploadStatus, *, work_ms: int) -> UploadRow:
+    """Replace or remove an upload: its bytes are condemned and its objects doomed."""
+    if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
+        await _doom(tx, upload, work_ms=work_ms)
+    return await uploads.transition(
+        tx,
+        upload,
+        to,
+        bytes="gone" if upload.bytes == "gone" else "condemned",
+        claim_id=None,
+        lease_until=None,
+        stage=None,
+    )
+
+
+async def _doom(tx: Transaction, upload: UploadRow, *, work_ms: int) -> None:
+    """Order the current generation's prefix deleted. Earlier generations were doomed when they
+    ended; an unapplied one waits until its worker can't put any more."""
+    prefix = generation_prefix(upload.key_base, upload.id, upload.generation)
+    known = await tx.conn.execute(select(cleanings.c.id).where(cleanings.c.prefix == prefix))
+    if known.first():
+        return
+    applied = upload.applied_generation == upload.generation
+    last_put = (upload.claimed_at or 0) + work_ms + CLEANING_MARGIN_MS
+    await tx.conn.execute(
+        insert(cleanings).values(
+            prefix=prefix,
+            form_id=upload.form_id,
+            not_before=now_ms() if applied else last_put,
+            passes=0,
+            at=now_ms(),
+        )
+    )

@@ -1,0 +1,64 @@
+"""Bring a database to the schema this code needs, and say whether it is there already."""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from api.records.database import Database
+from api.records.tables import metadata
+
+SCRIPTS = Path(__file__).parent / "migrations"
+
+
+class SchemaError(Exception):
+    """The database's schema is not the one this code needs; the text says what to do."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes["metadata"] = metadata
+    return config
+
+
+async def upgrade(url: str) -> None:
+    """Apply what is missing."""
+    database = Database(url)
+    try:
+        async with database.write() as tx:
+            await tx.conn.run_sync(_upgrade)
+    finally:
+        await database.close()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def check(database: Database) -> None:
+    """Raise `SchemaError` unless the schema is this code's."""
+    async with database.read() as conn:
+        found = await conn.run_sync(_current)
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    if found is None:
+        raise SchemaError("the database has no tables yet; run: python -m api.migrate")
+    if found != wanted:
+        raise SchemaError(
+            f"the database's schema is {found}, this version needs {wanted}; "
+            "run: python -m api.migrate"
+        )
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def run(url: str) -> None:
+    asyncio.run(upgrade(url))

@@ -1,0 +1,76 @@
+"""Rows as the rest of the api sees them."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import RowMapping
+
+from shared.status import UploadStatus
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRow:
+    id: str
+    type: str
+    reference: str | None
+    status: str
+    token_hash: str
+    data: Json
+    version: int
+    edit: int
+    created_at: int
+    updated_at: int
+    submitted_at: int | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Self:
+        return cls(**row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRow:
+    id: str
+    form_id: str
+    field: str
+    slot: str
+    seq: int
+    key: str | None
+    status: UploadStatus
+    stage: str | None
+    version: int
+    generation: int
+    applied_generation: int
+    claim_id: str | None
+    claimed_at: int | None
+    lease_until: int | None
+    attempts: int
+    backoffs: int
+    next_attempt_at: int
+    deadline: int
+    wake: int
+    wakes_unanswered: int
+    wake_at: int
+    filename: str
+    size: int
+    sha256: str | None
+    declared_type: str | None
+    bytes: str
+    policy: Json
+    key_base: str
+    request_id: str | None
+    detected_type: str | None
+    object: Json | None
+    derivatives: dict[str, Json]
+    notices: list[Json]
+    error: Json | None
+    public_url: str | None
+    created_at: int
+    updated_at: int
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Self:
+        values: dict[str, Any] = dict(row)
+        values["status"] = UploadStatus(values["status"])
+        return cls(**values)

@@ -1,0 +1,172 @@
+"""The tables. Times are milliseconds since the epoch by the database's clock."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+Json = JSON(none_as_null=True)
+
+forms = Table(
+    "forms",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("type", String(50), nullable=False),
+    Column("reference", String(200)),
+    Column("status", String(20), nullable=False),  # draft | submitted | purging
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("data", Json, nullable=False),  # text values only: file attributes are derived
+    Column("version", BigInteger, nullable=False),  # grows with every change
+    Column("edit", BigInteger, nullable=False),  # grows when the person edits
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("submitted_at", BigInteger),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("form_id", ForeignKey("forms.id", ondelete="CASCADE"), nullable=False),
+    Column("field", String(50), nullable=False),
+    Column("slot", String(50), nullable=False),  # the field; the upload itself where many fit
+    Column("seq", BigInteger, nullable=False),  # order of acknowledgement within the form
+    Column("key", String(200)),  # the client's own, unique within the field
+    Column("status", String(20), nullable=False),
+    Column("stage", String(20)),
+    Column("version", BigInteger, nullable=False),  # the form's, at the last change of this row
+    # who owns it (protocol P3)
+    Column("generation", Integer, nullable=False),
+    Column("applied_generation", Integer, nullable=False),
+    Column("claim_id", String(64)),
+    Column("claimed_at", BigInteger),
+    Column("lease_until", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("backoffs", Integer, nullable=False),  # times it was given back in a row
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    # wake-ups (protocol P4)
+    Column("wake", Integer, nullable=False),
+    Column("wakes_unanswered", Integer, nullable=False),
+    Column("wake_at", BigInteger, nullable=False),
+    # what was received
+    Column("filename", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64)),  # null where the body went over its limit
+    Column("declared_type", String(255)),
+    Column("bytes", String(12), nullable=False),  # kept | condemned | gone (protocol P5)
+    Column("policy", Json, nullable=False),
+    Column("key_base", String(512), nullable=False),
+    Column("request_id", String(100)),
+    # what became of it
+    Column("detected_type", String(255)),
+    Column("object", Json),
+    Column("derivatives", Json, nullable=False),
+    Column("notices", Json, nullable=False),
+    Column("error", Json),
+    Column("public_url", String(2000)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_uploads_form_id", "form_id"),
+    UniqueConstraint("form_id", "field", "key"),
+    Index(
+        "uq_uploads_stored_slot",
+        "form_id",
+        "slot",
+        unique=True,
+        sqlite_where=text("status = 'stored'"),
+        postgresql_where=text("status = 'stored'"),
+    ),
+    Index(
+        "ix_uploads_due",
+        "wake_at",
+        sqlite_where=text("status = 'staged'"),
+        postgresql_where=text("status = 'staged'"),
+    ),
+    Index(
+        "ix_uploads_leases",
+        "lease_until",
+        sqlite_where=text("status = 'processing'"),
+        postgresql_where=text("status = 'processing'"),
+    ),
+    Index(
+        "ix_uploads_deadlines",
+        "deadline",
+        sqlite_where=text("status = 'staged'"),
+        postgresql_where=text("status = 'staged'"),
+    ),
+    Index(
+        "ix_uploads_condemned",
+        "id",
+        sqlite_where=text("bytes = 'condemned'"),
+        postgresql_where=text("bytes = 'condemned'"),
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("form_id", ForeignKey("forms.id", ondelete="CASCADE"), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("upload_id", String(40)),
+    Column("from_status", String(20)),
+    Column("to_status", String(20)),
+    Column("stage", String(20)),
+    Column("generation", Integer),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_events_form_id_version", "form_id", "version"),
+)
+
+staged_names = Table(
+    "staged_names",
+    metadata,
+    # Whoever inserts the name first owns the file: the receiver, or the sweep that takes it for
+    # an orphan (protocol P5).
+    Column("name", String(40), primary_key=True),
+    Column("condemned", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+cleanings = Table(
+    "cleanings",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("prefix", String(700), nullable=False, unique=True),
+    Column("form_id", String(40), nullable=False),  # outlives the form's row
+    Column("not_before", BigInteger, nullable=False),
+    Column("passes", Integer, nullable=False),  # done after the second, a day later
+    Column("at", BigInteger, nullable=False),
+    Index(
+        "ix_cleanings_due",
+        "not_before",
+        sqlite_where=text("passes < 2"),
+        postgresql_where=text("passes < 2"),
+    ),
+    Index("ix_cleanings_form_id", "form_id"),
+)
+
+volume = Table(
+    "volume",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("confirmed", Boolean, nullable=False),  # its marker file was written
+)

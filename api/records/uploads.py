@@ -1,0 +1,180 @@
+"""Uploads: rows, and the one function that changes their status."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.records import forms
+from api.records.database import Change, Transaction, now_ms
+from api.records.rows import UploadRow
+from api.records.tables import events, uploads
+from shared.status import TRANSITIONS, UploadStatus
+
+
+class GuardFailedError(RuntimeError):
+    """A transition's guard didn't hold although the form was locked: nothing was changed."""
+
+
+async def get(conn: AsyncConnection, upload_id: str) -> UploadRow | None:
+    return await _one(conn, uploads.c.id == upload_id)
+
+
+async def by_key(conn: AsyncConnection, form_id: str, field: str, key: str) -> UploadRow | None:
+    """The upload that a client's own key named first."""
+    return await _one(
+        conn, (uploads.c.form_id == form_id) & (uploads.c.field == field) & (uploads.c.key == key)
+    )
+
+
+async def of_form(conn: AsyncConnection, form_id: str) -> list[UploadRow]:
+    """All of a form's uploads, oldest first."""
+    found = await conn.execute(
+        select(uploads).where(uploads.c.form_id == form_id).order_by(uploads.c.seq, uploads.c.id)
+    )
+    return [UploadRow.of(row) for row in found.mappings()]
+
+
+async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
+    """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
+    version = await forms.bump(tx, form_id)
+    now = now_ms()
+    created = await tx.conn.execute(
+        insert(uploads)
+        .values(
+            id=upload_id,
+            form_id=form_id,
+            seq=version,
+            version=version,
+            generation=0,
+            applied_generation=0,
+            attempts=0,
+            backoffs=0,
+            next_attempt_at=now,
+            derivatives={},
+            notices=[],
+            created_at=now,
+            updated_at=now,
+            **values,
+        )
+        .returning(*uploads.c)
+    )
+    row = UploadRow.of(created.mappings().one())
+    await _record(tx, row, before=None)
+    return row
+
+
+async def transition(
+    tx: Transaction, upload: UploadRow, to: UploadStatus, **values: Any
+) -> UploadRow:
+    """Change the status: the one place that does.
+
+    The UPDATE holds only for the row as it was read, in status and generation (protocol P1);
+    the form must be locked. Raises `GuardFailedError` otherwise.
+    """
+    if to not in TRANSITIONS[upload.status]:
+        raise GuardFailedError(f"{upload.id}: {upload.status} → {to} is no transition")
+    version = await forms.bump(tx, upload.form_id)
+    changed = await tx.conn.execute(
+        update(uploads)
+        .where(
+            uploads.c.id == upload.id,
+            uploads.c.status == upload.status,
+            uploads.c.generation == upload.generation,
+        )
+        .values(status=to, version=version, updated_at=now_ms(), **values)
+        .returning(*uploads.c)
+    )
+    found = changed.mappings().one_or_none()
+    if found is None:
+        raise GuardFailedError(
+            f"{upload.id}: no longer {upload.status}, generation {upload.generation}"
+        )
+    row = UploadRow.of(found)
+    await _record(tx, row, before=upload.status)
+    return row
+
+
+async def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
+    """Record what the worker is doing now: a change that clients see, without a transition."""
+    version = await forms.bump(tx, upload.form_id)
+    changed = await tx.conn.execute(
+        update(uploads)
+        .where(uploads.c.id == upload.id)
+        .values(stage=stage, version=version, updated_at=now_ms())
+        .returning(*uploads.c)
+    )
+    await _record(tx, UploadRow.of(changed.mappings().one()), before=upload.status)
+
+
+async def renew_lease(
+    tx: Transaction, upload_id: str, generation: int, lease_ms: int
+) -> UploadRow | None:
+    """Prolong the lease of who owns the upload: `processing` in this generation, expired or not
+    (protocol P3). Locks only the upload. None when it is owned no longer."""
+    renewed = await tx.conn.execute(
+        update(uploads)
+        .where(
+            uploads.c.id == upload_id,
+            uploads.c.status == UploadStatus.PROCESSING,
+            uploads.c.generation == generation,
+        )
+        .values(lease_until=now_ms() + lease_ms)
+        .returning(*uploads.c)
+    )
+    row = renewed.mappings().one_or_none()
+    return UploadRow.of(row) if row else None
+
+
+async def forget_personal(tx: Transaction, form_id: str) -> None:
+    """Clear what a purged form's uploads say about the person."""
+    await tx.conn.execute(
+        update(uploads)
+        .where(uploads.c.form_id == form_id)
+        .values(filename="", declared_type=None, key=None, error=None, notices=[])
+    )
+
+
+async def clock(conn: AsyncConnection) -> int:
+    """The database's time, in milliseconds."""
+    return int((await conn.execute(select(now_ms()))).scalar_one())
+
+
+async def count(conn: AsyncConnection, condition: ColumnElement[bool]) -> int:
+    found = await conn.execute(select(func.count()).select_from(uploads).where(condition))
+    return int(found.scalar_one())
+
+
+async def _one(conn: AsyncConnection, condition: ColumnElement[bool]) -> UploadRow | None:
+    found = await conn.execute(select(uploads).where(condition))
+    row = found.mappings().one_or_none()
+    return UploadRow.of(row) if row else None
+
+
+async def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:
+    """One event a change: the upload's history."""
+    await tx.conn.execute(
+        insert(events).values(
+            form_id=row.form_id,
+            version=row.version,
+            upload_id=row.id,
+            from_status=before,
+            to_status=row.status,
+            stage=row.stage,
+            generation=row.generation,
+            at=now_ms(),
+        )
+    )
+    tx.changes.append(
+        Change(
+            form_id=row.form_id,
+            version=row.version,
+            upload_id=row.id,
+            field=row.field,
+            before=before,
+            after=row.status,
+            stage=row.stage,
+            generation=row.generation,
+            request_id=row.request_id,
+        )
+    )

@@ -1,0 +1,153 @@
+"""`/v1/forms`: create, read, save a section, submit, purge."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response
+
+from api import forms as use_forms
+from api import sections
+from api import uploads as use_uploads
+from api.deps import OwnForm, Serving, request_id
+from api.errors import Problem
+from api.http.bodies import media_type, read_json
+from api.http.preferences import applied, matches, wait_seconds
+from api.receive.body import Body
+from api.receive.multipart import boundary_of
+from api.receive.sections import receive_section
+from api.records.rows import FormRow
+from api.routes.answers import (
+    RETRY_AFTER,
+    form_and_uploads,
+    form_answer,
+    not_modified,
+    wait_for_form,
+)
+from api.services import Services
+from api.views import FormView, NewFormView
+from shared.form_definition import FileField, FormType
+
+router = APIRouter(prefix="/v1/forms", tags=["forms"])
+
+MERGE_PATCH = ("application/merge-patch+json", "application/json")
+TEXT_ALLOWANCE = 1024 * 1024
+"""Bytes of a section beside its files."""
+MAX_REFERENCE = 200
+
+
+@router.post("", status_code=201, response_model=NewFormView, summary="Create a draft")
+async def create_form(request: Request, services: Serving) -> Response:
+    body = await read_json(request, idle_seconds=services.settings.receive_idle_seconds)
+    type_name, data, reference = body.get("type"), body.get("data", {}), body.get("reference")
+    if not isinstance(type_name, str):
+        raise _invalid("type", "must name a form type")
+    if not isinstance(data, dict):
+        raise _invalid("data", "must be an object")
+    if reference is not None and not (
+        isinstance(reference, str) and 0 < len(reference) <= MAX_REFERENCE and "\0" not in reference
+    ):
+        raise _invalid("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
+    form, token, edits = await use_forms.create(services, type_name, data, reference)
+    return form_answer(
+        request,
+        services,
+        form,
+        [],
+        status=201,
+        headers={"Location": f"/v1/forms/{form.id}", "Cache-Control": "no-store"},
+        extra={"token": token},
+        ignored=edits.ignored,
+    )
+
+
+@router.get("/{form_id}", response_model=FormView, summary="Read the record and its uploads")
+async def read_form(request: Request, services: Serving, form: OwnForm) -> Response:
+    form, rows = await wait_for_form(request, services, form)
+    etag = sections.etag(form)
+    if matches(request, etag):
+        return not_modified(request, etag)
+    return form_answer(request, services, form, rows, headers=applied(wait_seconds(request)))
+
+
+@router.patch("/{form_id}", response_model=FormView, summary="Save a section")
+async def save_section(
+    request: Request,
+    services: Serving,
+    form: OwnForm,
+    if_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    use_uploads.check_draft(form)
+    sections.check_precondition(form, if_match)
+    edits = await _edits(request, services, form)
+    saved = await sections.save(
+        services, form, edits, if_match=if_match, request_id=request_id(request)
+    )
+    form, rows = await form_and_uploads(services, form.id)
+    return form_answer(
+        request,
+        services,
+        form,
+        rows,
+        status=202 if saved.received else 200,
+        headers=RETRY_AFTER if saved.received else None,
+        ignored=saved.edits.ignored,
+        problems=saved.edits.problems,
+    )
+
+
+@router.post("/{form_id}/submit", response_model=FormView, summary="Close the form")
+async def submit_form(request: Request, services: Serving, form: OwnForm) -> Response:
+    seconds = wait_seconds(request)
+    if seconds:
+        await wait_for_form(request, services, form)
+    await use_forms.submit(services, form)
+    form, rows = await form_and_uploads(services, form.id)
+    return form_answer(request, services, form, rows, headers=applied(seconds))
+
+
+@router.delete("/{form_id}", status_code=204, summary="Purge the record, its bytes and objects")
+async def purge_form(services: Serving, form: OwnForm) -> Response:
+    use_uploads.check_draft(form)
+    await use_forms.purge(services, form)
+    return Response(status_code=204)
+
+
+async def _edits(request: Request, services: Services, form: FormRow) -> sections.Edits:
+    form_type = services.form_types[form.type]
+    idle = services.settings.receive_idle_seconds
+    if media_type(request) != "multipart/form-data":
+        types = (*MERGE_PATCH, "multipart/form-data")
+        return sections.edits_of_json(
+            form_type, _flat(await read_json(request, idle_seconds=idle, types=types))
+        )
+    boundary = boundary_of(request.headers.get("content-type"))
+    limit = _section_limit(form_type)
+    body = Body(request, limit=limit, idle_seconds=idle)
+    await services.volume.require()
+
+    def limit_of(name: str) -> int:
+        field = form_type.fields.get(name)
+        if field is None:
+            raise sections.unknown_field(name)
+        return field.max_bytes if isinstance(field, FileField) else 0
+
+    with services.staging.reserve(body.declared or 0):
+        section = await receive_section(services.staging, body, boundary, limit_of)
+    return sections.edits_of_multipart(form_type, section)
+
+
+def _flat(patch: dict[str, Any]) -> dict[str, Any]:
+    """Fields by name; a patch shaped like the resource, `{"data": {…}}`, means the same."""
+    inner = patch.get("data")
+    return inner if len(patch) == 1 and isinstance(inner, dict) else patch
+
+
+def _section_limit(form_type: FormType) -> int:
+    """All files the form could take at once, and its text."""
+    files = sum(each.max_bytes * each.max_files for each in form_type.file_fields.values())
+    return files + TEXT_ALLOWANCE
+
+
+def _invalid(name: str, detail: str) -> Problem:
+    errors = [{"pointer": f"/{name}", "code": "invalid-value", "detail": detail}]
+    return Problem("invalid-request", f"{name} {detail}", errors=errors)

@@ -1,0 +1,159 @@
+"""Uploads: send a file for a field, follow it, fetch it, retry it, take it away."""
+
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from api import uploads as use_uploads
+from api.deps import OwnFileField, OwnForm, OwnUpload, Serving, request_id
+from api.errors import Problem
+from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.links import link_of
+from api.receive.body import Body
+from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
+from api.receive.multipart import boundary_of, filename_of
+from api.records import uploads
+from api.records.rows import FormRow
+from api.routes.answers import (
+    accepted,
+    not_modified,
+    upload_answer,
+    upload_etag,
+    wait_for_upload,
+)
+from api.services import Services
+from api.views import UploadView
+from shared.form_definition import FileField
+from shared.ids import new_id
+
+router = APIRouter(prefix="/v1", tags=["uploads"])
+
+MULTIPART_ALLOWANCE = 64 * 1024
+"""Bytes of a multipart body beside its file."""
+MAX_KEY = 200
+
+
+@router.post(
+    "/forms/{form_id}/fields/{field}/uploads",
+    status_code=202,
+    response_model=UploadView,
+    summary="Send a file as multipart/form-data",
+)
+async def upload_multipart(
+    request: Request, services: Serving, form: OwnForm, policy: OwnFileField
+) -> Response:
+    boundary = boundary_of(request.headers.get("content-type"))
+    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE)
+    with services.staging.reserve(body.declared or 0):
+        received = await receive_one_of_multipart(
+            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+        )
+    return await _acknowledge(request, services, form, policy, received)
+
+
+@router.put(
+    "/forms/{form_id}/fields/{field}/uploads/{key}",
+    status_code=202,
+    response_model=UploadView,
+    summary="Send a file as the raw body",
+)
+async def upload_raw(
+    request: Request, services: Serving, form: OwnForm, policy: OwnFileField, key: str
+) -> Response:
+    if len(key) > MAX_KEY or not key.isprintable():
+        raise Problem("bad-request", f"The key must have at most {MAX_KEY} characters.")
+    body = await _open_body(request, services, form, policy, 0)
+    with services.staging.reserve(body.declared or 0):
+        received = await receive_raw(
+            services.staging,
+            body,
+            new_id("upl"),
+            max_bytes=policy.max_bytes,
+            filename=filename_of(request.headers.get("content-disposition")) or key,
+            declared_type=request.headers.get("content-type", "")[:255] or None,
+        )
+    return await _acknowledge(request, services, form, policy, received, key=key)
+
+
+@router.get("/uploads/{upload_id}", response_model=UploadView, summary="Follow an upload")
+async def read_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
+    upload = await wait_for_upload(request, services, upload)
+    if matches(request, upload_etag(upload)):
+        return not_modified(request, upload_etag(upload))
+    return upload_answer(request, services, upload, headers=applied(wait_seconds(request)))
+
+
+@router.get("/uploads/{upload_id}/content", summary="A link to the stored object")
+async def read_content(request: Request, services: Serving, upload: OwnUpload) -> Response:
+    return await _content(request, services, upload, None)
+
+
+@router.get("/uploads/{upload_id}/content/{derivative}", summary="A link to a derivative")
+async def read_derivative(
+    request: Request, services: Serving, upload: OwnUpload, derivative: str
+) -> Response:
+    return await _content(request, services, upload, derivative)
+
+
+@router.post(
+    "/uploads/{upload_id}/retry",
+    status_code=202,
+    response_model=UploadView,
+    summary="Try a failed upload again",
+)
+async def retry_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
+    return accepted(request, services, await use_uploads.retry(services, upload))
+
+
+@router.delete("/uploads/{upload_id}", status_code=204, summary="Take an upload away")
+async def remove_upload(services: Serving, upload: OwnUpload) -> Response:
+    await use_uploads.remove(services, upload)
+    return Response(status_code=204)
+
+
+async def _open_body(
+    request: Request, services: Services, form: FormRow, policy: FileField, allowance: int
+) -> Body:
+    """The request's body, after everything that its headers and the record decide."""
+    use_uploads.check_draft(form)
+    body = Body(
+        request,
+        limit=policy.max_bytes + allowance,
+        idle_seconds=services.settings.receive_idle_seconds,
+        over=file_too_large(policy.max_bytes),
+    )
+    async with services.database.read() as conn:
+        rows = await uploads.of_form(conn, form.id)
+    use_uploads.check_room(policy, [row for row in rows if row.field == policy.name])
+    await services.volume.require()
+    return body
+
+
+async def _acknowledge(
+    request: Request,
+    services: Services,
+    form: FormRow,
+    policy: FileField,
+    received: Received,
+    key: str | None = None,
+) -> Response:
+    row = await use_uploads.acknowledge(
+        services, form.id, policy, received, request_id=request_id(request), key=key
+    )
+    return accepted(request, services, row)
+
+
+async def _content(
+    request: Request, services: Services, upload: OwnUpload, derivative: str | None
+) -> Response:
+    inline = "inline" in request.query_params
+    url = await link_of(services.links, upload, derivative, inline=inline)
+    headers = {"Cache-Control": "no-store"}
+    if not wants_json(request):
+        return RedirectResponse(url, status_code=307, headers=headers)
+    expires = datetime.now(UTC) + timedelta(seconds=services.links.seconds)
+    return JSONResponse(
+        {"url": url, "expires_at": expires.isoformat(timespec="seconds").replace("+00:00", "Z")},
+        headers=headers,
+    )

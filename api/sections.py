@@ -1,0 +1,169 @@
+"""Saving a section: text and files of a form, with one bad part losing nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from api import uploads as use_uploads
+from api.errors import Problem
+from api.receive.sections import FilePart, SectionBody
+from api.records import forms, lifecycle, uploads
+from api.records.database import Transaction
+from api.records.rows import FormRow, UploadRow
+from api.services import Services
+from api.uploads import Refused
+from api.values import from_form, from_json, text_field
+from shared.form_definition import FileField, FormType
+from shared.ids import new_id
+from shared.status import TERMINAL, UploadStatus
+
+_NOTHING = ("", "0", 0, False)
+
+
+@dataclass(slots=True)
+class Edits:
+    """What a request wants changed, checked against the definition, not yet applied."""
+
+    text: dict[str, str | bool | None] = field(default_factory=dict)
+    """None takes the value away."""
+    files: list[FilePart] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+    """File fields whose uploads are to be removed."""
+    ignored: list[dict[str, str]] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    def ignore(self, name: str, reason: str) -> None:
+        self.ignored.append({"field": name, "reason": reason})
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    edits: Edits
+    received: bool
+    """Whether a file was taken: then the answer is 202."""
+
+
+def edits_of_json(form_type: FormType, patch: Mapping[str, Any]) -> Edits:
+    """A JSON merge-patch (RFC 7396) of the form's data.
+
+    Raises `Problem` unknown-field or invalid-request.
+    """
+    edits = Edits()
+    for name, value in patch.items():
+        if name in form_type.file_fields:
+            if value is None:
+                edits.cleared.append(name)
+            else:
+                edits.ignore(name, "empty" if value == [] or value in _NOTHING else "not-a-file")
+            continue
+        target = text_field(form_type, name)
+        if target is None:
+            raise unknown_field(name)
+        edits.text[name] = None if value is None else from_json(target, value)
+    return edits
+
+
+def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
+    """Text and file parts by their names; unknown ones were refused while receiving."""
+    edits = Edits(files=[file for file in section.files if file.name in form_type.file_fields])
+    for name in section.empty:
+        if name in form_type.file_fields:
+            edits.ignore(name, "empty")
+    for part in section.text:
+        target = text_field(form_type, part.name)
+        if target is None:
+            edits.ignore(part.name, "empty" if part.value in _NOTHING else "not-a-file")
+        else:
+            edits.text[part.name] = from_form(target, part.value)
+    for file in section.files:
+        if file.name not in form_type.file_fields:
+            detail = f"{form_type.fields[file.name].label} takes text, not a file"
+            edits.problems.append({"field": file.name, "code": "not-text", "detail": detail})
+    return edits
+
+
+async def save(
+    services: Services, form: FormRow, edits: Edits, *, if_match: str | None, request_id: str
+) -> Saved:
+    """Apply everything that was received whole in one transaction."""
+    form_type = services.form_types[form.type]
+    mine = [file.received for file in edits.files if file.received]
+    added: list[UploadRow] = []
+    async with use_uploads.keeping(services, mine), services.database.write() as tx:
+        locked = await forms.lock(tx, form.id)
+        use_uploads.check_draft(locked)
+        check_precondition(locked, if_match)
+        if edits.text or edits.cleared or edits.files:
+            await forms.save_text(tx, locked, _merged(locked.data, edits.text))
+        for name in edits.cleared:
+            await _clear(services, tx, locked, name)
+        for file in edits.files:
+            field_ = form_type.file_fields[file.name]
+            added.append(await _add(services, tx, locked, field_, file, request_id))
+    kept = {row.id for row in added if row.status is UploadStatus.STAGED}
+    for received in mine:
+        if received.staged.name not in kept:
+            await services.staging.delete(received.staged.name)
+    for row in added:
+        if row.id in kept:
+            services.queue.wake_soon(row.id, row.wake)
+    return Saved(edits, received=bool(added))
+
+
+def check_precondition(form: FormRow, if_match: str | None) -> None:
+    """`If-Match` compares what the person edited, not what the worker did meanwhile."""
+    if if_match is None or if_match.strip() == "*":
+        return
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")]
+    if not any(tag.split(".")[0] == str(form.edit) for tag in tags):
+        raise Problem("precondition-failed", headers={"ETag": etag(form)})
+
+
+def etag(form: FormRow) -> str:
+    return f'"{form.edit}.{form.version}"'
+
+
+def unknown_field(name: str) -> Problem:
+    shown = name[:50]
+    return Problem(
+        "unknown-field",
+        f"This form has no field {shown!r}.",
+        field=shown,
+        errors=[{"pointer": f"/{shown}", "code": "unknown-field", "detail": "no such field"}],
+    )
+
+
+def _merged(data: dict[str, Any], text: dict[str, str | bool | None]) -> dict[str, Any]:
+    merged = {**data, **text}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+async def _clear(services: Services, tx: Transaction, form: FormRow, name: str) -> None:
+    for row in await uploads.of_form(tx.conn, form.id):
+        if row.field == name and row.status not in TERMINAL:
+            await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+
+
+async def _add(
+    services: Services,
+    tx: Transaction,
+    form: FormRow,
+    field_: FileField,
+    file: FilePart,
+    request_id: str,
+) -> UploadRow:
+    rows = await uploads.of_form(tx.conn, form.id)
+    of_field = [row for row in rows if row.field == field_.name]
+    full = field_.max_files > 1 and use_uploads.open_slots(field_, of_field) < 1
+    if file.received and not full:
+        return await use_uploads.add(
+            services, tx, form, field_, file.received, request_id=request_id
+        )
+    refused = Refused(
+        upload_id=new_id("upl"),
+        filename=file.filename,
+        declared_type=file.declared_type,
+        size=file.size,
+        code="too-many-files" if full else "file-too-large",
+    )
+    return await use_uploads.add_refused(tx, form, field_, refused, request_id=request_id)

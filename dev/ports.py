@@ -1,0 +1,91 @@
+"""Which ports the stack listens on: chosen once, then kept, since stored URLs hold them."""
+
+import errno
+import random
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dev.say import Problem
+
+Ports = dict[str, int]
+NAMES = ("public", "internal", "s3", "redis")
+DEFAULT = 8000
+# Below what systems hand out for outgoing connections, which would take a kept port now and then.
+FREE = range(20_000, 30_000)
+
+
+def choose(kept: Ports, public: int | None, is_free: Callable[[int], bool]) -> Ports:
+    """Keep the ports of earlier runs, but for a public one asked for now; pick what is missing."""
+    public = public or kept.get("public", DEFAULT)
+    if public == kept.get("s3"):
+        raise Problem(f"port {public} is this stack's S3 endpoint: choose another with --port")
+    ports = {name: port for name, port in kept.items() if port != public} | {"public": public}
+    beside = ports["public"] + 1
+    if "internal" not in ports and is_free(beside) and beside not in ports.values():
+        ports["internal"] = beside
+    for name in NAMES:
+        while name not in ports:
+            candidate = random.choice(FREE)  # noqa: S311 - only to keep two first runs apart
+            if candidate not in ports.values() and is_free(candidate):
+                ports[name] = candidate
+    return ports
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Problem(f"cannot listen on port {port}: {error.strerror}") from None
+            return False
+        except OverflowError:
+            return False
+    return True
+
+
+def check(ports: Ports, patience: float) -> None:
+    """Refuse to start on a port in use, naming what holds it and what to do about it.
+
+    `patience`: seconds for the children of a killed run to end, which hold these very ports.
+    """
+    deadline = time.monotonic() + patience
+    for name, port in ports.items():
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                remedy = "choose another with --port" if name == "public" else KEPT
+                raise Problem(f"port {port} is in use{_holder(port)}: {remedy}")
+            time.sleep(0.1)
+
+
+KEPT = (
+    "stop what holds it, or use another --state-dir"
+    " (this one has kept the port, and stored URLs may hold it)"
+)
+
+
+def _holder(port: int) -> str:
+    """Who listens there, where /proc tells."""
+    with suppress(OSError, ValueError):
+        inodes = _listening(port)
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
+                if links & inodes:
+                    name = (process / "comm").read_text("utf-8").strip()
+                    return f" by {name}, process {process.name}"
+    return ""
+
+
+def _listening(port: int) -> set[str]:
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            _, local, _, status, *rest = line.split()
+            if status == "0A" and int(local.rsplit(":", 1)[1], 16) == port:
+                found.add(f"socket:[{rest[5]}]")
+    return found

@@ -1,0 +1,102 @@
+"""Make the bucket and the services' own keys on the local S3 endpoint; what is there stays.
+
+Run in the services' environment, which has botocore: reads a request as JSON from stdin, writes
+`{"keys": {user: key}, "changed": bool}`. `changed` says that the endpoint should be stopped and
+started once: it writes its users to disk only when it stops in good order.
+"""
+
+import json
+import sys
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+
+POLICY = "longshore"
+MISSING = {"404", "NoSuchBucket", "NoSuchEntity"}
+
+
+def policies(bucket: str) -> dict[str, dict[str, Any]]:
+    """What each service may do: the worker works in its bucket, the api only reads objects."""
+    arn = f"arn:aws:s3:::{bucket}"
+    work = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
+    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    listing = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    return {
+        "worker": _policy({f"{arn}/*": [*work, *parts], arn: listing}),
+        "api": _policy({f"{arn}/*": ["s3:GetObject"]}),
+    }
+
+
+def _policy(actions: dict[str, list[str]]) -> dict[str, Any]:
+    allow = [{"Effect": "Allow", "Action": a, "Resource": r} for r, a in actions.items()]
+    return {"Version": "2012-10-17", "Statement": allow}
+
+
+def client(service: str, request: dict[str, Any], key: dict[str, str]) -> Any:
+    return get_session().create_client(
+        service,
+        region_name=request["region"],
+        endpoint_url=request["endpoint_url"],
+        aws_access_key_id=key["access_key_id"],
+        aws_secret_access_key=key["secret_access_key"],
+        config=Config(s3={"addressing_style": "path"}, connect_timeout=3, read_timeout=10),
+    )
+
+
+def provision(request: dict[str, Any]) -> dict[str, Any]:
+    iam = client("iam", request, request["root"])
+    changed = _make_bucket(client("s3", request, request["root"]), request["bucket"])
+    keys = {}
+    for user, policy in policies(request["bucket"]).items():
+        changed |= _make_user(iam, user, policy)
+        kept = request["keys"].get(user)
+        keys[user] = kept if _knows(iam, user, kept) else _new_key(iam, user)
+        changed |= keys[user] is not kept
+    return {"keys": keys, "changed": changed}
+
+
+def _make_bucket(s3: Any, bucket: str) -> bool:
+    if _found(s3.head_bucket, Bucket=bucket) is not None:
+        return False
+    s3.create_bucket(Bucket=bucket)
+    return True
+
+
+def _make_user(iam: Any, user: str, policy: dict[str, Any]) -> bool:
+    if _found(iam.get_user, UserName=user) is None:
+        iam.create_user(UserName=user)
+    now = _found(iam.get_user_policy, UserName=user, PolicyName=POLICY) or {}
+    if now.get("PolicyDocument") == policy:
+        return False
+    iam.put_user_policy(UserName=user, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
+    return True
+
+
+def _knows(iam: Any, user: str, key: dict[str, str] | None) -> bool:
+    known = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+    return key is not None and key["access_key_id"] in {k["AccessKeyId"] for k in known}
+
+
+def _new_key(iam: Any, user: str) -> dict[str, str]:
+    for old in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=user, AccessKeyId=old["AccessKeyId"])
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    return {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
+
+
+def _found(ask: Any, **what: str) -> Any:
+    try:
+        return ask(**what)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in MISSING:
+            return None
+        raise
+
+
+if __name__ == "__main__":
+    try:
+        json.dump(provision(json.load(sys.stdin)), sys.stdout)
+    except Exception as error:  # noqa: BLE001 - whatever it is, `up` shows it as one line and tries again
+        sys.exit(f"{type(error).__name__}: {error}")

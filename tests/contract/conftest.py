@@ -1,0 +1,26 @@
+"""One endpoint of each kind for the whole run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.s3 import S3Endpoint, run_ministack, run_moto
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
+    with run_moto(tmp_path_factory.mktemp("moto")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
+    with run_ministack(tmp_path_factory.mktemp("ministack")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["moto", "ministack"])
+def endpoint(request: pytest.FixtureRequest) -> S3Endpoint:
+    """Every kind of store in turn: one suite for all."""
+    found: S3Endpoint = request.getfixturevalue(request.param)
+    return found

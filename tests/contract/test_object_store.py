@@ -1,0 +1,462 @@
+"""What the worker relies on in an object store, on every kind of store we can start."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
+from worker.errors import SourceChanged, TransientError
+from worker.object_store import ObjectStore, StoreSettings, open_object_store
+
+MIB = 1024 * 1024
+LARGE = 20 * MIB
+PNG = "image/png"
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """A file, and what the record says of it."""
+
+    path: Path
+    content: bytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        digest = hashlib.sha256(self.content).hexdigest()
+        return {"content_type": PNG, "size": len(self.content), "sha256": digest}
+
+
+def stage(folder: Path, size: int, *, name: str = "staged", seed: int = 1) -> Staged:
+    block = hashlib.shake_256(bytes([seed])).digest(MIB)
+    content = (block * (size // MIB + 1))[:size]
+    path = folder / name
+    path.write_bytes(content)
+    return Staged(path, content)
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"{uuid.uuid4().hex}/upl_1.1/"
+
+
+@pytest.fixture
+async def store(endpoint: S3Endpoint) -> AsyncIterator[ObjectStore]:
+    async with open_object_store(endpoint.settings()) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def checking_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
+    """A store that looks at checksums: moto believes what it is told."""
+    async with open_object_store(ministack.settings()) as opened:
+        yield opened
+
+
+class Client:
+    """The store's own client, with some calls answered by the test."""
+
+    def __init__(self, client: Any, **calls: Callable[..., Awaitable[Any]]) -> None:
+        self._client = client
+        self.__dict__.update(calls)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def with_calls(
+    store: ObjectStore, endpoint: S3Endpoint, **calls: Callable[..., Awaitable[Any]]
+) -> ObjectStore:
+    client: Any = Client(store._client, **calls)
+    return ObjectStore(client, dataclasses.replace(endpoint.settings(), put_concurrency=1))
+
+
+def keys_under(endpoint: S3Endpoint, prefix: str) -> list[str]:
+    listed = endpoint.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+    return [found["Key"] for found in listed.get("Contents", [])]
+
+
+def multiparts_under(endpoint: S3Endpoint, prefix: str) -> list[str]:
+    listed = endpoint.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+    return [upload["Key"] for upload in listed.get("Uploads", [])]
+
+
+def content_of(endpoint: S3Endpoint, key: str) -> bytes:
+    content: bytes = endpoint.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return content
+
+
+def refusal(operation: str, status: int, code: str) -> ClientError:
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)
+
+
+async def test_a_small_file_is_stored_with_its_type(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 70_000)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    head = endpoint.client().head_object(Bucket=BUCKET, Key=prefix + "a.png")
+    assert head["ContentType"] == PNG
+    assert content_of(endpoint, prefix + "a.png") == staged.content
+
+
+@pytest.mark.parametrize("size", [8 * MIB - 1, 8 * MIB, 16 * MIB, LARGE + 1])
+async def test_a_large_file_is_stored_whole_and_leaves_no_multipart(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    head = endpoint.client().head_object(Bucket=BUCKET, Key=prefix + "a.png")
+    assert (head["ContentType"], head["ContentLength"]) == (PNG, size)
+    assert content_of(endpoint, prefix + "a.png") == staged.content
+    assert multiparts_under(endpoint, prefix) == []
+
+
+@pytest.mark.parametrize("size", [1, 100_000, LARGE])
+async def test_putting_the_same_bytes_again_is_fine(
+    store: ObjectStore, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+async def test_other_bytes_never_replace_an_object(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, size: int
+) -> None:
+    first, second = (stage(tmp_path, size, name=f"file{seed}", seed=seed) for seed in (1, 2))
+    await store.put(first.path, prefix + "a.png", **first.facts)
+    with pytest.raises(TransientError) as failure:
+        await store.put(second.path, prefix + "a.png", **second.facts)
+    assert (failure.value.cause, failure.value.counted) == ("store", False)
+    assert content_of(endpoint, prefix + "a.png") == first.content
+    assert multiparts_under(endpoint, prefix) == []
+
+
+async def test_bytes_put_in_other_parts_before_are_recognised(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 11 * MIB)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    other = dataclasses.replace(endpoint.settings(), part_bytes=5 * MIB)
+    async with open_object_store(other) as reopened:
+        await reopened.put(staged.path, prefix + "a.png", **staged.facts)
+
+
+async def test_at_most_the_agreed_number_of_parts_is_in_memory(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, LARGE * 2)
+    under_way = most = 0
+
+    async def upload_part(**part: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await store._client.upload_part(**part)
+        finally:
+            under_way -= 1
+
+    client: Any = Client(store._client, upload_part=upload_part)
+    settings = dataclasses.replace(endpoint.settings(), put_concurrency=2)
+    await ObjectStore(client, settings).put(staged.path, prefix + "a.png", **staged.facts)
+    assert most == 2
+
+
+@pytest.mark.parametrize("call", ["create_multipart_upload", "upload_part"])
+async def test_a_cancelled_put_leaves_no_multipart(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, call: str
+) -> None:
+    staged = stage(tmp_path, LARGE)
+    reached = asyncio.Event()
+
+    async def slow(**arguments: Any) -> Any:
+        answer = await getattr(store._client, call)(**arguments)
+        reached.set()
+        await asyncio.sleep(0.3)
+        return answer
+
+    slowed = with_calls(store, endpoint, **{call: slow})
+    putting = asyncio.create_task(slowed.put(staged.path, prefix + "a.png", **staged.facts))
+    await reached.wait()
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert multiparts_under(endpoint, prefix) == []
+    assert keys_under(endpoint, prefix) == []
+
+
+async def test_the_callers_deadline_ends_a_put_to_a_store_that_never_answers(
+    tmp_path: Path,
+) -> None:
+    staged = stage(tmp_path, 100_000)
+    async with await asyncio.start_server(_never_answer, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        started = time.monotonic()
+        async with open_object_store(settings_of(port)) as silent:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await silent.put(staged.path, "a/upl_1.1/a.png", **staged.facts)
+        assert time.monotonic() - started < 3
+
+
+async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(MIB):
+        pass
+    writer.close()
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+async def test_a_file_that_shrank_is_never_stored(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+    staged.path.write_bytes(staged.content[:-1])
+    with pytest.raises(SourceChanged):
+        await store.put(staged.path, prefix + "a.png", **staged.facts)
+    assert keys_under(endpoint, prefix) == []
+    assert multiparts_under(endpoint, prefix) == []
+
+
+async def test_a_file_that_shrinks_while_it_is_put_is_never_stored(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, LARGE)
+
+    async def upload_part(**part: Any) -> Any:
+        staged.path.write_bytes(staged.content[: 9 * MIB])
+        return await store._client.upload_part(**part)
+
+    shrinking = with_calls(store, endpoint, upload_part=upload_part)
+    with pytest.raises(SourceChanged):
+        await shrinking.put(staged.path, prefix + "a.png", **staged.facts)
+    assert keys_under(endpoint, prefix) == []
+    assert multiparts_under(endpoint, prefix) == []
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+@pytest.mark.parametrize("change", ["another byte", "one more byte"])
+async def test_a_file_with_another_digest_or_length_is_never_stored(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, size: int, change: str
+) -> None:
+    staged = stage(tmp_path, size)
+    changed = staged.content[:-1] + (b"!" if change == "another byte" else b"!!")
+    staged.path.write_bytes(changed)
+    with pytest.raises(SourceChanged) as failure:
+        await store.put(staged.path, prefix + "a.png", **staged.facts)
+    assert (failure.value.cause, failure.value.counted) == ("volume", False)
+    assert keys_under(endpoint, prefix) == []
+    assert multiparts_under(endpoint, prefix) == []
+
+
+async def test_a_missing_file_is_the_volumes_fault(
+    store: ObjectStore, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 100)
+    staged.path.unlink()
+    with pytest.raises(TransientError) as failure:
+        await store.put(staged.path, prefix + "a.png", **staged.facts)
+    assert (failure.value.cause, failure.value.counted) == ("volume", False)
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+async def test_a_byte_flipped_on_the_way_is_noticed(
+    checking_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+
+    def flipped(call: str) -> Callable[..., Awaitable[Any]]:
+        async def send(**arguments: Any) -> Any:
+            body = arguments["Body"]
+            arguments["Body"] = bytes([body[0] ^ 1]) + body[1:]
+            return await getattr(checking_store._client, call)(**arguments)
+
+        return send
+
+    noisy = with_calls(
+        checking_store,
+        ministack,
+        put_object=flipped("put_object"),
+        upload_part=flipped("upload_part"),
+    )
+    with pytest.raises(TransientError):
+        await noisy.put(staged.path, prefix + "a.png", **staged.facts)
+    assert keys_under(ministack, prefix) == []
+    assert multiparts_under(ministack, prefix) == []
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+async def test_a_store_that_keeps_no_checksums_is_read_back(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged, other = (stage(tmp_path, size, name=f"file{seed}", seed=seed) for seed in (1, 2))
+
+    async def head_object(**arguments: Any) -> Any:
+        head = await store._client.head_object(**arguments)
+        return {name: value for name, value in head.items() if name != "ChecksumSHA256"}
+
+    forgetful = with_calls(store, endpoint, head_object=head_object)
+    await forgetful.put(staged.path, prefix + "a.png", **staged.facts)
+    with pytest.raises(TransientError):
+        await forgetful.put(other.path, prefix + "a.png", **other.facts)
+
+
+async def test_a_lost_answer_to_the_last_call_is_no_failure(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, LARGE)
+
+    async def complete(**arguments: Any) -> Any:
+        await store._client.complete_multipart_upload(**arguments)
+        raise ConnectionClosedError(endpoint_url=endpoint.url)
+
+    losing = with_calls(store, endpoint, complete_multipart_upload=complete)
+    await losing.put(staged.path, prefix + "a.png", **staged.facts)
+    assert content_of(endpoint, prefix + "a.png") == staged.content
+
+
+async def test_a_last_call_that_did_nothing_leaves_no_multipart(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, LARGE)
+
+    async def complete(**_: Any) -> Any:
+        raise refusal("CompleteMultipartUpload", 500, "InternalError")
+
+    failing = with_calls(store, endpoint, complete_multipart_upload=complete)
+    with pytest.raises(TransientError) as failure:
+        await failing.put(staged.path, prefix + "a.png", **staged.facts)
+    assert failure.value.cause == "store"
+    assert multiparts_under(endpoint, prefix) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "size"), [("put_object", 100_000), ("complete_multipart_upload", LARGE)]
+)
+async def test_a_conflict_is_tried_again_from_the_start(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, call: str, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+    tries = 0
+
+    async def conflicting(**arguments: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise refusal(call, 409, "ConditionalRequestConflict")
+        return await getattr(store._client, call)(**arguments)
+
+    busy = with_calls(store, endpoint, **{call: conflicting})
+    await busy.put(staged.path, prefix + "a.png", **staged.facts)
+    assert content_of(endpoint, prefix + "a.png") == staged.content
+    assert multiparts_under(endpoint, prefix) == []
+
+
+async def test_endless_conflicts_give_up(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 100)
+
+    async def put_object(**_: Any) -> Any:
+        raise refusal("PutObject", 409, "ConditionalRequestConflict")
+
+    with pytest.raises(TransientError):
+        await with_calls(store, endpoint, put_object=put_object).put(
+            staged.path, prefix + "a.png", **staged.facts
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "size"), [("put_object", 100_000), ("complete_multipart_upload", LARGE)]
+)
+async def test_a_store_without_conditional_writes_is_written_without_them(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path, call: str, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+
+    async def unconditional(**arguments: Any) -> Any:
+        if "IfNoneMatch" in arguments:
+            raise refusal(call, 501, "NotImplemented")
+        return await getattr(store._client, call)(**arguments)
+
+    simple = with_calls(store, endpoint, **{call: unconditional})
+    await simple.put(staged.path, prefix + "a.png", **staged.facts)
+    assert content_of(endpoint, prefix + "a.png") == staged.content
+
+
+async def test_clean_removes_objects_and_multiparts_and_nothing_beside_the_prefix(
+    store: ObjectStore, endpoint: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 100)
+    beside = prefix.removesuffix("/") + "0/"
+    s3 = endpoint.client()
+    for folder in (prefix, beside):
+        for name in ("a.png", "a-thumb.jpg", "original.png"):
+            await store.put(staged.path, folder + name, **staged.facts)
+        s3.create_multipart_upload(Bucket=BUCKET, Key=folder + "b.png")
+
+    assert await store.clean(prefix) == 3
+    assert (keys_under(endpoint, prefix), multiparts_under(endpoint, prefix)) == ([], [])
+    assert len(keys_under(endpoint, beside)) == 3
+    assert multiparts_under(endpoint, beside) == [beside + "b.png"]
+    assert await store.clean(prefix) == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "a", "a/upl_1.1"])
+async def test_clean_refuses_what_is_not_a_folder(store: ObjectStore, prefix: str) -> None:
+    with pytest.raises(ValueError, match="not the folder"):
+        await store.clean(prefix)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"access_key_id": "AKIANOBODY"}, {"secret_access_key": "x"}, {"bucket": "no-such"}]
+)
+async def test_a_store_that_refuses_us_is_told_from_one_that_fails(
+    ministack: S3Endpoint, prefix: str, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    staged, large = stage(tmp_path, 100), stage(tmp_path, LARGE, name="large")
+    async with open_object_store(dataclasses.replace(ministack.settings(), **wrong)) as refusing:
+        for call in (
+            refusing.put(staged.path, prefix + "a.png", **staged.facts),
+            refusing.put(large.path, prefix + "b.png", **large.facts),
+            refusing.clean(prefix),
+        ):
+            with pytest.raises(TransientError) as failure:
+                await call
+            assert (failure.value.cause, failure.value.counted) == ("store-refused", False)
+
+
+async def test_a_store_that_is_down_is_noticed_in_seconds(tmp_path: Path) -> None:
+    staged = stage(tmp_path, 100)
+    started = time.monotonic()
+    async with open_object_store(settings_of(free_port())) as down:
+        for call in (
+            down.put(staged.path, "a/upl_1.1/a.png", **staged.facts),
+            down.clean("a/upl_1.1/"),
+        ):
+            with pytest.raises(TransientError) as failure:
+                await call
+            assert (failure.value.cause, failure.value.counted) == ("store", False)
+    assert time.monotonic() - started < 10
+
+
+def settings_of(port: int) -> StoreSettings:
+    return StoreSettings(
+        bucket=BUCKET,
+        region="us-east-1",
+        access_key_id="x",
+        secret_access_key="y",
+        endpoint_url=f"http://{HOST}:{port}",
+    )

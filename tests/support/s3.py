@@ -1,0 +1,143 @@
+"""Start real S3 endpoints for a test run: moto's server, and the one `./longshore up` brings."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+
+from dev.provision_s3 import provision
+from worker.object_store import StoreSettings
+
+CHECKOUT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+BUCKET = "longshore-test"
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class S3Endpoint:
+    """A running endpoint with an empty bucket and a key that may do what the worker does."""
+
+    name: str
+    url: str
+    access_key_id: str
+    secret_access_key: str
+
+    def settings(self) -> StoreSettings:
+        return StoreSettings(
+            bucket=BUCKET,
+            region=REGION,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            endpoint_url=self.url,
+        )
+
+    def client(self) -> BaseClient:
+        """A client of the tests' own, to look at what the code under test left."""
+        return botocore.session.get_session().create_client(
+            "s3",
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+
+@contextmanager
+def run_moto(folder: Path) -> Iterator[S3Endpoint]:
+    """Moto keeps what it is given and believes everybody: quick, and never the only proof."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
+    with _running("moto", command, port, "/moto-api/", folder, dict(os.environ)) as url:
+        yield _endpoint("moto", url, {"access_key_id": "test", "secret_access_key": "test"})
+
+
+@contextmanager
+def run_ministack(folder: Path) -> Iterator[S3Endpoint]:
+    """Ministack, with signatures, permissions and checksums looked at."""
+    root = {"access_key_id": "AKIAROOT", "secret_access_key": "root-secret"}
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "SERVICES": "s3,iam,sts",
+        "AUTH": "true",
+        "AWS_ACCESS_KEY_ID": root["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": root["secret_access_key"],
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folder / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(folder / "data"),
+        "TMPDIR": str(folder),
+        "LOG_LEVEL": "WARNING",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{folder}/no-docker",
+    }
+    command = [str(_s3_environment() / "bin/python"), "-m", "ministack"]
+    with _running("ministack", command, port, "/_ministack/health", folder, environment) as url:
+        yield _endpoint("ministack", url, root)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _s3_environment() -> Path:
+    folder = Path(os.environ.get("LONGSHORE_S3_ENV", CHECKOUT / ".venvs/s3"))
+    if not (folder / "bin/python").exists():
+        raise FileNotFoundError(
+            f"{folder} is not there: run the tests with ./longshore test, or set LONGSHORE_S3_ENV"
+        )
+    return folder
+
+
+def _endpoint(name: str, url: str, root: dict[str, str]) -> S3Endpoint:
+    request = {"endpoint_url": url, "region": REGION, "bucket": BUCKET, "root": root, "keys": {}}
+    return S3Endpoint(name=name, url=url, **provision(request)["keys"]["worker"])
+
+
+@contextmanager
+def _running(
+    name: str, command: list[str], port: int, health: str, folder: Path, env: dict[str, str]
+) -> Iterator[str]:
+    url = f"http://{HOST}:{port}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder)
+    try:
+        _wait_for(url + health, server, folder / f"{name}.log")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} doesn't answer: {log.read_text(errors='replace')[-2000:]}")

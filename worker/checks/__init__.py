@@ -1,0 +1,1 @@
+"""Whether a file is what its field accepts. Run inside the decoding child."""

@@ -1,0 +1,48 @@
+"""The two ways a promotion can fail: the file is bad, or the world is."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait for pydantic
+    from shared.internal_api import Params
+
+
+class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a fault of ours
+    """This file can't be accepted, however often it is tried: the person must act.
+
+    `code` is stable and public; the api words the text from it and `params`.
+    """
+
+    def __init__(
+        self, code: str, params: "Params | None" = None, *, detected_type: str | None = None
+    ) -> None:
+        super().__init__(code, params or {})
+        self.code = code
+        self.params: Params = params or {}
+        self.detected_type = detected_type
+
+
+class TransientError(Exception):
+    """Nothing is known to be wrong with the file: try again later.
+
+    `cause` is a slug for logs and metrics: `store` (the bucket can't be reached or misbehaves),
+    `store-refused` (it answers, but not to us: an operator must look), `volume`, `decoder`
+    (the child died, or ran out of time or memory), `shutdown`, `unexpected`. `counted` says
+    whether the try uses up one of the upload's attempts: what is not the file's doing doesn't.
+    """
+
+    def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.counted = counted
+        self.detail = detail
+
+
+class SourceChanged(TransientError):  # noqa: N818 - says what happened, as FileRejected does
+    """The file on the volume is not, or no longer, the bytes that were announced.
+
+    Nothing was stored. Whether that is a moment of a network file system or a damaged volume is
+    for the caller to find out.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("volume", counted=False, detail=detail)

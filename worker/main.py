@@ -1,0 +1,107 @@
+"""The worker's wiring, and the only module of it that knows arq."""
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import structlog
+from arq.connections import RedisSettings
+from arq.worker import Worker, func
+
+from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
+from worker.cleaning import Cleaner
+from worker.object_store import StoreSettings, open_object_store
+from worker.pipeline import Promoter
+from worker.records_client import open_records
+from worker.settings import Settings
+
+log = structlog.get_logger()
+
+JOB_SECONDS = 24 * 3600
+"""arq's own limit: out of the way. Work has deadlines of its own, kept by the record."""
+MAX_TRIES = 10_000
+"""arq counts a SIGTERM as a try and drops a job past its tries; attempts are the record's."""
+READ_LIMIT = 2_000
+"""Ids read from the queue at once: in-progress keys of killed workers must not hide fresh jobs."""
+HEALTH_SECONDS = 5.0
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises when Redis goes away: the supervisor starts us again."""
+    settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    scratch = _own_scratch(settings.scratch_dir)
+    store_settings = StoreSettings(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        bucket=settings.s3_bucket,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+    )
+    try:
+        async with open_records(settings) as records, open_object_store(store_settings) as store:
+            own = settings.model_copy(update={"scratch_dir": scratch})
+            await _work(own, Promoter(records, store, own), Cleaner(records, store))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> None:
+    async def promote(ctx: dict[Any, Any], payload: dict[str, Any]) -> None:  # noqa: ARG001 - arq's
+        await promoter.promote(PromoteJob.model_validate(payload).upload_id)
+
+    async def clean(ctx: dict[Any, Any], payload: dict[str, Any]) -> None:  # noqa: ARG001 - arq's
+        await cleaner.clean()
+
+    redis = RedisSettings.from_dsn(settings.redis_url)
+    redis.conn_retries = 0
+    worker = Worker(
+        [func(promote, name=PROMOTE), func(clean, name=CLEAN)],
+        queue_name=QUEUE_NAME,
+        redis_settings=redis,
+        max_jobs=settings.max_jobs,
+        job_timeout=JOB_SECONDS,
+        max_tries=MAX_TRIES,
+        keep_result=0,
+        poll_delay=settings.poll_seconds,
+        queue_read_limit=READ_LIMIT,
+        job_completion_wait=settings.shutdown_seconds,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        handle_signals=False,
+        log_results=False,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.handle_sig_wait_for_completion, number)
+    health = asyncio.create_task(_show_health(settings.health_file, worker))
+    log.info("worker_starting", max_jobs=settings.max_jobs)
+    try:
+        await worker.async_run()
+    except asyncio.CancelledError:
+        log.info("worker_stopped")  # arq cancels its own main task on a signal
+    finally:
+        health.cancel()
+        await worker.close()
+
+
+async def _show_health(path: Path | None, worker: Worker) -> None:
+    """Touch the health file while the queue is being polled."""
+    while path:
+        if worker._pool is not None:  # noqa: SLF001 - set once Redis answered; arq has no other sign
+            await asyncio.to_thread(path.touch)
+            await asyncio.sleep(HEALTH_SECONDS)
+        await asyncio.sleep(0.05)
+
+
+def _own_scratch(root: Path) -> Path:
+    """A folder for this process. Those of processes that are no more are removed."""
+    for folder in root.iterdir():
+        if folder.name.isdecimal() and not Path("/proc", folder.name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    own = root / str(os.getpid())
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir()
+    return own

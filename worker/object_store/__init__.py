@@ -1,0 +1,11 @@
+"""All traffic with the bucket: put, verify, clean.
+
+A put either ends with an object that was verified to hold the announced bytes, or raises and
+leaves at most something under the generation's own prefix, which `clean` removes. Not built on
+`upload_fileobj`: that one hangs when parts fail and leaves them behind when it is cancelled.
+"""
+
+from worker.object_store.client import StoreSettings
+from worker.object_store.store import ObjectStore, open_object_store
+
+__all__ = ["ObjectStore", "StoreSettings", "open_object_store"]

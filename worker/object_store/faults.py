@@ -1,0 +1,39 @@
+"""What an error of the S3 client means to us."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.errors import TransientError
+
+STORE_ERRORS = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
+
+_REFUSALS = frozenset(
+    {"AuthorizationHeaderMalformed", "InvalidBucketName", "NoSuchBucket", "PermanentRedirect"}
+)
+"""Answers that mean us and not the moment, beside 401 and 403."""
+
+
+@contextmanager
+def as_transient() -> Iterator[None]:
+    """Turn the client's errors into `TransientError("store")` or `("store-refused")`."""
+    try:
+        yield
+    except ClientError as error:
+        status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
+        refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code in _REFUSALS
+        cause = "store-refused" if refused else "store"
+        detail = f"{error.operation_name}: {status} {code}"
+        raise TransientError(cause, counted=False, detail=detail) from error
+    except STORE_ERRORS as error:
+        raise TransientError("store", counted=False, detail=repr(error)) from error
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status behind `error`, 0 when there was no answer."""
+    if not isinstance(error, ClientError):
+        return 0
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -1,0 +1,213 @@
+"""One bucket, through one client."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+from botocore.exceptions import ClientError
+
+from worker.errors import TransientError
+from worker.object_store.client import StoreSettings, open_client
+from worker.object_store.faults import STORE_ERRORS, as_transient, status_of
+from worker.object_store.multipart import (
+    base64_of,
+    composite_checksum,
+    open_multipart,
+    send_parts,
+)
+from worker.object_store.source import Source, open_source
+
+if TYPE_CHECKING:  # the stubs are not installed where the worker runs
+    from types_aiobotocore_s3 import S3Client
+
+READ_BACK_BYTES = 1024 * 1024
+CONFLICT_PAUSES = (0.2, 0.5)
+"""Seconds to wait before starting again when S3 says that another write is under way."""
+
+log = structlog.get_logger()
+
+
+class _Put(NamedTuple):
+    """A file to be stored: what `ObjectStore.put` was given."""
+
+    path: Path
+    key: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+class ObjectStore:
+    """One bucket. Every method raises `TransientError("store")` for a store that fails and
+    `TransientError("store-refused")` for one that refuses us; neither is counted.
+    """
+
+    def __init__(self, client: "S3Client", settings: StoreSettings) -> None:
+        self._client = client
+        self._bucket = settings.bucket
+        self._part_bytes = settings.part_bytes
+        self._put_concurrency = settings.put_concurrency
+        self._knows_conditions = True
+
+    async def put(self, path: Path, key: str, *, content_type: str, size: int, sha256: str) -> None:
+        """Store the file at `path` under `key` and verify what the store holds.
+
+        Safe to repeat: an object that is already there with these bytes is success, one with
+        other bytes is `TransientError`. A file that isn't `size` bytes with the hex digest
+        `sha256` is never stored: `SourceChanged`. When cancelled, it takes up to `ABORT_SECONDS`
+        more to leave no multipart open. Holds at most `part_bytes * put_concurrency` in memory.
+        """
+        put = _Put(path, key, content_type, size, sha256)
+        with as_transient():
+            checksum = await self._send_past_conflicts(put)
+            if not await self._holds(put, checksum):
+                raise TransientError("store", counted=False, detail=f"{key} holds other bytes")
+
+    async def clean(self, prefix: str) -> int:
+        """Abort every multipart and delete every object under `prefix`; how many objects were.
+
+        Idempotent. Raises `ValueError` unless `prefix` ends with a slash and names something.
+        """
+        if not prefix.endswith("/") or not prefix.strip("/"):
+            raise ValueError(f"{prefix!r} is not the folder of one generation")
+        deleted = 0
+        with as_transient():
+            multiparts = self._client.get_paginator("list_multipart_uploads")
+            async for page in multiparts.paginate(Bucket=self._bucket, Prefix=prefix):
+                for upload in page.get("Uploads", []):
+                    if upload["Key"].startswith(prefix):  # not every store filters these
+                        await self._abort(upload["Key"], upload["UploadId"])
+            objects = self._client.get_paginator("list_objects_v2")
+            async for listed in objects.paginate(Bucket=self._bucket, Prefix=prefix):
+                for found in listed.get("Contents", []):
+                    # one by one: not every store can delete many at once, and there are few
+                    await self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
+                    deleted += 1
+        return deleted
+
+    async def _abort(self, key: str, upload_id: str) -> None:
+        try:
+            await self._client.abort_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload_id
+            )
+        except ClientError as error:
+            if status_of(error) != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def _send_past_conflicts(self, put: _Put) -> str:
+        for pause in CONFLICT_PAUSES:
+            try:
+                return await self._send(put)
+            except ClientError as error:
+                if status_of(error) != HTTPStatus.CONFLICT:
+                    raise
+            await asyncio.sleep(pause)
+        return await self._send(put)
+
+    async def _send(self, put: _Put) -> str:
+        """Write the object, unless the key is taken; the checksum S3 will have for these bytes."""
+        send = self._send_whole if put.size < self._part_bytes else self._send_in_parts
+        async with open_source(put.path, size=put.size, sha256=put.sha256) as source:
+            return await send(put, source)
+
+    async def _send_whole(self, put: _Put, source: Source) -> str:
+        piece = await source.read(put.size)
+        if piece is None:
+            raise ValueError("an object without bytes")
+        checksum = base64_of(piece.digest)
+        await self._write_once(
+            partial(
+                self._client.put_object,
+                Bucket=self._bucket,
+                Key=put.key,
+                Body=piece.body,
+                ContentType=put.content_type,
+                ChecksumSHA256=checksum,
+            )
+        )
+        return checksum
+
+    async def _send_in_parts(self, put: _Put, source: Source) -> str:
+        async with open_multipart(
+            self._client, bucket=self._bucket, key=put.key, content_type=put.content_type
+        ) as upload_id:
+            parts = await send_parts(
+                self._client,
+                source,
+                bucket=self._bucket,
+                key=put.key,
+                upload_id=upload_id,
+                part_bytes=self._part_bytes,
+                concurrency=self._put_concurrency,
+            )
+            checksum = composite_checksum(parts)
+            try:
+                await self._write_once(
+                    partial(
+                        self._client.complete_multipart_upload,
+                        Bucket=self._bucket,
+                        Key=put.key,
+                        UploadId=upload_id,
+                        MultipartUpload={"Parts": parts},
+                    )
+                )
+            except STORE_ERRORS as error:
+                # the store may have done it and the answer got lost, or its answer was to a repeat
+                conflict = status_of(error) == HTTPStatus.CONFLICT
+                if conflict or not await self._holds(put, checksum):
+                    raise
+            return checksum
+
+    async def _write_once(self, write: Callable[..., Awaitable[object]]) -> None:
+        """Call `write` on condition that the key is free, where the store knows conditions.
+
+        A taken key is no error here: verifying will tell whether what is there is ours.
+        """
+        if self._knows_conditions:
+            try:
+                await write(IfNoneMatch="*")
+            except ClientError as error:
+                if status_of(error) == HTTPStatus.PRECONDITION_FAILED:
+                    return
+                if status_of(error) != HTTPStatus.NOT_IMPLEMENTED:
+                    raise
+                log.warning("the store knows no conditional writes", bucket=self._bucket)
+                self._knows_conditions = False
+            else:
+                return
+        await write()
+
+    async def _holds(self, put: _Put, checksum: str) -> bool:
+        """Whether the object is the announced bytes: by its checksum, else by reading it back."""
+        try:
+            head = await self._client.head_object(
+                Bucket=self._bucket, Key=put.key, ChecksumMode="ENABLED"
+            )
+        except ClientError as error:
+            if status_of(error) == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        if head["ContentLength"] != put.size:
+            return False
+        return head.get("ChecksumSHA256") == checksum or await self._read_back(put) == put.sha256
+
+    async def _read_back(self, put: _Put) -> str:
+        seen = hashlib.sha256()
+        answer = await self._client.get_object(Bucket=self._bucket, Key=put.key)
+        async with answer["Body"] as body:
+            async for chunk in body.iter_chunks(READ_BACK_BYTES):
+                seen.update(chunk)
+        return seen.hexdigest()
+
+
+@asynccontextmanager
+async def open_object_store(settings: StoreSettings) -> AsyncIterator[ObjectStore]:
+    """The store, with one client for its lifetime."""
+    async with open_client(settings) as client:
+        yield ObjectStore(client, settings)

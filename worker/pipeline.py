@@ -1,0 +1,230 @@
+"""Promote one upload: open → validate → convert → put → report."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from shared.ids import new_id
+from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject, WorkOrder
+from shared.status import Stage
+from worker.errors import FileRejected, TransientError
+from worker.object_store import ObjectStore
+from worker.records_client import RecordsClient, RecordsUnavailable
+from worker.sandbox import Output, Processed, process
+from worker.settings import Settings
+from worker.staged_file import BytesGone, verified
+
+log = structlog.get_logger()
+
+CLAIM_SECONDS = 15.0
+REPORT_MARGIN = 30.0
+"""Beyond the order's work time, to get the outcome into the record."""
+GIVE_BACK_SECONDS = 1.0
+STAGE_PAUSE = 1.0
+"""Stages that come faster than this are shown together: a small file has no use for five calls."""
+
+
+class Promoter:
+    """Promotes uploads; keeps nothing between them."""
+
+    def __init__(self, records: RecordsClient, store: ObjectStore, settings: Settings) -> None:
+        self._records = records
+        self._store = store
+        self._settings = settings
+        self._decoders = asyncio.Semaphore(settings.max_decoders)
+
+    async def promote(self, upload_id: str) -> None:
+        """Claim the upload and drive it to an outcome, or leave it to who owns it.
+
+        Never raises for what the world does: a job that raises is final to the queue, and whatever
+        isn't reported here is found by the api's sweep.
+        """
+        claim_id = new_id("clm")
+        try:
+            order = await self._records.claim(upload_id, claim_id, seconds=CLAIM_SECONDS)
+        except RecordsUnavailable as error:
+            log.warning("claim_failed", upload_id=upload_id, reason=str(error))
+            return
+        if order is None:
+            return
+        with structlog.contextvars.bound_contextvars(
+            upload_id=order.upload_id,
+            form_id=order.form_id,
+            generation=order.generation,
+            request_id=order.request_id,
+        ):
+            await self._promote(order)
+
+    async def _promote(self, order: WorkOrder) -> None:
+        log.info("promotion_started", attempt=order.attempt, size=order.size)
+        work = asyncio.ensure_future(self._outcome(order, stages := _Stages()))
+        beating = asyncio.create_task(self._beat(order, stages, work))
+        try:
+            outcome = await work
+        except asyncio.CancelledError:
+            if stages.lost:
+                return await self._delete_own(order)
+            await self._give_back(order, work)
+            raise
+        finally:
+            beating.cancel()
+        stages.show(Stage.ATTACHING)
+        try:
+            applied = await self._records.report(
+                order, outcome, seconds=order.work_seconds + REPORT_MARGIN
+            )
+        except RecordsUnavailable as error:
+            log.error("outcome_not_reported", reason=str(error))
+            return None
+        log.info("promotion_ended", outcome=outcome.outcome, applied=applied)
+        if not applied:
+            await self._delete_own(order)
+        return None
+
+    async def _outcome(self, order: WorkOrder, stages: "_Stages") -> Outcome:
+        """What became of the file. Every way it can end has an outcome."""
+        ids = {"upload_id": order.upload_id, "generation": order.generation}
+        try:
+            async with asyncio.timeout(order.work_seconds):
+                return await self._store_it(order, stages)
+        except FileRejected as bad:
+            return Rejected(
+                **ids, code=bad.code, params=bad.params, detected_type=bad.detected_type
+            )
+        except BytesGone as error:
+            log.error("bytes_gone", code=error.code)
+            return Failed(**ids, code=error.code)
+        except TransientError as error:
+            level = log.error if error.cause == "store-refused" else log.warning
+            level("promotion_given_back", cause=error.cause, detail=error.detail)
+            return Retry(**ids, cause=error.cause, counted=error.counted)
+        except TimeoutError:
+            log.warning("promotion_given_back", cause="deadline")
+            return Retry(**ids, cause="deadline", counted=True)
+        except Exception:
+            log.exception("promotion_broke")
+            return Retry(**ids, cause="unexpected", counted=True)
+
+    async def _store_it(self, order: WorkOrder, stages: "_Stages") -> Stored:
+        stages.show(Stage.VALIDATING)
+        staged = await verified(self._settings.staging_dir, order)
+        async with _scratch(self._settings.scratch_dir) as scratch:
+            async with self._decoders:
+                processed = await process(
+                    staged,
+                    scratch,
+                    policy=order.policy,
+                    field=order.field,
+                    deadline_seconds=self._settings.decode_seconds,
+                    on_stage=stages.show,
+                )
+            stages.show(Stage.STORING)
+            await self._put_all(order, processed)
+        return _stored(order, processed)
+
+    async def _put_all(self, order: WorkOrder, processed: Processed) -> None:
+        try:
+            async with asyncio.TaskGroup() as puts:
+                for output in processed.outputs:
+                    puts.create_task(
+                        self._store.put(
+                            output.path,
+                            order.key_prefix + output.name,
+                            content_type=output.content_type,
+                            size=output.size,
+                            sha256=output.sha256,
+                        )
+                    )
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def _beat(
+        self, order: WorkOrder, stages: "_Stages", work: "asyncio.Future[Outcome]"
+    ) -> None:
+        """Renew the lease while the work goes on; stop the work when it is no longer ours."""
+        while True:
+            await stages.changed_or(order.heartbeat_seconds)
+            if not await self._records.heartbeat(order, stages.now):
+                log.warning("lease_lost")
+                stages.lost = True
+                work.cancel()
+                return
+
+    async def _give_back(self, order: WorkOrder, work: "asyncio.Future[Outcome]") -> None:
+        """The worker is stopping: hand the upload to another at once, without a counted attempt."""
+        work.cancel()
+        await asyncio.wait([work], timeout=GIVE_BACK_SECONDS)
+        outcome = Retry(
+            upload_id=order.upload_id, generation=order.generation, cause="shutdown", counted=False
+        )
+        with contextlib.suppress(RecordsUnavailable):
+            await self._records.report(order, outcome, seconds=GIVE_BACK_SECONDS)
+
+    async def _delete_own(self, order: WorkOrder) -> None:
+        """What a stale generation put is nobody's: delete its own prefix and nothing else."""
+        try:
+            await self._store.clean(order.key_prefix)
+        except TransientError as error:
+            log.warning("own_prefix_not_deleted", reason=str(error))  # it is doomed all the same
+
+
+class _Stages:
+    """The stage the work is in, for the heartbeat."""
+
+    def __init__(self) -> None:
+        self.now = Stage.VALIDATING
+        self.lost = False
+        self._changed = asyncio.Event()
+
+    def show(self, stage: Stage) -> None:
+        if stage is not self.now:
+            self.now = stage
+            self._changed.set()
+
+    async def changed_or(self, seconds: float) -> None:
+        """Return after `seconds`, or soon after the stage changed."""
+        await asyncio.sleep(min(STAGE_PAUSE, seconds))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds - STAGE_PAUSE, 0)):
+                await self._changed.wait()
+        self._changed.clear()
+
+
+@asynccontextmanager
+async def _scratch(root: Path) -> AsyncIterator[Path]:
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _stored(order: WorkOrder, processed: Processed) -> Stored:
+    return Stored(
+        upload_id=order.upload_id,
+        generation=order.generation,
+        detected_type=processed.detected_type,
+        object=_described(order, processed.object),
+        derivatives={
+            name: _described(order, output) for name, output in processed.derivatives.items()
+        },
+        notices=processed.notices,
+    )
+
+
+def _described(order: WorkOrder, output: Output) -> StoredObject:
+    return StoredObject(
+        key=order.key_prefix + output.name,
+        content_type=output.content_type,
+        size=output.size,
+        sha256=output.sha256,
+        width=output.width,
+        height=output.height,
+        pages=output.pages,
+    )

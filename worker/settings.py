@@ -1,0 +1,72 @@
+"""What can be set, by environment variables of the same name in capitals.
+
+`docs/settings.md` lists them; a test holds the two together.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.logs import LogFormat
+from shared.secrets import weakness
+
+
+class Settings(BaseSettings):
+    """Settings of the worker. Raises `pydantic.ValidationError` naming what is missing or wrong."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
+
+    environment: Annotated[
+        Literal["dev", "production"],
+        Field(description="`dev` accepts example secrets; anything else is production"),
+    ] = "production"
+    redis_url: Annotated[str, Field(description="where jobs are queued")]
+    staging_dir: Annotated[
+        Path, Field(description="root of the staging volume; reading it is enough")
+    ]
+    scratch_dir: Annotated[
+        Path, Field(description="where converted files live until they are put")
+    ] = Path(tempfile.gettempdir()) / "longshore"
+    internal_url: Annotated[str, Field(description="the api's internal listener")]
+    internal_secret: Annotated[SecretStr, Field(description="bearer secret for it")]
+    s3_endpoint_url: Annotated[
+        str | None, Field(description="the object store; default: AWS S3 of the region")
+    ] = None
+    s3_region: Annotated[str, Field(description="region of the bucket")] = "us-east-1"
+    s3_bucket: Annotated[str, Field(description="bucket of the objects")]
+    s3_access_key_id: Annotated[
+        str, Field(description="key that may put, read, list and delete in the bucket")
+    ]
+    s3_secret_access_key: Annotated[SecretStr, Field(description="its secret")]
+    max_jobs: Annotated[
+        int, Field(description="uploads that are promoted at the same time", gt=0, le=200)
+    ] = 8
+    max_decoders: Annotated[
+        int, Field(description="files that are decoded at the same time", gt=0, le=64)
+    ] = 2
+    decode_seconds: Annotated[
+        float, Field(description="how long decoding one file may take", gt=0)
+    ] = 60
+    poll_seconds: Annotated[
+        float, Field(description="how often the queue is looked at", gt=0, le=10)
+    ] = 0.05
+    shutdown_seconds: Annotated[
+        int, Field(description="how long SIGTERM waits for uploads under way", gt=0)
+    ] = 4
+    health_file: Annotated[
+        Path | None, Field(description="file touched every few seconds while all is well")
+    ] = None
+    log_level: Annotated[str, Field(description="least level that is logged")] = "info"
+    log_format: Annotated[
+        LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
+    ] = "auto"
+
+    @model_validator(mode="after")
+    def _secret_is_real(self) -> Self:
+        weak = weakness(self.internal_secret.get_secret_value())
+        if weak and self.environment != "dev":
+            raise ValueError(f"INTERNAL_SECRET: {weak}")
+        return self

@@ -1,0 +1,60 @@
+"""The received file on the volume, which the worker only reads."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from shared.internal_api import WorkOrder
+from worker.errors import SourceChanged, TransientError
+
+MARKER = ".longshore-volume"
+CHUNK = 1024 * 1024
+SECOND_LOOK_SECONDS = 1.0
+"""A network file system may show a new file late, or a stale one."""
+
+
+class BytesGone(Exception):  # noqa: N818 - what happened
+    """The acknowledged bytes are not on the volume: `bytes-lost`, or `bytes-changed`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+async def verified(root: Path, order: WorkOrder) -> Path:
+    """The staged file, read whole: size and SHA-256 are those that were acknowledged.
+
+    Raises `TransientError("volume")` when the mount is not the volume of the records, and
+    `BytesGone` after a second look.
+    """
+    path = root / order.staged_path
+    try:
+        await asyncio.to_thread(_verify, root, path, order)
+    except (OSError, SourceChanged):
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        try:
+            await asyncio.to_thread(_verify, root, path, order)
+        except FileNotFoundError as error:
+            raise BytesGone("bytes-lost") from error
+        except SourceChanged as error:
+            raise BytesGone("bytes-changed") from error
+        except OSError as error:
+            raise TransientError("volume", counted=False, detail=str(error)) from error
+    return path
+
+
+def _verify(root: Path, path: Path, order: WorkOrder) -> None:
+    try:
+        marker = (root / MARKER).read_text().strip()
+    except OSError as error:
+        raise TransientError("volume", counted=False, detail=f"no marker: {error}") from error
+    if marker != order.volume_id:
+        raise TransientError("volume", counted=False, detail="the marker is another volume's")
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    if size != order.size or digest.hexdigest() != order.sha256:
+        raise SourceChanged(f"{size} of {order.size} bytes, or other ones")
