@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from api.forms import judge, value_problems
 from api.records import forms
@@ -29,6 +29,10 @@ class ObjectView(BaseModel):
     width: int | None = None
     height: int | None = None
     pages: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_what_it_has(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
 
 class UploadError(BaseModel):

@@ -14,8 +14,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from dev.say import say
 
 ROOT = CHECKOUT / ".venvs"
 UV = ROOT / "uv/uv"
+LOOK_EVERY = 0.2
 STAMP = "longshore-stamp"  # in each environment, written last: a killed set-up has none
 
 
@@ -101,13 +101,21 @@ def ensure(*names: str) -> None:
     ROOT.mkdir(exist_ok=True)
     missing = [name for name in names if not _hold(ENVIRONMENTS[name])]
     for name in ["uv", *missing] if missing else []:
-        environment = ENVIRONMENTS[name]
-        while not _hold(environment):
-            with _alone(environment):
-                if not environment.is_fresh():  # somebody may have made it while we waited
-                    _make(environment)
+        _make_or_wait(ENVIRONMENTS[name])
 
 
+def _make_or_wait(environment: Environment) -> None:
+    told = False
+    while not _hold(environment):
+        if _make_alone(environment):
+            continue
+        if not told:
+            say(f"waiting for another ./longshore, which sets up or uses .venvs/{environment.name}")
+            told = True
+        time.sleep(LOOK_EVERY)
+
+
+_THROUGH_EXEC = True  # the tests, which replace this process, go on holding what they use
 _held: list[int] = []
 
 
@@ -122,23 +130,23 @@ def _hold(environment: Environment) -> bool:
     if not environment.is_fresh():
         os.close(lock)
         return False
-    os.set_inheritable(lock, True)  # the tests, which replace this process, go on holding it  # noqa: FBT003
+    os.set_inheritable(lock, _THROUGH_EXEC)
     _held.append(lock)
     return True
 
 
-@contextmanager
-def _alone(environment: Environment) -> Iterator[None]:
+def _make_alone(environment: Environment) -> bool:
+    """Make it if nobody else makes or uses it now."""
     lock = _open_lock(environment)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another ./longshore, which sets up or uses .venvs/{environment.name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not environment.is_fresh():  # somebody may just have made it
+            _make(environment)
+    except BlockingIOError:
+        return False
     finally:
         os.close(lock)
+    return True
 
 
 def _open_lock(environment: Environment) -> int:

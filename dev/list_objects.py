@@ -23,7 +23,8 @@ def main(stack_file: Path) -> int:
     except BotoCoreError as error:
         print(f"longshore: the bucket does not answer: {error}", file=sys.stderr)
         return 1
-    print(f"{size:>12,}  bytes in {count} objects of {s3['endpoint_url']}/{s3['bucket']}")
+    objects = "1 object" if count == 1 else f"{count} objects"
+    print(f"{size:>12,}  bytes in {objects} of {s3['endpoint_url']}/{s3['bucket']}")
     return 0
 
 

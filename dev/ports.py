@@ -4,7 +4,7 @@ import errno
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,11 +74,16 @@ def _holder(port: int) -> str:
         inodes = _listening(port)
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-                if links & inodes:
+                if inodes.intersection(_open_files(process)):
                     name = (process / "comm").read_text("utf-8").strip()
                     return f" by {name}, process {process.name}"
     return ""
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    for descriptor in (process / "fd").iterdir():
+        with suppress(OSError):  # closed in between
+            yield str(descriptor.readlink())
 
 
 def _listening(port: int) -> set[str]:

@@ -33,12 +33,12 @@ async def start(
         stdout=output,
         stderr=STDOUT,
         start_new_session=True,
-        preexec_fn=_die_with_parent(),
+        preexec_fn=die_with_parent(),
     )
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Have Linux send SIGTERM to the child when `up` is gone, were it by SIGKILL."""
+def die_with_parent() -> Callable[[], None] | None:
+    """Have Linux end the child when this process is gone, were it by SIGKILL."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -21,9 +21,9 @@ def say(text: str, end: str = "\n") -> None:
 
 def explain(error: OSError) -> str:
     """Put an operating system's refusal into one line a person can act on."""
-    where = error.filename or "a file"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"the disk is full ({where})"
+        return "the disk is full"
+    where = error.filename or "a file"
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return f"cannot write to {where}: {error.strerror}"
     return f"{where}: {error.strerror or error}"

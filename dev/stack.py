@@ -10,7 +10,7 @@ from dev import answers, environments, processes
 from dev.child import Child, Spec
 from dev.logs import LogFile, readable, shorten
 from dev.ports import Ports
-from dev.say import Problem, say
+from dev.say import Problem, explain, say
 from dev.services import BUCKET, REGION, Services, clean
 from dev.state import StateDir
 
@@ -54,15 +54,15 @@ class Stack:
         self.children = [self._redis, self._s3, self._api, self._worker]
 
     def _child(self, spec: Spec) -> Child:
-        return Child(spec, self.logs[spec.name].path, self._publish)
+        return Child(spec, self.logs[spec.name].path, self._publish_again)
 
     async def start(self) -> None:
         """Return when everything answers."""
         self._state.write_text("redis/redis.conf", self.services.redis_conf())
         await _together(self._redis.start(), self._s3.start(), self._migrate_database())
         await _together(self._api.start(), self._worker.start())
-        self._published = True
         self._publish()
+        self._published = True
 
     async def stop(self) -> None:
         """Stop who works before who keeps: Redis and the store go when nobody needs them."""
@@ -84,10 +84,16 @@ class Stack:
                     say(text)
 
     def _publish(self) -> None:
+        pids = {c.spec.name: [c.pid] if c.pid else [] for c in self.children}
+        self._state.write("stack.json", self.services.described(pids))
+
+    def _publish_again(self) -> None:
         """Keep stack.json true: called whenever a process starts or ends."""
         if self._published:
-            pids = {c.spec.name: [c.pid] if c.pid else [] for c in self.children}
-            self._state.write("stack.json", self.services.described(pids))
+            try:
+                self._publish()
+            except OSError as error:  # a full disk is no reason not to start a process again
+                say(f"stack.json is out of date: {explain(error)}")
 
     async def _migrate_database(self) -> None:
         log = self.logs["migrate"]

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from urllib.parse import urljoin
 from urllib.request import urlopen
 
 from dev import CHECKOUT, pip_settings
+from dev.processes import die_with_parent
 from dev.say import Problem
 
 LOCK = CHECKOUT / "requirements/uv.txt"
@@ -29,14 +31,22 @@ def fetch(target: Path) -> None:
     """Put the uv binary at `target`, however this Python can get a wheel."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         wheels = Path(folder)
-        if importlib.util.find_spec("pip"):
+        if _has("pip"):
             _download([sys.executable, "-m", "pip"], wheels)
-        elif importlib.util.find_spec("ensurepip"):
+        elif _has("ensurepip"):
             run([sys.executable, "-m", "venv", f"{folder}/venv"], "make a virtual environment")
             _download([f"{folder}/venv/bin/python", "-m", "pip"], wheels)
         else:
             _download_without_pip(wheels)
         _unpack(next(wheels.glob("uv-*.whl")), target)
+
+
+def _has(module: str) -> bool:
+    """Tell whether it can be run; Debian takes such parts of Python into packages of their own."""
+    try:
+        return importlib.util.find_spec(f"{module}.__main__") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _download(pip: list[str], folder: Path) -> None:
@@ -61,15 +71,15 @@ def _download_without_pip(folder: Path) -> None:
     indexes = [settings.get("index-url", ""), *settings.get("extra-index-url", "").split()]
     pages = [f"{index.rstrip('/')}/uv/" for index in indexes if index]
     for page in [*settings.get("find-links", "").split(), *pages]:
-        for address in _wheels_of(page):
-            content = _read(address)
+        for address in _wheels_of(page, settings):
+            content = _read(address, settings)
             if content and hashlib.sha256(content).hexdigest() in LOCK.read_text("ascii"):
                 (folder / "uv-found.whl").write_bytes(content)
                 return
     raise Problem(NO_PIP)
 
 
-def _wheels_of(page: str) -> list[str]:
+def _wheels_of(page: str, settings: pip_settings.Settings) -> list[str]:
     """Addresses of the pinned uv's wheels for this machine, on an index page or in a folder."""
     version = re.findall(r"^uv==(\S+)", LOCK.read_text("ascii"), re.MULTILINE)[0]
     libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
@@ -77,14 +87,15 @@ def _wheels_of(page: str) -> list[str]:
     wheel = re.compile(rf"uv-{re.escape(version)}-py3-none-{system}[^/]*{platform.machine()}\.whl")
     if Path(page).is_dir():
         return [f.as_uri() for f in Path(page).iterdir() if wheel.fullmatch(f.name)]
-    links = re.findall(r'href="([^"#]+)', _read(page).decode(errors="replace"))
+    links = re.findall(r'href="([^"#]+)', _read(page, settings).decode(errors="replace"))
     return [urljoin(page, link) for link in links if wheel.search(link)]
 
 
-def _read(address: str) -> bytes:
+def _read(address: str, settings: pip_settings.Settings) -> bytes:
     """Read what pip's settings point at; what isn't there or doesn't answer has nothing."""
     try:
-        with urlopen(address, timeout=60) as answer:  # noqa: S310 - the user's own index; a file: one is meant to work
+        trusted = ssl.create_default_context(cafile=settings.get("cert"))
+        with urlopen(address, timeout=60, context=trusted) as answer:  # noqa: S310 - may be a file:
             content: bytes = answer.read()
             return content
     except (URLError, ValueError, OSError):
@@ -95,23 +106,29 @@ def run(command: list[str], what: str, env: dict[str, str] | None = None) -> Non
     """Run one step of the set-up; its failure becomes one line."""
     environment = env or {**pip_settings.own_environment(os.environ), "PIP_USER": "0"}
     done = subprocess.run(
-        command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
+        command,
+        env=environment,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=die_with_parent(),
     )
     if done.returncode:
         raise Problem(f"cannot {what}: {_reason(done.stderr or done.stdout)}")
 
 
 def _reason(output: str) -> str:
-    """The line of a failed step's output that names the cause."""
+    """What a failed step's output names as the cause, in one line."""
     if "No space left on device" in output:
         return "the disk is full"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    if re.search(NO_NETWORK, output):
+        address = next(iter(re.findall(r"https?://\S+", output)), "")
+        return f"no answer from the package index; is there a network? {address}".strip()
     causes = [line for line in lines if re.match(r"error|cause:|caused by", line, re.IGNORECASE)]
     first, *more = causes or lines[-1:] or ["it said nothing"]
-    line = f"{first} ({more[-1]})" if more else first
-    if re.search(NO_NETWORK, output):
-        return f"no answer from the package index; is there a network? ({line})"
-    return line
+    return "; ".join([first, *more[-1:]])
 
 
 NO_NETWORK = re.compile(

@@ -114,6 +114,7 @@ class Promoter:
     async def _store_it(self, order: WorkOrder, stages: "_Stages") -> Stored:
         stages.show(Stage.VALIDATING)
         staged = await verified(self._settings.staging_dir, order)
+        _check_size(order)
         async with _scratch(self._settings.scratch_dir) as scratch:
             async with self._decoders:
                 processed = await process(
@@ -203,6 +204,14 @@ async def _scratch(root: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _check_size(order: WorkOrder) -> None:
+    """The bounds of the field. The upper one was kept while receiving, and is cheap to keep here."""
+    if order.size < order.policy.min_bytes:
+        raise FileRejected("file-too-small", {"min_bytes": order.policy.min_bytes})
+    if order.size > order.policy.max_bytes:
+        raise FileRejected("file-too-large", {"max_bytes": order.policy.max_bytes})
 
 
 def _stored(order: WorkOrder, processed: Processed) -> Stored:

@@ -19,7 +19,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
         yield endpoint
 
 
-@pytest.fixture(params=["moto", "ministack"])
+@pytest.fixture(scope="session", params=["moto", "ministack"])
 def endpoint(request: pytest.FixtureRequest) -> S3Endpoint:
     """Every kind of store in turn: one suite for all."""
     found: S3Endpoint = request.getfixturevalue(request.param)

@@ -1,19 +1,20 @@
 """Start real S3 endpoints for a test run: moto's server, and the one `./longshore up` brings."""
 
+import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import botocore.session
-from botocore.client import BaseClient
 from botocore.config import Config
 
 from dev.provision_s3 import provision
@@ -24,6 +25,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "longshore-test"
 START_SECONDS = 30
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ class S3Endpoint:
             access_key_id=self.access_key_id,
             secret_access_key=self.secret_access_key,
             endpoint_url=self.url,
+            part_bytes=5 * MIB,
         )
 
-    def client(self) -> BaseClient:
+    @cached_property
+    def client(self) -> Any:  # botocore makes its methods at run time
         """A client of the tests' own, to look at what the code under test left."""
         return botocore.session.get_session().create_client(
             "s3",
@@ -123,21 +127,30 @@ def _running(
     with (folder / f"{name}.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder)
     try:
-        _wait_for(url + health, server, folder / f"{name}.log")
+        _wait_for(port, health, server, folder / f"{name}.log")
         yield url
     finally:
         server.kill()
         server.wait()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(port: int, path: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} doesn't answer: {log.read_text(errors='replace')[-2000:]}")
+        if _answers(port, path):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"port {port} doesn't answer: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,6 +1,7 @@
 """What a file is, by its bytes alone: neither its name nor its declared type is asked."""
 
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -11,23 +12,19 @@ PDF_MARKER_WITHIN = 1024
 """Bytes: readers of PDF accept this much before the marker, and printers' software uses it."""
 
 _SIGNATURES = (
-    (0, b"\xff\xd8\xff", JPEG.media_type),
-    (0, b"\x89PNG\r\n\x1a\n", PNG.media_type),
-    (8, b"WEBP", WEBP.media_type),
-    (8, b"AVI ", "video/x-msvideo"),
-    (8, b"WAVE", "audio/wav"),
-    (4, b"ftypheic", "image/heic"),
-    (4, b"ftypheix", "image/heic"),
-    (4, b"ftypmif1", "image/heif"),
-    (4, b"ftypavif", "image/avif"),
-    (0, b"GIF8", "image/gif"),
-    (0, b"II*\x00", "image/tiff"),
-    (0, b"MM\x00*", "image/tiff"),
-    (0, b"PK\x03\x04", "application/zip"),
-    (0, PDF_MARKER, PDF.media_type),
+    (rb"\xff\xd8\xff", JPEG.media_type),
+    (rb"\x89PNG\r\n\x1a\n", PNG.media_type),
+    (rb"RIFF.{4}WEBP", WEBP.media_type),
+    (PDF_MARKER, PDF.media_type),
+    (rb".{4}ftyp(heic|heix)", "image/heic"),
+    (rb".{4}ftypmif1", "image/heif"),
+    (rb".{4}ftypavif", "image/avif"),
+    (rb"GIF8", "image/gif"),
+    (rb"II\*\0|MM\0\*", "image/tiff"),
+    (rb"PK\x03\x04", "application/zip"),
 )
-"""The types we decode and those people send in their place. Ours to keep, because the answer
-picks a decoder: puremagic ranks by length of match and takes any ZIP for a Word document."""
+"""How the types we decode begin, and those people send in their place. Ours to keep, because the
+answer picks a decoder: puremagic ranks by length of match and takes any ZIP for a Word document."""
 
 _SURE_ENOUGH = 0.4
 """puremagic's confidence for a match of four bytes."""
@@ -53,8 +50,8 @@ def detect(path: Path) -> str | None:
 
 
 def _by_signature(head: bytes) -> str | None:
-    for offset, signature, media_type in _SIGNATURES:
-        if head.startswith(signature, offset):
+    for signature, media_type in _SIGNATURES:
+        if re.match(signature, head, re.DOTALL):
             return media_type
     return None
 
@@ -68,10 +65,15 @@ def _by_name(head: bytes) -> str | None:
         return "application/xml" if text.startswith(b"<?xml") else "text/html"
     import puremagic  # noqa: PLC0415 - reads a large table first, which good files don't need
 
-    matches = puremagic.magic_string(head) if head else []
-    best = max((match.confidence for match in matches), default=0)
+    try:
+        matches = puremagic.magic_string(head)
+    except (puremagic.PureError, ValueError):  # unknown, or empty
+        return None
+    best = max(match.confidence for match in matches)
     names = {match.mime_type for match in matches if match.confidence == best}
-    return names.pop() if best >= _SURE_ENOUGH and len(names) == 1 else None
+    if best < _SURE_ENOUGH or len(names) > 1:
+        return None
+    return names.pop() or None
 
 
 def _tail(descriptor: int) -> bytes:

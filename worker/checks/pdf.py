@@ -17,12 +17,12 @@ def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[NoticeTex
     try:
         with _open(path) as document:
             encrypted, pages = document.is_encrypted, len(document.pages)
-    except pikepdf.PasswordError:
+    except (pikepdf.PdfError, pikepdf.PasswordError) as error:
+        if isinstance(error, pikepdf.PdfError) and _ENCRYPTED_ODDLY not in str(error):
+            raise FileRejected("file-corrupt") from error
         if limits["encrypted"]:
             return None, [_UNCHECKED]
-        raise FileRejected("file-encrypted") from None
-    except pikepdf.PdfError as error:
-        raise FileRejected("file-corrupt") from error
+        raise FileRejected("file-encrypted") from error
     if encrypted and not limits["encrypted"]:
         raise FileRejected("file-encrypted")
     if pages == 0:
@@ -34,17 +34,17 @@ def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[NoticeTex
     return pages, []
 
 
+_ENCRYPTED_ODDLY = "encryption dictionary"
+"""In what qpdf says of a document that is encrypted for a certificate, or in a way it can't undo."""
 _UNCHECKED: NoticeText = {
     "code": "pages-not-checked",
-    "detail": "The document needs a password to open, so its pages were not checked.",
+    "detail": "The document can't be opened without a key, so its pages were not checked.",
 }
 
 
 def _open(path: Path) -> pikepdf.Pdf:
     try:
         return pikepdf.open(path, attempt_recovery=False, suppress_warnings=True)
-    except pikepdf.PasswordError:
-        raise
     except pikepdf.PdfError:
         # Viewers repair a table of objects that is a few bytes off or has junk behind it, and so
         # do we. What is cut off can be "repaired" too: then the last pages are just not there.

@@ -85,13 +85,18 @@ def _check_pdf(request: Request, detected: str) -> Accepted:
 
 def _convert_image(request: Request, detected: str, answers: IO[str]) -> Accepted:
     from worker.checks.image import open_image  # noqa: PLC0415 - as above
-    from worker.derivatives.image import write_derivatives, write_object  # noqa: PLC0415 - as above
+    from worker.derivatives.image import (  # noqa: PLC0415 - as above
+        to_srgb,
+        write_derivatives,
+        write_object,
+    )
 
     policy, field = request["policy"], request["field"]
     staged, scratch = Path(request["staged"]), Path(request["scratch"])
     target = policy["convert"].get(detected, detected)
     image, notices = open_image(staged, detected, target, policy["image"])
     _say(answers, {"stage": Stage.CONVERTING})
+    image = to_srgb(image)
     return {
         "result": "accepted",
         "detected_type": detected,

@@ -86,11 +86,12 @@ def _close_files(staged: Path, scratch: Path) -> bool:
 
 
 def _libraries() -> set[Path]:
-    """Where Python and the decoders load code from: not the checkout, which has more in it."""
+    """What Python and the decoders load and use: not the checkout, which has more in it."""
     root = Path(__file__).parents[2]
     imports = {Path(entry) for entry in sys.path if entry and Path(entry) != root}
     system = {Path("/usr"), Path("/lib"), Path("/lib64"), Path("/etc/ld.so.cache")}
-    return imports | system | {Path(sys.base_prefix), root / "worker", root / "shared"}
+    chance = Path("/dev/urandom")
+    return imports | system | {chance, Path(sys.base_prefix), root / "worker", root / "shared"}
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

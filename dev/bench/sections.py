@@ -1,0 +1,5 @@
+import argparse
+
+
+async def sections(options: argparse.Namespace) -> None:
+    print(options)

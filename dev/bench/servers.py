@@ -1,0 +1,117 @@
+"""A server under test: one real process, in a folder of its own on the measured volume."""
+
+import asyncio
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import CHECKOUT, answers, processes
+from dev.bench.load import Job, Load
+from dev.say import Problem
+from dev.services import clean
+
+READY_WITHIN = 30.0
+STOPS_WITHIN = 5.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server(ABC):
+    """`folder` is its own; what it kept of a load is removed by `clear`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.pid = 0
+
+    @abstractmethod
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Start it; it answers while the context is open, and is gone after it."""
+
+    @abstractmethod
+    def ways(self) -> "list[Way]":
+        """How it can be given files."""
+
+    @property
+    @abstractmethod
+    def kept(self) -> Sequence[Path]:
+        """Folders with the files it wrote."""
+
+    def clear(self) -> None:
+        """Unlinked files are never written back: a load leaves no work to the next one."""
+        for folder in self.kept:
+            for path in folder.iterdir():
+                if path.is_file():
+                    path.unlink()
+
+    def cpu_seconds(self) -> float:
+        """Of the process and its children."""
+        return sum(_cpu_seconds(pid) for pid in [self.pid, *_children(self.pid)])
+
+    @asynccontextmanager
+    async def process(
+        self, command: Sequence[str], env: Mapping[str, str], ready: str
+    ) -> AsyncIterator[None]:
+        """The server's process, until it is stopped; `ready` is a path that answers 200."""
+        async with running(command, env, self.folder / "log.txt") as process:
+            self.pid = process.pid
+            await wait_until(lambda: answers.http_ok(self.port, ready), process, command)
+            yield
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of giving a server files: a row of the table."""
+
+    name: str
+    server: Server
+    job: Callable[[Load], Awaitable[Job]]
+
+
+@asynccontextmanager
+async def running(
+    command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path = CHECKOUT
+) -> AsyncIterator[Process]:
+    """A process that is gone when this ends, and all that it started."""
+    with log.open("ab") as output:
+        process = await processes.start(command, clean(os.environ) | dict(env), output, cwd)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOPS_WITHIN)
+        processes.kill_group(process)
+        await process.wait()
+
+
+async def wait_until(
+    answers_now: Callable[[], Awaitable[bool]], process: Process, command: Sequence[str]
+) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while not await answers_now():
+        if process.returncode is not None or time.monotonic() > deadline:
+            raise Problem(f"bench: {' '.join(command)} did not start")
+        await asyncio.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _cpu_seconds(pid: int) -> float:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / TICKS

@@ -1,0 +1,283 @@
+"""Write the parts of these documents that repeat the code: settings, errors, what is acceptable.
+
+Run `.venvs/dev/bin/python -m docs.generate` after a change of any of them. What it writes stands
+between markers; `tests/unit/test_docs.py` compares it with what it would write now.
+"""  # noqa: INP001 - a folder of documents, not a package
+
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from api.errors import ERRORS
+from api.receive.files import size
+from api.rejections import accepted
+from api.settings import Settings as ApiSettings
+from api.values import VALUE_PROBLEMS
+from shared.file_types import FILE_TYPES
+from shared.form_definition import (
+    AnyField,
+    CheckboxField,
+    ChoiceField,
+    FileField,
+    FilePolicy,
+    FormType,
+    TextField,
+    load_form_types,
+)
+from worker.settings import Settings as WorkerSettings
+
+DOCS = Path(__file__).parent
+FORMS = DOCS.parent / "forms"
+
+ANSWERS = {
+    "bad-request": "a text part or a `{key}` is too long, a text part is not UTF-8",
+    "malformed-json": "the body is not one JSON object",
+    "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
+    "with over 8 headers or the same header twice",
+    "unauthorized": "no bearer token, or one that opens nothing",
+    "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
+    "it is another form's",
+    "method-not-allowed": "the address exists, this method of it doesn't",
+    "request-timeout": "no byte came for `RECEIVE_IDLE_SECONDS`",
+    "precondition-failed": "`If-Match` names an older edit",
+    "request-too-large": "JSON over 1 MiB; a section over what all its form's files may have "
+    "together, and 1 MiB of text",
+    "unsupported-media-type": "the request's own `Content-Type`, never the file's",
+    "invalid-request": "a value that can't be kept: wrong JSON type, over 65536 characters, NUL",
+    "unknown-field": "a key or part of a section that is no field of the form",
+    "unknown-form-type": "`type` of a new form names none",
+    "form-submitted": "a write after submit",
+    "uploads-pending": "submit while files are under way; they are listed under `uploads`",
+    "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
+    "file-missing": "an upload without a file part",
+    "file-empty": "an upload whose file has no bytes",
+    "file-too-large": "an upload over its field's `max_bytes`, by `Content-Length` or as it comes",
+    "too-many-files": "409: the field for many files is full. 422: a second file in one upload",
+    "key-reused": "`PUT` with a `{key}` that already stands for other bytes in this field",
+    "not-stored": "a link is asked for and the upload is not `stored`",
+    "not-failed": "a retry of an upload that is not `failed`",
+    "internal-error": "a fault of ours; `request_id` finds it in the logs",
+    "unavailable": "the database or the volume can't be used; with `Retry-After`",
+    "storage-full": "too little room on the volume; before the body where that can be known",
+}
+"""When an answer of the public listener has the code."""
+
+UPLOADS = {
+    "file-too-large": ("rejected", "a file of a saved section is over its field's `max_bytes`"),
+    "too-many-files": ("rejected", "a file of a saved section finds its field full"),
+    "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
+    "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
+    "file-corrupt": ("rejected", "it can't be decoded whole"),
+    "file-encrypted": ("rejected", "the PDF is encrypted and the field doesn't allow that"),
+    "file-too-many-pages": ("rejected", "the PDF has more pages than the field allows"),
+    "image-too-small": ("rejected", "the upright image is under the field's width or height"),
+    "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
+    "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
+    "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
+    "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
+    "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
+}
+"""How an upload ends with the code in its `error`, and when."""
+
+INTERNAL = {
+    "stale-generation": "heartbeat or outcome of a generation that doesn't own the upload",
+    "upload-held": "claim of an upload that another worker holds; with `Retry-After`",
+    "upload-not-due": "claim of an upload whose backoff isn't over; with `Retry-After`",
+    "upload-final": "claim of an upload that waits for no worker",
+}
+"""When an answer of the internal listener has the code."""
+
+
+def blocks() -> dict[str, str]:
+    """Every generated block, by the name in its markers."""
+    return {
+        "settings of the api": _settings(ApiSettings),
+        "settings of the worker": _settings(WorkerSettings),
+        "answers": _answers(ANSWERS),
+        "errors of uploads": _errors_of_uploads(),
+        "internal answers": _answers(INTERNAL),
+        "problems of values": _table(
+            ("Code", "Text"),
+            ((f"`{code}`", f"{text}") for code, text in VALUE_PROBLEMS.items()),
+        ),
+        "acceptable": "\n\n".join(_form_type(each) for each in load_form_types(FORMS).values()),
+    }
+
+
+def rendered(page: str) -> str:
+    """The page with its blocks as they would be written now."""
+    for name, text in blocks().items():
+        begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"
+        if begin in page:
+            before, _, rest = page.partition(begin)
+            page = f"{before}{begin}\n{text}\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def main() -> None:
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text("utf-8")
+        now = rendered(page)
+        if now != page:
+            path.write_text(now, "utf-8")
+            sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head)]
+    lines += [["---"] * len(lines[0]), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in r)} |" for r in lines)
+
+
+# --- settings
+
+
+def _settings(settings: type[BaseSettings]) -> str:
+    return _table(
+        ("Setting", "Default", "Meaning"),
+        (
+            (
+                f"`{name.upper()}`",
+                "required" if field.is_required() else _default(field.default),
+                field.description or "",
+            )
+            for name, field in settings.model_fields.items()
+        ),
+    )
+
+
+def _default(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case Path() if value.is_relative_to(tempfile.gettempdir()):  # which differs by machine
+            return f"`{value.relative_to(tempfile.gettempdir())}` in the folder for temporary files"
+        case tuple():
+            return f"`{','.join(map(str, value))}`"
+        case _:
+            return f"`{value}`"
+
+
+# --- errors
+
+
+def _answers(codes: Mapping[str, str]) -> str:
+    def row(code: str, when: str) -> tuple[str, ...]:
+        spec = ERRORS[code]
+        return f"`{code}`", f"{spec.status}", spec.detail, when, _yes(spec.retryable)
+
+    head = ("Code", "Status", "Meaning", "When", "Retryable")
+    by_status = sorted(codes.items(), key=lambda each: ERRORS[each[0]].status)
+    return _table(head, (row(*each) for each in by_status))
+
+
+def _errors_of_uploads() -> str:
+    def row(code: str, status: str, when: str) -> tuple[str, ...]:
+        spec = ERRORS[code]
+        return f"`{code}`", f"`{status}`", spec.detail, when, _yes(spec.retryable)
+
+    head = ("Code", "The upload is", "Meaning", "When", "Retryable")
+    return _table(head, (row(code, *each) for code, each in UPLOADS.items()))
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - the one thing it is about
+    return "yes" if value else "no"
+
+
+# --- what is acceptable
+
+
+def _form_type(form_type: FormType) -> str:
+    sections = (
+        f"### {section.title}\n\n"
+        + _table(
+            ("Field", "Needed", "What is accepted", "What becomes of it"),
+            (
+                (each.label, "yes" if each.required else "", _accepts(each), _becomes(each))
+                for each in section.fields
+            ),
+        )
+        for section in form_type.sections
+    )
+    return "\n\n".join([f"## {form_type.title} (`{form_type.type}`)", *sections])
+
+
+def _accepts(field: AnyField) -> str:
+    match field:
+        case FileField():
+            return "; ".join(_file_rules(field))
+        case ChoiceField():
+            return f"one of {', '.join(field.choices)}"
+        case CheckboxField():
+            return "a tick"
+        case TextField(kind="date"):
+            return "a date"
+        case _:
+            return f"{_KINDS[field.kind]}, up to {field.max_length} characters"
+
+
+_KINDS = {
+    "text": "text",
+    "textarea": "text of several lines",
+    "email": "an email address",
+    "tel": "a phone number",
+    "url": "a web address, http or https",
+}
+
+
+def _file_rules(field: FileField) -> Iterable[str]:
+    if field.max_files > 1:
+        yield f"up to {field.max_files} files"
+    yield f"{accepted(field)}, up to {size(field.max_bytes)}"
+    if field.min_bytes > 1:
+        yield f"at least {size(field.min_bytes)}"
+    kinds = _kinds_of(field)
+    if "image" in kinds:
+        yield from _image_rules(field)
+    if "pdf" in kinds:
+        protected = "accepted" if field.pdf.encrypted else "refused"
+        yield f"a PDF has up to {field.pdf.max_pages} pages; one with a password is {protected}"
+
+
+def _image_rules(policy: FilePolicy) -> Iterable[str]:
+    limits = policy.image
+    if limits.min_width or limits.min_height:
+        yield f"at least {limits.min_width or 1} × {limits.min_height or 1} pixels"
+    if limits.max_width or limits.max_height:
+        sides = (limits.max_width, limits.max_height)
+        yield f"at most {' × '.join(str(side or 'any') for side in sides)} pixels"
+    yield f"an image has up to {limits.max_pixels / 1_000_000:g} million pixels"
+
+
+def _becomes(field: AnyField) -> str:
+    return "; ".join(_outputs(field)) if isinstance(field, FileField) else ""
+
+
+def _outputs(field: FileField) -> Iterable[str]:
+    kinds = _kinds_of(field)
+    if "image" in kinds:
+        images = [each for each in field.accepted_types if FILE_TYPES[each].kind == "image"]
+        targets = dict.fromkeys(FILE_TYPES[field.convert.get(each, each)].name for each in images)
+        metadata = "kept" if field.keep_metadata else "taken out"
+        yield (
+            f"an image is stored upright as {' or '.join(targets)}; "
+            f"camera and location data are {metadata}"
+        )
+        if field.keep_original:
+            yield "the image as it was sent is kept too"
+    if field.derivatives:
+        made = (f"{name} ({each.size} px)" for name, each in field.derivatives.items())
+        yield f"smaller ones: {', '.join(made)}"
+    if "pdf" in kinds:
+        yield "a PDF is stored as it was sent"
+
+
+def _kinds_of(policy: FilePolicy) -> set[str]:
+    return {FILE_TYPES[each].kind for each in policy.accepted_types}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""Sending files: what is acknowledged, what is refused, and with which words."""
+
+import hashlib
+
+import httpx
+import pytest
+
+from tests.support.client import FormClient, exchange, problem
+from tests.support.files import jpeg, pdf, png
+from tests.support.stack import Stack
+
+
+def test_a_raw_put_is_idempotent_by_its_key(form: FormClient) -> None:
+    first = form.put("needed", "a-1", png(), **{"Content-Type": "image/png"})
+    assert first.status_code == 202
+    assert first.headers["location"] == f"/v1/uploads/{first.json()['id']}"
+    assert int(first.headers["retry-after"]) >= 1
+    again = form.put("needed", "a-1", png())
+    assert again.json()["id"] == first.json()["id"]
+    other = form.put("needed", "a-1", png(colour="red"))
+    problem(other, 422, "key-reused")
+    assert form.final(first.json())["status"] == "stored"
+    assert len(form.read()["uploads"]["needed"]) == 1
+
+
+def test_a_raw_puts_disposition_names_the_file(form: FormClient) -> None:
+    answer = form.put(
+        "needed", "n", png(), **{"Content-Disposition": 'attachment; filename="me and you.png"'}
+    )
+    assert answer.json()["filename"] == "me and you.png"
+    assert form.put("needed", "plain.png", png()).json()["filename"] == "plain.png"
+
+
+def test_the_first_part_with_a_filename_is_the_file_whatever_its_name(form: FormClient) -> None:
+    boundary = "x-y-z"
+    body = (
+        f"--{boundary}\r\nContent-Disposition: form-data; name=\"meta\"\r\n\r\nignored\r\n"
+        f"--{boundary}\r\nContent-Disposition: form-data; name=\"anything\"; filename=\"a.png\"\r\n"
+        "Content-Type: image/png\r\n\r\n"
+    ).encode() + png() + f"\r\n--{boundary}--\r\n".encode()
+    answer = _post(form, body, boundary)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["sha256"] == hashlib.sha256(png()).hexdigest()
+
+
+def test_a_second_file_is_refused(form: FormClient, stack: Stack) -> None:
+    before = stack.staged_files()
+    answer = form.http.post(
+        f"{form.path}/fields/needed/uploads",
+        files=[("file", ("a.png", png(), "image/png")), ("file", ("b.png", png(), "image/png"))],
+    )
+    problem(answer, 422, "too-many-files")
+    assert form.read()["uploads"]["needed"] == []
+    assert set(stack.staged_files()) <= set(before)
+
+
+def test_an_empty_file_is_named_so(form: FormClient) -> None:
+    problem(form.send("needed", b"", "empty.png"), 422, "file-empty")
+    problem(form.put("needed", "k", b""), 422, "file-empty")
+    nothing = form.http.post(f"{form.path}/fields/needed/uploads", files={"t": (None, b"text")})
+    problem(nothing, 422, "file-missing")
+
+
+HOSTILE = [
+    ("../../../../etc/passwd", "passwd"),
+    ("C:\\Users\\me\\photo.png", "photo.png"),
+    ("photo\u202egnp.exe", "photognp.exe"),
+    ("x" * 400 + ".png", "x" * 251 + ".png"),
+    (".htaccess", ".htaccess"),
+    ("naïve 写真.png", "naïve 写真.png"),
+    ('quo"te.png', 'quo"te.png'),
+]
+
+
+@pytest.mark.parametrize(("sent", "shown"), HOSTILE)
+def test_hostile_file_names_stay_inert(form: FormClient, sent: str, shown: str) -> None:
+    stored = form.stored("needed", png(), filename=sent)
+    assert stored["filename"] == shown
+    assert "passwd" not in stored["public_url"]
+    answer = form.http.get(f"/v1/uploads/{stored['id']}/content")
+    assert answer.status_code == 307
+    assert "\r" not in answer.headers["location"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (b"a%0D%0ASet-Cookie: x=1.png", "aSet-Cookie: x=1.png"),
+        (b"a\x00b.png", "ab.png"),
+        (b"\xff\xfe.png", "\ufffd\ufffd.png"),
+    ],
+)
+def test_bytes_that_are_no_text_in_a_file_name_do_no_harm(
+    form: FormClient, sent: bytes, shown: str
+) -> None:
+    disposition = b'Content-Disposition: form-data; name="f"; filename="' + sent + b'"'
+    body = b"--b\r\n" + disposition + b"\r\n\r\n" + png() + b"\r\n--b--\r\n"
+    answer = _post(form, body, "b")
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["filename"] == shown
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body(form: FormClient) -> None:
+    for path, kind in (
+        (f"{form.path}/fields/tiny/uploads", "multipart/form-data; boundary=b"),
+        (f"{form.path}/fields/tiny/uploads/k", "image/png"),
+    ):
+        method = "PUT" if path.endswith("/k") else "POST"
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {form.token}\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: 90000000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        answer = exchange(str(form.http.base_url), head.encode())
+        assert answer.startswith(b"HTTP/1.1 413"), answer
+        assert b"100 Continue" not in answer
+        assert b"file-too-large" in answer
+        assert b"connection: close" in answer.lower()
+
+
+def test_a_chunked_body_over_the_limit_is_cut_off_and_answered(
+    form: FormClient, stack: Stack
+) -> None:
+    before = stack.staged_files()
+
+    def endless() -> object:
+        for _ in range(400):
+            yield b"x" * 65536
+
+    answer = form.http.put(f"{form.path}/fields/tiny/uploads/k", content=endless())  # type: ignore[arg-type]
+    problem(answer, 413, "file-too-large")
+    assert set(stack.staged_files()) <= set(before)
+
+
+def test_an_early_refusal_reaches_a_client_that_is_still_sending(form: FormClient) -> None:
+    answer = form.http.post(
+        f"{form.path}/fields/nosuch/uploads",
+        files={"file": ("a.bin", b"x" * 30_000_000, "application/octet-stream")},
+    )
+    problem(answer, 404, "not-found")
+    wrong = form.http.post(
+        f"{form.path}/fields/needed/uploads",
+        content=b"x" * 30_000_000,
+        headers={"Content-Type": "application/octet-stream"},
+    )
+    problem(wrong, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nabc',
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nabc\r\n--b',
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nabc\r\n--b\r\n',
+        b"",
+        b"no boundary at all",
+        b"--b\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--b--\r\n",
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n'
+        b'Content-Disposition: form-data; name="f"; filename="b"\r\n\r\nabc\r\n--b--\r\n',
+        b"--b\r\n" + b"X-Header: " + b"y" * 100_000 + b"\r\n\r\nabc\r\n--b--\r\n",
+        b"".join(
+            b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\nx\r\n' for _ in range(1001)
+        )
+        + b"--b--\r\n",
+    ],
+)
+def test_a_broken_multipart_body_is_a_400_and_stores_nothing(
+    form: FormClient, stack: Stack, body: bytes
+) -> None:
+    before = stack.staged_files()
+    problem(_post(form, body, "b"), 400, "malformed-multipart")
+    section = form.http.patch(
+        form.path, content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert section.status_code in (400, 422)
+    assert form.read()["uploads"]["needed"] == []
+    assert set(stack.staged_files()) <= set(before)
+
+
+def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack) -> None:
+    before = stack.staged_files()
+    head = (
+        f"PUT {form.path}/fields/needed/uploads/k HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {form.token}\r\n"
+    )
+    for rest in (
+        b"Content-Length: 50000\r\n\r\n" + b"x" * 30_000,
+        b"Transfer-Encoding: chunked\r\n\r\n7530\r\n" + b"x" * 30_000 + b"\r\n",
+    ):
+        answer = exchange(str(form.http.base_url), head.encode() + rest, half_close=True)
+        assert not answer.startswith(b"HTTP/1.1 2")
+    assert form.read()["uploads"]["needed"] == []
+    assert set(stack.staged_files()) <= set(before)
+
+
+def test_a_wrong_type_is_found_in_the_bytes_and_explained(form: FormClient) -> None:
+    spoofed = form.final(form.upload("needed", jpeg(), filename="photo.png"))
+    assert spoofed["status"] == "rejected"
+    assert spoofed["detected_type"] == "image/jpeg"
+    assert spoofed["error"] == {
+        "code": "file-invalid-type",
+        "detail": "The selected file must be a PNG or PDF",
+        "params": {"detected_type": "image/jpeg"},
+        "retryable": False,
+    }
+    assert spoofed["public_url"] is None
+    html = form.final(form.upload("needed", b"<html><script>x()</script></html>" * 10))
+    assert html["error"]["code"] == "file-invalid-type"
+    own = form.final(form.upload("tiny", b"GIF89a" + bytes(300), filename="a.png"))
+    assert own["error"]["detail"] == "Only a PDF or a PNG, please"
+
+
+def test_an_innocently_misnamed_file_is_accepted_as_what_it_is(form: FormClient) -> None:
+    stored = form.stored("needed", pdf(), filename="scan.png", kind="image/png")
+    assert stored["detected_type"] == "application/pdf"
+    assert stored["object"]["pages"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "code"),
+    [
+        (png(399, 800), "headshot", "image-too-small"),
+        (jpeg(500, 500)[:-20_000], "headshot", "file-corrupt"),
+        (pdf(password="secret"), "licence", "file-encrypted"),
+        (b"%PDF-1.7\n" + b"x" * 500, "licence", "file-corrupt"),
+    ],
+)
+def test_a_file_that_breaks_its_fields_policy_is_rejected_with_a_reason(
+    signup: FormClient, content: bytes, field: str, code: str
+) -> None:
+    rejected = signup.final(signup.upload(field, content))
+    assert rejected["status"] == "rejected"
+    assert rejected["error"]["code"] == code
+    assert rejected["error"]["detail"]
+    assert rejected["poll_after_ms"] is None
+
+
+def test_a_file_below_its_fields_least_size_is_rejected(form: FormClient) -> None:
+    rejected = form.final(form.upload("tiny", b"%PDF-1.4 too small"))
+    assert rejected["error"]["code"] == "file-too-small"
+    assert rejected["error"]["detail"] == "The selected file must be at least 50 bytes"
+
+
+def test_only_a_failed_upload_can_be_retried(form: FormClient) -> None:
+    stored = form.stored("needed", png())
+    problem(form.http.post(f"/v1/uploads/{stored['id']}/retry"), 409, "not-failed")
+    rejected = form.final(form.upload("needed", jpeg()))
+    problem(form.http.post(f"/v1/uploads/{rejected['id']}/retry"), 409, "not-failed")
+    problem(form.http.get(f"/v1/uploads/{rejected['id']}/content"), 409, "not-stored")
+    problem(form.http.get(f"/v1/uploads/{stored['id']}/content/nosuch"), 404, "not-found")
+
+
+def test_removing_an_upload_takes_its_value_only_if_it_held_it(form: FormClient) -> None:
+    older = form.stored("needed", png())
+    newer = form.stored("needed", png(colour="red"))
+    assert form.http.delete(f"/v1/uploads/{older['id']}").status_code == 204
+    assert form.read()["data"]["needed"] == newer["public_url"]
+    assert form.http.delete(f"/v1/uploads/{newer['id']}").status_code == 204
+    assert form.http.delete(f"/v1/uploads/{newer['id']}").status_code == 204
+    assert "needed" not in form.read()["data"]
+    assert form.http.get(f"/v1/uploads/{newer['id']}").json()["status"] == "removed"
+
+
+def _post(form: FormClient, body: bytes, boundary: str) -> httpx.Response:
+    return form.http.post(
+        f"{form.path}/fields/needed/uploads",
+        content=body,
+        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )

@@ -1,0 +1,155 @@
+"""A running `./longshore up`, as a test from outside sees it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+READY_SECONDS = 180
+"""A first start makes its environments; a warm one takes a few seconds."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """`./longshore up` in a state folder of its own. `info` is its stack.json, read anew."""
+
+    def __init__(self, state_dir: Path, env: Mapping[str, str] | None = None) -> None:
+        self.state_dir = state_dir
+        self.env = dict(env or {})
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = state_dir.parent / f"{state_dir.name}.out"
+
+    def start(self) -> "Stack":
+        began = time.time()
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                ["./longshore", "up", "--port", str(self.port), "--state-dir", str(self.state_dir)],
+                cwd=CHECKOUT,
+                env={**os.environ, **self.env},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._written_since(began):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"not ready:\n{self.said()}")
+            time.sleep(0.1)
+        return self
+
+    def _written_since(self, began: float) -> bool:
+        """Whether stack.json is this start's, and not one that a killed `up` left."""
+        try:
+            return (self.state_dir / "stack.json").stat().st_mtime >= began
+        except OSError:
+            return False
+
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    @property
+    def info(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.state_dir / "stack.json").read_text())
+        return read
+
+    @property
+    def url(self) -> str:
+        return str(self.info["url"])
+
+    def pid(self, name: str) -> int:
+        return int(self.info["pids"][name][0])
+
+    def kill(self, name: str) -> int:
+        """`kill -9` one part; the pid that was killed."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def logs(self, name: str) -> str:
+        return (self.state_dir / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def staged_files(self) -> list[str]:
+        root = Path(self.info["staging_dir"])
+        return sorted(path.name for path in root.rglob("upl_*"))
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; the exit status. Raises when it takes more than 10 s."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+        finally:
+            self.process = None
+
+
+def forms_folder(folder: Path) -> Path:
+    """The shipped form types and one for tests: a file of 2 GiB, a tiny one, a crowded field."""
+    shutil.copytree(CHECKOUT / "forms", folder)
+    (folder / "acceptance.toml").write_text(ACCEPTANCE_FORM)
+    return folder
+
+
+ACCEPTANCE_FORM = """
+type = "acceptance"
+title = "What the tests need"
+
+[[sections]]
+name = "only"
+title = "Only"
+
+[[sections.fields]]
+name = "note"
+label = "Note"
+kind = "text"
+max_length = 20
+
+[[sections.fields]]
+name = "bulk"
+label = "Bulk"
+kind = "file"
+accept = ["application/pdf"]
+max_bytes = 2_200_000_000
+
+[[sections.fields]]
+name = "tiny"
+label = "Tiny"
+kind = "file"
+accept = ["application/pdf", "image/png"]
+min_bytes = 50
+max_bytes = 2_000
+messages = { "file-invalid-type" = "Only a PDF or a PNG, please" }
+
+[[sections.fields]]
+name = "pair"
+label = "Pair"
+kind = "file"
+accept = ["image/png"]
+max_bytes = 100_000
+max_files = 2
+
+[[sections.fields]]
+name = "needed"
+label = "Needed"
+kind = "file"
+required = true
+accept = ["image/png", "application/pdf"]
+max_bytes = 100_000
+"""

@@ -1,0 +1,76 @@
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev import ports
+from dev.say import Problem
+
+
+def every_port_is_free(_port: int) -> bool:
+    return True
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_the_first_run_takes_8000_the_port_beside_it_and_two_free_ones() -> None:
+    chosen = ports.choose({}, None, every_port_is_free)
+
+    assert (chosen["public"], chosen["internal"]) == (8000, 8001)
+    assert chosen["s3"] in ports.FREE
+    assert chosen["redis"] in ports.FREE
+    assert len(set(chosen.values())) == 4
+
+
+def test_the_internal_port_gives_way_when_the_one_beside_is_taken() -> None:
+    chosen = ports.choose({}, 8000, lambda port: port != 8001)
+
+    assert chosen["internal"] in ports.FREE
+
+
+def test_a_later_run_keeps_its_ports() -> None:
+    first = ports.choose({}, 8123, every_port_is_free)
+
+    assert ports.choose(first, None, every_port_is_free) == first
+
+
+def test_another_public_port_leaves_the_other_ports_as_they_are() -> None:
+    first = ports.choose({}, 8000, every_port_is_free)
+
+    assert ports.choose(first, 9000, every_port_is_free) == first | {"public": 9000}
+
+
+def test_a_public_port_that_was_the_internal_one_gets_it_and_another_is_chosen() -> None:
+    first = ports.choose({}, 8000, every_port_is_free)
+
+    second = ports.choose(first, 8001, every_port_is_free)
+
+    assert second["public"] == 8001
+    assert second["internal"] == 8002
+    assert second["s3"] == first["s3"]
+
+
+def test_the_public_port_never_takes_the_stores_which_stored_urls_hold() -> None:
+    first = ports.choose({}, 8000, every_port_is_free)
+
+    with pytest.raises(Problem, match="S3 endpoint"):
+        ports.choose(first, first["s3"], every_port_is_free)
+
+
+def test_a_public_port_in_use_is_refused_with_its_holder_and_the_way_out(listening: int) -> None:
+    with pytest.raises(Problem, match=rf"port {listening} is in use.*--port") as refused:
+        ports.check({"public": listening}, patience=0)
+
+    if Path("/proc/self/fd").is_dir():
+        assert f"process {os.getpid()}" in str(refused.value)
+
+
+def test_a_kept_port_in_use_points_at_its_holder_and_another_state_folder(listening: int) -> None:
+    with pytest.raises(Problem, match="--state-dir"):
+        ports.check({"s3": listening}, patience=0)
