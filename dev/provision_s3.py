@@ -1,8 +1,7 @@
 """Make the bucket and the services' own keys on the local S3 endpoint; what is there stays.
 
 Run in the services' environment, which has botocore: reads a request as JSON from stdin, writes
-`{"keys": {user: key}, "changed": bool}`. `changed` says that the endpoint should be stopped and
-started once: it writes its users to disk only when it stops in good order.
+`{user: key}`.
 """
 
 import json
@@ -45,33 +44,19 @@ def client(service: str, request: dict[str, Any], key: dict[str, str]) -> Any:
     )
 
 
-def provision(request: dict[str, Any]) -> dict[str, Any]:
+def provision(request: dict[str, Any]) -> dict[str, dict[str, str]]:
+    s3 = client("s3", request, request["root"])
+    if _found(s3.head_bucket, Bucket=request["bucket"]) is None:
+        s3.create_bucket(Bucket=request["bucket"])
     iam = client("iam", request, request["root"])
-    changed = _make_bucket(client("s3", request, request["root"]), request["bucket"])
     keys = {}
     for user, policy in policies(request["bucket"]).items():
-        changed |= _make_user(iam, user, policy)
-        kept = request["keys"].get(user)
+        if _found(iam.get_user, UserName=user) is None:
+            iam.create_user(UserName=user)
+        iam.put_user_policy(UserName=user, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
+        kept = request["keys"][user]
         keys[user] = kept if _knows(iam, user, kept) else _new_key(iam, user)
-        changed |= keys[user] is not kept
-    return {"keys": keys, "changed": changed}
-
-
-def _make_bucket(s3: Any, bucket: str) -> bool:
-    if _found(s3.head_bucket, Bucket=bucket) is not None:
-        return False
-    s3.create_bucket(Bucket=bucket)
-    return True
-
-
-def _make_user(iam: Any, user: str, policy: dict[str, Any]) -> bool:
-    if _found(iam.get_user, UserName=user) is None:
-        iam.create_user(UserName=user)
-    now = _found(iam.get_user_policy, UserName=user, PolicyName=POLICY) or {}
-    if now.get("PolicyDocument") == policy:
-        return False
-    iam.put_user_policy(UserName=user, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
-    return True
+    return keys
 
 
 def _knows(iam: Any, user: str, key: dict[str, str] | None) -> bool:

@@ -1,7 +1,6 @@
 """The parts of the local stack: when each answers, in which order they start and stop."""
 
 import asyncio
-import json
 import os
 from collections.abc import Coroutine
 from typing import Any
@@ -10,8 +9,9 @@ from dev import answers, environments, processes
 from dev.child import Child, Spec
 from dev.logs import LogFile, readable, shorten
 from dev.ports import Ports
+from dev.s3 import S3
 from dev.say import Problem, explain, say
-from dev.services import BUCKET, REGION, Services, clean
+from dev.services import Services, clean
 from dev.state import StateDir
 
 # Together less than the 10 s in which everything has to have stopped.
@@ -29,9 +29,9 @@ class Stack:
             name: LogFile(state.path / "logs" / f"{name}.log")
             for name in ("redis", "s3", "migrate", "api", "worker")
         }
-        run, s3 = environments.python("run"), environments.python("s3")
+        run = environments.python("run")
         folder = state.path
-        self._provision = [run, "-m", "dev.provision_s3"]
+        s3 = S3(state, self.services, self._restart_services)
         self._migrate = [run, "-m", "api.migrate"]
         self._redis = self._child(
             Spec(
@@ -43,7 +43,13 @@ class Stack:
             )
         )
         self._s3 = self._child(
-            Spec("s3", [s3, "-m", "ministack"], self.services.s3, self._s3_answers, folder / "s3")
+            Spec(
+                "s3",
+                [environments.python("s3"), "-m", "ministack"],
+                self.services.s3,
+                s3.answers,
+                folder / "s3",
+            )
         )
         self._api = self._child(
             Spec("api", [run, "-m", "api"], self.services.api, self._api_answers)
@@ -108,38 +114,10 @@ class Stack:
         ports, password = self.services.ports, self._secrets["redis_password"]
         return await answers.redis_pong(ports["redis"], password)
 
-    async def _s3_answers(self, child: Child) -> bool:
-        """It answers and knows the bucket and both keys, whatever its last end made it forget."""
-        if not await answers.http_ok(self.services.ports["s3"], "/_ministack/health"):
-            return False
-        request = {
-            "endpoint_url": self.services.s3_url,
-            "region": REGION,
-            "bucket": BUCKET,
-            "root": self._secrets["s3_root"],
-            "keys": {user: self._secrets.get(f"s3_{user}") for user in ("worker", "api")},
-        }
-        code, output = await processes.run_once(
-            self._provision, clean(os.environ), json.dumps(request).encode()
-        )
-        if code:
-            say(shorten(f"s3: bucket and keys could not be made: {output}"))
-            await asyncio.sleep(1)
-            return False
-        return await self._keep_keys(child, json.loads(output))
-
-    async def _keep_keys(self, child: Child, provisioned: dict[str, Any]) -> bool:
-        if not provisioned["changed"]:
-            return True
-        self._secrets |= {f"s3_{user}": key for user, key in provisioned["keys"].items()}
-        self._state.write("secrets.json", self._secrets)
-        # It writes users and keys to disk only when it stops in good order: have it do so now,
-        # or a kill would make it forget them.
-        child.replace()
+    def _restart_services(self) -> None:
+        """Have them take up new keys, should the store have lost its data under them."""
         for service in (self._api, self._worker):
-            service.replace()  # not running yet, but for a store that lost its data under them
-        await asyncio.sleep(STORES_STOP_WITHIN)  # until this wait ends with the process
-        return False
+            service.replace()  # nothing, while they don't run yet
 
     async def _api_answers(self, _child: Child) -> bool:
         return await answers.http_ok(self.services.ports["public"], "/readyz")

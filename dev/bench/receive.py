@@ -18,6 +18,8 @@ from dev.say import say
 PROMISE = 40
 """MiB above idle that Longshore's api takes at most, however much it receives."""
 MEMORY_ROUNDS = 3
+NAMES: dict[type[Server], str] = {LongshoreApi: "Longshore, POST", NaiveApp: "naive app"}
+"""Whose memory is looked at."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,15 @@ async def _memory(folder: Path, loads: Sequence[Load], rounds: int) -> dict[str,
     rows: list[list[str]] = []
     ours: list[float] = []
     for load in loads:
-        for kind in (LongshoreApi, NaiveApp):
+        for kind, name in NAMES.items():
             peaks = []
             for number in range(rounds):
-                say(f"memory, {load.title}, {kind.__name__}: {number + 1} of {rounds}")
+                say(f"memory, {name}, {load.title}: {number + 1} of {rounds}")
                 server = kind(folder / f"memory-{len(rows)}-{number}")
                 async with server.run():  # a process each: what one has taken, it keeps
                     peaks.append(await memory.measure(server.ways()[0], load))
-            rows.append([server.ways()[0].name, *_cells(load, peaks)])
-            raw[f"{kind.__name__}: {load.title}"] = [asdict(peak) for peak in peaks]
+            rows.append([name, *_cells(load, peaks)])
+            raw[f"{name}: {load.title}"] = [asdict(peak) for peak in peaks]
             ours += [peak.above_idle for peak in peaks if kind is LongshoreApi]
     columns = ["", "receiving", "idle, MiB", "above idle, MiB", "as sampled"]
     figures.show("Memory while receiving, above what is held when idle", columns, rows)

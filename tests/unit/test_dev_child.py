@@ -158,7 +158,10 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(make: Ma
 
 
 async def test_a_child_waiting_to_be_started_again_stops_at_once(make: Make) -> None:
-    child = make("print('here', flush=True)", pace=Pace(first_pause=60, look_every=0.01))
+    child = make(
+        "print('here', flush=True); import time; time.sleep(0.3)",
+        pace=Pace(first_pause=60, look_every=0.01),
+    )
     await child.start()
     await until(lambda: child.pid is None)
 

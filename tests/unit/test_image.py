@@ -1,9 +1,7 @@
 """What becomes of an image: upright, in sRGB, stripped, and never half of one."""
 
 import io
-import struct
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 

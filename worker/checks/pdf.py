@@ -35,7 +35,7 @@ def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[NoticeTex
 
 
 _ENCRYPTED_ODDLY = "encryption dictionary"
-"""In what qpdf says of a document that is encrypted for a certificate, or in a way it can't undo."""
+"""In what qpdf says of a document encrypted for a certificate, or in another way it can't undo."""
 _UNCHECKED: NoticeText = {
     "code": "pages-not-checked",
     "detail": "The document can't be opened without a key, so its pages were not checked.",

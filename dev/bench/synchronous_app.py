@@ -1,0 +1,114 @@
+"""A section saved the synchronous way: the request decodes, scales, puts to S3, then answers.
+
+Run as `python -m dev.bench.synchronous_app PORT`, with the store in the environment. It makes what
+Longshore's worker makes of a headshot: the photo anew without its metadata, and 1600, 800 and 200
+pixels of it.
+"""
+
+import asyncio
+import io
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import aioboto3
+import pyvips
+import uvicorn
+from fastapi import FastAPI, Form, UploadFile
+from PIL import Image, ImageOps
+from pyvips.enums import ForeignKeep
+
+SIZES = (1600, 800, 200)
+OBJECT_QUALITY, DERIVATIVE_QUALITY = 90, 82
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """One client for the app's lifetime, so that its connections are kept."""
+    async with aioboto3.Session().client(
+        "s3",
+        endpoint_url=os.environ["S3_ENDPOINT_URL"],
+        region_name=os.environ["S3_REGION"],
+        aws_access_key_id=os.environ["S3_ACCESS_KEY_ID"],
+        aws_secret_access_key=os.environ["S3_SECRET_ACCESS_KEY"],
+    ) as app.state.s3:
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/readyz")
+def ready() -> dict[str, str]:
+    return {"status": "ready"}
+
+
+@app.patch("/sections/{library}/{puts}")
+async def save_section(
+    library: str,
+    puts: str,
+    full_name: Annotated[str, Form()],
+    email: Annotated[str, Form()],
+    headshot: UploadFile,
+) -> dict[str, str]:
+    photo = await headshot.read()
+    images = await asyncio.to_thread(LIBRARIES[library], photo)
+    folder = uuid.uuid4().hex
+    putting = [_put(f"synchronous/{folder}/{i}.jpg", image) for i, image in enumerate(images)]
+    if puts == "at-once":
+        await asyncio.gather(*putting)
+    else:
+        for put in putting:
+            await put
+    return {"full_name": full_name, "email": email, "headshot": folder}
+
+
+async def _put(key: str, image: bytes) -> None:
+    await app.state.s3.put_object(
+        Bucket=os.environ["S3_BUCKET"], Key=key, Body=image, ContentType="image/jpeg"
+    )
+
+
+def with_pyvips(photo: bytes) -> list[bytes]:
+    """Each of the next larger one, as Longshore does."""
+    image = pyvips.Image.new_from_buffer(photo, "").autorot().copy_memory()
+    made = [image.jpegsave_buffer(Q=OBJECT_QUALITY, keep=ForeignKeep.NONE)]
+    for size in SIZES:
+        image = image.thumbnail_image(size, height=size, size="down").copy_memory()
+        made.append(image.jpegsave_buffer(Q=DERIVATIVE_QUALITY, keep=ForeignKeep.NONE))
+    return made
+
+
+def with_pillow(photo: bytes) -> list[bytes]:
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(photo)))
+    made = [_as_jpeg(image, OBJECT_QUALITY)]
+    for size in SIZES:
+        image.thumbnail((size, size))
+        made.append(_as_jpeg(image, DERIVATIVE_QUALITY))
+    return made
+
+
+def _as_jpeg(image: Image.Image, quality: int) -> bytes:
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=quality)
+    return written.getvalue()
+
+
+LIBRARIES: dict[str, Callable[[bytes], list[bytes]]] = {
+    "pyvips": with_pyvips,
+    "pillow": with_pillow,
+}
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

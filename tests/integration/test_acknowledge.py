@@ -1,0 +1,141 @@
+"""Between the last byte and the 202: nothing acknowledged is lost, nothing refused stays."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from sqlalchemy import select
+
+from api import forms as use_forms
+from api import uploads as use_uploads
+from api.errors import Problem
+from api.receive.files import Received
+from api.records import forms, uploads
+from api.records.database import CommitUnknown, Database, Transaction
+from api.records.rows import UploadRow
+from api.records.tables import events
+from api.sections import edits_of_json, save
+from shared.form_definition import FileField
+from shared.status import UploadStatus
+from tests.support.services import Scene, stored
+
+
+async def test_a_form_that_is_submitted_while_a_body_is_in_flight_takes_it_no_more(
+    scene: Scene,
+) -> None:
+    await scene.stored()
+    in_flight = await scene.received()
+    await use_forms.submit(scene.services, scene.form)
+    with pytest.raises(Problem, match="form-submitted"):
+        await _acknowledge(scene, in_flight)
+    assert not await scene.services.staging.exists(in_flight.staged.name)
+
+
+async def test_a_form_that_is_purged_while_a_body_is_in_flight_takes_it_no_more(
+    scene: Scene,
+) -> None:
+    in_flight = await scene.received()
+    await use_forms.purge(scene.services, scene.form)
+    with pytest.raises(Problem, match="not-found"):
+        await _acknowledge(scene, in_flight)
+    assert not await scene.services.staging.exists(in_flight.staged.name)
+
+
+async def test_a_key_names_one_upload_even_when_both_come_at_once(scene: Scene) -> None:
+    one, two = await scene.received(b"same"), await scene.received(b"same")
+    rows = await asyncio.gather(
+        _acknowledge(scene, one, key="k"), _acknowledge(scene, two, key="k")
+    )
+    assert rows[0].id == rows[1].id
+    left = {path.name for path in (scene.services.staging.root / "staged").iterdir()}
+    assert left == {rows[0].id}
+    with pytest.raises(Problem, match="key-reused"):
+        await _acknowledge(scene, await scene.received(b"other"), key="k")
+
+
+async def test_a_field_is_full_at_commit_too(scene: Scene) -> None:
+    bodies = [await scene.received(bytes([n])) for n in range(4)]
+    answers = await asyncio.gather(
+        *(_acknowledge(scene, body, field="pair") for body in bodies), return_exceptions=True
+    )
+    refused = [each for each in answers if isinstance(each, Problem)]
+    assert [each.code for each in refused] == ["too-many-files"] * 2
+
+
+async def test_a_commit_whose_answer_is_lost_is_looked_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = await scene.received()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", _losing_the_answer(commit=True))
+        row = await _acknowledge(scene, body)
+    assert (await scene.now(row)).status is UploadStatus.STAGED
+
+
+async def test_a_commit_that_nobody_can_tell_about_deletes_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = await scene.received()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", _losing_the_answer(commit=False))
+        with pytest.raises(CommitUnknown) as unknown:
+            await _acknowledge(scene, body)
+    assert unknown.value.status == 503
+    assert await scene.services.staging.exists(body.staged.name)
+
+
+async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene) -> None:
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
+    form_type = scene.services.form_types["acceptance"]
+    edits = edits_of_json(form_type, {"note": "typed"})
+    await asyncio.gather(
+        save(scene.services, scene.form, edits, if_match=None, request_id="r"),
+        scene.report(stored(order)),
+    )
+    async with scene.services.database.read() as conn:
+        form = await forms.get(conn, scene.form.id)
+        rows = await uploads.of_form(conn, scene.form.id)
+    assert form
+    assert form.data == {"note": "typed"}
+    assert rows[0].public_url
+
+
+async def test_every_change_has_its_own_version_in_the_order_of_commits(scene: Scene) -> None:
+    await asyncio.gather(*(scene.stored() for _ in range(5)))
+    async with scene.services.database.read() as conn:
+        found = await conn.execute(select(events.c.version).order_by(events.c.id))
+        versions = list(found.scalars())
+    assert versions == sorted(set(versions))
+    assert len(versions) == len(range(2, versions[-1] + 1))
+
+
+async def _acknowledge(
+    scene: Scene, received: Received, *, field: str = "needed", key: str | None = None
+) -> UploadRow:
+    found = scene.services.form_types[scene.form.type].file_fields[field]
+    assert isinstance(found, FileField)
+    return await use_uploads.acknowledge(
+        scene.services, scene.form.id, found, received, request_id="req", key=key
+    )
+
+
+def _losing_the_answer(
+    *, commit: bool
+) -> Callable[[Database], AbstractAsyncContextManager[Transaction]]:
+    original = Database.write
+
+    @asynccontextmanager
+    async def write(self: Database) -> AsyncIterator[Transaction]:
+        if commit:
+            async with original(self) as tx:
+                yield tx
+        else:
+            async with self.engine.connect() as conn:
+                begun = await conn.begin()
+                yield Transaction(conn)
+                await begun.rollback()
+        raise CommitUnknown
+
+    return write

@@ -1,0 +1,296 @@
+"""The sweep: what nobody is driving on is driven on (protocol P3–P5, P7, P10)."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from api import forms as use_forms
+from api import uploads as use_uploads
+from api.errors import Problem
+from api.records import cleaning, forms, uploads
+from api.records.tables import staged_names
+from api.services import Services
+from api.sweep import Sweep
+from shared.ids import new_id
+from shared.status import UploadStatus
+from tests.support.services import Scene, given_back, services_on, stored
+
+
+class Woken:
+    """Stands where the queue is, and remembers what the sweep asked it to wake: any wake-up after
+    the first, which the acknowledgement itself sends."""
+
+    def __init__(self, services: Services, *, length: int | None = 0) -> None:
+        self.wakes: list[tuple[str, int]] = []
+        self.cleanings = 0
+        services.queue.wake = self._wake  # type: ignore[method-assign]
+        services.queue.length = self._length  # type: ignore[method-assign]
+        services.queue.order_cleaning = self._clean  # type: ignore[method-assign]
+        self._long = length
+
+    async def _wake(self, upload_id: str, wake: int) -> bool:
+        if wake > 1:
+            self.wakes.append((upload_id, wake))
+        return True
+
+    async def _length(self) -> int | None:
+        return self._long
+
+    async def _clean(self, _: int) -> bool:
+        self.cleanings += 1
+        return True
+
+
+def patient(services: Services) -> Sweep:
+    """A sweep whose first lease after its start is over."""
+    sweep = Sweep(services)
+    sweep._patience_until = 0
+    return sweep
+
+
+async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
+    scene: Scene,
+) -> None:
+    woken = Woken(scene.services)
+    upload = await scene.staged()
+    sweep = patient(scene.services)
+    await sweep.wake_due()
+    assert woken.wakes == [], "its first wake-up was a moment ago"
+    pauses = []
+    for _ in range(8):
+        await scene.set_all(wake_at=0)
+        await sweep.wake_due()
+        row = await scene.now(upload)
+        pauses.append(round((row.wake_at - await _clock(scene)) / 1000))
+    assert [wake for _, wake in woken.wakes] == list(range(2, 10)), "each with a fresh job id"
+    assert pauses == [20, 40, 80, 160, 320, 600, 600, 600]
+
+
+@pytest.mark.parametrize("length", [None, 5000])
+async def test_nothing_is_enqueued_while_redis_is_away_or_the_queue_is_long(
+    scene: Scene, length: int | None
+) -> None:
+    woken = Woken(scene.services, length=length)
+    upload = await scene.staged()
+    await scene.set_all(wake_at=0)
+    await patient(scene.services).wake_due()
+    assert woken.wakes == []
+    assert (await scene.now(upload)).wake == 1
+
+
+async def test_an_upload_that_was_given_back_is_woken_when_it_is_due(scene: Scene) -> None:
+    woken = Woken(scene.services)
+    upload = await scene.staged()
+    await scene.report(given_back(await scene.claimed(upload)))
+    sweep = patient(scene.services)
+    await sweep.wake_due()
+    assert woken.wakes == []
+    await scene.set_all(next_attempt_at=0, wake_at=0)
+    await sweep.wake_due()
+    assert [each for each, _ in woken.wakes] == [upload.id]
+
+
+async def test_a_lost_lease_gives_the_upload_to_the_next_worker(scene: Scene) -> None:
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
+    sweep = patient(scene.services)
+    await sweep.take_back_lost_leases()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+    await scene.set_all(lease_until=1)
+    await sweep.take_back_lost_leases()
+    row = await scene.now(upload)
+    assert (row.status, row.attempts) == (UploadStatus.STAGED, 1)
+    assert order.key_prefix in await scene.doomed()
+    with pytest.raises(Problem, match="stale-generation"):
+        await scene.report(stored(order))
+
+
+async def test_a_lease_further_ahead_than_two_lengths_is_over(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    await scene.set_all(lease_until=await _clock(scene) + 3_600_000)
+    await patient(scene.services).take_back_lost_leases()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+
+
+async def test_no_lease_is_lost_in_the_first_lease_after_a_start(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    await scene.set_all(lease_until=1)
+    await Sweep(scene.services).take_back_lost_leases()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+
+
+async def test_a_worker_lost_at_the_last_attempt_ends_the_upload_failed(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    await scene.set_all(lease_until=1, attempts=5)
+    await patient(scene.services).take_back_lost_leases()
+    row = await scene.now(upload)
+    assert (row.status, row.bytes) == (UploadStatus.FAILED, "kept")
+
+
+async def test_an_upload_past_its_deadline_ends_failed_with_its_bytes_kept(scene: Scene) -> None:
+    upload = await scene.staged()
+    sweep = patient(scene.services)
+    await sweep.fail_overdue()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+    await scene.set_all(deadline=1)
+    await sweep.fail_overdue()
+    row = await scene.now(upload)
+    assert (row.status, row.bytes) == (UploadStatus.FAILED, "kept")
+    assert row.error
+    assert row.error["code"] == "deadline-passed"
+    assert await scene.services.staging.exists(upload.id)
+
+
+async def test_condemned_bytes_are_unlinked_and_kept_ones_are_not(scene: Scene) -> None:
+    kept = await scene.staged()
+    gone = await scene.stored()
+    await scene.services.staging.exists(gone.id)
+    await patient(scene.services).unlink_condemned()
+    assert (await scene.now(gone)).bytes == "gone"
+    assert not await scene.services.staging.exists(gone.id)
+    # kept was replaced by the stored one; a fresh one stays
+    fresh = await scene.staged()
+    await patient(scene.services).unlink_condemned()
+    assert await scene.services.staging.exists(fresh.id)
+    assert (await scene.now(kept)).bytes == "gone"
+
+
+async def test_an_orphan_goes_to_quarantine_and_later_for_good(scene: Scene) -> None:
+    owned = await scene.staged()
+    orphan = await scene.received()
+    root = scene.services.staging.root
+    half = root / "incoming" / new_id("upl")
+    half.write_bytes(b"half")
+    sweep = patient(scene.services)
+    await sweep.quarantine_orphans()
+    assert half.exists(), "it may still be arriving"
+    for path in (half, root / "staged" / owned.id, root / "staged" / orphan.staged.name):
+        _age(path, 7200)
+    await sweep.quarantine_orphans()
+    assert not half.exists()
+    assert (root / "staged" / owned.id).exists()
+    assert not (root / "staged" / orphan.staged.name).exists()
+    aside = root / "quarantine" / orphan.staged.name
+    assert aside.exists()
+    _age(aside, 8 * 86400)
+    await sweep.quarantine_orphans()
+    assert not aside.exists()
+
+
+async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) -> None:
+    late = await scene.received()
+    _age(scene.services.staging.root / "staged" / late.staged.name, 7200)
+    await patient(scene.services).quarantine_orphans()
+    field = scene.services.form_types["acceptance"].file_fields["needed"]
+    with pytest.raises(Problem, match="unavailable"):
+        await use_uploads.acknowledge(
+            scene.services, scene.form.id, field, late, request_id="req"
+        )
+    async with scene.services.database.read() as conn:
+        names = list((await conn.execute(select(staged_names.c.condemned))).scalars())
+    assert names == [True]
+
+
+async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
+    scene: Scene,
+) -> None:
+    woken = Woken(scene.services)
+    database = scene.services.database
+    upload = await scene.stored()
+    await use_uploads.remove(scene.services, upload)
+    await patient(scene.services).order_cleaning()
+    assert woken.cleanings == 1
+    async with database.write() as tx:
+        ((cleaning_id, prefix),) = await cleaning.claim(tx, 10)
+    assert prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
+    async with database.write() as tx:
+        assert await cleaning.claim(tx, 10) == [], "it is being worked on"
+        assert await cleaning.confirm(tx, cleaning_id)
+        assert not await cleaning.confirm(tx, 10**9)
+    not_before, passes = (await scene.doomed())[prefix]
+    assert passes == 1
+    assert not_before - await _clock(scene) == pytest.approx(86_400_000, abs=5_000)
+
+
+async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Scene) -> None:
+    sweep = patient(scene.services)
+    Woken(scene.services)
+    await scene.stored()
+    await use_forms.purge(scene.services, scene.form)
+    await sweep.erase_purged()
+    assert await _exists(scene), "its bytes are still on the volume"
+    await sweep.unlink_condemned()
+    await sweep.erase_purged()
+    assert await _exists(scene), "its object is still in the bucket"
+    async with scene.services.database.write() as tx:
+        for cleaning_id, _ in await cleaning.claim(tx, 10):
+            await cleaning.confirm(tx, cleaning_id)
+    await sweep.erase_purged()
+    assert not await _exists(scene)
+    async with scene.services.database.read() as conn:
+        for table in ("uploads", "events", "forms"):
+            rows = await conn.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - ours
+            assert rows.scalar_one() == 0
+
+
+async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
+    sweep = patient(scene.services)
+    upload = await scene.staged()
+    await scene.set_all(deadline=1)
+
+    async def broken() -> None:
+        raise RuntimeError("no")
+
+    sweep.wake_due = broken  # type: ignore[method-assign]
+    await sweep.once()
+    assert (await scene.now(upload)).status is UploadStatus.FAILED
+    assert sweep.last_success is None
+
+
+async def test_a_volume_that_is_not_the_records_own_is_neither_filled_nor_swept(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        scene = await Scene.create(services)
+        orphan = await scene.received()
+        path = services.staging.root / "staged" / orphan.staged.name
+        _age(path, 7200)
+        (services.staging.root / ".longshore-volume").write_text("vol_other")
+        assert not await services.volume.matches()
+        with pytest.raises(Problem, match="unavailable"):
+            await services.volume.require()
+        await patient(services).once()
+        assert path.exists()
+
+
+async def test_an_empty_database_beside_a_used_volume_is_not_taken_for_its_own(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        await Scene.create(services)
+        assert await services.volume.matches()
+    async with services_on(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/empty.db") as services:
+        assert not await services.volume.matches()
+    async with services_on(tmp_path, database_url) as services:
+        assert await services.volume.matches()
+
+
+def _age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+async def _clock(scene: Scene) -> int:
+    async with scene.services.database.read() as conn:
+        return await uploads.clock(conn)
+
+
+async def _exists(scene: Scene) -> bool:
+    async with scene.services.database.read() as conn:
+        return await forms.get(conn, scene.form.id) is not None

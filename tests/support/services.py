@@ -1,0 +1,131 @@
+"""The api's use cases on real parts: a database, a folder as volume; Redis may be away."""
+
+import hashlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from api import forms as use_forms
+from api import uploads as use_uploads
+from api import work
+from api.receive.files import Received
+from api.records import migrate, uploads
+from api.records.rows import FormRow, UploadRow
+from api.records.tables import cleanings
+from api.records.tables import uploads as upload_table
+from api.services import Services, open_services
+from api.settings import Settings
+from shared.ids import new_id
+from shared.internal_api import Rejected, Retry, Stored, StoredObject, WorkOrder
+from tests.support.stack import forms_folder
+
+A_SHA = hashlib.sha256(b"object").hexdigest()
+
+
+@asynccontextmanager
+async def services_on(folder: Path, database_url: str, **overrides: object) -> AsyncIterator[Services]:
+    forms = folder / "forms"
+    if not forms.exists():
+        forms_folder(forms)
+    await migrate.upgrade(database_url)
+    values: dict[str, object] = {
+        "environment": "dev",
+        "database_url": database_url,
+        "redis_url": f"redis://127.0.0.1:{_closed_port()}/0",
+        "staging_dir": folder / "volume",
+        "forms_dir": forms,
+        "internal_secrets": ("secret",),
+        "s3_public_endpoint_url": "http://store.example",
+        "s3_bucket": "bucket",
+        "s3_access_key_id": "key",
+        "s3_secret_access_key": "secret",
+        "min_free_bytes": 0,
+        **overrides,
+    }
+    async with open_services(Settings.model_validate(values)) as services:
+        yield services
+
+
+class Scene:
+    """One form, and shorthands for what happens to its uploads."""
+
+    def __init__(self, services: Services, form: FormRow) -> None:
+        self.services = services
+        self.form = form
+
+    @classmethod
+    async def create(cls, services: Services, form_type: str = "acceptance") -> "Scene":
+        form, _, _ = await use_forms.create(services, form_type, {}, None)
+        return cls(services, form)
+
+    async def received(self, content: bytes = b"bytes") -> Received:
+        writer = await self.services.staging.open(new_id("upl"))
+        await writer.write(content)
+        return Received(await writer.finish(), "a.png", "image/png")
+
+    async def staged(self, field: str = "needed", content: bytes = b"bytes") -> UploadRow:
+        return await use_uploads.acknowledge(
+            self.services,
+            self.form.id,
+            self.services.form_types[self.form.type].file_fields[field],
+            await self.received(content),
+            request_id="req",
+        )
+
+    async def claimed(self, upload: UploadRow) -> WorkOrder:
+        return await work.claim(self.services, upload.id, new_id("clm"))
+
+    async def report(self, outcome: Stored | Rejected | Retry) -> UploadRow:
+        return await work.apply_outcome(self.services, self.form.id, outcome)
+
+    async def stored(self, field: str = "needed") -> UploadRow:
+        order = await self.claimed(await self.staged(field))
+        return await self.report(stored(order))
+
+    async def now(self, upload: UploadRow) -> UploadRow:
+        async with self.services.database.read() as conn:
+            row = await uploads.get(conn, upload.id)
+        assert row is not None
+        return row
+
+    async def set_all(self, **values: object) -> None:
+        """Set columns of the form's uploads: the tests' way to let time pass."""
+        async with self.services.database.write() as tx:
+            await tx.conn.execute(
+                update(upload_table)
+                .where(upload_table.c.form_id == self.form.id)
+                .values(**values)
+            )
+
+    async def doomed(self) -> dict[str, tuple[int, int]]:
+        """Prefix → (not before, passes)."""
+        async with self.services.database.read() as conn:
+            found = await conn.execute(
+                select(cleanings.c.prefix, cleanings.c.not_before, cleanings.c.passes)
+            )
+            return {row.prefix: (row.not_before, row.passes) for row in found}
+
+
+def stored(order: WorkOrder) -> Stored:
+    key = f"{order.key_prefix}object.png"
+    described = StoredObject(key=key, content_type="image/png", size=6, sha256=A_SHA)
+    return Stored(upload_id=order.upload_id, generation=order.generation, object=described)
+
+
+def rejected(order: WorkOrder) -> Rejected:
+    return Rejected(upload_id=order.upload_id, generation=order.generation, code="file-corrupt")
+
+
+def given_back(order: WorkOrder, *, counted: bool = True) -> Retry:
+    return Retry(
+        upload_id=order.upload_id, generation=order.generation, cause="store", counted=counted
+    )
+
+
+def _closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

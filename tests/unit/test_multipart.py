@@ -1,0 +1,119 @@
+"""multipart/form-data as it streams by."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.errors import Problem
+from api.receive.body import Body
+from api.receive.multipart import (
+    PartData,
+    PartStart,
+    boundary_of,
+    clean_filename,
+    filename_of,
+    read_parts,
+)
+
+
+class Chunks(Body):
+    """A body that comes in given pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+async def parts_of(pieces: list[bytes], boundary: bytes = b"b") -> list[tuple[PartStart, bytes]]:
+    found: list[tuple[PartStart, bytes]] = []
+    async for event in read_parts(Chunks(pieces), boundary):
+        if isinstance(event, PartStart):
+            found.append((event, b""))
+        elif isinstance(event, PartData):
+            found[-1] = (found[-1][0], found[-1][1] + bytes(event.data))
+    return found
+
+
+CONTENT = b"line\r\n--b\r--bb\r\n-" + bytes(range(256))
+BODY = (
+    b"preamble\r\n--b\r\n"
+    b'Content-Disposition: form-data; name="text"\r\n\r\nvalue\r\n'
+    b'--b\r\nContent-Type: image/png\r\ncontent-disposition: form-data; name="f"; '
+    b'filename="n.png"\r\n\r\n' + CONTENT + b"\r\n--b--\r\nepilogue"
+)[10:]
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=8))
+async def test_it_doesnt_matter_where_the_network_cuts(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(BODY)]
+    pieces = [BODY[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    assert await parts_of(pieces) == [
+        (PartStart("text", None, None), b"value"),
+        (PartStart("f", "n.png", "image/png"), CONTENT),
+    ]
+
+
+@given(st.integers(0, len(BODY) - len(b"--\r\nepilogue") - 1))
+async def test_a_truncated_body_is_never_taken_for_a_whole_one(length: int) -> None:
+    with pytest.raises(Problem, match="malformed-multipart"):
+        await parts_of([BODY[:length]])
+
+
+@given(st.binary(max_size=300))
+async def test_any_bytes_are_parts_or_a_clear_refusal(body: bytes) -> None:
+    try:
+        await parts_of([b"--b\r\n" + body])
+    except Problem as problem:
+        assert problem.status == 400  # noqa: PT017 - either way is fine
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (None, "unsupported-media-type"),
+        ("application/json", "unsupported-media-type"),
+        ("multipart/mixed; boundary=b", "unsupported-media-type"),
+        ("multipart/form-data", "malformed-multipart"),
+        ("multipart/form-data; boundary=", "malformed-multipart"),
+        (f"multipart/form-data; boundary={'b' * 71}", "malformed-multipart"),
+    ],
+)
+def test_a_media_type_without_a_usable_boundary_is_refused(header: str | None, code: str) -> None:
+    with pytest.raises(Problem, match=code):
+        boundary_of(header)
+
+
+@pytest.mark.parametrize(
+    ("given_name", "shown"),
+    [
+        ("photo.jpg", "photo.jpg"),
+        ("/a/b\\c.png", "c.png"),
+        ("..", ".."),
+        ("a\u202eb\x00\x07.png", "ab.png"),
+        ("  spaced  ", "spaced"),
+        ("é" * 200, "é" * 127),
+        ("", ""),
+    ],
+)
+def test_a_file_name_is_for_showing_only(given_name: str, shown: str) -> None:
+    assert clean_filename(given_name) == shown
+
+
+@given(st.text())
+def test_a_cleaned_file_name_names_no_path_and_fits_its_column(name: str) -> None:
+    cleaned = clean_filename(name)
+    assert "/" not in cleaned
+    assert "\\" not in cleaned
+    assert len(cleaned.encode()) <= 255
+    assert cleaned.isprintable()
+
+
+def test_a_requests_own_disposition_may_name_its_file() -> None:
+    assert filename_of('attachment; filename="a b.png"') == "a b.png"
+    assert filename_of(None) == ""
+    assert filename_of("inline") == ""
