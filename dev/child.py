@@ -88,6 +88,8 @@ class Child:
         await asyncio.wait({self.supervision}, timeout=grace)
         self.kill()
         await asyncio.wait({self.supervision}, timeout=1)
+        if self.supervision.done():
+            self.supervision.exception()  # somebody was told, or it is too late to matter
 
     def kill(self) -> None:
         if self._process and self.pid:

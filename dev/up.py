@@ -20,6 +20,7 @@ from dev.state import DEFAULT, StateDir, add_option
 
 KILLED_RUN_ENDS_WITHIN = 10.0
 NEWS_EVERY = 0.1
+LONGEST_LINE = 500  # of a log shown in a failure: enough for a reason, too little for a traceback
 
 
 def up(arguments: list[str]) -> int:
@@ -76,14 +77,14 @@ async def _run(stack: Stack, began: float, state_dir: Path, *, open_browser: boo
                 webbrowser.open(stack.services.url)
             supervision = {c.supervision for c in stack.children if c.supervision}
             done, _ = await asyncio.wait(
-                {stopping, *supervision}, return_when=asyncio.FIRST_COMPLETED
+                {stopping, news, *supervision}, return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
                 task.result()
         say("stopping ...")
     except DidNotStart as error:
         for line in stack.logs[error.name].last_lines(10):
-            say(f"  {line}")
+            say(f"  {line[:LONGEST_LINE]}")
         raise Problem(f"{error} ({stack.logs[error.name].path})") from None
     finally:
         starting.cancel()

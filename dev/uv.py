@@ -134,4 +134,5 @@ def _reason(output: str) -> str:
 NO_NETWORK = re.compile(
     r"dns error|tcp connect error|error sending request|Temporary failure in name resolution"
     r"|Name or service not known|Failed to establish a new connection|Network is unreachable"
+    r"|timed out"
 )

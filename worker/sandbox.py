@@ -117,15 +117,20 @@ async def _ask_child(
     with _opened(scratch / "request.json") as stdin, _opened(scratch / "stderr.txt") as stderr:
         stdin.write(json.dumps(request).encode())
         stdin.seek(0)
-        child = await asyncio.create_subprocess_exec(
-            *_COMMAND,
-            stdin=stdin,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            cwd=scratch,
-            env=_environment(scratch),
-            start_new_session=True,
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                cwd=scratch,
+                env=_environment(scratch),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TransientError(
+                "decoder", counted=False, detail=f"can't start: {error}"
+            ) from error
         try:
             async with asyncio.timeout(deadline_seconds):
                 answer = await _read_answer(child, on_stage)
@@ -139,14 +144,18 @@ async def _ask_child(
                 os.killpg(child.pid, signal.SIGKILL)
             await child.wait()
         if status != 0 or answer is None:
-            stderr.seek(0)
-            said = stderr.read()[-_SHOWN_OF_STDERR:].decode(errors="replace")
-            raise _gave_up(f"exit status {status}: {said}")
+            raise _gave_up(f"exit status {status}: {_end_of(stderr)}")
         return answer
 
 
 def _opened(path: Path) -> IO[bytes]:
     return path.open("w+b")
+
+
+def _end_of(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _SHOWN_OF_STDERR))
+    return file.read(_SHOWN_OF_STDERR).decode(errors="replace")
 
 
 def _environment(scratch: Path) -> dict[str, str]:

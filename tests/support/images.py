@@ -99,15 +99,17 @@ def header_bomb(width: int = 60_000, height: int = 60_000) -> bytes:
     return png_of(width=width, height=height, depth=8, colour=2, pixels=bytes(1000))
 
 
-def text_bomb(size: int = 200_000_000) -> bytes:
-    """A good picture with a comment that inflates to `size` bytes."""
-    good = png()
-    packed = zlib.compressobj(9)
-    comment = b"".join(packed.compress(bytes(1_000_000)) for _ in range(size // 1_000_000))
-    comment += packed.flush()
-    after_header = 33
-    chunk = _chunk(b"iTXt", b"x\0\1\0\0\0" + comment)
-    return good[:after_header] + chunk + good[after_header:]
+def text_bomb(megabytes: int = 300) -> bytes:
+    """A good picture with a comment that inflates to so much."""
+    packer = zlib.compressobj(9, wbits=-15)
+    million_zeros = packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = 1
+    for _ in range(megabytes):
+        checksum = zlib.adler32(bytes(1_000_000), checksum)
+    end = b"\x03\x00" + struct.pack(">I", checksum)
+    comment = b"\x78\xda" + million_zeros * megabytes + end
+    good, after_header = png(), 33
+    return good[:after_header] + _chunk(b"iTXt", b"x\0\1\0\0\0" + comment) + good[after_header:]
 
 
 def png_of(*, width: int, height: int, depth: int, colour: int, pixels: bytes) -> bytes:

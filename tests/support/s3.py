@@ -1,6 +1,7 @@
 """Start real S3 endpoints for a test run: moto's server, and the one `./longshore up` brings."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-from dev.provision_s3 import provision
+from dev.provision_s3 import policies
 from worker.object_store import StoreSettings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -48,16 +49,13 @@ class S3Endpoint:
         )
 
     @cached_property
-    def client(self) -> Any:  # botocore makes its methods at run time
+    def client(self) -> Any:
         """A client of the tests' own, to look at what the code under test left."""
-        return botocore.session.get_session().create_client(
-            "s3",
-            region_name=REGION,
-            endpoint_url=self.url,
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            config=Config(s3={"addressing_style": "path"}),
-        )
+        key = {
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+        }
+        return _client("s3", self.url, key)
 
 
 @contextmanager
@@ -114,8 +112,25 @@ def _s3_environment() -> Path:
 
 
 def _endpoint(name: str, url: str, root: dict[str, str]) -> S3Endpoint:
-    request = {"endpoint_url": url, "region": REGION, "bucket": BUCKET, "root": root, "keys": {}}
-    return S3Endpoint(name=name, url=url, **provision(request)["keys"]["worker"])
+    """Make the bucket, and a user who may do what `./longshore up` lets the worker do."""
+    _client("s3", url, root).create_bucket(Bucket=BUCKET)
+    iam = _client("iam", url, root)
+    iam.create_user(UserName="worker")
+    policy = json.dumps(policies(BUCKET)["worker"])
+    iam.put_user_policy(UserName="worker", PolicyName="worker", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="worker")["AccessKey"]
+    return S3Endpoint(name, url, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def _client(service: str, url: str, key: dict[str, str]) -> Any:  # its methods come at run time
+    return botocore.session.get_session().create_client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=key["access_key_id"],
+        aws_secret_access_key=key["secret_access_key"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
 
 
 @contextmanager

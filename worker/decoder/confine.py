@@ -17,7 +17,8 @@ from pathlib import Path
 
 MEMORY_BYTES = 2 << 30
 """Address space. Images of over 100 MB decoded go to a temporary file instead of memory."""
-FILE_BYTES = 2 << 30
+FILE_BYTES = 1 << 30
+"""Of each file written, that temporary one included: 100 megapixels of 16 bits and alpha fit."""
 OPEN_FILES = 64
 
 _PR_SET_PDEATHSIG = 1
@@ -31,17 +32,16 @@ def confine(staged: Path, scratch: Path, *, cpu_seconds: int, parent_pid: int) -
 
     Returns which of `files`, `network` and `processes` the kernel closed. Dies with its parent.
     """
+    _limit(resource.RLIMIT_CPU, cpu_seconds)
+    _limit(resource.RLIMIT_FSIZE, FILE_BYTES)
+    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _limit(resource.RLIMIT_CORE, 0)
+    if sys.platform != "linux":
+        return []  # a developer's machine: the rest has no counterpart there
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         sys.exit("the parent is gone")
-    for limit, value in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, cpu_seconds),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (value, value))
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     held = []
     if _close_files(staged, scratch):
@@ -49,6 +49,13 @@ def confine(staged: Path, scratch: Path, *, cpu_seconds: int, parent_pid: int) -
     if _close_network_and_processes():
         held += ["network", "processes"]
     return held
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 def _prctl(option: int, value: int, argument: object = 0) -> bool:

@@ -1,4 +1,4 @@
-"""One running stack for all acceptance tests, which know it only from outside."""
+"""One running stack for all tests that know the product only from outside."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,0 +1,46 @@
+"""Pages, rendered on the server."""
+
+from pathlib import Path
+
+import fastapi_offline
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+_HERE = Path(__file__).parent
+_SWAGGER_UI = Path(fastapi_offline.__file__).parent / "static"
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+_templates = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+    return HTMLResponse(
+        _templates.get_template(template).render(context),
+        status_code=status,
+        headers={
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "same-origin",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache",
+        },
+    )
+
+
+def static_files() -> list[Mount]:
+    """Our own scripts and styles, and those of the API docs."""
+    return [
+        Mount("/static/swagger-ui", StaticFiles(directory=_SWAGGER_UI)),
+        Mount("/static", StaticFiles(directory=_HERE / "static")),
+    ]

@@ -1,0 +1,245 @@
+"""The documents say what the code does: whatever in them can be compared with it, is."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from api.app import create_internal_app, create_public_app
+from api.errors import ERRORS
+from api.services import Services
+from api.values import VALUE_PROBLEMS
+from dev.commands import COMMANDS
+from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
+from shared.status import TERMINAL, TRANSITIONS
+
+CHECKOUT = Path(__file__).parents[2]
+DOCS = CHECKOUT / "docs"
+ROOT_PAGES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [*ROOT_PAGES, *sorted(DOCS.rglob("*.md"))]
+GENERATED = sorted(path for path in DOCS.glob("*.md") if "<!-- begin: " in path.read_text("utf-8"))
+HOW = "run: .venvs/dev/bin/python -m docs.generate"
+
+CREATED_AS = {"staged", "rejected"}
+Endpoints = dict[tuple[str, str], set[str]]
+"""Method and path → success statuses."""
+
+
+def text_of(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def by_name(paths: list[Path]) -> list[Any]:
+    return [pytest.param(path, id=str(path.relative_to(CHECKOUT))) for path in paths]
+
+
+def chapter(page: str, title: str) -> str:
+    """The text under a heading, up to the next of its rank or above."""
+    level, rest = re.split(rf"^(#+) {re.escape(title)}$", page, maxsplit=1, flags=re.MULTILINE)[1:]
+    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """The cells of a chapter's tables, without heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    rules = {at for at, line in enumerate(lines) if re.fullmatch(r"[|\s-]+", line)}
+    heads = {at - 1 for at in rules}
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for at, line in enumerate(lines)
+        if at not in rules | heads
+    ]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# --- what is written from the code
+
+
+@pytest.mark.parametrize("page", by_name(GENERATED))
+def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
+    now = page.read_text("utf-8")
+    assert now == rendered(now), f"{page.relative_to(CHECKOUT)} is behind the code; {HOW}"
+
+
+def test_every_error_code_says_when_it_comes_up() -> None:
+    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see docs/generate.py; then {HOW}"
+
+
+def test_settings_errors_and_what_is_acceptable_have_their_tables() -> None:
+    assert [path.name for path in GENERATED] == ["acceptable.md", "errors.md", "settings.md"]
+
+
+# --- the states of an upload
+
+
+def arrows() -> Iterator[tuple[str, str]]:
+    diagram = text_of("state-machine.md").split("```mermaid")[1].split("```")[0]
+    for line in diagram.splitlines():
+        if "-->" in line:
+            before, after = line.split("-->")
+            yield before.strip(), after.strip()
+
+
+def test_the_diagram_of_states_draws_every_transition_and_no_other() -> None:
+    drawn = list(arrows())
+    transitions = {pair for pair in drawn if "[*]" not in pair}
+    assert transitions == {
+        (a.value, b.value) for a, targets in TRANSITIONS.items() for b in targets
+    }
+    assert len(drawn) == len(set(drawn)), "an arrow is drawn twice"
+
+
+def test_the_diagram_begins_where_uploads_are_created_and_ends_where_nothing_follows() -> None:
+    drawn = set(arrows())
+    assert {after for before, after in drawn if before == "[*]"} == CREATED_AS
+    assert {before for before, after in drawn if after == "[*]"} == {s.value for s in TERMINAL}
+
+
+def test_the_table_of_transitions_explains_every_one_and_no_other() -> None:
+    explained: set[tuple[str, str]] = set()
+    for first, *_ in table_rows(chapter(text_of("state-machine.md"), "Transitions")):
+        before, after = first.split("→")
+        explained |= set(product(quoted(before), quoted(after)))
+    assert explained == {(a.value, b.value) for a, targets in TRANSITIONS.items() for b in targets}
+
+
+# --- the endpoints
+
+
+def documented(listener: str) -> Endpoints:
+    rows = table_rows(chapter(text_of("architecture.md"), listener))
+    return {(row[0], quoted(row[1])[0]): set(re.findall(r"\d{3}", row[3])) for row in rows}
+
+
+async def served(listener: str) -> Endpoints:
+    """What the listener's own description declares; nothing behind the routes is needed for it."""
+    create = create_public_app if listener == "Public listener" else create_internal_app
+    settings = SimpleNamespace(cors_origins=("*",))
+    app = create(cast("Services", SimpleNamespace(settings=settings)))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+    return {
+        (method.upper(), path): {s for s in operation["responses"] if s.startswith(("2", "3"))}
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+
+
+@pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
+async def test_the_table_of_endpoints_has_every_one_with_its_success(listener: str) -> None:
+    told, declared = documented(listener), await served(listener)
+    assert told.keys() == declared.keys()
+    unsaid = {
+        endpoint: statuses - told[endpoint]
+        for endpoint, statuses in declared.items()
+        if statuses - told[endpoint]
+    }
+    assert not unsaid, "declared, and not in docs/architecture.md"
+
+
+@pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
+def test_an_endpoints_errors_are_codes_of_its_listener(listener: str) -> None:
+    known = set(ANSWERS) | (set(INTERNAL) if listener == "Internal listener" else set())
+    for row in table_rows(chapter(text_of("architecture.md"), listener)):
+        assert set(quoted(row[4])) <= known, row[1]
+
+
+def test_the_examples_of_the_api_use_codes_that_exist() -> None:
+    used = set(re.findall(r'"code": "([^"]+)"', text_of("api.md") + text_of("errors.md")))
+    assert used
+    assert used <= {*ERRORS, *VALUE_PROBLEMS}
+
+
+# --- words and places
+
+
+def test_every_layering_rule_is_named() -> None:
+    pyproject = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+    rules = [contract["name"] for contract in pyproject["tool"]["importlinter"]["contracts"]]
+    listed = re.findall(r"^- (.+)$", chapter(text_of("architecture.md"), "Layering"), re.MULTILINE)
+    assert listed == rules
+
+
+def test_a_word_of_the_glossary_is_in_use() -> None:
+    code = "\n".join(
+        path.read_text("utf-8").lower()
+        for folder in ("api", "worker", "shared")
+        for path in (CHECKOUT / folder).rglob("*.py")
+    )
+    rows = table_rows(text_of("glossary.md"))
+    unused = [row[0] for row in rows if not re.search(rf"\b{row[0].strip('*')}", code)]
+    assert rows
+    assert not unused
+
+
+@pytest.mark.parametrize("page", by_name(PAGES))
+def test_a_file_of_the_project_that_is_named_exists(page: Path) -> None:
+    rooms = "api|worker|shared|dev|docs|forms|tests|requirements"
+    named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text("utf-8"))
+    missing = [name for name in named if not (CHECKOUT / name).exists() and "NNNN" not in name]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", by_name(PAGES))
+def test_a_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    broken = [link for link in links if not leads_somewhere(page, link)]
+    assert not broken
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+def anchors(page: Path) -> set[str]:
+    """What a heading is linked by: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- the first pages
+
+
+def test_the_readme_gives_the_two_commands_and_leads_to_the_rest() -> None:
+    readme = ROOT_PAGES[0].read_text("utf-8")
+    assert "./longshore up" in readme
+    assert "./longshore test" in readme
+    for target in ("docs/api.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"):
+        assert f"]({target}" in readme
+
+
+@pytest.mark.parametrize("page", by_name(PAGES))
+def test_a_command_that_is_given_exists(page: Path) -> None:
+    given = set(re.findall(r"`\./longshore ([a-z]+)", page.read_text("utf-8")))
+    assert given <= {*COMMANDS, "help"}
+
+
+def test_the_changelog_has_room_for_what_is_not_released() -> None:
+    assert "## [Unreleased]" in ROOT_PAGES[2].read_text("utf-8")
+
+
+def test_every_decision_is_listed_and_short() -> None:
+    pages = sorted((DOCS / "decisions").glob("0*.md"))
+    overview = text_of("decisions/README.md")
+    for page in pages:
+        lines = page.read_text("utf-8").splitlines()
+        assert f"[{page.name[:4]}]({page.name}) | {lines[0].partition(': ')[2]} |" in overview
+        assert len(lines) <= 40, page.name
+        assert [line for line in lines if line.startswith("## ")] == [
+            "## Context",
+            "## Decision",
+            "## Consequences",
+        ]
