@@ -25,6 +25,11 @@ NO_PIP = (
     "this Python has neither pip nor ensurepip, and no package index is configured;"
     " install one (Debian, Ubuntu: apt-get install python3-venv)"
 )
+NO_NETWORK = re.compile(
+    r"dns error|tcp connect error|error sending request|Temporary failure in name resolution"
+    r"|Name or service not known|Failed to establish a new connection|Network is unreachable"
+    r"|timed out"
+)
 
 
 def fetch(target: Path) -> None:
@@ -129,10 +134,3 @@ def _reason(output: str) -> str:
     causes = [line for line in lines if re.match(r"error|cause:|caused by", line, re.IGNORECASE)]
     first, *more = causes or lines[-1:] or ["it said nothing"]
     return "; ".join([first, *more[-1:]])
-
-
-NO_NETWORK = re.compile(
-    r"dns error|tcp connect error|error sending request|Temporary failure in name resolution"
-    r"|Name or service not known|Failed to establish a new connection|Network is unreachable"
-    r"|timed out"
-)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from shared.file_types import FILE_TYPES
 from shared.keys import DEFAULT_TEMPLATE, KeyTemplateError, check_template
 
-RESERVED_NAMES = frozenset({"data", "section", "remove", "submit", "token"})
-"""Names that mean something else in a request that saves a section."""
+RESERVED_NAMES = frozenset({"data", "original", "section", "remove", "submit", "token"})
+"""Names that mean something else in a request that saves a section, or beside an object."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Positive = Annotated[int, Field(gt=0)]

@@ -13,8 +13,10 @@ from tests.support.stack import Stack, forms_folder
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     running = Stack(folder / "state", {"FORMS_DIR": str(forms_folder(folder / "forms"))})
-    yield running.start()
-    running.stop()
+    try:
+        yield running.start()
+    finally:
+        running.stop()
 
 
 @pytest.fixture

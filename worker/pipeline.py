@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -125,6 +126,7 @@ class Promoter:
                     deadline_seconds=self._settings.decode_seconds,
                     on_stage=stages.show,
                 )
+            processed = _as_acknowledged(order, processed, staged)
             stages.show(Stage.STORING)
             await self._put_all(order, processed)
         return _stored(order, processed)
@@ -207,11 +209,28 @@ async def _scratch(root: Path) -> AsyncIterator[Path]:
 
 
 def _check_size(order: WorkOrder) -> None:
-    """The bounds of the field. The upper one was kept while receiving, and is cheap to keep here."""
+    """The bounds of the field; the upper one was kept while receiving too."""
     if order.size < order.policy.min_bytes:
         raise FileRejected("file-too-small", {"min_bytes": order.policy.min_bytes})
     if order.size > order.policy.max_bytes:
         raise FileRejected("file-too-large", {"max_bytes": order.policy.max_bytes})
+
+
+def _as_acknowledged(order: WorkOrder, processed: Processed, staged: Path) -> Processed:
+    """What goes to the bucket as it came is held to the size and hash of the acknowledgement, not
+    to what the decoding child says of it."""
+
+    def as_received(output: Output) -> Output:
+        return replace(output, size=order.size, sha256=order.sha256)
+
+    original = processed.original
+    return replace(
+        processed,
+        object=as_received(processed.object)
+        if processed.object.path == staged
+        else processed.object,
+        original=as_received(original) if original else None,
+    )
 
 
 def _stored(order: WorkOrder, processed: Processed) -> Stored:

@@ -90,7 +90,7 @@ def test_what_is_not_yours_does_not_exist(stack: Stack, signup: FormClient) -> N
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer nope", "Basic YTpi", "Bearer ü"])
 def test_without_a_known_token_nothing_is_said(signup: FormClient, header: str | None) -> None:
-    headers = {} if header is None else {"Authorization": header.encode("utf-8")}
+    headers = [] if header is None else [(b"Authorization", header.encode("utf-8"))]
     with httpx.Client(base_url=str(signup.http.base_url), trust_env=False) as anonymous:
         for method, path in (
             ("GET", signup.path),
@@ -165,7 +165,7 @@ def test_file_attributes_that_hold_no_file_are_discarded_and_named(signup: FormC
         (("", b"", "application/octet-stream"), "empty"),
         (("cv.pdf", b"", "application/pdf"), "empty"),
     ):
-        answer = signup.http.patch(signup.path, files={"resume": part})  # type: ignore[dict-item]  # httpx takes (None, text)
+        answer = signup.http.patch(signup.path, files={"resume": part})
         assert answer.status_code == 200
         assert answer.json()["ignored"] == [{"field": "resume", "reason": reason}], part
         assert answer.json()["data"]["resume"] == stored["public_url"]
@@ -268,7 +268,7 @@ def test_submit_waits_for_uploads_and_asks_for_what_is_missing(form: FormClient)
     assert submitted.json()["submitted_at"]
 
 
-def test_a_pending_upload_holds_a_submit_back(form: FormClient, stack: Stack) -> None:
+def test_a_pending_upload_holds_a_submit_back(form: FormClient) -> None:
     form.stored("needed", png())
     sent = form.upload("bulk", b"%PDF-1.7" + bytes(40_000_000), kind="application/pdf")
     answer = form.http.post(f"{form.path}/submit")
@@ -295,9 +295,7 @@ def test_after_submit_the_persons_writes_are_refused(form: FormClient) -> None:
     assert form.read()["status"] == "submitted"
 
 
-def test_a_purged_form_is_gone_with_its_bytes_and_objects(
-    form: FormClient, stack: Stack
-) -> None:
+def test_a_purged_form_is_gone_with_its_bytes_and_objects(form: FormClient) -> None:
     stored = form.stored("needed", png())
     link = form.http.get(
         f"/v1/uploads/{stored['id']}/content", headers={"Accept": "application/json"}

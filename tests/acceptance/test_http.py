@@ -31,9 +31,7 @@ def test_a_patient_request_is_answered_when_something_changes(form: FormClient) 
     assert final.json()["status"] == "stored"
     assert final.headers["preference-applied"] == "wait=15"
     began = time.monotonic()
-    same = form.http.get(
-        path, headers={"Prefer": "wait=1", "If-None-Match": final.headers["etag"]}
-    )
+    same = form.http.get(path, headers={"Prefer": "wait=1", "If-None-Match": final.headers["etag"]})
     assert same.status_code == 304
     assert 0.9 < time.monotonic() - began < 5
     capped = form.http.get(path, headers={"Prefer": "wait=9999"})
@@ -95,7 +93,11 @@ def test_a_browser_may_send_and_read_what_uploads_need(stack: Stack) -> None:
 def test_the_internal_listener_wants_its_secret(stack: Stack, form: FormClient) -> None:
     upload = form.stored("needed", png())
     path = f"{stack.info['internal_url']}/internal/uploads/{upload['id']}/claim"
-    for headers in ({}, {"Authorization": "Bearer nope"}, {"Authorization": f"Bearer {form.token}"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer nope"},
+        {"Authorization": f"Bearer {form.token}"},
+    ):
         answer = httpx.post(path, json={"claim_id": "c" * 10}, headers=headers, trust_env=False)
         problem(answer, 401, "unauthorized")
 

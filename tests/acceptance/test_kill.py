@@ -21,8 +21,10 @@ STORED_WITHIN = 60.0
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of its own, with nothing tuned for the test."""
     running = Stack(tmp_path_factory.mktemp("kill") / "state")
-    yield running.start()
-    running.stop()
+    try:
+        yield running.start()
+    finally:
+        running.stop()
 
 
 def test_forty_uploads_survive_the_killing_of_worker_redis_and_api(victim: Stack) -> None:

@@ -50,9 +50,7 @@ def test_a_phones_photo_is_stored_upright_and_says_nothing_of_where_it_was_taken
             assert trace not in got
 
 
-def test_the_object_is_private_but_for_its_presigned_link(
-    signup: FormClient, stack: Stack
-) -> None:
+def test_the_object_is_private_but_for_its_presigned_link(signup: FormClient, stack: Stack) -> None:
     stored = signup.stored("resume", pdf(), filename="cv.pdf", kind="application/pdf")
     anonymous = httpx.get(stored["public_url"], trust_env=False)
     assert anonymous.status_code == 403
@@ -83,9 +81,7 @@ def test_only_images_that_we_made_are_ever_shown_inline(signup: FormClient) -> N
         assert fetched.headers["content-disposition"].startswith(disposition)
 
 
-def test_the_staged_file_goes_once_the_record_is_patched(
-    signup: FormClient, stack: Stack
-) -> None:
+def test_the_staged_file_goes_once_the_record_is_patched(signup: FormClient, stack: Stack) -> None:
     stored = signup.stored("resume", pdf(pages=2), filename="cv.pdf", kind="application/pdf")
     deadline = time.monotonic() + 15
     while stored["id"] in stack.staged_files():

@@ -6,24 +6,51 @@ import socket
 import stat
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.client import FormClient
 from tests.support.files import pdf
 from tests.support.stack import CHECKOUT, Stack, free_port
 
+NewStack = Callable[[str], Stack]
 
-def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "state").start()
+
+@pytest.fixture
+def new_stack(tmp_path: Path) -> Iterator[NewStack]:
+    """Makes stacks that are stopped when the test ends, however it ends."""
+    made: list[Stack] = []
+
+    def make(name: str) -> Stack:
+        made.append(Stack(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.stop()
+
+
+def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(
+    new_stack: NewStack, tmp_path: Path
+) -> None:
+    stack = new_stack("state").start()
     client = FormClient(stack.url, full_name="Ann")
     stored = client.stored("resume", pdf(), kind="application/pdf")
     before = stack.info
     mode = stat.S_IMODE((tmp_path / "state/stack.json").stat().st_mode)
     assert mode == 0o600
     assert set(before) == {
-        "url", "internal_url", "database_url", "redis_url", "staging_dir", "service_key", "pids", "s3",
+        "url",
+        "internal_url",
+        "database_url",
+        "redis_url",
+        "staging_dir",
+        "service_key",
+        "pids",
+        "s3",
     }
     assert stack.stop() == 0
     assert not (tmp_path / "state/stack.json").exists()
@@ -39,8 +66,8 @@ def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(tmp_path: Pa
     stack.stop()
 
 
-def test_a_killed_part_is_shown_started_again_and_named_anew(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "state").start()
+def test_a_killed_part_is_shown_started_again_and_named_anew(new_stack: NewStack) -> None:
+    stack = new_stack("state").start()
     for name in ("s3", "worker"):
         old = stack.kill(name)
         deadline = time.monotonic() + 20
@@ -53,8 +80,8 @@ def test_a_killed_part_is_shown_started_again_and_named_anew(tmp_path: Path) -> 
     stack.stop()
 
 
-def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
-    one, two = Stack(tmp_path / "one"), Stack(tmp_path / "two")
+def test_two_instances_run_side_by_side(new_stack: NewStack) -> None:
+    one, two = new_stack("one"), new_stack("two")
     one.start()
     two.start()
     for stack in (one, two):
@@ -66,8 +93,8 @@ def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
     assert two.stop() == 0
 
 
-def test_killing_up_itself_leaves_nothing_running(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "state").start()
+def test_killing_up_itself_leaves_nothing_running(new_stack: NewStack) -> None:
+    stack = new_stack("state").start()
     pids = [pid for each in stack.info["pids"].values() for pid in each]
     assert stack.process is not None
     stack.process.send_signal(signal.SIGKILL)

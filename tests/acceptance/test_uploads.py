@@ -34,10 +34,14 @@ def test_a_raw_puts_disposition_names_the_file(form: FormClient) -> None:
 def test_the_first_part_with_a_filename_is_the_file_whatever_its_name(form: FormClient) -> None:
     boundary = "x-y-z"
     body = (
-        f"--{boundary}\r\nContent-Disposition: form-data; name=\"meta\"\r\n\r\nignored\r\n"
-        f"--{boundary}\r\nContent-Disposition: form-data; name=\"anything\"; filename=\"a.png\"\r\n"
-        "Content-Type: image/png\r\n\r\n"
-    ).encode() + png() + f"\r\n--{boundary}--\r\n".encode()
+        (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="meta"\r\n\r\nignored\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="anything"; filename="a.png"\r\n'
+            "Content-Type: image/png\r\n\r\n"
+        ).encode()
+        + png()
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
     answer = _post(form, body, boundary)
     assert answer.status_code == 202, answer.text
     assert answer.json()["sha256"] == hashlib.sha256(png()).hexdigest()
@@ -154,8 +158,9 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(form: FormClien
         b"",
         b"no boundary at all",
         b"--b\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--b--\r\n",
-        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n'
-        b'Content-Disposition: form-data; name="f"; filename="b"\r\n\r\nabc\r\n--b--\r\n',
+        b"--b\r\n"
+        + b'Content-Disposition: form-data; name="f"; filename="a"\r\n' * 2
+        + b"\r\n--b--\r\n",
         b"--b\r\n" + b"X-Header: " + b"y" * 100_000 + b"\r\n\r\nabc\r\n--b--\r\n",
         b"".join(
             b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\nx\r\n' for _ in range(1001)

@@ -17,9 +17,8 @@ from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
 from worker.errors import SourceChanged, TransientError
 from worker.object_store import ObjectStore, StoreSettings, open_object_store
 
-pytestmark = pytest.mark.asyncio(
-    loop_scope="module"
-)  # a client takes longer to make than most tests
+# one client for all: it takes longer to make than most tests
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 LARGE = 6 * MIB  # two parts

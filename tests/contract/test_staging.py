@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import Problem
-from api.staging import BATCH, INCOMING, STAGED, Staging
+from api.staging import BATCH, INCOMING, STAGED, Staging, Writer
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def test_data_is_synced_before_the_rename_and_the_folder_after_it(
     fsync, rename = os.fsync, Path.rename
 
     def spy_fsync(fd: int) -> None:
-        order.append("fsync folder" if os.path.isdir(f"/proc/self/fd/{fd}") else "fsync file")
+        order.append("fsync folder" if Path(f"/proc/self/fd/{fd}").is_dir() else "fsync file")
         fsync(fd)
 
     def spy_rename(path: Path, target: Path) -> Path:
@@ -83,8 +83,7 @@ async def test_a_volume_that_fails_is_a_problem_and_nothing_is_staged(
     with monkeypatch.context() as patched:
         patched.setattr(os, call, failing)
         with pytest.raises(Problem) as problem:
-            await writer.write(b"x" * (2 * BATCH))
-            await writer.finish()
+            await _write_and_finish(writer)
     assert calls == 1, "an fsync that failed is never repeated"
     full = number in (errno.ENOSPC, errno.EDQUOT)
     assert problem.value.status == (507 if full else 503)
@@ -98,9 +97,12 @@ async def test_room_is_reserved_before_a_body_is_read(tmp_path: Path) -> None:
     free = stat.f_bavail * stat.f_frsize
     staging = Staging(tmp_path, min_free_bytes=free // 2)
     assert staging.has_room()
-    with staging.reserve(free // 4):
-        with pytest.raises(Problem, match="storage-full"), staging.reserve(free // 2):
-            pass
+    with (
+        staging.reserve(free // 4),
+        pytest.raises(Problem, match="storage-full"),
+        staging.reserve(free // 2),
+    ):
+        pass
     with staging.reserve(free // 3):
         pass
     staging.close()
@@ -111,6 +113,11 @@ async def test_deleting_twice_is_fine_and_a_marker_is_read_back(staging: Staging
     assert await staging.read_marker() is None
     await staging.write_marker("vol_1")
     assert await staging.read_marker() == "vol_1"
+
+
+async def _write_and_finish(writer: Writer) -> None:
+    await writer.write(b"x" * (2 * BATCH))
+    await writer.finish()
 
 
 def _names(staging: Staging, folder: str) -> list[str]:

@@ -21,7 +21,8 @@ async def test_a_claim_takes_the_next_generation_and_a_lease(scene: Scene) -> No
     assert order.key_prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
     row = await scene.now(upload)
     assert row.status is UploadStatus.PROCESSING
-    assert row.lease_until and row.claimed_at
+    assert row.lease_until
+    assert row.claimed_at
     assert row.lease_until - row.claimed_at == pytest.approx(20_000, abs=50)
 
 
@@ -130,7 +131,7 @@ async def test_a_rejected_outcome_keeps_the_bytes_and_dooms_the_prefix(scene: Sc
 async def test_backoff_doubles_and_the_last_attempt_fails_with_the_bytes_kept(
     scene: Scene,
 ) -> None:
-    upload = await scene.staged()
+    upload = row = await scene.staged()
     pauses = []
     for attempt in range(1, 6):
         order = await scene.claimed(upload)
@@ -147,7 +148,7 @@ async def test_backoff_doubles_and_the_last_attempt_fails_with_the_bytes_kept(
 
 
 async def test_what_is_nobodys_attempt_is_not_counted(scene: Scene) -> None:
-    upload = await scene.staged()
+    upload = row = await scene.staged()
     for _ in range(8):
         row = await scene.report(given_back(await scene.claimed(upload), counted=False))
         await _make_due(scene)
@@ -166,7 +167,7 @@ async def test_an_upload_thats_not_due_says_when_it_is(scene: Scene) -> None:
 
 
 async def test_a_failed_upload_that_is_retried_starts_anew(scene: Scene) -> None:
-    upload = await scene.staged()
+    upload = row = await scene.staged()
     for _ in range(5):
         row = await scene.report(given_back(await scene.claimed(upload)))
         await _make_due(scene)

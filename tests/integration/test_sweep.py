@@ -39,7 +39,7 @@ class Woken:
     async def _length(self) -> int | None:
         return self._long
 
-    async def _clean(self, _: int) -> bool:
+    async def _clean(self, minute: int) -> bool:  # noqa: ARG002 - the seam's signature
         self.cleanings += 1
         return True
 
@@ -189,9 +189,7 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
     await patient(scene.services).quarantine_orphans()
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
-        await use_uploads.acknowledge(
-            scene.services, scene.form.id, field, late, request_id="req"
-        )
+        await use_uploads.acknowledge(scene.services, scene.form.id, field, late, request_id="req")
     async with scene.services.database.read() as conn:
         names = list((await conn.execute(select(staged_names.c.condemned))).scalars())
     assert names == [True]

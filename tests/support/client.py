@@ -87,6 +87,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert body["code"] == code, body
     assert body["status"] == status
-    assert body["type"] and body["title"] and body["detail"]
+    assert body["type"]
+    assert body["title"]
+    assert body["detail"]
     assert isinstance(body["retryable"], bool)
     return body

@@ -6,6 +6,7 @@ from functools import cache
 import pikepdf
 from PIL import Image
 
+
 @cache
 def png(width: int = 40, height: int = 30, colour: str = "teal") -> bytes:
     buffer = io.BytesIO()

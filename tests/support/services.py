@@ -26,7 +26,9 @@ A_SHA = hashlib.sha256(b"object").hexdigest()
 
 
 @asynccontextmanager
-async def services_on(folder: Path, database_url: str, **overrides: object) -> AsyncIterator[Services]:
+async def services_on(
+    folder: Path, database_url: str, **overrides: object
+) -> AsyncIterator[Services]:
     forms = folder / "forms"
     if not forms.exists():
         forms_folder(forms)
@@ -95,9 +97,7 @@ class Scene:
         """Set columns of the form's uploads: the tests' way to let time pass."""
         async with self.services.database.write() as tx:
             await tx.conn.execute(
-                update(upload_table)
-                .where(upload_table.c.form_id == self.form.id)
-                .values(**values)
+                update(upload_table).where(upload_table.c.form_id == self.form.id).values(**values)
             )
 
     async def doomed(self) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,7 @@
 """multipart/form-data as it streams by."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,7 @@ BODY = (
 @given(st.lists(st.integers(0, len(BODY)), max_size=8))
 async def test_it_doesnt_matter_where_the_network_cuts(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(BODY)]
-    pieces = [BODY[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [BODY[start:end] for start, end in pairwise(edges)]
     assert await parts_of(pieces) == [
         (PartStart("text", None, None), b"value"),
         (PartStart("f", "n.png", "image/png"), CONTENT),

@@ -85,7 +85,9 @@ def test_no_value_climbs_out_of_its_segment_of_the_key(values: dict[str, str]) -
     assert not {"", ".", ".."} & set(segments)
 
 
-@pytest.mark.parametrize("template", ["", "/a", "a/", "a//b", "../a", "{x}", "{field!r}", "{", "{0}"])
+@pytest.mark.parametrize(
+    "template", ["", "/a", "a/", "a//b", "../a", "{x}", "{field!r}", "{", "{0}"]
+)
 def test_a_template_that_is_no_clean_path_is_refused(template: str) -> None:
     with pytest.raises(KeyTemplateError):
         check_template(template)
@@ -103,11 +105,13 @@ def test_a_public_url_is_encoded() -> None:
 
 def test_every_status_is_pending_settled_or_terminal_and_terminal_ones_are_left_by_nobody() -> None:
     assert PENDING | SETTLED | TERMINAL == set(UploadStatus) == set(TRANSITIONS)
-    assert not (PENDING & SETTLED or PENDING & TERMINAL or SETTLED & TERMINAL)
+    assert not (PENDING & SETTLED)
+    assert not (PENDING & TERMINAL)
+    assert not (SETTLED & TERMINAL)
     assert all(not TRANSITIONS[status] for status in TERMINAL)
 
 
 def test_a_job_is_json_and_nothing_else() -> None:
     assert deserialize(serialize({"a": 1})) == {"a": 1}
-    with pytest.raises(ValueError, match="JSON|codec|decode|Expecting"):
+    with pytest.raises(ValueError, match="decode"):
         deserialize(b"\x80\x05K\x01.")

@@ -47,7 +47,8 @@ def test_a_choice_must_be_one_of_the_choices() -> None:
 
 
 def test_a_required_field_without_an_answer_is_missing() -> None:
-    assert missing(BOX, False) and missing(BOX, None)
+    assert missing(BOX, False)
+    assert missing(BOX, None)
     assert missing(BOX, True) is None
     assert missing(text("text", required=True), "")
     assert missing(text("text"), "") is None
