@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api.http import problems
-from api.http.middleware import DrainUnread, RequestId, with_cors
+from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
 from api.pages.pages import static_files
 from api.routes import form_types, forms, internal, operations, pages, uploads
 from api.services import Services
@@ -17,7 +17,7 @@ def create_public_app(services: Services) -> ASGIApp:
         app.include_router(module.router)
     app.router.routes += static_files()
     problems.install(app)
-    return with_cors(RequestId(DrainUnread(app)), services.settings.cors_origins)
+    return with_cors(RequestId(DrainUnread(HeadAsGet(app))), services.settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:

@@ -1,7 +1,7 @@
 """Every error a client can meet: stable code, status, title, text.
 
 `docs/errors.md` lists them; a test holds the two together. Raise `Problem` anywhere behind a route;
-`api/problems.py` is the only place that makes an HTTP answer of it (RFC 9457).
+`api/http/problems.py` is the only place that makes an HTTP answer of it (RFC 9457).
 """
 
 from collections.abc import Mapping, Sequence

@@ -85,9 +85,9 @@ def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> No
     failed = [row for row in newest if row.status is UploadStatus.FAILED]
     rejected = [row for row in newest if row.status is UploadStatus.REJECTED]
     verdict.failed += failed
-    if stored:
-        verdict.notices += [_notice(each, row) for row in rejected]
-    elif each.required and not failed and not any(row.status in PENDING for row in newest):
+    if stored or not each.required:
+        verdict.notices += [_notice(each, row, kept=bool(stored)) for row in rejected]
+    elif not failed and not any(row.status in PENDING for row in newest):
         code = "upload-rejected" if rejected else "required"
         detail = VALUE_PROBLEMS[code].format(label=each.label)
         if rejected and rejected[-1].error:
@@ -95,9 +95,9 @@ def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> No
         verdict.errors.append({"field": each.name, "code": code, "detail": detail})
 
 
-def _notice(each: FileField, row: UploadRow) -> dict[str, str]:
+def _notice(each: FileField, row: UploadRow, *, kept: bool) -> dict[str, str]:
     reason = str((row.error or {}).get("detail", ""))
-    detail = f"{each.label}: the earlier file is kept. {reason}"
+    detail = f"{each.label}: {'the earlier file is kept. ' if kept else ''}{reason}"
     return {"field": each.name, "code": "upload-rejected", "detail": detail}
 
 

@@ -2,12 +2,13 @@
 
 import sys
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import Problem
 from api.records import migrate
+from shared.settings_errors import explain
 
 
 class MigrationSettings(BaseSettings):
@@ -18,7 +19,11 @@ class MigrationSettings(BaseSettings):
 
 
 def main() -> int:
-    settings = MigrationSettings()
+    try:
+        settings = MigrationSettings()
+    except ValidationError as error:
+        sys.stderr.write(f"api: {explain(error)}\n")
+        return 1
     try:
         migrate.run(settings.database_url)
     except (Problem, SQLAlchemyError, OSError) as error:

@@ -12,7 +12,7 @@ from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.uploads import Refused
-from api.values import from_form, from_json, text_field
+from api.values import from_form, from_json, text_field, value_problem
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
 from shared.status import TERMINAL, UploadStatus
@@ -77,8 +77,7 @@ def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
             edits.text[part.name] = from_form(target, part.value)
     for file in section.files:
         if file.name not in form_type.file_fields:
-            detail = f"{form_type.fields[file.name].label} takes text, not a file"
-            edits.problems.append({"field": file.name, "code": "not-text", "detail": detail})
+            edits.problems.append(value_problem(form_type.fields[file.name], "not-text"))
     return edits
 
 
@@ -107,7 +106,7 @@ async def save(
     for row in added:
         if row.id in kept:
             services.queue.wake_soon(row.id, row.wake)
-    return Saved(edits, received=bool(added))
+    return Saved(edits, received=bool(kept))
 
 
 def check_precondition(form: FormRow, if_match: str | None) -> None:
@@ -165,5 +164,6 @@ async def _add(
         declared_type=file.declared_type,
         size=file.size,
         code="too-many-files" if full else "file-too-large",
+        params={"max_files": field_.max_files} if full else {"max_bytes": field_.max_bytes},
     )
     return await use_uploads.add_refused(tx, form, field_, refused, request_id=request_id)

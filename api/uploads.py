@@ -136,6 +136,7 @@ class Refused:
     declared_type: str | None
     size: int
     code: str
+    params: dict[str, Any]
 
 
 async def add_refused(
@@ -156,7 +157,7 @@ async def add_refused(
         declared_type=refused.declared_type,
         bytes="gone",
         request_id=request_id,
-        error=upload_error(refused.code, {}, field.policy),
+        error=upload_error(refused.code, refused.params, field.policy),
     )
 
 
@@ -187,7 +188,8 @@ async def retry(services: Services, upload: UploadRow) -> UploadRow:
     async with services.database.write() as tx:
         check_draft(await forms.lock(tx, upload.form_id))
         row = await _current(tx, upload)
-        if row.status is not UploadStatus.FAILED or row.bytes != "kept":
+        retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
+        if not retryable or row.bytes != "kept":
             raise Problem("not-failed")
         row = await uploads.transition(
             tx,

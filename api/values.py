@@ -6,7 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from api.errors import Problem
-from shared.form_definition import CheckboxField, ChoiceField, FileField, FormType, TextField
+from shared.form_definition import (
+    AnyField,
+    CheckboxField,
+    ChoiceField,
+    FileField,
+    FormType,
+    TextField,
+)
 
 VALUE_PROBLEMS: dict[str, str] = {
     "required": "{label} is required",
@@ -16,6 +23,8 @@ VALUE_PROBLEMS: dict[str, str] = {
     "invalid-url": "{label} must be a web address, like https://example.com",
     "invalid-date": "{label} must be a real date, like 2027-03-31",
     "invalid-choice": "{label} must be one of the choices",
+    "invalid-value": "{label} can't be that",
+    "not-text": "{label} takes text, not a file",
     "upload-rejected": "{label}: choose another file",
 }
 """Problems of values, by code; `docs/errors.md` lists them too."""
@@ -65,20 +74,23 @@ def problem_of(field: AnyTextField, value: Any) -> dict[str, str] | None:
     if value in ("", None) or isinstance(field, CheckboxField):
         return None
     if isinstance(field, ChoiceField):
-        return None if value in field.choices else _problem(field, "invalid-choice")
+        return None if value in field.choices else value_problem(field, "invalid-choice")
     if len(value) > field.max_length:
-        return _problem(field, "too-long", max_length=field.max_length)
+        return value_problem(field, "too-long", max_length=field.max_length)
     if not _is_a(field.kind, value):
-        return _problem(field, f"invalid-{field.kind}")
+        return value_problem(field, f"invalid-{field.kind}")
     return None
 
 
 def missing(field: AnyTextField, value: Any) -> dict[str, str] | None:
     """The problem of a required field without an answer; an unticked box is none."""
-    return _problem(field, "required") if field.required and value in ("", None, False) else None
+    return (
+        value_problem(field, "required") if field.required and value in ("", None, False) else None
+    )
 
 
-def _problem(field: AnyTextField, code: str, **params: object) -> dict[str, str]:
+def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str]:
+    """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
     detail = VALUE_PROBLEMS[code].format(label=field.label, **params)
     return {"field": field.name, "code": code, "detail": detail}
 

@@ -104,6 +104,7 @@ class Services:
         return clean(os.environ) | {
             "ENVIRONMENT": "dev",
             "LOG_FORMAT": "json",
+            "SHUTDOWN_SECONDS": "1",  # a developer's Ctrl-C doesn't wait: uploads are given back
             "REDIS_URL": self.redis_url,
             "STAGING_DIR": str(self.folder / "staging"),
             "S3_REGION": REGION,

@@ -15,7 +15,8 @@ from dev.services import Services, clean
 from dev.state import StateDir
 
 # Together less than the 10 s in which everything has to have stopped.
-SERVICES_STOP_WITHIN = 6.0
+WORKER_STOPS_WITHIN = 4.0
+API_STOPS_WITHIN = 3.0
 STORES_STOP_WITHIN = 2.5
 
 
@@ -74,7 +75,8 @@ class Stack:
         """Stop who works before who keeps: Redis and the store go when nobody needs them."""
         self._published = False
         self._state.remove_stack()
-        await asyncio.gather(*(c.stop(SERVICES_STOP_WITHIN) for c in (self._api, self._worker)))
+        await self._worker.stop(WORKER_STOPS_WITHIN)  # first: it gives uploads back to the api
+        await self._api.stop(API_STOPS_WITHIN)
         await asyncio.gather(*(c.stop(STORES_STOP_WITHIN) for c in (self._s3, self._redis)))
 
     def kill(self) -> None:

@@ -1,6 +1,7 @@
 """The worker's wiring, and the only module of it that knows arq."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -27,6 +28,8 @@ MAX_TRIES = 10_000
 READ_LIMIT = 2_000
 """Ids read from the queue at once: in-progress keys of killed workers must not hide fresh jobs."""
 HEALTH_SECONDS = 5.0
+GIVE_BACK_SECONDS = 3.0
+"""For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
 
 
 async def run(settings: Settings) -> None:
@@ -84,7 +87,12 @@ async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> Non
         log.info("worker_stopped")  # arq cancels its own main task on a signal
     finally:
         health.cancel()
-        await worker.close()
+        # Jobs that were cancelled still give their uploads back. arq's close would cancel them a
+        # second time, and go on at the first that ends.
+        if worker.tasks:
+            await asyncio.wait(worker.tasks.values(), timeout=GIVE_BACK_SECONDS)
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker.close()
 
 
 async def _show_health(path: Path | None, worker: Worker) -> None:

@@ -68,25 +68,27 @@ class Promoter:
         beating = asyncio.create_task(self._beat(order, stages, work))
         try:
             outcome = await work
+            stages.show(Stage.ATTACHING)
+            await self._report(order, outcome)
         except asyncio.CancelledError:
-            if stages.lost:
-                return await self._delete_own(order)
-            await self._give_back(order, work)
-            raise
+            if not stages.lost:
+                await self._give_back(order, work)
+                raise
+            await self._delete_own(order)
         finally:
             beating.cancel()
-        stages.show(Stage.ATTACHING)
+
+    async def _report(self, order: WorkOrder, outcome: Outcome) -> None:
+        """Patch the form record. What a stale generation put is deleted."""
+        seconds = order.work_seconds + REPORT_MARGIN
         try:
-            applied = await self._records.report(
-                order, outcome, seconds=order.work_seconds + REPORT_MARGIN
-            )
+            applied = await self._records.report(order, outcome, seconds=seconds)
         except RecordsUnavailable as error:
             log.error("outcome_not_reported", reason=str(error))
-            return None
+            return
         log.info("promotion_ended", outcome=outcome.outcome, applied=applied)
         if not applied:
             await self._delete_own(order)
-        return None
 
     async def _outcome(self, order: WorkOrder, stages: "_Stages") -> Outcome:
         """What became of the file. Every way it can end has an outcome."""

@@ -91,6 +91,19 @@ class RequestId:
             await self._app(scope, receive, send_with_id)
 
 
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered (RFC 9110, section 9.3.2); the server leaves out the
+    content."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 class DrainUnread:
     """Answers first, then reads on for a while where a body was not read to its end.
 

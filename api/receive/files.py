@@ -105,7 +105,12 @@ async def receive_one_of_multipart(
                     stack.push_async_callback(part.discard)
             elif isinstance(event, PartData) and part:
                 if file and file is not part:
-                    raise Problem("too-many-files", params={"max_files": 1}, status=422)
+                    raise Problem(
+                        "too-many-files",
+                        "You can only select one file",
+                        params={"max_files": 1},
+                        status=422,
+                    )
                 file = part
                 await file.write(event.data)
                 if file.too_large:

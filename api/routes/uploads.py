@@ -63,7 +63,7 @@ async def upload_raw(
 ) -> Response:
     if len(key) > MAX_KEY or not key.isprintable():
         raise Problem("bad-request", f"The key must have at most {MAX_KEY} characters.")
-    body = await _open_body(request, services, form, policy, 0)
+    body = await _open_body(request, services, form, policy, 0, key=key)
     with services.staging.reserve(body.declared or 0):
         received = await receive_raw(
             services.staging,
@@ -113,7 +113,12 @@ async def remove_upload(services: Serving, upload: OwnUpload) -> Response:
 
 
 async def _open_body(
-    request: Request, services: Services, form: FormRow, policy: FileField, allowance: int
+    request: Request,
+    services: Services,
+    form: FormRow,
+    policy: FileField,
+    allowance: int,
+    key: str | None = None,
 ) -> Body:
     """The request's body, after everything that its headers and the record decide."""
     use_uploads.check_draft(form)
@@ -125,7 +130,9 @@ async def _open_body(
     )
     async with services.database.read() as conn:
         rows = await uploads.of_form(conn, form.id)
-    use_uploads.check_room(policy, [row for row in rows if row.field == policy.name])
+    of_field = [row for row in rows if row.field == policy.name]
+    if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
+        use_uploads.check_room(policy, of_field)
     await services.volume.require()
     return body
 

@@ -6,24 +6,40 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from dev import state
+from dev import environments, state
+from dev.bench.longshore_api import redis_server
 from dev.bench.receive import receive
 from dev.bench.sections import sections
 from dev.say import Problem, explain
 
-Bench = Callable[[argparse.Namespace], Awaitable[None]]
-BENCHES: dict[str, tuple[Bench, int, str]] = {
-    "receive": (receive, 5, "bytes in: throughput and memory, beside a naive app and nginx"),
-    "sections": (sections, 30, "how long a person waits for the next section of a form"),
+
+@dataclass(frozen=True)
+class Bench:
+    run: Callable[[argparse.Namespace], Awaitable[None]]
+    environments: tuple[str, ...]
+    rounds: int
+    what: str
+
+
+BENCHES = {
+    "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
+    "sections": Bench(
+        sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"
+    ),
 }
 
 
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
+    bench = BENCHES[options.bench]
     try:
-        asyncio.run(_run(options))
+        # Before anything is measured, and while Ctrl-C still ends it at once.
+        environments.ensure(*bench.environments)
+        options.redis = redis_server()
+        asyncio.run(_run(bench, options))
     except Problem as problem:
         print(f"longshore: {problem}", file=sys.stderr)
     except OSError as error:
@@ -38,9 +54,9 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="longshore bench")
     commands = parser.add_subparsers(dest="bench", required=True)
-    for name, (_, rounds, what) in BENCHES.items():
-        one = commands.add_parser(name, help=what, description=what)
-        one.add_argument("--rounds", type=_count, help=f"(default: {rounds}; --quick: 2)")
+    for name, bench in BENCHES.items():
+        one = commands.add_parser(name, help=bench.what, description=bench.what)
+        one.add_argument("--rounds", type=_count, help=f"(default: {bench.rounds}; --quick: 2)")
         one.add_argument("--quick", action="store_true", help="small and few: does it work at all?")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures there")
         one.add_argument(
@@ -50,7 +66,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             help="a folder on the volume to measure (default: .longshore in the checkout)",
         )
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (2 if options.quick else BENCHES[options.bench][1])
+    options.rounds = options.rounds or (2 if options.quick else BENCHES[options.bench].rounds)
     return options
 
 
@@ -60,9 +76,9 @@ def _count(value: str) -> int:
     raise argparse.ArgumentTypeError(f"{value} is no number of rounds from 1 to 1000")
 
 
-async def _run(options: argparse.Namespace) -> None:
+async def _run(bench: Bench, options: argparse.Namespace) -> None:
     """Unwind on SIGTERM as on Ctrl-C: every server is stopped, the folder removed."""
-    task = asyncio.ensure_future(BENCHES[options.bench][0](options))
+    task = asyncio.ensure_future(bench.run(options))
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:

@@ -1,15 +1,13 @@
 """The stack of `./longshore up`, with its worker far away from the object store."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dev import environments, ports
+from dev import ports
 from dev.bench.delay import Distance
-from dev.bench.longshore_api import redis_server
 from dev.bench.servers import free_port
 from dev.child import Child, DidNotStart, Spec
 from dev.say import Problem
@@ -19,15 +17,14 @@ from dev.state import StateDir
 
 @asynccontextmanager
 async def distant_stack(
-    folder: Path, round_trip: float
+    folder: Path, redis: str, round_trip: float
 ) -> AsyncIterator[tuple[dict[str, Any], str]]:
     """What stack.json says of it, and the store's URL as it is reached from far away."""
-    server = await asyncio.to_thread(_environments)
     chosen = ports.choose({}, free_port(), ports.is_free)
     distance = Distance(chosen["s3"], round_trip)
     async with distance.open():
         far = f"http://127.0.0.1:{distance.port}"
-        stack = _Stack(StateDir(folder), chosen, server, far)
+        stack = _Stack(StateDir(folder), chosen, redis, far)
         try:
             await stack.start()
             yield stack.services.described({}), far
@@ -35,11 +32,6 @@ async def distant_stack(
             raise Problem(f"bench: {error}: {stack.logs[error.name].last_lines(1)}") from None
         finally:
             await stack.stop()
-
-
-def _environments() -> str:
-    environments.ensure("run", "s3")
-    return redis_server()
 
 
 class _Stack(Stack):

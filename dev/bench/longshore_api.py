@@ -37,6 +37,10 @@ max_files = 10
 
 
 class LongshoreApi(Server):
+    def __init__(self, folder: Path, redis: str) -> None:
+        super().__init__(folder)
+        self._redis = redis
+
     @property
     def kept(self) -> Sequence[Path]:
         return [self.folder / "staging" / name for name in ("incoming", "staged")]
@@ -59,7 +63,7 @@ class LongshoreApi(Server):
         code, output = await processes.run_once([sys.executable, "-m", "api.migrate"], env)
         if code:
             raise Problem(f"bench: the api's database could not be made: {output}")
-        redis = [redis_server(), "redis.conf"]
+        redis = [self._redis, "redis.conf"]
         log, folder = self.folder / "logs/redis.log", self.folder / "redis"
         async with running(redis, {}, log, folder) as process:
             password = secrets["redis_password"]
@@ -69,8 +73,8 @@ class LongshoreApi(Server):
 
     def ways(self) -> list[Way]:
         return [
-            Way("Longshore, POST multipart", self, self._post_job),
-            Way("Longshore, PUT raw", self, self._put_job),
+            Way("Longshore POST", self, self._post_job),
+            Way("Longshore PUT", self, self._put_job),
         ]
 
     async def _post_job(self, load: Load) -> Job:

@@ -12,6 +12,11 @@ from pathlib import Path
 from dev.bench.load import TAIL, Job, Load, multipart_head, raw_head
 from dev.bench.servers import Server, Way
 
+NAIVE = "naive"
+NAIVE_ALIKE = "naive + fsync + sha256"
+"""Promises what Longshore's answer promises of the bytes."""
+NGINX = "nginx PUT"
+
 
 class NaiveApp(Server):
     @property
@@ -29,8 +34,9 @@ class NaiveApp(Server):
 
     def ways(self) -> list[Way]:
         return [
-            Way("naive app", self, partial(self._job, "/uploads")),
-            Way("naive app, durable", self, partial(self._job, "/durable")),
+            Way(NAIVE, self, partial(self._job, "/uploads")),
+            Way("naive + fsync", self, partial(self._job, "/durable")),
+            Way(NAIVE_ALIKE, self, partial(self._job, "/hashed")),
         ]
 
     async def _job(self, path: str, load: Load) -> Job:
@@ -87,7 +93,7 @@ class Nginx(Server):
             yield
 
     def ways(self) -> list[Way]:
-        return [Way("nginx, WebDAV PUT", self, self._job)]
+        return [Way(NGINX, self, self._job)]
 
     async def _job(self, load: Load) -> Job:
         heads = [raw_head("PUT", f"/{n}.pdf", load.body_bytes) for n in range(load.count)]

@@ -1,7 +1,7 @@
 """`bench receive`: bytes in, as throughput and as memory."""
 
 import argparse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ from dev.say import say
 PROMISE = 40
 """MiB above idle that Longshore's api takes at most, however much it receives."""
 MEMORY_ROUNDS = 3
-NAMES: dict[type[Server], str] = {LongshoreApi: "Longshore, POST", NaiveApp: "naive app"}
-"""Whose memory is looked at."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ async def receive(options: argparse.Namespace) -> None:
     with machine.scratch(options.dir, sizes.disk) as folder:
         about = machine.describe(folder)
         raw: dict[str, Any] = {"bench": "receive", "machine": about, "throughput": {}}
-        async with _all_servers(folder / "throughput") as ways:
+        async with _all_servers(folder / "throughput", options.redis) as ways:
             for load in sizes.throughput:
                 taken = await throughput.measure(ways, load, options.rounds)
                 throughput.show(load, taken)
@@ -68,15 +66,15 @@ async def receive(options: argparse.Namespace) -> None:
                     name: [asdict(one) for one in rounds] for name, rounds in taken.items()
                 }
         rounds = 1 if options.quick else min(MEMORY_ROUNDS, options.rounds)
-        raw["memory"] = await _memory(folder, sizes.memory, rounds)
+        raw["memory"] = await _memory(folder, options.redis, sizes.memory, rounds)
         figures.show_machine(about)
     figures.write(options.json, raw)
 
 
 @asynccontextmanager
-async def _all_servers(folder: Path) -> AsyncIterator[list[Way]]:
+async def _all_servers(folder: Path, redis: str) -> AsyncIterator[list[Way]]:
     """All of them run throughout; one at a time has something to do."""
-    servers: list[Server] = [LongshoreApi(folder / "api"), NaiveApp(folder / "naive")]
+    servers: list[Server] = [LongshoreApi(folder / "api", redis), NaiveApp(folder / "naive")]
     if Nginx.is_here():
         servers.append(Nginx(folder / "nginx"))
     else:
@@ -87,21 +85,25 @@ async def _all_servers(folder: Path) -> AsyncIterator[list[Way]]:
         yield [way for server in servers for way in server.ways()]
 
 
-async def _memory(folder: Path, loads: Sequence[Load], rounds: int) -> dict[str, Any]:
+async def _memory(folder: Path, redis: str, loads: Sequence[Load], rounds: int) -> dict[str, Any]:
+    servers: dict[str, Callable[[Path], Server]] = {
+        "Longshore POST": lambda folder: LongshoreApi(folder, redis),
+        "naive": NaiveApp,
+    }
     raw: dict[str, Any] = {}
     rows: list[list[str]] = []
     ours: list[float] = []
     for load in loads:
-        for kind, name in NAMES.items():
+        for name, make in servers.items():
             peaks = []
             for number in range(rounds):
                 say(f"memory, {name}, {load.title}: {number + 1} of {rounds}")
-                server = kind(folder / f"memory-{len(rows)}-{number}")
+                server = make(folder / f"memory-{len(rows)}-{number}")
                 async with server.run():  # a process each: what one has taken, it keeps
                     peaks.append(await memory.measure(server.ways()[0], load))
             rows.append([name, *_cells(load, peaks)])
             raw[f"{name}: {load.title}"] = [asdict(peak) for peak in peaks]
-            ours += [peak.above_idle for peak in peaks if kind is LongshoreApi]
+            ours += [peak.above_idle for peak in peaks if name.startswith("Longshore")]
     columns = ["", "receiving", "idle, MiB", "above idle, MiB", "as sampled"]
     figures.show("Memory while receiving, above what is held when idle", columns, rows)
     kept = "kept" if max(ours) <= PROMISE else f"NOT KEPT, {max(ours) - PROMISE:.0f} MiB over"

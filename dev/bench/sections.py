@@ -45,20 +45,20 @@ class Waited:
 async def sections(options: argparse.Namespace) -> None:
     with machine.scratch(options.dir, 1024 * MIB) as folder:
         about = machine.describe(folder)
-        taken, size = await _measure(folder, options.rounds)
+        taken, size = await _measure(folder, options.redis, options.rounds)
         _show(taken, size)
         figures.show_machine(about)
     rounds = {name: [asdict(one) for one in waits] for name, waits in taken.items()}
     figures.write(options.json, {"bench": "sections", "machine": about, "waits": rounds})
 
 
-async def _measure(folder: Path, rounds: int) -> tuple[dict[str, list[Waited]], int]:
+async def _measure(folder: Path, redis: str, rounds: int) -> tuple[dict[str, list[Waited]], int]:
     section = _section(await asyncio.to_thread(photo.take))
     names = [LONGSHORE, *SYNCHRONOUS]
     taken: dict[str, list[Waited]] = {name: [] for name in names}
     port = free_port()
     command = [sys.executable, "-m", "dev.bench.synchronous_app", str(port)]
-    async with distant_stack(folder / "stack", ROUND_TRIP) as (stack, far):
+    async with distant_stack(folder / "stack", redis, ROUND_TRIP) as (stack, far):
         store = {f"S3_{name.upper()}": value for name, value in stack["s3"].items()}
         env = store | {"S3_ENDPOINT_URL": far}
         async with running(command, env, folder / "synchronous.log") as process:
@@ -149,7 +149,7 @@ def _show(taken: dict[str, list[Waited]], size: int) -> None:
         f"Waiting for the next section: text and a 12-megapixel photo ({size / 1e6:.1f} MB),"
         f" the store {ROUND_TRIP * 1000:.0f} ms away; {len(ours)} rounds"
     )
-    columns = ["", "median, ms", "p95, ms", "× Longshore", "until stored, ms", "p95, ms"]
+    columns = ["", "median, ms", "p95, ms", "× Longshore's", "until stored, ms", "p95, ms"]
     figures.show(title, columns, rows)
 
 

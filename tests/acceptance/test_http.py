@@ -24,6 +24,15 @@ def test_the_status_can_be_polled_cheaply(form: FormClient) -> None:
     assert same.content == b""
 
 
+def test_head_is_answered_like_get_without_the_content(form: FormClient) -> None:
+    upload = form.stored("needed", png())
+    for path in (form.path, f"/v1/uploads/{upload['id']}", "/v1/form-types", "/readyz"):
+        head, get = form.http.head(path), form.http.get(path)
+        assert head.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-length"] == str(len(get.content))
+
+
 def test_a_patient_request_is_answered_when_something_changes(form: FormClient) -> None:
     upload = form.upload("needed", png())
     path = f"/v1/uploads/{upload['id']}"

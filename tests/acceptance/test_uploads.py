@@ -23,6 +23,14 @@ def test_a_raw_put_is_idempotent_by_its_key(form: FormClient) -> None:
     assert len(form.read()["uploads"]["needed"]) == 1
 
 
+def test_a_repeated_key_is_answered_even_when_its_field_is_full(form: FormClient) -> None:
+    for key in ("a", "b"):
+        assert form.put("pair", key, png(colour="red")).status_code == 202
+    again = form.put("pair", "b", png(colour="red"))
+    assert again.status_code == 202, again.text
+    problem(form.put("pair", "c", png()), 409, "too-many-files")
+
+
 def test_a_raw_puts_disposition_names_the_file(form: FormClient) -> None:
     answer = form.put(
         "needed", "n", png(), **{"Content-Disposition": 'attachment; filename="me and you.png"'}

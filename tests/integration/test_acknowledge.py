@@ -103,7 +103,7 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
 
 
 async def test_every_change_has_its_own_version_in_the_order_of_commits(scene: Scene) -> None:
-    await asyncio.gather(*(scene.stored() for _ in range(5)))
+    await asyncio.gather(scene.stored(), *(scene.staged() for _ in range(5)))
     async with scene.services.database.read() as conn:
         found = await conn.execute(select(events.c.version).order_by(events.c.id))
         versions = list(found.scalars())

@@ -10,9 +10,11 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from api.app import create_internal_app, create_public_app
 from api.errors import ERRORS
+from api.routes import pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
 from dev.commands import COMMANDS
@@ -29,6 +31,10 @@ HOW = "run: .venvs/dev/bin/python -m docs.generate"
 CREATED_AS = {"staged", "rejected"}
 Endpoints = dict[tuple[str, str], set[str]]
 """Method and path → success statuses."""
+PAGES_SERVED: Endpoints = {
+    ("GET", route.path): {"200"} for route in pages.router.routes if isinstance(route, Route)
+}
+"""They are for people, and not in the listener's own description."""
 
 
 def text_of(name: str) -> str:
@@ -128,11 +134,12 @@ async def served(listener: str) -> Endpoints:
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
-    return {
+    described = {
         (method.upper(), path): {s for s in operation["responses"] if s.startswith(("2", "3"))}
         for path, operations in paths.items()
         for method, operation in operations.items()
     }
+    return described | (PAGES_SERVED if listener == "Public listener" else {})
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])

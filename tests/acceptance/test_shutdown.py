@@ -1,0 +1,40 @@
+"""A worker that is told to stop hands its uploads to the next one."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.support.client import FormClient
+from tests.support.files import jpeg
+from tests.support.stack import Stack
+
+
+def test_a_stopping_worker_gives_back_what_it_holds_and_counts_no_attempt(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "state", {"LEASE_SECONDS": "300", "DECODE_SECONDS": "60"})
+    try:
+        stack.start()
+        client = FormClient(stack.url)
+        sent = [
+            client.upload("certificates", jpeg(4000 + n, 4000), kind="image/jpeg") for n in range(8)
+        ]
+        for _ in range(3):
+            deadline = time.monotonic() + 10
+            while not any(status == "processing" for status in _statuses(client)):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            old = stack.pid("worker")
+            os.kill(old, signal.SIGTERM)
+            while stack.info["pids"]["worker"] in ([], [old]):
+                assert time.monotonic() < deadline + 20
+                time.sleep(0.1)
+        for upload in sent:
+            final = client.final(upload)
+            assert final["status"] == "stored", "with a lease of 300 s it was given back"
+            assert final["attempts"] == 1
+    finally:
+        stack.stop()
+
+
+def _statuses(client: FormClient) -> list[str]:
+    return [upload["status"] for upload in client.read()["uploads"]["certificates"]]
