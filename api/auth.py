@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -29,12 +30,31 @@ def bearer(request: Request) -> str:
     return token.strip()
 
 
-async def form_of_token(services: Services, request: Request) -> FormRow:
-    """The form that the request's token opens.
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """The application's back end: it may read, retry and delete any form. Its name is for logs."""
+
+    name: str
+
+
+def service_key(services: Services, token: str) -> ServiceKey | None:
+    """The service key that a bearer token is, if it is one; all are compared, each in constant
+    time."""
+    given = hash_token(token)
+    same = [
+        name
+        for name, secret in services.settings.service_keys
+        if hmac.compare_digest(given, hash_token(secret))
+    ]
+    return ServiceKey(same[0]) if same else None
+
+
+async def form_of_token(services: Services, token: str) -> FormRow:
+    """The form that a token opens.
 
     Raises `Problem` unauthorized for an unknown token, not-found for a form being purged.
     """
-    wanted = hash_token(bearer(request))
+    wanted = hash_token(token)
     async with services.database.read() as conn:
         form = await forms.by_token(conn, wanted)
     if form is None or not hmac.compare_digest(form.token_hash, wanted):

@@ -4,9 +4,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.auth import form_of_token, require_internal
+from api.auth import (
+    ServiceKey,
+    bearer,
+    form_of_token,
+    require_internal,
+    service_key,
+    unauthorized,
+)
 from api.errors import Problem
-from api.records import uploads
+from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from shared.form_definition import FileField
@@ -20,20 +27,46 @@ def services_of(request: Request) -> Services:
 Serving = Annotated[Services, Depends(services_of)]
 
 
-async def own_form(request: Request, services: Serving, form_id: str) -> FormRow:
-    """The form, for who holds its token; what is not yours does not exist."""
-    form = await form_of_token(services, request)
-    if form.id != form_id:
+Caller = FormRow | ServiceKey
+
+
+async def caller(request: Request, services: Serving) -> Caller:
+    """Who asks: the form whose token it is, or a service key. Raises `Problem` unauthorized."""
+    token = bearer(request)
+    return service_key(services, token) or await form_of_token(services, token)
+
+
+Asking = Annotated[Caller, Depends(caller)]
+
+
+def back_end(asking: Asking) -> ServiceKey:
+    """Service keys alone. Raises `Problem` unauthorized."""
+    if not isinstance(asking, ServiceKey):
+        raise unauthorized()
+    return asking
+
+
+async def own_form(services: Serving, asking: Asking, form_id: str) -> FormRow:
+    """The form, for who holds its token or a service key; what is not yours does not exist."""
+    if isinstance(asking, ServiceKey):
+        async with services.database.read() as conn:
+            form = await forms.get(conn, form_id)
+        if form is None or form.status == forms.PURGING:
+            raise Problem("not-found")
+        return form
+    if asking.id != form_id:
         raise Problem("not-found")
-    return form
+    return asking
 
 
-async def own_upload(request: Request, services: Serving, upload_id: str) -> UploadRow:
-    """The upload, for who holds its form's token."""
-    form = await form_of_token(services, request)
+async def own_upload(services: Serving, asking: Asking, upload_id: str) -> UploadRow:
+    """The upload, for who holds its form's token or a service key."""
     async with services.database.read() as conn:
         row = await uploads.get(conn, upload_id)
-    if row is None or row.form_id != form.id:
+        form = await forms.get(conn, row.form_id) if row else None
+    if row is None or form is None or form.status == forms.PURGING:
+        raise Problem("not-found")
+    if not isinstance(asking, ServiceKey) and asking.id != form.id:
         raise Problem("not-found")
     return row
 

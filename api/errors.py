@@ -86,6 +86,15 @@ ERRORS: dict[str, ErrorSpec] = {
     "key-reused": ErrorSpec(
         422, "Key used before", "This key was used for other contents in this field."
     ),
+    "upload-running": ErrorSpec(
+        409, "Still running", "An upload with this key is being received.", retryable=True
+    ),
+    "digest-mismatch": ErrorSpec(
+        422,
+        "Digest mismatch",
+        "What arrived is not what Repr-Digest announced; send it again.",
+        retryable=True,
+    ),
     "not-stored": ErrorSpec(409, "Not stored yet", "The file is not in the bucket (yet)."),
     "not-failed": ErrorSpec(409, "Not failed", "Only a failed upload can be retried."),
     # our side of an upload: shown in its status, never as an answer

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     internal_secrets: Annotated[
         Csv, Field(description="one or two bearer secrets of the internal listener, by commas")
     ]
+    api_keys: Annotated[
+        Csv,
+        Field(description="service keys of the application's back ends, `name:secret` by commas"),
+    ] = ()
     s3_public_endpoint_url: Annotated[
         str, Field(description="the object store as browsers reach it; presigned links go there")
     ]
@@ -115,6 +119,13 @@ class Settings(BaseSettings):
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
     ] = "auto"
 
+    @property
+    def service_keys(self) -> tuple[tuple[str, str], ...]:
+        """Name and secret of each; a name may stand twice while its secret is rotated."""
+        return tuple(
+            (name, secret) for name, _, secret in (e.partition(":") for e in self.api_keys)
+        )
+
     @model_validator(mode="after")
     def _secrets_are_real(self) -> Self:
         secrets = self.internal_secrets
@@ -124,6 +135,13 @@ class Settings(BaseSettings):
             weak = weakness(secret)
             if weak and self.environment != "dev":
                 raise ValueError(f"INTERNAL_SECRETS: {weak}")
+        for entry in self.api_keys:
+            name, colon, secret = entry.partition(":")
+            if not (name and colon):
+                raise ValueError("API_KEYS: name:secret pairs, separated by commas")
+            weak = weakness(secret)
+            if weak and self.environment != "dev":
+                raise ValueError(f"API_KEYS: the secret of {name!r} {weak}")
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("HEARTBEAT_SECONDS: at most half of LEASE_SECONDS")
         return self

@@ -105,6 +105,14 @@ class FormView(BaseModel):
     expires_at: str | None
 
 
+class FormList(BaseModel):
+    """One page of forms, oldest first."""
+
+    forms: list[FormView]
+    next: str | None
+    """Send it as `after` for the next page; null on the last one."""
+
+
 class NewFormView(FormView):
     token: str
     """Shown this once."""

@@ -83,6 +83,7 @@ class Services:
                 "DATABASE_URL": self.database_url,
                 "FORMS_DIR": str(CHECKOUT / "forms"),
                 "INTERNAL_SECRETS": self.secrets["internal_secret"],
+                "API_KEYS": f"local:{self.secrets['service_key']}",
                 "S3_PUBLIC_ENDPOINT_URL": self.s3_url,
             }
             | tuned(os.environ)
@@ -150,7 +151,7 @@ class Services:
             "database_url": self.database_url,
             "redis_url": self.redis_url,
             "staging_dir": str(self.folder / "staging"),
-            "service_key": None,
+            "service_key": self.secrets["service_key"],
             "pids": pids,
             "s3": {
                 "endpoint_url": self.s3_url,

@@ -79,6 +79,7 @@ class StateDir:
         made: dict[str, Any] = {
             "redis_password": secrets.token_hex(24),
             "internal_secret": secrets.token_hex(32),
+            "service_key": secrets.token_hex(32),
             "s3_root": {
                 "access_key_id": "AKIA" + secrets.token_hex(8).upper(),
                 "secret_access_key": secrets.token_hex(20),

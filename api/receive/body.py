@@ -1,6 +1,7 @@
 """The body of a request, bounded once: what stands behind it can trust its size and its pace."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +29,8 @@ class Body:
         self._idle = idle_seconds
         self.declared = declared_length(request)
         """Content-Length in bytes; None for a chunked body."""
+        self.hash: hashlib._Hash | None = None
+        """Set it before reading to have the body hashed as it was sent."""
         if self.declared is not None and self.declared > limit:
             raise self._over
 
@@ -48,6 +51,8 @@ class Body:
             if received > self._limit:
                 raise self._over
             if chunk:
+                if self.hash:
+                    self.hash.update(chunk)
                 yield chunk
 
     async def read(self) -> bytes:

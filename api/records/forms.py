@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Problem
@@ -54,6 +54,30 @@ async def by_token(conn: AsyncConnection, token_hash: str) -> FormRow | None:
     found = await conn.execute(select(forms).where(forms.c.token_hash == token_hash))
     row = found.mappings().one_or_none()
     return FormRow.of(row) if row else None
+
+
+async def page(
+    conn: AsyncConnection,
+    *,
+    form_type: str | None,
+    status: str | None,
+    reference: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[FormRow]:
+    """Forms in a stable order: submitted ones as they were submitted, any as they were created."""
+    moment = forms.c.submitted_at if status == SUBMITTED else forms.c.created_at
+    query = select(forms).where(forms.c.status != PURGING)
+    if form_type is not None:
+        query = query.where(forms.c.type == form_type)
+    if status is not None:
+        query = query.where(forms.c.status == status)
+    if reference is not None:
+        query = query.where(forms.c.reference == reference)
+    if after is not None:
+        query = query.where(or_(moment > after[0], and_(moment == after[0], forms.c.id > after[1])))
+    found = await conn.execute(query.order_by(moment, forms.c.id).limit(limit))
+    return [FormRow.of(row) for row in found.mappings()]
 
 
 async def lock(tx: Transaction, form_id: str) -> FormRow:

@@ -39,6 +39,9 @@ forms = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("submitted_at", BigInteger),
+    Index("ix_forms_created_at_id", "created_at", "id"),
+    Index("ix_forms_submitted_at_id", "submitted_at", "id"),
+    Index("ix_forms_reference", "reference"),
 )
 
 uploads = Table(
@@ -162,6 +165,16 @@ cleanings = Table(
         postgresql_where=text("passes < 2"),
     ),
     Index("ix_cleanings_form_id", "form_id"),
+)
+
+running_keys = Table(
+    "running_keys",
+    metadata,
+    Column("form_id", ForeignKey("forms.id", ondelete="CASCADE"), primary_key=True),
+    Column("field", String(50), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("holder", String(40), nullable=False),
+    Column("until", BigInteger, nullable=False),
 )
 
 volume = Table(

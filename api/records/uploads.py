@@ -35,6 +35,17 @@ async def of_form(conn: AsyncConnection, form_id: str) -> list[UploadRow]:
     return [UploadRow.of(row) for row in found.mappings()]
 
 
+async def of_forms(conn: AsyncConnection, form_ids: list[str]) -> dict[str, list[UploadRow]]:
+    """The uploads of several forms, oldest first."""
+    found = await conn.execute(
+        select(uploads).where(uploads.c.form_id.in_(form_ids)).order_by(uploads.c.seq, uploads.c.id)
+    )
+    rows: dict[str, list[UploadRow]] = {form_id: [] for form_id in form_ids}
+    for row in found.mappings():
+        rows[row["form_id"]].append(UploadRow.of(row))
+    return rows
+
+
 async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
     version = await forms.bump(tx, form_id)

@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse, Response
 from api.deps import base_url
 from api.errors import Problem
 from api.http.preferences import applied, matches, wait_seconds
+from api.listing import Page
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.sections import etag as form_etag
 from api.services import Services
-from api.views import form_view, upload_view
+from api.views import FormList, form_view, upload_view
 from shared.status import PENDING
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -121,6 +122,18 @@ def form_answer(
         status=status,
         headers={**PRIVATE, "ETag": form_etag(form), **(headers or {})},
         extra=extra,
+    )
+
+
+def forms_answer(request: Request, services: Services, page: Page) -> Response:
+    base = base_url(request, services)
+    views = [
+        form_view(services.form_types[form.type], form, rows, base)
+        for form, rows in page.forms
+        if form.type in services.form_types
+    ]
+    return json_answer(
+        FormList(forms=views, next=page.next), status=200, headers={"Cache-Control": "no-store"}
     )
 
 

@@ -1,17 +1,19 @@
 """`/v1/forms`: create, read, save a section, submit, purge."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
-from api.deps import OwnForm, Serving, request_id
+from api.auth import ServiceKey
+from api.deps import Asking, OwnForm, Serving, back_end, request_id
 from api.errors import Problem
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
+from api.listing import Wanted, list_page
 from api.receive.body import Body
 from api.receive.multipart import boundary_of
 from api.receive.sections import receive_section
@@ -20,11 +22,12 @@ from api.routes.answers import (
     RETRY_AFTER,
     form_and_uploads,
     form_answer,
+    forms_answer,
     not_modified,
     wait_for_form,
 )
 from api.services import Services
-from api.views import FormView, NewFormView
+from api.views import FormList, FormView, NewFormView
 from shared.form_definition import FileField, FormType
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
@@ -58,6 +61,24 @@ async def create_form(request: Request, services: Serving) -> Response:
         extra={"token": token},
         ignored=edits.ignored,
     )
+
+
+@router.get(
+    "", response_model=FormList, summary="The application's back end reads records, page by page"
+)
+async def list_forms(
+    request: Request,
+    services: Serving,
+    _: Annotated[ServiceKey, Depends(back_end)],
+    form_type: Annotated[str | None, Query(alias="type")] = None,
+    status: Annotated[Literal["draft", "submitted"] | None, Query()] = None,
+    reference: Annotated[str | None, Query(max_length=MAX_REFERENCE)] = None,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Response:
+    wanted = Wanted(form_type=form_type, status=status, reference=reference, limit=limit)
+    page = await list_page(services, wanted, after)
+    return forms_answer(request, services, page)
 
 
 @router.get("/{form_id}", response_model=FormView, summary="Read the record and its uploads")
@@ -106,8 +127,9 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
 
 
 @router.delete("/{form_id}", status_code=204, summary="Purge the record, its bytes and objects")
-async def purge_form(services: Serving, form: OwnForm) -> Response:
-    use_uploads.check_draft(form)
+async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
+    if not isinstance(asking, ServiceKey):
+        use_uploads.check_draft(form)
     await use_forms.purge(services, form)
     return Response(status_code=204)
 

@@ -1,14 +1,20 @@
 """Uploads: send a file for a field, follow it, fetch it, retry it, take it away."""
 
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from api import uploads as use_uploads
-from api.deps import OwnFileField, OwnForm, OwnUpload, Serving, request_id
+from api.auth import ServiceKey
+from api.deps import Asking, OwnFileField, OwnForm, OwnUpload, Serving, request_id
 from api.errors import Problem
+from api.http.digest import sent_digest
 from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.idempotency import running
 from api.links import link_of
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
@@ -44,12 +50,14 @@ async def upload_multipart(
     request: Request, services: Serving, form: OwnForm, policy: OwnFileField
 ) -> Response:
     boundary = boundary_of(request.headers.get("content-type"))
-    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE)
-    with services.staging.reserve(body.declared or 0):
+    key = request.headers.get("idempotency-key")
+    _check_key(key)
+    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
+    async with _receiving(services, form, policy, body, key):
         received = await receive_one_of_multipart(
             services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
         )
-    return await _acknowledge(request, services, form, policy, received)
+        return await _acknowledge(request, services, form, policy, received, body, key)
 
 
 @router.put(
@@ -61,10 +69,9 @@ async def upload_multipart(
 async def upload_raw(
     request: Request, services: Serving, form: OwnForm, policy: OwnFileField, key: str
 ) -> Response:
-    if len(key) > MAX_KEY or not key.isprintable():
-        raise Problem("bad-request", f"The key must have at most {MAX_KEY} characters.")
+    _check_key(key)
     body = await _open_body(request, services, form, policy, 0, key=key)
-    with services.staging.reserve(body.declared or 0):
+    async with _receiving(services, form, policy, body, key):
         received = await receive_raw(
             services.staging,
             body,
@@ -73,7 +80,7 @@ async def upload_raw(
             filename=filename_of(request.headers.get("content-disposition")) or key,
             declared_type=request.headers.get("content-type", "")[:255] or None,
         )
-    return await _acknowledge(request, services, form, policy, received, key=key)
+        return await _acknowledge(request, services, form, policy, received, body, key)
 
 
 @router.get("/uploads/{upload_id}", response_model=UploadView, summary="Follow an upload")
@@ -102,13 +109,16 @@ async def read_derivative(
     response_model=UploadView,
     summary="Try a failed upload again",
 )
-async def retry_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
-    return accepted(request, services, await use_uploads.retry(services, upload))
+async def retry_upload(
+    request: Request, services: Serving, asking: Asking, upload: OwnUpload
+) -> Response:
+    always = isinstance(asking, ServiceKey)
+    return accepted(request, services, await use_uploads.retry(services, upload, always=always))
 
 
 @router.delete("/uploads/{upload_id}", status_code=204, summary="Take an upload away")
-async def remove_upload(services: Serving, upload: OwnUpload) -> Response:
-    await use_uploads.remove(services, upload)
+async def remove_upload(services: Serving, asking: Asking, upload: OwnUpload) -> Response:
+    await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 
 
@@ -134,7 +144,24 @@ async def _open_body(
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
         use_uploads.check_room(policy, of_field)
     await services.volume.require()
+    if sent_digest(request):
+        body.hash = hashlib.sha256()
     return body
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise Problem("bad-request", f"A key has 1 to {MAX_KEY} printable characters.")
+
+
+@asynccontextmanager
+async def _receiving(
+    services: Services, form: FormRow, policy: FileField, body: Body, key: str | None
+) -> AsyncIterator[None]:
+    """Around receiving a body: room on the volume, and its key."""
+    with services.staging.reserve(body.declared or 0):
+        async with running(services, form.id, policy.name, key):
+            yield
 
 
 async def _acknowledge(
@@ -143,8 +170,14 @@ async def _acknowledge(
     form: FormRow,
     policy: FileField,
     received: Received,
-    key: str | None = None,
+    body: Body,
+    key: str | None,
 ) -> Response:
+    sent = sent_digest(request)
+    arrived = {received.staged.sha256, body.hash.hexdigest() if body.hash else None}
+    if sent and sent not in arrived:  # of the file, or of the whole body as RFC 9530 has it
+        await services.staging.delete(received.staged.name)
+        raise Problem("digest-mismatch", field=policy.name)
     row = await use_uploads.acknowledge(
         services, form.id, policy, received, request_id=request_id(request), key=key
     )

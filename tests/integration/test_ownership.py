@@ -71,7 +71,7 @@ async def test_a_repeated_outcome_changes_nothing_whatever_came_after(scene: Sce
     order = await scene.claimed(upload)
     first = await scene.report(stored(order))
     assert await scene.report(stored(order)) == first
-    await use_uploads.remove(scene.services, upload)
+    await use_uploads.remove(scene.services, upload, always=False)
     assert (await scene.report(stored(order))).status is UploadStatus.REMOVED
 
 
@@ -173,7 +173,7 @@ async def test_a_failed_upload_that_is_retried_starts_anew(scene: Scene) -> None
         row = await scene.report(given_back(await scene.claimed(upload)))
         await _make_due(scene)
     assert row.status is UploadStatus.FAILED
-    fresh = await use_uploads.retry(scene.services, upload)
+    fresh = await use_uploads.retry(scene.services, upload, always=False)
     assert (fresh.status, fresh.attempts, fresh.error) == (UploadStatus.STAGED, 0, None)
     assert fresh.wake > upload.wake
     assert (await scene.report(stored(await scene.claimed(upload)))).status is UploadStatus.STORED
@@ -223,7 +223,7 @@ async def test_an_older_upload_that_is_stored_late_replaces_nothing_newer(scene:
 async def test_a_removed_upload_leaves_its_worker_nothing(scene: Scene) -> None:
     upload = await scene.staged()
     order = await scene.claimed(upload)
-    await use_uploads.remove(scene.services, upload)
+    await use_uploads.remove(scene.services, upload, always=False)
     with pytest.raises(Problem, match="stale-generation"):
         await work.heartbeat(scene.services, upload.id, order.generation, "storing")
     with pytest.raises(Problem, match="stale-generation"):

@@ -201,7 +201,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     woken = Woken(scene.services)
     database = scene.services.database
     upload = await scene.stored()
-    await use_uploads.remove(scene.services, upload)
+    await use_uploads.remove(scene.services, upload, always=False)
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
     async with database.write() as tx:

@@ -14,9 +14,18 @@ Files = dict[str, tuple[str, bytes, str]]
 class FormClient:
     """One form and its token."""
 
-    def __init__(self, url: str, form_type: str = "therapist_signup", **data: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        form_type: str = "therapist_signup",
+        *,
+        reference: str | None = None,
+        **data: Any,
+    ) -> None:
         self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
-        answer = self.http.post("/v1/forms", json={"type": form_type, "data": data})
+        answer = self.http.post(
+            "/v1/forms", json={"type": form_type, "data": data, "reference": reference}
+        )
         assert answer.status_code == 201, answer.text
         self.created: dict[str, Any] = answer.json()
         self.id: str = self.created["id"]

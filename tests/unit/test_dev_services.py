@@ -8,6 +8,7 @@ PORTS = {"public": 8000, "internal": 8001, "s3": 20001, "redis": 20002}
 SECRETS = {
     "redis_password": "pw",
     "internal_secret": "between-them",
+    "service_key": "back-end",
     "s3_root": {"access_key_id": "ROOT", "secret_access_key": "root"},
     "s3_worker": {"access_key_id": "WORKER", "secret_access_key": "w"},
     "s3_api": {"access_key_id": "API", "secret_access_key": "a"},

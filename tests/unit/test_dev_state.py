@@ -100,7 +100,7 @@ def test_stack_json_has_the_agreed_shape(tmp_path: Path) -> None:
     assert described["database_url"] == f"sqlite+aiosqlite:///{tmp_path}/longshore.db"
     assert described["redis_url"].endswith("@127.0.0.1:20002/0")
     assert described["staging_dir"] == str(tmp_path / "staging")
-    assert described["service_key"] is None
+    assert len(described["service_key"]) == 64
     assert set(described["pids"]) == {"api", "worker", "redis", "s3"}
     assert described["s3"] == {
         "endpoint_url": "http://127.0.0.1:20001",

@@ -35,6 +35,8 @@ WORKER = {
         ({"internal_secrets": "short"}, "INTERNAL_SECRETS: has under 16 characters"),
         ({"internal_secrets": ""}, "INTERNAL_SECRETS: one secret, or two"),
         ({"internal_secrets": "a,b,c"}, "INTERNAL_SECRETS: one secret, or two"),
+        ({"api_keys": "no-colon"}, "API_KEYS: name:secret pairs"),
+        ({"api_keys": "crm:short"}, "API_KEYS: the secret of 'crm' has under 16"),
         ({"heartbeat_seconds": 15}, "HEARTBEAT_SECONDS: at most half of LEASE_SECONDS"),
         ({"port": 99999}, "PORT: "),
         ({"s3_bucket": None}, "S3_BUCKET: "),

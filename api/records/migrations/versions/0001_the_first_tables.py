@@ -47,6 +47,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_forms")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_forms_token_hash")),
     )
+    op.create_index("ix_forms_created_at_id", "forms", ["created_at", "id"], unique=False)
+    op.create_index("ix_forms_reference", "forms", ["reference"], unique=False)
+    op.create_index("ix_forms_submitted_at_id", "forms", ["submitted_at", "id"], unique=False)
     op.create_table(
         "staged_names",
         sa.Column("name", sa.String(length=40), nullable=False),
@@ -77,6 +80,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     op.create_index("ix_events_form_id_version", "events", ["form_id", "version"], unique=False)
+    op.create_table(
+        "running_keys",
+        sa.Column("form_id", sa.String(length=40), nullable=False),
+        sa.Column("field", sa.String(length=50), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("holder", sa.String(length=40), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["form_id"], ["forms.id"], name=op.f("fk_running_keys_form_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("form_id", "field", "key", name=op.f("pk_running_keys")),
+    )
     op.create_table(
         "uploads",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -200,10 +215,14 @@ def downgrade() -> None:
         postgresql_where=sa.text("bytes = 'condemned'"),
     )
     op.drop_table("uploads")
+    op.drop_table("running_keys")
     op.drop_index("ix_events_form_id_version", table_name="events")
     op.drop_table("events")
     op.drop_table("volume")
     op.drop_table("staged_names")
+    op.drop_index("ix_forms_submitted_at_id", table_name="forms")
+    op.drop_index("ix_forms_reference", table_name="forms")
+    op.drop_index("ix_forms_created_at_id", table_name="forms")
     op.drop_table("forms")
     op.drop_index("ix_cleanings_form_id", table_name="cleanings")
     op.drop_index(

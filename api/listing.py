@@ -1,0 +1,63 @@
+"""Forms page by page, for the application's back end."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from api.errors import Problem
+from api.records import forms, uploads
+from api.records.rows import FormRow, UploadRow
+from api.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The filters of a listing; None filters nothing."""
+
+    form_type: str | None
+    status: str | None
+    reference: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    forms: list[tuple[FormRow, list[UploadRow]]]
+    next: str | None
+
+
+async def list_page(services: Services, wanted: Wanted, after: str | None) -> Page:
+    """Up to `limit` forms after the cursor. Raises `Problem` invalid-request for a cursor that
+    isn't one of ours."""
+    async with services.database.read() as conn:
+        rows = await forms.page(
+            conn,
+            form_type=wanted.form_type,
+            status=wanted.status,
+            reference=wanted.reference,
+            after=None if after is None else _decode(after),
+            limit=wanted.limit + 1,
+        )
+        more, rows = len(rows) > wanted.limit, rows[: wanted.limit]
+        of_forms = await uploads.of_forms(conn, [row.id for row in rows])
+    last = _encode(rows[-1], wanted) if more else None
+    return Page([(row, of_forms[row.id]) for row in rows], last)
+
+
+def _encode(row: FormRow, wanted: Wanted) -> str:
+    moment = row.submitted_at if wanted.status == forms.SUBMITTED else row.created_at
+    return base64.urlsafe_b64encode(f"{moment}.{row.id}".encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[int, str]:
+    try:
+        moment, _, form_id = (
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
+        )
+        return int(moment), form_id
+    except (ValueError, binascii.Error) as error:
+        raise Problem(
+            "invalid-request",
+            "'after' is no cursor of ours",
+            errors=[{"pointer": "/after", "code": "invalid-value", "detail": "no cursor"}],
+        ) from error

@@ -1,0 +1,42 @@
+"""Keys whose first request is still running (protocol P9).
+
+A mark only lets a second request be told so early; which of two wins is decided by the unique key
+of the upload, at commit.
+"""
+
+from sqlalchemy import ColumnElement, and_, delete, insert, select
+
+from api.records.database import Transaction, now_ms
+from api.records.tables import running_keys
+
+MARK_MS = 30_000
+"""A mark that wasn't renewed for so long belongs to a request that is no more."""
+
+
+async def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
+    """Set or renew the holder's mark; False while another's is alive. The form must be locked."""
+    mine = _is(form_id, field, key)
+    alive = await tx.conn.execute(
+        select(running_keys.c.holder).where(mine, running_keys.c.until > now_ms())
+    )
+    found = alive.scalar_one_or_none()
+    if found is not None and found != holder:
+        return False
+    await tx.conn.execute(delete(running_keys).where(mine))
+    await tx.conn.execute(
+        insert(running_keys).values(
+            form_id=form_id, field=field, key=key, holder=holder, until=now_ms() + MARK_MS
+        )
+    )
+    return True
+
+
+async def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    await tx.conn.execute(
+        delete(running_keys).where(_is(form_id, field, key), running_keys.c.holder == holder)
+    )
+
+
+def _is(form_id: str, field: str, key: str) -> ColumnElement[bool]:
+    table = running_keys.c
+    return and_(table.form_id == form_id, table.field == field, table.key == key)
