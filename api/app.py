@@ -6,14 +6,14 @@ from starlette.types import ASGIApp
 from api.http import problems
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
 from api.pages.pages import static_files
-from api.routes import form_types, forms, internal, operations, pages, uploads
+from api.routes import form_types, forms, html_forms, internal, operations, pages, uploads
 from api.services import Services
 
 
 def create_public_app(services: Services) -> ASGIApp:
     app = FastAPI(title="Longshore", version="1", docs_url=None, redoc_url=None)
     app.state.services = services
-    for module in (form_types, forms, uploads, operations, pages):
+    for module in (form_types, forms, html_forms, uploads, operations, pages):
         app.include_router(module.router)
     app.router.routes += static_files()
     problems.install(app)

@@ -5,6 +5,8 @@ import re
 from starlette.requests import Request
 
 MAX_WAIT = 20
+HTML = ("text/html", "application/xhtml+xml")
+JSON = ("application/json", "application/problem+json")
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 
 
@@ -29,3 +31,22 @@ def matches(request: Request, etag: str) -> bool:
 
 def wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
+
+
+def prefers_html(request: Request) -> bool:
+    """Whether Accept names HTML before any JSON, as a browser's navigation does and a script's
+    `*/*` does not."""
+    named = []
+    for position, entry in enumerate(request.headers.get("accept", "").lower().split(",")):
+        name, *params = (part.strip() for part in entry.split(";"))
+        if name in HTML + JSON:
+            named.append((-_weight(params), position, name))
+    return bool(named) and min(named)[0] < 0 and min(named)[2] in HTML
+
+
+def _weight(params: list[str]) -> float:
+    given = [param.removeprefix("q=") for param in params if param.startswith("q=")]
+    try:
+        return float(given[0]) if given else 1.0
+    except ValueError:
+        return 0.0

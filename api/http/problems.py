@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import ERRORS, Problem
+from api.http.preferences import prefers_html
+from api.pages.problem_page import problem_page
 from api.receive.body import ClientGone
 
 log = structlog.get_logger()
@@ -25,8 +27,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unhandled)
 
 
-def answer(request: Request, problem: Problem) -> JSONResponse:
-    """The problem as JSON: `application/problem+json`, or plain for who asked for plain."""
+def answer(request: Request, problem: Problem) -> Response:
+    """The problem as a page for a person, or as JSON: `application/problem+json`, or plain for who
+    asked for plain."""
+    if prefers_html(request):
+        return problem_page(problem, str(request.scope.get("request_id", "")))
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
     body: dict[str, object] = {

@@ -8,6 +8,8 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from api.receive.files import size
+
 _HERE = Path(__file__).parent
 _SWAGGER_UI = Path(fastapi_offline.__file__).parent / "static"
 
@@ -23,9 +25,13 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["filesize"] = size
 
 
-def render(template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+def render(
+    template: str, *, status: int = 200, cache: str = "no-store", **context: object
+) -> HTMLResponse:
+    """A page; not stored anywhere unless `cache` allows it, since most show a person's answers."""
     return HTMLResponse(
         _templates.get_template(template).render(context),
         status_code=status,
@@ -33,7 +39,7 @@ def render(template: str, *, status: int = 200, **context: object) -> HTMLRespon
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
             "Referrer-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-cache",
+            "Cache-Control": cache,
         },
     )
 

@@ -13,10 +13,8 @@ from api.deps import Asking, OwnForm, Serving, back_end, request_id
 from api.errors import Problem
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
+from api.http.section_bodies import receive_multipart
 from api.listing import Wanted, list_page
-from api.receive.body import Body
-from api.receive.multipart import boundary_of
-from api.receive.sections import receive_section
 from api.records.rows import FormRow
 from api.routes.answers import (
     RETRY_AFTER,
@@ -28,13 +26,10 @@ from api.routes.answers import (
 )
 from api.services import Services
 from api.views import FormList, FormView, NewFormView
-from shared.form_definition import FileField, FormType
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
 
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
-TEXT_ALLOWANCE = 1024 * 1024
-"""Bytes of a section beside its files."""
 MAX_REFERENCE = 200
 
 
@@ -142,19 +137,7 @@ async def _edits(request: Request, services: Services, form: FormRow) -> section
         return sections.edits_of_json(
             form_type, _flat(await read_json(request, idle_seconds=idle, types=types))
         )
-    boundary = boundary_of(request.headers.get("content-type"))
-    limit = _section_limit(form_type)
-    body = Body(request, limit=limit, idle_seconds=idle)
-    await services.volume.require()
-
-    def limit_of(name: str) -> int:
-        field = form_type.fields.get(name)
-        if field is None:
-            raise sections.unknown_field(name)
-        return field.max_bytes if isinstance(field, FileField) else 0
-
-    with services.staging.reserve(body.declared or 0):
-        section = await receive_section(services.staging, body, boundary, limit_of)
+    section = await receive_multipart(request, services, form_type)
     return sections.edits_of_multipart(form_type, section)
 
 
@@ -162,12 +145,6 @@ def _flat(patch: dict[str, Any]) -> dict[str, Any]:
     """Fields by name; a patch shaped like the resource, `{"data": {…}}`, means the same."""
     inner = patch.get("data")
     return inner if len(patch) == 1 and isinstance(inner, dict) else patch
-
-
-def _section_limit(form_type: FormType) -> int:
-    """All files the form could take at once, and its text."""
-    files = sum(each.max_bytes * each.max_files for each in form_type.file_fields.values())
-    return files + TEXT_ALLOWANCE
 
 
 def _invalid(name: str, detail: str) -> Problem:

@@ -1,26 +1,70 @@
-"""The pages: the demo form at `/`, the API docs at `/docs`."""
+"""The pages: the signup, section by section, and the API docs. Reading them changes nothing."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.deps import Serving
 from api.errors import Problem
+from api.pages.models import Draft
 from api.pages.pages import render
+from api.pages.session import draft_of_session, form_of_session
+from api.pages.signup import check_page, section_page, thank_you_page
+from api.records import uploads
+from api.records.rows import FormRow
+from api.services import Services
+from api.uploads import check_draft
 
 router = APIRouter(include_in_schema=False)
 
-DEMO = "therapist_signup"
+SIGNUP = "therapist_signup"
+"""The form type that `/` begins."""
 
 
 @router.get("/")
-async def demo(services: Serving) -> Response:
-    """The signup as a page. Reading it creates nothing."""
-    form_type = services.form_types.get(DEMO)
-    if form_type is None:
+async def first_page(request: Request, services: Serving) -> Response:
+    """The first section: of a new signup, or of the one this browser is at."""
+    form = await draft_of_session(services, request)
+    if form is None and SIGNUP not in services.form_types:
         raise Problem("not-found")
-    return render("demo.html", form_type=form_type)
+    draft = await _draft(services, form) if form else Draft(services.form_types[SIGNUP])
+    return section_page(draft, draft.form_type.sections[0])
+
+
+@router.get("/signup/check-answers")
+async def check_answers(request: Request, services: Serving) -> Response:
+    return check_page(await _open_draft(request, services))
+
+
+@router.get("/signup/thank-you")
+async def thank_you(later: Annotated[str, Query()] = "") -> Response:
+    return thank_you_page(later=bool(later))
+
+
+@router.get("/signup/{section}")
+async def one_section(
+    request: Request, services: Serving, section: str, missing: Annotated[str, Query()] = ""
+) -> Response:
+    draft = await _open_draft(request, services)
+    found = [each for each in draft.form_type.sections if each.name == section]
+    if not found:
+        raise Problem("not-found")
+    return section_page(draft, found[0], missing=bool(missing))
 
 
 @router.get("/docs")
 async def docs() -> Response:
-    return render("docs.html")
+    return render("docs.html", cache="no-cache")
+
+
+async def _open_draft(request: Request, services: Services) -> Draft:
+    form = await form_of_session(services, request)
+    check_draft(form)
+    return await _draft(services, form)
+
+
+async def _draft(services: Services, form: FormRow) -> Draft:
+    async with services.database.read() as conn:
+        rows = await uploads.of_form(conn, form.id)
+    return Draft(services.form_types[form.type], form, rows)

@@ -1,22 +1,15 @@
 """Use cases on real parts, in a folder of their own, on every database that records may live in."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 
 from api.services import Services
-from tests.support.postgres import new_database, run_postgres
+from tests.support.postgres import new_database
 from tests.support.services import Scene, services_on
 
 DATABASES = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[URL]:
-    with run_postgres() as url:
-        yield url
 
 
 @pytest.fixture(params=DATABASES)

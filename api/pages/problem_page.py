@@ -1,0 +1,59 @@
+"""An error as a page: what happened, in a person's words, and the way on."""
+
+from starlette.responses import HTMLResponse
+
+from api.errors import Problem
+from api.pages.pages import render
+
+_WORDS = {
+    "unauthorized": (
+        "We can't find your form",
+        "It may have been sent already, or this browser has not kept the way to it. "
+        "You can start again.",
+    ),
+    "not-found": ("Page not found", "There is nothing at this address, or it is gone."),
+    "form-submitted": (
+        "This form was sent already",
+        "We have it, and it can't be changed any more.",
+    ),
+    "request-too-large": (
+        "That was too much to send at once",
+        "Nothing of it was saved. Go back, and send fewer or smaller files at a time.",
+    ),
+    "request-timeout": (
+        "Sending took too long",
+        "The connection brought nothing for a while, and nothing was saved. Go back and try again.",
+    ),
+    "malformed-multipart": (
+        "The form did not arrive whole",
+        "Nothing of it was saved. Go back and try again.",
+    ),
+    "storage-full": (
+        "There is no room for your files right now",
+        "Nothing was saved. Try again in a few minutes.",
+    ),
+    "unavailable": (
+        "Sorry, there is a problem with the service",
+        "Nothing was saved. Try again in a few minutes.",
+    ),
+    "internal-error": (
+        "Sorry, there is a problem with the service",
+        "Try again in a few minutes.",
+    ),
+}
+"""Heading and text by code; a problem without words of its own shows its title and detail."""
+
+
+def problem_page(problem: Problem, request_id: str) -> HTMLResponse:
+    heading, text = _WORDS.get(problem.code, (problem.title, problem.detail))
+    page = render(
+        "problem.html",
+        status=problem.status,
+        heading=heading,
+        text=text,
+        details=[str(each["detail"]) for each in problem.errors if "detail" in each],
+        code=problem.code,
+        request_id=request_id,
+    )
+    page.headers.update(problem.headers)
+    return page

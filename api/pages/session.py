@@ -1,0 +1,75 @@
+"""The session of the pages: one cookie that holds the token of one form.
+
+Only the pages and what their forms post to accept it. The rest of the API knows bearer tokens
+alone, so that no other site's page can act through a person's browser.
+"""
+
+from typing import Literal, TypedDict
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import bearer, form_of_token, unauthorized
+from api.errors import Problem
+from api.http.origin import check_origin
+from api.records import forms
+from api.records.rows import FormRow
+from api.services import Services
+
+COOKIE = "longshore_form"
+
+
+class _Attributes(TypedDict):
+    path: str
+    httponly: bool
+    samesite: Literal["lax"]
+    secure: bool
+
+
+def has_bearer(request: Request) -> bool:
+    return "authorization" in request.headers
+
+
+async def form_of_session(services: Services, request: Request) -> FormRow:
+    """The form that the request's bearer token opens or, without one, its cookie.
+
+    A write must pass `check_write` too. Raises `Problem` unauthorized or not-found.
+    """
+    token = bearer(request) if has_bearer(request) else request.cookies.get(COOKIE)
+    if not token:
+        raise unauthorized()
+    return await form_of_token(services, token)
+
+
+async def draft_of_session(services: Services, request: Request) -> FormRow | None:
+    """The draft that the person is at; None where there is no such session any more."""
+    if not request.cookies.get(COOKIE):
+        return None
+    try:
+        form = await form_of_token(services, request.cookies[COOKIE])
+    except Problem as problem:
+        if problem.code in ("unauthorized", "not-found"):  # of another time: begin anew
+            return None
+        raise
+    return form if form.status == forms.DRAFT else None
+
+
+def check_write(services: Services, request: Request) -> None:
+    """A write that the cookie lets in must come from our own pages."""
+    if not has_bearer(request):
+        known = COOKIE in request.cookies
+        check_origin(request, services.settings.public_url, must_be_named=known)
+
+
+def start(answer: Response, request: Request, services: Services, token: str) -> None:
+    answer.set_cookie(COOKIE, token, **_attributes(request, services))
+
+
+def end(answer: Response, request: Request, services: Services) -> None:
+    answer.delete_cookie(COOKIE, **_attributes(request, services))
+
+
+def _attributes(request: Request, services: Services) -> _Attributes:
+    public_url = services.settings.public_url or ""
+    secure = request.url.scheme == "https" or public_url.lower().startswith("https:")
+    return {"path": "/", "httponly": True, "samesite": "lax", "secure": secure}

@@ -1,0 +1,167 @@
+"""What an HTML form sends: a section saved, an upload removed, the form submitted, in one POST.
+
+HTML forms know no PATCH and no DELETE, and send nothing for an unticked box. Here that becomes the
+use cases that everybody else calls, and nothing else.
+"""
+
+from dataclasses import dataclass
+
+from api import forms as use_forms
+from api import sections
+from api import uploads as use_uploads
+from api.errors import Problem
+from api.receive.files import Received
+from api.receive.sections import SectionBody
+from api.records import uploads
+from api.records.rows import FormRow, UploadRow
+from api.services import Services
+from shared.form_definition import CheckboxField, FormType, Section
+from shared.status import PENDING, UploadStatus
+
+CONTROLS = frozenset({"section", "remove", "submit"})
+"""Names in the body that are no fields; form definitions can't use them."""
+SUBMIT_PATIENCE = 10.0
+"""Seconds that a submit waits for files under way: a page without a script can't ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A body, read."""
+
+    section: Section | None
+    remove: list[str]
+    submit: bool
+    edits: sections.Edits
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    form_type: FormType
+    section: Section | None
+    saved: sections.Saved
+    removed: list[UploadRow]
+    to_mend: bool
+    """Something of the section needs the person: a value, or a file that was refused at once."""
+    submit: bool
+    """Whether the person pressed the button."""
+    refused: Problem | None
+    """Why a submit came to nothing."""
+    failed: bool
+    """Submitted, with files that we still have to process."""
+
+
+async def begin(
+    services: Services, type_name: str, body: SectionBody, *, request_id: str
+) -> tuple[str, Outcome]:
+    """A new draft with its first section, and its token."""
+    async with use_uploads.keeping(services, _received(body)):
+        post = read(services.form_types[type_name], body)
+        form, token, _ = await use_forms.create(services, type_name, {}, None)
+    return token, await _apply(services, form, post, request_id=request_id)
+
+
+async def take(services: Services, form: FormRow, body: SectionBody, *, request_id: str) -> Outcome:
+    """Save, remove, submit: what of them the body asks for, in this order.
+
+    Typed values are kept whatever button was pressed. Raises `Problem` not-found for an upload
+    that is not the form's.
+    """
+    async with use_uploads.keeping(services, _received(body)):
+        post = read(services.form_types[form.type], body)
+    return await _apply(services, form, post, request_id=request_id)
+
+
+def read(form_type: FormType, body: SectionBody) -> Post:
+    """Tell the controls from the fields; boxes of the section that are absent are unticked.
+
+    Raises `Problem` bad-request or invalid-request.
+    """
+    if any(file.name in CONTROLS for file in body.files):
+        raise Problem("bad-request", "A control of the form holds a file.")
+    values = [part for part in body.text if part.name in CONTROLS]
+    body.text = [part for part in body.text if part.name not in CONTROLS]
+    section = _section(form_type, [part.value for part in values if part.name == "section"])
+    edits = sections.edits_of_multipart(form_type, body)
+    for field in section.fields if section else ():
+        if isinstance(field, CheckboxField):
+            edits.text.setdefault(field.name, False)
+    return Post(
+        section=section,
+        remove=[part.value for part in values if part.name == "remove"],
+        submit=any(part.name == "submit" for part in values),
+        edits=edits,
+    )
+
+
+async def _apply(services: Services, form: FormRow, post: Post, *, request_id: str) -> Outcome:
+    files = [file.received for file in post.edits.files if file.received]
+    async with use_uploads.keeping(services, files):
+        before = {row.id: row for row in await _uploads(services, form)}
+        removed = [_named(before, upload_id) for upload_id in post.remove]
+    saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
+    for row in removed:
+        await use_uploads.remove(services, row, always=False)
+    to_mend = _has_wrong_values(services, form, post) or any(
+        row.status is UploadStatus.REJECTED and row.id not in before
+        for row in await _uploads(services, form)
+    )
+    refused = await _submit(services, form) if post.submit else None
+    return Outcome(
+        form_type=services.form_types[form.type],
+        section=post.section,
+        saved=saved,
+        removed=removed,
+        to_mend=to_mend,
+        submit=post.submit,
+        refused=refused,
+        failed=any(row.status is UploadStatus.FAILED for row in await _uploads(services, form)),
+    )
+
+
+async def _submit(services: Services, form: FormRow) -> Problem | None:
+    """Submit once no file is under way, or after a while; the reason where it can't be."""
+    await services.changes.wait_until(
+        form.id,
+        lambda: _uploads(services, form),
+        lambda rows: not any(row.status in PENDING for row in rows),
+        SUBMIT_PATIENCE,
+    )
+    try:
+        await use_forms.submit(services, form)
+    except Problem as problem:
+        if problem.code not in ("uploads-pending", "form-incomplete"):
+            raise
+        return problem
+    return None
+
+
+def _has_wrong_values(services: Services, form: FormRow, post: Post) -> bool:
+    """Of the section's fields, as they were sent."""
+    sent = {name: value for name, value in post.edits.text.items() if value is not None}
+    return bool(use_forms.value_problems(services.form_types[form.type], sent))
+
+
+def _section(form_type: FormType, names: list[str]) -> Section | None:
+    if not names:
+        return None
+    found = [section for section in form_type.sections if section.name == names[-1]]
+    if not found:
+        detail = "no such section"
+        errors = [{"pointer": "/section", "code": "invalid-value", "detail": detail}]
+        raise Problem("invalid-request", "This form has no such section.", errors=errors)
+    return found[0]
+
+
+def _received(body: SectionBody) -> list[Received]:
+    return [file.received for file in body.files if file.received]
+
+
+async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
+    async with services.database.read() as conn:
+        return await uploads.of_form(conn, form.id)
+
+
+def _named(rows: dict[str, UploadRow], upload_id: str) -> UploadRow:
+    if upload_id not in rows:
+        raise Problem("not-found")
+    return rows[upload_id]

@@ -1,0 +1,135 @@
+"""Where plain HTML forms post to. Each is answered with a page to go to (303), so that reloading
+sends nothing twice; problems are shown there, beside their fields."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from api import forms as use_forms
+from api import posts
+from api.deps import Serving, caller, own_form, request_id
+from api.errors import Problem
+from api.http.preferences import prefers_html, wants_json
+from api.http.section_bodies import receive_html_form
+from api.pages import addresses, session
+from api.records.rows import FormRow
+from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
+from api.routes.pages import SIGNUP
+from api.services import Services
+from api.uploads import check_draft
+
+router = APIRouter(tags=["forms"])
+
+_BODY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "section": {
+            "type": "string",
+            "description": "its checkboxes that are absent become false",
+        },
+        "remove": {"type": "string", "description": "id of an upload to take away"},
+        "submit": {"type": "string", "description": "closes the form; any value"},
+    },
+    "additionalProperties": {"description": "fields of the form type, files among them"},
+}
+_DESCRIBED = {
+    "requestBody": {
+        "content": {
+            kind: {"schema": _BODY}
+            for kind in ("multipart/form-data", "application/x-www-form-urlencoded")
+        }
+    }
+}
+
+
+async def posted_form(request: Request, services: Serving, form_id: str) -> FormRow:
+    """The form, for who holds its token or a service key; or its cookie, on our own pages."""
+    if session.has_bearer(request):
+        return await own_form(services, await caller(request, services), form_id)
+    session.check_write(services, request)
+    form = await session.form_of_session(services, request)
+    if form.id != form_id:
+        raise Problem("not-found")
+    return form
+
+
+@router.post(
+    "/v1/forms/{form_id}",
+    status_code=303,
+    summary="Save a section, remove an upload, submit: for plain HTML forms",
+    openapi_extra=_DESCRIBED,
+)
+async def post_form(
+    request: Request, services: Serving, form: Annotated[FormRow, Depends(posted_form)]
+) -> Response:
+    outcome = await _take(request, services, form)
+    if wants_json(request) and not prefers_html(request):
+        return await _as_json(request, services, form, outcome)
+    return _see_other(request, services, outcome)
+
+
+@router.post("/", include_in_schema=False)
+async def begin(request: Request, services: Serving) -> Response:
+    """The first post of a new signup creates its form; a browser that has one goes on with it."""
+    session.check_write(services, request)
+    form = await session.draft_of_session(services, request)
+    if form:
+        return _see_other(request, services, await _take(request, services, form))
+    form_type = services.form_types.get(SIGNUP)
+    if form_type is None:
+        raise Problem("not-found")
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+    token, outcome = await posts.begin(services, SIGNUP, body, request_id=request_id(request))
+    answer = _see_other(request, services, outcome)
+    session.start(answer, request, services, token)
+    return answer
+
+
+@router.post("/signup/start-over", include_in_schema=False)
+async def start_over(request: Request, services: Serving) -> Response:
+    """Purge the draft: without its cookie nobody could open it any more."""
+    session.check_write(services, request)
+    form = await session.draft_of_session(services, request)
+    if form:
+        await use_forms.purge(services, form)
+    answer = _to(addresses.START)
+    session.end(answer, request, services)
+    return answer
+
+
+async def _take(request: Request, services: Services, form: FormRow) -> posts.Outcome:
+    check_draft(form)
+    form_type = services.form_types[form.type]
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+    return await posts.take(services, form, body, request_id=request_id(request))
+
+
+def _see_other(request: Request, services: Services, outcome: posts.Outcome) -> Response:
+    answer = _to(addresses.after(outcome))
+    if outcome.submit and not outcome.refused and not session.has_bearer(request):
+        session.end(answer, request, services)
+    return answer
+
+
+def _to(address: str) -> Response:
+    return RedirectResponse(address, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+async def _as_json(
+    request: Request, services: Services, form: FormRow, outcome: posts.Outcome
+) -> Response:
+    """The form, for a script that sends what the page would have sent."""
+    if outcome.refused:
+        raise outcome.refused
+    form, rows = await form_and_uploads(services, form.id)
+    return form_answer(
+        request,
+        services,
+        form,
+        rows,
+        status=202 if outcome.saved.received else 200,
+        headers=RETRY_AFTER if outcome.saved.received else None,
+        ignored=outcome.saved.edits.ignored,
+        problems=outcome.saved.edits.problems,
+    )
