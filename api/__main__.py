@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from api.app import create_internal_app, create_public_app
-from api.errors import Problem
+from api.http.protocol import BoundedHead
 from api.records.migrate import SchemaError
-from api.services import open_services
+from api.services import StartError, open_services
 from api.settings import Settings
 from api.sweep import Sweep
 from shared.form_definition import FormDefinitionError
@@ -39,7 +39,7 @@ def _server(app: ASGIApp, host: str, port: int, settings: Settings) -> _Server:
             app,
             host=host,
             port=port,
-            http="httptools",
+            http=BoundedHead,
             loop="uvloop",
             lifespan="off",
             access_log=False,
@@ -64,6 +64,7 @@ async def serve(settings: Settings) -> None:
         ]
         _stop_on_signals(servers)
         sweeping = asyncio.create_task(Sweep(services).run())
+        sweeping.add_done_callback(lambda _: _stop(servers))  # without a sweep there is no promise
         log.info("api_starting", port=settings.port, internal_port=settings.internal_port)
         try:
             await asyncio.gather(*(server.serve() for server in servers))
@@ -74,13 +75,14 @@ async def serve(settings: Settings) -> None:
 
 
 def _stop_on_signals(servers: list[_Server]) -> None:
-    def stop() -> None:
-        for server in servers:
-            server.should_exit = True
-
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, _stop, servers)
+
+
+def _stop(servers: list[_Server]) -> None:
+    for server in servers:
+        server.should_exit = True
 
 
 def main() -> int:
@@ -91,12 +93,8 @@ def main() -> int:
     configure_logs("api", settings.log_level, settings.log_format)
     try:
         uvloop.run(serve(settings))
-    except (FormDefinitionError, SchemaError) as error:
+    except (FormDefinitionError, SchemaError, StartError) as error:
         return _refuse(str(error))
-    except Problem as error:
-        return _refuse(f"DATABASE_URL: {error.__cause__ or error.detail}")
-    except OSError as error:
-        return _refuse(f"STAGING_DIR: {error}")
     return 0
 
 

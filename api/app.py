@@ -11,7 +11,9 @@ from api.services import Services
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    app = FastAPI(title="Longshore", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Longshore", version="1", docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.services = services
     for module in (form_types, forms, html_forms, uploads, operations, pages):
         app.include_router(module.router)
@@ -21,7 +23,13 @@ def create_public_app(services: Services) -> ASGIApp:
 
 
 def create_internal_app(services: Services) -> ASGIApp:
-    app = FastAPI(title="Longshore, internal", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Longshore, internal",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.services = services
     app.include_router(internal.router)
     app.include_router(operations.router)

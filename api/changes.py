@@ -34,7 +34,7 @@ class Changes:
                     request_id=change.request_id,
                     **{"from": change.before, "to": change.after},
                 )
-            elif change.upload_id is None:
+            elif change.upload_id is None and change.before != change.after:
                 log.info(
                     "form_transition",
                     form_id=change.form_id,

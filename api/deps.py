@@ -17,6 +17,7 @@ from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from shared.form_definition import FileField
+from shared.ids import is_id
 
 
 def services_of(request: Request) -> Services:
@@ -48,6 +49,8 @@ def back_end(asking: Asking) -> ServiceKey:
 
 async def own_form(services: Serving, asking: Asking, form_id: str) -> FormRow:
     """The form, for who holds its token or a service key; what is not yours does not exist."""
+    if not is_id(form_id):
+        raise Problem("not-found")
     if isinstance(asking, ServiceKey):
         async with services.database.read() as conn:
             form = await forms.get(conn, form_id)
@@ -61,6 +64,8 @@ async def own_form(services: Serving, asking: Asking, form_id: str) -> FormRow:
 
 async def own_upload(services: Serving, asking: Asking, upload_id: str) -> UploadRow:
     """The upload, for who holds its form's token or a service key."""
+    if not is_id(upload_id):
+        raise Problem("not-found")
     async with services.database.read() as conn:
         row = await uploads.get(conn, upload_id)
         form = await forms.get(conn, row.form_id) if row else None

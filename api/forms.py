@@ -81,7 +81,14 @@ def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
 def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> None:
     newest = list({row.slot: row for row in rows}.values())  # rows come oldest first
     stored = [row for row in rows if row.status is UploadStatus.STORED]
-    verdict.pending += [row for row in newest if row.status in PENDING]
+    bad_slots = {row.slot for row in newest if row.status is UploadStatus.REJECTED}
+    stored_slots = {row.slot for row in stored}
+    verdict.pending += [
+        row
+        for row in rows
+        if row.status in PENDING
+        and (row in newest or row.slot in bad_slots - stored_slots)  # an older one may still do
+    ]
     failed = [row for row in newest if row.status is UploadStatus.FAILED]
     rejected = [row for row in newest if row.status is UploadStatus.REJECTED]
     verdict.failed += failed
@@ -122,12 +129,15 @@ async def submit(services: Services, form: FormRow) -> None:
         await forms.submit(tx, locked)
 
 
-async def purge(services: Services, form: FormRow) -> None:
-    """Erase the form: at once for everybody outside, its bytes and objects soon after."""
+async def purge(services: Services, form: FormRow, *, always: bool) -> None:
+    """Erase the form: at once for everybody outside, its bytes and objects soon after. The person
+    may while it is a draft, a service key `always`."""
     async with services.database.write() as tx:
         locked = await forms.lock(tx, form.id)
+        if not always:
+            use_uploads.check_draft(locked)
         for row in await uploads.of_form(tx.conn, form.id):
             if row.status not in TERMINAL:
-                await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+                await lifecycle.end(tx, row, UploadStatus.REMOVED)
         await forms.purge(tx, locked)
         await uploads.forget_personal(tx, form.id)

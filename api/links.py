@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
+INLINE_TYPES = {name for name, kind in FILE_TYPES.items() if kind.kind == "image"}
 MAX_SUFFIX = 6
 """Characters of what still looks like a file name's extension."""
 
@@ -83,13 +84,14 @@ async def link_of(links: Links, upload: UploadRow, derivative: str | None, *, in
         str(chosen["key"]),
         filename=_download_name(upload.filename, content_type, derivative),
         content_type=content_type,
-        inline=inline and FILE_TYPES[content_type].kind == "image",
+        inline=inline and content_type in INLINE_TYPES,
     )
 
 
 def _download_name(filename: str, content_type: str, derivative: str | None) -> str:
     """The name the person gave, with the extension of what we stored."""
-    extensions = FILE_TYPES[content_type].extensions
+    known = FILE_TYPES.get(content_type)
+    extensions = known.extensions if known else ("",)
     path = PurePath(filename)
     if path.suffix.lower() in extensions and derivative is None:
         return filename

@@ -8,6 +8,7 @@ from api.errors import Problem
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
+from shared.ids import is_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +55,11 @@ def _decode(cursor: str) -> tuple[int, str]:
         moment, _, form_id = (
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
         )
-        return int(moment), form_id
+        moment_ms = int(moment)
     except (ValueError, binascii.Error) as error:
         raise Problem(
             "invalid-request",
             "'after' is no cursor of ours",
             errors=[{"pointer": "/after", "code": "invalid-value", "detail": "no cursor"}],
         ) from error
+    return moment_ms, form_id if is_id(form_id) else ""

@@ -42,6 +42,8 @@ class Outcome:
     removed: list[UploadRow]
     to_mend: bool
     """Something of the section needs the person: a value, or a file that was refused at once."""
+    unsaved: list[str]
+    """Fields whose values can't be kept at all."""
     submit: bool
     """Whether the person pressed the button."""
     refused: Problem | None
@@ -111,7 +113,8 @@ async def _apply(services: Services, form: FormRow, post: Post, *, request_id: s
         section=post.section,
         saved=saved,
         removed=removed,
-        to_mend=to_mend,
+        to_mend=to_mend or bool(saved.edits.problems),
+        unsaved=[problem["field"] for problem in saved.edits.problems],
         submit=post.submit,
         refused=refused,
         failed=any(row.status is UploadStatus.FAILED for row in await _uploads(services, form)),

@@ -34,8 +34,7 @@ class Queue:
         self._settings.conn_timeout = 1
         self._settings.conn_retries = 0
         self._pool: ArqRedis | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.failures = 0
+        self._under_way: set[asyncio.Task[bool]] = set()
 
     async def close(self) -> None:
         for task in self._under_way:
@@ -48,12 +47,9 @@ class Queue:
         """Enqueue in the background, after the commit that made the upload due."""
         if len(self._under_way) >= MAX_UNDER_WAY:
             return  # Redis is slow or gone: the sweep will wake this upload
-        task = asyncio.create_task(self._wake(upload_id, wake))
+        task = asyncio.create_task(self.wake(upload_id, wake))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-
-    async def _wake(self, upload_id: str, wake: int) -> None:
-        await self.wake(upload_id, wake)
 
     async def wake(self, upload_id: str, wake: int) -> bool:
         """Enqueue one promote job; False when Redis didn't take it."""
@@ -79,7 +75,6 @@ class Queue:
                 # None means the id is known: somebody else woke the upload with the same number.
                 await pool.enqueue_job(function, payload, _job_id=job_id)
         except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
-            self.failures += 1
             log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
             return False
         return True

@@ -26,7 +26,8 @@ def upload_error(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[
 
 def accepted(policy: FilePolicy) -> str:
     """'JPG, PNG or WebP'."""
-    names = [FILE_TYPES[media_type].name for media_type in policy.accepted_types]
+    types = policy.accepted_types
+    names = [FILE_TYPES[each].name if each in FILE_TYPES else each for each in types]
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 

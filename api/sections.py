@@ -1,5 +1,6 @@
 """Saving a section: text and files of a form, with one bad part losing nothing else."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +75,10 @@ def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
         if target is None:
             edits.ignore(part.name, "empty" if part.value in _NOTHING else "not-a-file")
         else:
-            edits.text[part.name] = from_form(target, part.value)
+            try:
+                edits.text[part.name] = from_form(target, part.value)
+            except Problem:  # one bad part loses nothing else: not the files beside it
+                edits.problems.append(value_problem(target, "invalid-value"))
     for file in section.files:
         if file.name not in form_type.file_fields:
             edits.problems.append(value_problem(form_type.fields[file.name], "not-text"))
@@ -88,24 +92,28 @@ async def save(
     form_type = services.form_types[form.type]
     mine = [file.received for file in edits.files if file.received]
     added: list[UploadRow] = []
-    async with use_uploads.keeping(services, mine), services.database.write() as tx:
+    async with use_uploads.keeping(services, mine, added), services.database.write() as tx:
         locked = await forms.lock(tx, form.id)
         use_uploads.check_draft(locked)
         check_precondition(locked, if_match)
         if edits.text or edits.cleared or edits.files:
             await forms.save_text(tx, locked, _merged(locked.data, edits.text))
         for name in edits.cleared:
-            await _clear(services, tx, locked, name)
+            await _clear(tx, locked, name)
+        before = await uploads.of_form(tx.conn, form.id) if edits.files else []
         for file in edits.files:
             field_ = form_type.file_fields[file.name]
-            added.append(await _add(services, tx, locked, field_, file, request_id))
+            of_field = [row for row in (*before, *added) if row.field == field_.name]
+            full = field_.max_files > 1 and use_uploads.open_slots(field_, of_field) < 1
+            added.append(await _add(services, tx, locked, field_, file, request_id, full=full))
     kept = {row.id for row in added if row.status is UploadStatus.STAGED}
-    for received in mine:
-        if received.staged.name not in kept:
-            await services.staging.delete(received.staged.name)
     for row in added:
         if row.id in kept:
             services.queue.wake_soon(row.id, row.wake)
+    for received in mine:
+        if received.staged.name not in kept:
+            with contextlib.suppress(Problem):  # the sweep finds it
+                await services.staging.delete(received.staged.name)
     return Saved(edits, received=bool(kept))
 
 
@@ -137,10 +145,10 @@ def _merged(data: dict[str, Any], text: dict[str, str | bool | None]) -> dict[st
     return {name: value for name, value in merged.items() if value is not None}
 
 
-async def _clear(services: Services, tx: Transaction, form: FormRow, name: str) -> None:
+async def _clear(tx: Transaction, form: FormRow, name: str) -> None:
     for row in await uploads.of_form(tx.conn, form.id):
         if row.field == name and row.status not in TERMINAL:
-            await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+            await lifecycle.end(tx, row, UploadStatus.REMOVED)
 
 
 async def _add(
@@ -150,10 +158,9 @@ async def _add(
     field_: FileField,
     file: FilePart,
     request_id: str,
+    *,
+    full: bool,
 ) -> UploadRow:
-    rows = await uploads.of_form(tx.conn, form.id)
-    of_field = [row for row in rows if row.field == field_.name]
-    full = field_.max_files > 1 and use_uploads.open_slots(field_, of_field) < 1
     if file.received and not full:
         return await use_uploads.add(
             services, tx, form, field_, file.received, request_id=request_id

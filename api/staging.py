@@ -6,6 +6,7 @@ fsynced before the rename and the folder after it; only then may a transaction n
 """
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -18,12 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from api.errors import Problem
+from shared.volume import MARKER, STAGED
 
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
-INCOMING, STAGED, QUARANTINE = "incoming", "staged", "quarantine"
-MARKER = ".longshore-volume"
+INCOMING, QUARANTINE = "incoming", "quarantine"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 T = TypeVar("T")
@@ -93,8 +94,9 @@ class Staging:
 
         def move() -> None:
             target = self.root / QUARANTINE / name
-            (self.root / STAGED / name).replace(target)
-            os.utime(target)  # its time there starts now
+            with contextlib.suppress(FileNotFoundError):  # another replica was quicker
+                (self.root / STAGED / name).replace(target)
+                os.utime(target)  # its time there starts now
 
         await self.run(move)
 
@@ -103,8 +105,13 @@ class Staging:
 
         def scan() -> list[str]:
             before = time.time() - seconds
-            with os.scandir(self.root / folder) as entries:
-                return [entry.name for entry in entries if entry.stat().st_mtime < before]
+            return [path.name for path in (self.root / folder).iterdir() if changed(path) < before]
+
+        def changed(path: Path) -> float:
+            try:
+                return path.stat().st_mtime
+            except FileNotFoundError:  # gone since it was listed
+                return time.time()
 
         for name in await self.run(scan):
             yield name
@@ -118,14 +125,14 @@ class Staging:
         def read() -> str | None:
             try:
                 return (self.root / MARKER).read_text().strip()
-            except OSError:
+            except (OSError, ValueError):  # ValueError: whatever it holds, it is no text
                 return None
 
         return await self.run(read)
 
     async def write_marker(self, volume_id: str) -> None:
         def write() -> None:
-            temporary = self.root / f"{MARKER}.new"
+            temporary = self.root / f"{MARKER}.{volume_id}.{os.getpid()}.{id(write)}"
             with temporary.open("w") as file:
                 file.write(volume_id)
                 file.flush()
@@ -141,8 +148,6 @@ class Staging:
         try:
             return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
         except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
             raise volume_problem(error) from error
 
 

@@ -24,11 +24,9 @@ def check_draft(form: FormRow) -> None:
         raise Problem("form-submitted")
 
 
-def check_room(field: FileField, of_field: Sequence[UploadRow], coming: int = 1) -> None:
+def check_room(field: FileField, of_field: Sequence[UploadRow]) -> None:
     """A field for many files is full at `max_files`; a field for one replaces."""
-    if field.max_files == 1:
-        return
-    if open_slots(field, of_field) < coming:
+    if field.max_files > 1 and open_slots(field, of_field) < 1:
         raise Problem("too-many-files", field=field.name, params={"max_files": field.max_files})
 
 
@@ -53,29 +51,32 @@ async def acknowledge(
     """
     upload_id = received.staged.name
     winner: UploadRow | None = None
-    row: UploadRow | None = None
-    async with keeping(services, [received]), services.database.write() as tx:
+    added: list[UploadRow] = []
+    async with keeping(services, [received], added), services.database.write() as tx:
         form = await forms.lock(tx, form_id)
         check_draft(form)
         winner = await uploads.by_key(tx.conn, form_id, field.name, key) if key else None
         if winner is None:
             rows = await uploads.of_form(tx.conn, form_id)
             check_room(field, [row for row in rows if row.field == field.name])
-            row = await add(services, tx, form, field, received, request_id=request_id, key=key)
+            added.append(
+                await add(services, tx, form, field, received, request_id=request_id, key=key)
+            )
     if winner is not None:
         await services.staging.delete(upload_id)
         if winner.sha256 != received.staged.sha256:
             raise Problem("key-reused", field=field.name)
         return winner
-    if row is None:  # can't be: the block above ended without an error
-        raise CommitUnknown
-    services.queue.wake_soon(row.id, row.wake)
-    return row
+    services.queue.wake_soon(upload_id, added[0].wake)
+    return added[0]
 
 
 @asynccontextmanager
-async def keeping(services: Services, files: Sequence[Received]) -> AsyncIterator[None]:
-    """Around the transaction that takes `files`: deletes them when it certainly did not.
+async def keeping(
+    services: Services, files: Sequence[Received], added: Sequence[UploadRow] = ()
+) -> AsyncIterator[None]:
+    """Around the transaction that takes `files` and makes them the rows `added`: deletes them when
+    it certainly did not commit.
 
     Once COMMIT was sent nothing is deleted (protocol P5): if the rows are there after all, the
     files are acknowledged; if nobody can tell, the client gets a 503 and the sweep decides.
@@ -83,9 +84,11 @@ async def keeping(services: Services, files: Sequence[Received]) -> AsyncIterato
     try:
         yield
     except CommitUnknown:
+        if not added:
+            raise  # nothing to recognise the transaction by
         async with services.database.read() as conn:
-            for file in files:
-                if await uploads.get(conn, file.staged.name) is None:
+            for row in added:
+                if await uploads.get(conn, row.id) is None:
                     raise
     except Exception:
         for file in files:
@@ -220,7 +223,7 @@ async def remove(services: Services, upload: UploadRow, *, always: bool) -> None
         row = await _current(tx, upload)
         if row.status in TERMINAL:
             return
-        await lifecycle.end(tx, row, UploadStatus.REMOVED, work_ms=services.work_ms)
+        await lifecycle.end(tx, row, UploadStatus.REMOVED)
 
 
 async def _current(tx: Transaction, upload: UploadRow) -> UploadRow:

@@ -4,7 +4,10 @@ A volume that is not mounted looks like an empty folder, a lost database like an
 cases receiving would lose files and sweeping would delete them.
 """
 
+import contextlib
+
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from api.errors import Problem
 from api.records import staged
@@ -30,9 +33,7 @@ class Volume:
             if await self._staging.read_marker() is not None:
                 log.error("volume_mismatch", reason="the database is empty, the volume is not")
                 return
-            known = (new_id("vol"), False)
-            async with self._database.write() as tx:
-                await staged.name_volume(tx, known[0])
+            known = await self._name()
         self.id, confirmed = known
         if not confirmed:
             await self._staging.write_marker(self.id)
@@ -40,6 +41,15 @@ class Volume:
                 await staged.confirm_volume(tx)
         if not await self.matches():
             log.error("volume_mismatch", reason="the marker on the volume is missing or another's")
+
+    async def _name(self) -> tuple[str, bool]:
+        """A new id, or that of another replica which starts at the same time."""
+        made = new_id("vol")
+        with contextlib.suppress(IntegrityError):
+            async with self._database.write() as tx:
+                await staged.name_volume(tx, made)
+        async with self._database.read() as conn:
+            return await staged.volume_id(conn) or (made, False)
 
     async def matches(self) -> bool:
         return bool(self.id) and await self._staging.read_marker() == self.id

@@ -5,13 +5,14 @@ import random
 import structlog
 
 from api.errors import Problem
-from api.records import forms, lifecycle, uploads
+from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
 from api.rejections import upload_error
 from api.services import Services
 from api.settings import Settings
 from shared.form_definition import FilePolicy
+from shared.ids import is_id
 from shared.internal_api import (
     Failed,
     Outcome,
@@ -23,8 +24,12 @@ from shared.internal_api import (
 )
 from shared.keys import generation_prefix, public_url
 from shared.status import UploadStatus
+from shared.volume import STAGED
 
 log = structlog.get_logger()
+
+SHUTDOWN = "shutdown"
+"""The cause of a give-back by a worker that was told to stop."""
 
 
 async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
@@ -51,7 +56,7 @@ async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
             UploadStatus.PROCESSING,
             generation=row.generation + 1,
             claim_id=claim_id,
-            claimed_at=now_ms(),
+            work_until=now_ms() + int(settings.work_seconds * 1000),
             lease_until=now_ms() + int(settings.lease_seconds * 1000),
             attempts=row.attempts + 1,
             stage=None,
@@ -62,18 +67,15 @@ async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
 async def heartbeat(services: Services, upload_id: str, generation: int, stage: str) -> None:
     """Renew the lease and show the stage. Raises `Problem` stale-generation: the worker stops."""
     lease_ms = int(services.settings.lease_seconds * 1000)
-    async with services.database.read() as conn:
-        row = await uploads.get(conn, upload_id)
-    if row is None:
-        raise Problem("not-found")
     async with services.database.write() as tx:
-        if row.stage != stage:
-            await forms.lock(tx, row.form_id)
-        renewed = await uploads.renew_lease(tx, upload_id, generation, lease_ms)
-        if renewed is None:
+        row = await uploads.renew_lease(tx, upload_id, generation, lease_ms)
+        if row is None:
             raise Problem("stale-generation")
-        if stage not in (renewed.stage, row.stage):
-            await uploads.show_stage(tx, renewed, stage)
+    if row.stage != stage:  # a change that clients see: with the form's version, under its lock
+        async with services.database.write() as tx:
+            row = await _locked(tx, upload_id)
+            if row.status is UploadStatus.PROCESSING and row.generation == generation:
+                await uploads.show_stage(tx, row, stage)
 
 
 async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> UploadRow:
@@ -91,7 +93,10 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
             return row
         if row.status is not UploadStatus.PROCESSING or row.generation != outcome.generation:
             raise Problem("stale-generation")
-        return await _apply(services, tx, row, outcome)
+        row = await _apply(services, tx, row, outcome)
+    if isinstance(outcome, Retry) and outcome.cause == SHUTDOWN:
+        services.queue.wake_soon(row.id, row.wake)
+    return row
 
 
 async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
@@ -109,7 +114,6 @@ async def _apply(
     services: Services, tx: Transaction, row: UploadRow, outcome: Outcome
 ) -> UploadRow:
     policy = FilePolicy.model_validate(row.policy)
-    work_ms = services.work_ms
     match outcome:
         case Stored():
             _require_own_keys(row, [outcome.object, *outcome.derivatives.values()])
@@ -118,7 +122,6 @@ async def _apply(
             return await lifecycle.store(
                 tx,
                 row,
-                work_ms=work_ms,
                 detected_type=outcome.detected_type,
                 object=outcome.object.model_dump(exclude_none=True),
                 derivatives={
@@ -135,7 +138,6 @@ async def _apply(
                 tx,
                 row,
                 UploadStatus.REJECTED if rejected else UploadStatus.FAILED,
-                work_ms=work_ms,
                 applied_generation=row.generation,
                 detected_type=outcome.detected_type,
                 error=upload_error(outcome.code, outcome.params, policy),
@@ -149,23 +151,52 @@ async def _apply(
                 counted=outcome.counted,
                 request_id=row.request_id,
             )
+            if outcome.cause == SHUTDOWN:
+                return await hand_on(tx, row)
             return await give_back(
-                tx, row, services.settings, counted=outcome.counted, work_ms=work_ms
+                tx,
+                row,
+                services.settings,
+                counted=outcome.counted,
+                applied_generation=row.generation,
             )
 
 
+async def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
+    """Give a `processing` upload to the next worker at once: its own was told to stop, which is no
+    attempt and no reason to wait."""
+    return await lifecycle.end_unapplied(
+        tx,
+        row,
+        UploadStatus.STAGED,
+        attempts=row.attempts - 1,
+        next_attempt_at=now_ms(),
+        wake=row.wake + 1,
+        wakes_unanswered=0,
+        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+    )
+
+
 async def give_back(
-    tx: Transaction, row: UploadRow, settings: Settings, *, counted: bool, work_ms: int
+    tx: Transaction,
+    row: UploadRow,
+    settings: Settings,
+    *,
+    counted: bool,
+    applied_generation: int | None = None,
 ) -> UploadRow:
     """Let a `processing` upload be tried again after a backoff, or end it `failed` when its
-    attempts are used up. What was nobody's attempt gives it back."""
-    policy = FilePolicy.model_validate(row.policy)
+    attempts are used up. What was nobody's attempt gives it back.
+
+    `applied_generation` is set by an outcome that ends the upload: repeating it is fine then.
+    """
     if counted and row.attempts >= settings.max_attempts:
+        policy = FilePolicy.model_validate(row.policy)
         return await lifecycle.end_unapplied(
             tx,
             row,
             UploadStatus.FAILED,
-            work_ms=work_ms,
+            applied_generation=applied_generation or row.applied_generation,
             error=upload_error("attempts-exhausted", {"attempts": row.attempts}, policy),
         )
     due = now_ms() + backoff_ms(row.backoffs, settings)
@@ -173,7 +204,6 @@ async def give_back(
         tx,
         row,
         UploadStatus.STAGED,
-        work_ms=work_ms,
         attempts=row.attempts if counted else row.attempts - 1,
         backoffs=row.backoffs + 1,
         next_attempt_at=due,
@@ -193,10 +223,12 @@ def backoff_ms(earlier: int, settings: Settings) -> int:
 
 async def _locked(tx: Transaction, upload_id: str) -> UploadRow:
     """The upload, with its form locked first."""
+    if not is_id(upload_id):
+        raise Problem("not-found")
     found = await uploads.get(tx.conn, upload_id)
     if found is None:
         raise Problem("not-found")
-    if await forms.lock_even_purging(tx, found.form_id) is None:
+    if await forms.lock_any(tx, found.form_id) is None:
         raise Problem("not-found")
     row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
     if row is None:
@@ -208,7 +240,7 @@ def _require_own_keys(row: UploadRow, objects: list[StoredObject]) -> None:
     prefix = generation_prefix(row.key_base, row.id, row.generation)
     for each in objects:
         name = each.key.removeprefix(prefix)
-        if name == each.key or not name or "/" in name:
+        if name == each.key or name in ("", ".", "..") or "/" in name:
             raise Problem("invalid-request", "An object is not under the upload's own prefix.")
 
 
@@ -223,12 +255,10 @@ def _order(services: Services, row: UploadRow) -> WorkOrder:
         form_id=row.form_id,
         field=row.field,
         generation=row.generation,
-        staged_path=f"staged/{row.id}",
+        staged_path=f"{STAGED}/{row.id}",
         volume_id=services.volume.id,
         size=row.size,
         sha256=row.sha256 or "",
-        filename=row.filename,
-        declared_type=row.declared_type,
         policy=FilePolicy.model_validate(row.policy),
         key_prefix=generation_prefix(row.key_base, row.id, row.generation),
         attempt=row.attempts,

@@ -31,14 +31,13 @@ def address_towards(url: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def main() -> int:
+def main() -> None:
     try:
         env = environment(os.environ)
     except (KeyError, OSError) as error:
-        sys.stderr.write(f"api: REDIS_URL: {error}\n")
-        return 1
+        sys.exit(f"api: REDIS_URL: {error}")
     os.execve(sys.executable, [sys.executable, "-m", "api"], env)  # noqa: S606 - PID and signals stay
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

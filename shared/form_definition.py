@@ -3,11 +3,20 @@
 Read by the api and the worker, and by the browser through `GET /v1/form-types/{type}`.
 """
 
+import string
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from shared.file_types import FILE_TYPES
 from shared.keys import DEFAULT_TEMPLATE, KeyTemplateError, check_template
@@ -23,8 +32,28 @@ class FormDefinitionError(Exception):
     """A definition that can't be used: its text names the file, the key and the reason."""
 
 
+MESSAGE_CODES = frozenset(
+    {
+        "file-corrupt",
+        "file-encrypted",
+        "file-invalid-type",
+        "file-too-large",
+        "file-too-many-pages",
+        "file-too-small",
+        "image-too-large",
+        "image-too-small",
+        "too-many-files",
+    }
+)
+"""What a file can be rejected for, and a definition may word itself."""
+
+_DEFINING = "defining"
+"""Set in the context while a definition is loaded: only then is everything held against what this
+version knows. Snapshots and work orders may come from a newer or an older one."""
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class ImageLimits(_Model):
@@ -88,8 +117,25 @@ class FilePolicy(_Model):
             raise ValueError(str(error)) from error
         return value
 
+    @field_validator("messages")
+    @classmethod
+    def _messages_can_be_filled_in(cls, value: dict[str, str]) -> dict[str, str]:
+        for code, text in value.items():
+            if code not in MESSAGE_CODES:
+                known = ", ".join(sorted(MESSAGE_CODES))
+                raise ValueError(f"{code!r} is no code of a rejected file; known are {known}")
+            try:
+                parts = list(string.Formatter().parse(text))
+            except ValueError as error:
+                raise ValueError(f"{code}: {error}") from error
+            if any(spec or conversion or name == "" for _, name, spec, conversion in parts):
+                raise ValueError(f"{code}: a placeholder is a name in braces and nothing more")
+        return value
+
     @model_validator(mode="after")
-    def _types_can_be_processed(self) -> Self:
+    def _types_can_be_processed(self, info: ValidationInfo) -> Self:
+        if not (info.context or {}).get(_DEFINING):
+            return self
         known = ", ".join(FILE_TYPES)
         for media_type in (*self.accepted_types, *self.convert, *self.convert.values()):
             if media_type not in FILE_TYPES:
@@ -206,7 +252,8 @@ def load_form_types(folder: Path) -> dict[str, FormType]:
 
 def _load(path: Path) -> FormType:
     try:
-        return FormType.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        defined = tomllib.loads(path.read_text(encoding="utf-8"))
+        return FormType.model_validate(defined, extra="forbid", context={_DEFINING: True})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormDefinitionError(f"{path}: {error}") from error
     except ValidationError as error:

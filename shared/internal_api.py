@@ -5,16 +5,30 @@ Unknown keys are ignored on both sides, so that a rolling deploy can add some.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from shared.form_definition import FilePolicy
+from shared.form_definition import FilePolicy, Name
 from shared.status import Stage
 
-Generation = Annotated[int, Field(gt=0)]
-ClaimId = Annotated[str, Field(min_length=8, max_length=64)]
+
+def _is_text(value: str) -> str:
+    """Lone surrogates are no text: nobody could read a record that holds one."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is not text") from error
+    return value
+
+
+Generation = Annotated[int, Field(gt=0, lt=2**31)]
+UploadId = Annotated[str, Field(pattern=r"^upl_[a-z2-7]{26}$")]
+Text = Annotated[str, Field(max_length=500), AfterValidator(_is_text)]
+MediaType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=100)]
+ClaimId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,49}$")]
-Params = dict[str, str | int | float]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Params = Annotated[dict[Text, Text | int | Number], Field(max_length=20)]
 
 
 class ClaimRequest(BaseModel):
@@ -37,8 +51,6 @@ class WorkOrder(BaseModel):
     """What the volume's marker file must say; otherwise the mount is not the right one."""
     size: int
     sha256: Sha256
-    filename: str
-    declared_type: str | None
     policy: FilePolicy
     key_prefix: str
     """Ends in a slash. The only prefix this generation may write under."""
@@ -59,9 +71,9 @@ class Heartbeat(BaseModel):
 class StoredObject(BaseModel):
     """One object in the bucket."""
 
-    key: str
-    content_type: str
-    size: int
+    key: Text
+    content_type: MediaType
+    size: Annotated[int, Field(gt=0)]
     sha256: Sha256
     width: int | None = None
     height: int | None = None
@@ -72,20 +84,20 @@ class Notice(BaseModel):
     """An issue found that does not reject the file."""
 
     code: Code
-    detail: str
+    detail: Text
 
 
 class _Outcome(BaseModel):
-    upload_id: str
+    upload_id: UploadId
     generation: Generation
-    detected_type: str | None = None
+    detected_type: MediaType | None = None
 
 
 class Stored(_Outcome):
     outcome: Literal["stored"] = "stored"
     object: StoredObject
-    derivatives: dict[str, StoredObject] = {}
-    notices: list[Notice] = []
+    derivatives: dict[Name, StoredObject] = {}
+    notices: Annotated[list[Notice], Field(max_length=20)] = []
 
 
 class Rejected(_Outcome):
@@ -122,6 +134,8 @@ class Cleaning(BaseModel):
 
     id: int
     prefix: str
+    passes: int
+    """How often it was cleaned already; the confirmation says so again."""
 
 
 class CleaningClaim(BaseModel):
@@ -133,4 +147,5 @@ class CleaningOrders(BaseModel):
 
 
 class CleaningReport(BaseModel):
-    deleted: Annotated[int, Field(ge=0)]
+    passes: Annotated[int, Field(ge=0)]
+    """As the order had it: repeating a confirmation counts once."""

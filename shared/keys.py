@@ -11,7 +11,7 @@ from urllib.parse import quote
 PLACEHOLDERS = frozenset({"form_type", "form_id", "reference", "field", "year", "month"})
 DEFAULT_TEMPLATE = "{form_type}/{form_id}/{field}"
 MAX_KEY_BASE = 512
-"""Characters: leaves room for upload, generation and name below S3's limit of 1024 bytes."""
+"""Bytes, all ASCII: leaves room for upload, generation and name below S3's limit of 1024."""
 
 
 class KeyTemplateError(ValueError):
@@ -30,6 +30,8 @@ def check_template(template: str) -> None:
         if name not in PLACEHOLDERS or spec or conversion:
             known = ", ".join(sorted(PLACEHOLDERS))
             raise KeyTemplateError(f"has the placeholder {{{name}}}; known are {known}")
+    if not template.isascii():
+        raise KeyTemplateError("must be ASCII")
     segments = template.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise KeyTemplateError("must be a relative path without empty, '.' or '..' segments")
@@ -52,5 +54,7 @@ def public_url(base: str, bucket: str, key: str) -> str:
 
 
 def _segment(value: str) -> str:
-    kept = "".join(char if char.isalnum() or char in "-_." else "-" for char in value)[:100]
+    kept = "".join(
+        char if (char.isascii() and char.isalnum()) or char in "-_." else "-" for char in value
+    )[:100]
     return kept if kept.strip(".-") else "none"

@@ -20,7 +20,7 @@ class Cleaner:
             while cleanings := await self._records.claim_cleanings():
                 for cleaning in cleanings:
                     deleted = await self._store.clean(cleaning.prefix)
-                    await self._records.confirm_cleaning(cleaning, deleted)
+                    await self._records.confirm_cleaning(cleaning)
                     log.info("prefix_cleaned", cleaning_id=cleaning.id, deleted=deleted)
         except (RecordsUnavailable, TransientError) as error:
             log.warning("cleaning_broke_off", reason=str(error))

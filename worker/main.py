@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ READ_LIMIT = 2_000
 HEALTH_SECONDS = 5.0
 GIVE_BACK_SECONDS = 3.0
 """For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
+
+
+class _Worker(Worker):
+    """arq's worker, which says when it last polled the queue."""
+
+    polled_at: float | None = None
+
+    async def heart_beat(self) -> None:
+        await super().heart_beat()
+        self.polled_at = time.monotonic()
 
 
 async def run(settings: Settings) -> None:
@@ -60,7 +71,7 @@ async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> Non
 
     redis = RedisSettings.from_dsn(settings.redis_url)
     redis.conn_retries = 0
-    worker = Worker(
+    worker = _Worker(
         [func(promote, name=PROMOTE), func(clean, name=CLEAN)],
         queue_name=QUEUE_NAME,
         redis_settings=redis,
@@ -95,13 +106,15 @@ async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> Non
             await worker.close()
 
 
-async def _show_health(path: Path | None, worker: Worker) -> None:
-    """Touch the health file while the queue is being polled."""
+async def _show_health(path: Path | None, worker: _Worker) -> None:
+    """Touch the health file every few seconds while the queue is being polled."""
+    touched: float | None = None
     while path:
-        if worker._pool is not None:  # noqa: SLF001 - set once Redis answered; arq has no other sign
+        polled = worker.polled_at
+        if polled and polled != touched and time.monotonic() - (touched or 0) >= HEALTH_SECONDS:
             await asyncio.to_thread(path.touch)
-            await asyncio.sleep(HEALTH_SECONDS)
-        await asyncio.sleep(0.05)
+            touched = polled
+        await asyncio.sleep(0.1)
 
 
 def _own_scratch(root: Path) -> Path:

@@ -16,7 +16,13 @@ from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, Stored
 from shared.status import Stage
 from worker.errors import FileRejected, TransientError
 from worker.object_store import ObjectStore
-from worker.records_client import RecordsClient, RecordsUnavailable
+from worker.records_client import (
+    STALE,
+    OutcomeRefused,
+    Over,
+    RecordsClient,
+    RecordsUnavailable,
+)
 from worker.sandbox import Output, Processed, process
 from worker.settings import Settings
 from worker.staged_file import BytesGone, verified
@@ -26,7 +32,8 @@ log = structlog.get_logger()
 CLAIM_SECONDS = 15.0
 REPORT_MARGIN = 30.0
 """Beyond the order's work time, to get the outcome into the record."""
-GIVE_BACK_SECONDS = 1.0
+HAND_IN_SECONDS = 1.5
+SHUTDOWN = "shutdown"
 STAGE_PAUSE = 1.0
 """Stages that come faster than this are shown together: a small file has no use for five calls."""
 
@@ -49,10 +56,11 @@ class Promoter:
         claim_id = new_id("clm")
         try:
             order = await self._records.claim(upload_id, claim_id, seconds=CLAIM_SECONDS)
+        except Over as over:
+            log.info("claim_over", upload_id=upload_id, code=over.code)
+            return
         except RecordsUnavailable as error:
             log.warning("claim_failed", upload_id=upload_id, reason=str(error))
-            return
-        if order is None:
             return
         with structlog.contextvars.bound_contextvars(
             upload_id=order.upload_id,
@@ -64,31 +72,38 @@ class Promoter:
 
     async def _promote(self, order: WorkOrder) -> None:
         log.info("promotion_started", attempt=order.attempt, size=order.size)
+        until = asyncio.get_running_loop().time() + order.work_seconds + REPORT_MARGIN
         work = asyncio.ensure_future(self._outcome(order, stages := _Stages()))
         beating = asyncio.create_task(self._beat(order, stages, work))
+        outcome: Outcome | None = None
         try:
             outcome = await work
             stages.show(Stage.ATTACHING)
-            await self._report(order, outcome)
+            await self._report(order, outcome, until)
         except asyncio.CancelledError:
-            if not stages.lost:
-                await self._give_back(order, work)
-                raise
-            await self._delete_own(order)
+            if stages.lost:
+                await self._delete_own(order)
+                return
+            await self._hand_in(order, outcome)
+            raise
         finally:
             beating.cancel()
 
-    async def _report(self, order: WorkOrder, outcome: Outcome) -> None:
+    async def _report(self, order: WorkOrder, outcome: Outcome, until: float) -> None:
         """Patch the form record. What a stale generation put is deleted."""
-        seconds = order.work_seconds + REPORT_MARGIN
+        left = until - asyncio.get_running_loop().time()
         try:
-            applied = await self._records.report(order, outcome, seconds=seconds)
+            await self._records.report(order, outcome, seconds=left)
+            log.info("promotion_ended", outcome=outcome.outcome)
+        except OutcomeRefused as error:
+            log.error("outcome_refused", reason=str(error))
+            await self._report(order, _retry(order, "refused", counted=True), until)
         except RecordsUnavailable as error:
             log.error("outcome_not_reported", reason=str(error))
-            return
-        log.info("promotion_ended", outcome=outcome.outcome, applied=applied)
-        if not applied:
-            await self._delete_own(order)
+        except Over as over:
+            log.warning("outcome_over", code=over.code)
+            if over.code == STALE:
+                await self._delete_own(order)
 
     async def _outcome(self, order: WorkOrder, stages: "_Stages") -> Outcome:
         """What became of the file. Every way it can end has an outcome."""
@@ -106,13 +121,14 @@ class Promoter:
         except TransientError as error:
             level = log.error if error.cause == "store-refused" else log.warning
             level("promotion_given_back", cause=error.cause, detail=error.detail)
-            return Retry(**ids, cause=error.cause, counted=error.counted)
+            return _retry(order, error.cause, counted=error.counted)
         except TimeoutError:
-            log.warning("promotion_given_back", cause="deadline")
-            return Retry(**ids, cause="deadline", counted=True)
+            log.warning("promotion_given_back", cause="deadline", stage=stages.now)
+            slow_store = stages.now is Stage.STORING  # not the file's doing
+            return _retry(order, "deadline", counted=not slow_store)
         except Exception:
             log.exception("promotion_broke")
-            return Retry(**ids, cause="unexpected", counted=True)
+            return _retry(order, "unexpected", counted=True)
 
     async def _store_it(self, order: WorkOrder, stages: "_Stages") -> Stored:
         stages.show(Stage.VALIDATING)
@@ -156,20 +172,18 @@ class Promoter:
         while True:
             await stages.changed_or(order.heartbeat_seconds)
             if not await self._records.heartbeat(order, stages.now):
-                log.warning("lease_lost")
-                stages.lost = True
-                work.cancel()
+                if not work.done():  # else the outcome was applied, and its answer is on the way
+                    log.warning("lease_lost")
+                    stages.lost = True
+                    work.cancel()
                 return
 
-    async def _give_back(self, order: WorkOrder, work: "asyncio.Future[Outcome]") -> None:
-        """The worker is stopping: hand the upload to another at once, without a counted attempt."""
-        work.cancel()
-        await asyncio.wait([work], timeout=GIVE_BACK_SECONDS)
-        outcome = Retry(
-            upload_id=order.upload_id, generation=order.generation, cause="shutdown", counted=False
-        )
-        with contextlib.suppress(RecordsUnavailable):
-            await self._records.report(order, outcome, seconds=GIVE_BACK_SECONDS)
+    async def _hand_in(self, order: WorkOrder, outcome: Outcome | None) -> None:
+        """The worker is stopping: report what is known, else hand the upload to the next worker,
+        which is no attempt."""
+        known = outcome or _retry(order, SHUTDOWN, counted=False)
+        with contextlib.suppress(RecordsUnavailable, OutcomeRefused, Over):
+            await self._records.report(order, known, seconds=HAND_IN_SECONDS)
 
     async def _delete_own(self, order: WorkOrder) -> None:
         """What a stale generation put is nobody's: delete its own prefix and nothing else."""
@@ -208,6 +222,12 @@ async def _scratch(root: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _retry(order: WorkOrder, cause: str, *, counted: bool) -> Retry:
+    return Retry(
+        upload_id=order.upload_id, generation=order.generation, cause=cause, counted=counted
+    )
 
 
 def _check_size(order: WorkOrder) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -26,8 +25,23 @@ log = structlog.get_logger()
 
 CALL_SECONDS = 10.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
-_OVER = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE}
-"""The answers that end a worker's business with an upload (protocol P3)."""
+STALE = "stale-generation"
+_OVER = {STALE, "not-found", "upload-final", "upload-held", "upload-not-due"}
+"""The api's own codes that end a worker's business with an upload (protocol P3). A bare status
+ends nothing: whatever stands between the two may say 404 as well."""
+_REFUSED = "invalid-request"
+
+
+class Over(Exception):  # noqa: N818 - what is, not who erred
+    """The upload is no longer, or not yet, this worker's; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class OutcomeRefused(Exception):  # noqa: N818 - what happened
+    """The api understands the outcome and won't have it: repeating it is no use."""
 
 
 class RecordsUnavailable(Exception):  # noqa: N818 - what is, not who erred
@@ -40,15 +54,12 @@ class RecordsClient:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
-    async def claim(self, upload_id: str, claim_id: str, *, seconds: float) -> WorkOrder | None:
-        """The work order; None when the upload is another's, not due, final or gone."""
-        answer = await self._repeat(
-            "POST",
-            f"/internal/uploads/{upload_id}/claim",
-            ClaimRequest(claim_id=claim_id).model_dump(),
-            seconds,
-        )
-        return None if answer is None else WorkOrder.model_validate(answer.json())
+    async def claim(self, upload_id: str, claim_id: str, *, seconds: float) -> WorkOrder:
+        """The work order. Raises `Over` when the upload is another's, not due, final or gone."""
+        path = f"/internal/uploads/{upload_id}/claim"
+        body = ClaimRequest(claim_id=claim_id).model_dump()
+        answer = await self._repeat("POST", path, body, seconds)
+        return WorkOrder.model_validate(answer.json())
 
     async def heartbeat(self, order: WorkOrder, stage: Stage) -> bool:
         """Renew the lease, once. False when the upload is no longer ours; a call that didn't get
@@ -61,49 +72,66 @@ class RecordsClient:
         except httpx.HTTPError as error:
             log.warning("heartbeat_lost", error=type(error).__name__)
             return True
-        return answer.status_code not in _OVER
+        return _code(answer) not in _OVER
 
-    async def report(self, order: WorkOrder, outcome: Outcome, *, seconds: float) -> bool:
-        """Patch the form record with the outcome. False when the generation is stale: what it put
-        is to be deleted. Raises `RecordsUnavailable`: then the lease will run out."""
+    async def report(self, order: WorkOrder, outcome: Outcome, *, seconds: float) -> None:
+        """Patch the form record with the outcome.
+
+        Raises `Over` when the generation is no longer the upload's, `OutcomeRefused`, and
+        `RecordsUnavailable` when it didn't get through: then the lease will run out.
+        """
         path = f"/internal/forms/{order.form_id}"
-        return (
-            await self._repeat("PATCH", path, outcome.model_dump(mode="json"), seconds)
-        ) is not None
+        await self._repeat("PATCH", path, outcome.model_dump(mode="json"), seconds)
 
     async def claim_cleanings(self) -> list[Cleaning]:
         answer = await self._repeat(
             "POST", "/internal/cleanings/claim", CleaningClaim().model_dump(), CALL_SECONDS
         )
-        return CleaningOrders.model_validate(answer.json()).cleanings if answer else []
+        return CleaningOrders.model_validate(answer.json()).cleanings
 
-    async def confirm_cleaning(self, cleaning: Cleaning, deleted: int) -> None:
-        report = CleaningReport(deleted=deleted).model_dump()
+    async def confirm_cleaning(self, cleaning: Cleaning) -> None:
+        report = CleaningReport(passes=cleaning.passes).model_dump()
         await self._repeat("PATCH", f"/internal/cleanings/{cleaning.id}", report, CALL_SECONDS)
 
     async def _repeat(
         self, method: str, path: str, body: dict[str, Any], seconds: float
-    ) -> httpx.Response | None:
-        """The answer; None for one that ends our business. Any other refusal is a bug of ours and
-        repeated too: a deploy may mend it within the time."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                answer = await self._http.request(method, path, json=body)
-                if answer.is_success:
-                    return answer
-                if answer.status_code in _OVER:
-                    log.info("claim_over", path=path, answer=answer.json().get("code"))
-                    return None
-                reason = f"{answer.status_code} {answer.text[:200]}"
-            except httpx.HTTPError as error:
-                reason = type(error).__name__
-            if asyncio.get_running_loop().time() + pause > deadline:
-                raise RecordsUnavailable(f"{method} {path}: {reason}")
-            log.warning("records_call_repeated", method=method, path=path, reason=reason)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LAST_PAUSE)
+    ) -> httpx.Response:
+        """The answer of a call that succeeded, repeated for up to `seconds`."""
+        pause, reason = FIRST_PAUSE, "no answer"
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        answer = await self._http.request(method, path, json=body)
+                    except httpx.HTTPError as error:
+                        reason = type(error).__name__
+                    else:
+                        if answer.is_success:
+                            return answer
+                        _raise_final(answer)
+                        reason = f"{answer.status_code} {answer.text[:200]}"
+                    log.warning("records_call_repeated", method=method, path=path, reason=reason)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LAST_PAUSE)
+        except TimeoutError as error:
+            raise RecordsUnavailable(f"{method} {path}: {reason}") from error
+
+
+def _raise_final(answer: httpx.Response) -> None:
+    code = _code(answer)
+    if code in _OVER:
+        raise Over(code)
+    if code == _REFUSED:
+        raise OutcomeRefused(answer.text[:500])
+
+
+def _code(answer: httpx.Response) -> str:
+    """The code of a problem of the api's; empty for anything else that answers in its place."""
+    try:
+        body = answer.json() if answer.content else {}
+    except ValueError:
+        return ""
+    return str(body.get("code", "")) if isinstance(body, dict) else ""
 
 
 @asynccontextmanager

@@ -5,9 +5,9 @@ import hashlib
 from pathlib import Path
 
 from shared.internal_api import WorkOrder
+from shared.volume import MARKER
 from worker.errors import SourceChanged, TransientError
 
-MARKER = ".longshore-volume"
 CHUNK = 1024 * 1024
 SECOND_LOOK_SECONDS = 1.0
 """A network file system may show a new file late, or a stale one."""

@@ -1,12 +1,13 @@
 """What the signup's pages show of a form: fields with their values, uploads and problems."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from api.forms import judge, value_problems
 from api.pages import addresses
 from api.records.rows import FormRow, UploadRow
 from api.uploads import open_slots
+from api.values import value_problem
 from shared.form_definition import AnyField, FileField, FormType, Section
 from shared.status import PENDING, TERMINAL, UploadStatus
 
@@ -67,9 +68,11 @@ class FieldBox:
     mistakes: list[Mistake]
     input_type: str
     autocomplete: str | None
-    files: list[FileLine] = field(default_factory=list)
-    room: int = 1
+    files: list[FileLine]
+    room: int
     """How many more files it takes."""
+    replaces: bool
+    """Whether another file takes the place of a good one."""
 
     @property
     def described_by(self) -> str:
@@ -77,7 +80,8 @@ class FieldBox:
         name = self.field.name
         ids = [f"{name}-hint"] if self.field.hint else []
         ids += [f"{name}-problem"] if self.mistakes else []
-        return " ".join([*ids, f"{name}-files"] if self.files else ids)
+        ids += [f"{name}-files"] if self.files else []
+        return " ".join(ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,9 @@ class Step:
     pending: int = 0
 
 
-def mistakes(draft: Draft, *, missing: bool) -> list[Mistake]:
-    """Of the whole form, in its order: wrong values, refused files; `missing` answers if asked."""
+def mistakes(draft: Draft, *, missing: bool, unsaved: Sequence[str] = ()) -> list[Mistake]:
+    """Of the whole form, in its order: wrong values, refused files; `missing` answers if asked,
+    and `unsaved` ones, which came and couldn't be kept."""
     if draft.form is None:
         return []
     found = [_mistake(each) for each in value_problems(draft.form_type, draft.form.data)]
@@ -104,7 +109,11 @@ def mistakes(draft: Draft, *, missing: bool) -> list[Mistake]:
     if missing:
         errors = judge(draft.form_type, draft.form, list(draft.rows)).errors
         found += [_mistake(each) for each in errors if each["code"] == "required"]
-    order = list(draft.form_type.fields)
+    fields = draft.form_type.fields
+    found += [
+        _mistake(value_problem(fields[name], "invalid-value")) for name in unsaved if name in fields
+    ]
+    order = list(fields)
     return sorted(found, key=lambda each: order.index(each.field))
 
 
@@ -122,6 +131,7 @@ def field_box(draft: Draft, each: AnyField, wrong: list[Mistake]) -> FieldBox:
         autocomplete=_AUTOCOMPLETE.get(each.name) or _AUTOCOMPLETE.get(each.kind),
         files=[file_line(row) for row in rows],
         room=max(open_slots(each, rows), 0) if isinstance(each, FileField) else 0,
+        replaces=any(row.status is not UploadStatus.REJECTED for row in rows),
     )
 
 

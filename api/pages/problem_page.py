@@ -8,8 +8,7 @@ from api.pages.pages import render
 _WORDS = {
     "unauthorized": (
         "We can't find your form",
-        "It may have been sent already, or this browser has not kept the way to it. "
-        "You can start again.",
+        "It may have been sent already, or this browser has lost the way to it. Start again.",
     ),
     "not-found": ("Page not found", "There is nothing at this address, or it is gone."),
     "form-submitted": (

@@ -55,10 +55,9 @@ async def draft_of_session(services: Services, request: Request) -> FormRow | No
 
 
 def check_write(services: Services, request: Request) -> None:
-    """A write that the cookie lets in must come from our own pages."""
-    if not has_bearer(request):
-        known = COOKIE in request.cookies
-        check_origin(request, services.settings.public_url, must_be_named=known)
+    """A write that the cookie lets in must come from our own pages, and so must one that sets it."""
+    known = COOKIE in request.cookies
+    check_origin(request, services.settings.public_url, must_be_named=known)
 
 
 def start(answer: Response, request: Request, services: Services, token: str) -> None:

@@ -1,5 +1,6 @@
 """The signup's pages: one for each section, one to check and send, one to say thank you."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse
@@ -23,9 +24,12 @@ class Answer:
     change: str
 
 
-def section_page(draft: Draft, section: Section, *, missing: bool = False) -> HTMLResponse:
-    """A section to fill in. `missing` points out required answers that aren't there."""
-    wrong = mistakes(draft, missing=missing)
+def section_page(
+    draft: Draft, section: Section, *, missing: bool = False, unsaved: Sequence[str] = ()
+) -> HTMLResponse:
+    """A section to fill in. `missing` points out required answers that aren't there, `unsaved`
+    names those that came and couldn't be kept."""
+    wrong = mistakes(draft, missing=missing, unsaved=unsaved)
     names = {each.name for each in section.fields}
     own = [each for each in wrong if each.field in names]
     return render(
@@ -58,7 +62,6 @@ def check_page(draft: Draft) -> HTMLResponse:
         mistakes=[
             (each, addresses.of_field(draft.form_type, each.field, missing=True)) for each in hard
         ],
-        notices=[each["detail"] for each in verdict.notices] if verdict else [],
         sections=[
             (section, [_answer(draft, each, texts.get(each.name, "")) for each in section.fields])
             for section in draft.form_type.sections

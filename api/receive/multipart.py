@@ -6,6 +6,7 @@ can await a write in between. Data events are views into the received chunk: not
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from email.message import Message
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
@@ -130,7 +131,7 @@ class _Collector:
             PartStart(
                 name=name,
                 filename=None if filename is None else clean_filename(filename),
-                content_type=(self._headers.get("content-type") or "")[:255] or None,
+                content_type=clean_media_type(self._headers.get("content-type")),
             )
         )
 
@@ -142,8 +143,14 @@ class _Collector:
 
 
 def filename_of(disposition: str | None) -> str:
-    """The filename of a request's own Content-Disposition (RFC 6266); empty without one."""
-    return _options(disposition or "")[1].get("filename", "")
+    """The filename of a request's own Content-Disposition (RFC 6266); empty without one.
+
+    `filename*` counts before `filename`, which may hold UTF-8 as it is.
+    """
+    message = Message()
+    sent = (disposition or "").encode("latin-1", "replace")
+    message["Content-Disposition"] = sent.decode("utf-8", "replace")
+    return message.get_filename("")
 
 
 def _options(header: str) -> tuple[str, dict[str, str]]:
@@ -157,6 +164,12 @@ def _options(header: str) -> tuple[str, dict[str, str]]:
 def _unescape(value: str) -> str:
     """Undo what browsers escape in names (HTML, "multipart form data"): quotes and line ends."""
     return value.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
+
+
+def clean_media_type(header: str | None) -> str | None:
+    """A declared type, for showing only."""
+    shown = "".join(char for char in header or "" if char.isprintable())[:255]
+    return shown or None
 
 
 def clean_filename(name: str) -> str:

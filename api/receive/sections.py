@@ -12,6 +12,10 @@ from shared.ids import new_id
 
 MAX_TEXT_BYTES = 256 * 1024
 """Of one text part: four bytes for each character that a value may have."""
+MAX_ALL_TEXT_BYTES = 1024 * 1024
+"""Of all text parts together: they are held in memory."""
+MAX_FILES = 32
+"""File parts with contents in one request: each holds a file open until the body is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class _Reader:
         self._name = ""
         self._file: Intake | None = None
         self._text = bytearray()
+        self._all_text = 0
 
     def start(self, part: PartStart) -> None:
         limit = self._limit_of(part.name)
@@ -87,11 +92,14 @@ class _Reader:
 
     async def data(self, data: memoryview) -> None:
         if self._file:
+            if not self._file.size and sum(file.size > 0 for _, file in self._intakes) >= MAX_FILES:
+                raise Problem("bad-request", f"The request has more than {MAX_FILES} files.")
             await self._file.write(data)
-        elif len(self._text) + len(data) > MAX_TEXT_BYTES:
-            raise Problem("bad-request", "A text part is too long.")
-        else:
-            self._text += data
+            return
+        self._all_text += len(data)
+        if len(self._text) + len(data) > MAX_TEXT_BYTES or self._all_text > MAX_ALL_TEXT_BYTES:
+            raise Problem("bad-request", "The text of the request is too long.")
+        self._text += data
 
     def end(self) -> None:
         if self._file is None:

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, event
+from sqlalchemy import BigInteger, Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -55,12 +55,10 @@ class Change:
     """What a committed transaction did to an upload or to a form: for logs and for who waits."""
 
     form_id: str
-    version: int
     upload_id: str | None = None
     field: str | None = None
     before: str | None = None
     after: str | None = None
-    stage: str | None = None
     generation: int | None = None
     request_id: str | None = None
 
@@ -74,12 +72,14 @@ class Transaction:
 
 
 class Database:
-    """Opens short transactions: readers see a snapshot, writers are serialised by row locks, on
-    SQLite by `BEGIN IMMEDIATE`."""
+    """Opens short transactions: readers see what is committed, writers are serialised by row
+    locks, on SQLite by `BEGIN IMMEDIATE`."""
 
     def __init__(self, url: str, on_commit: Callable[[list[Change]], None] | None = None) -> None:
         self._on_commit = on_commit
-        self.engine: AsyncEngine = create_async_engine(url, pool_size=8, pool_pre_ping=True)
+        self.engine: AsyncEngine = create_async_engine(
+            url, pool_size=8, pool_pre_ping=True, connect_args=_connect_args(url)
+        )
         self._writers: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
@@ -119,6 +119,13 @@ class Database:
                 raise DatabaseUnavailable from error
         if self._on_commit and transaction.changes:
             self._on_commit(transaction.changes)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    """On PostgreSQL a commit is on disk before it is answered, whatever the server's default."""
+    if make_url(url).get_backend_name() != "postgresql":
+        return {}
+    return {"server_settings": {"synchronous_commit": "on"}}
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -85,54 +85,54 @@ async def lock(tx: Transaction, form_id: str) -> FormRow:
 
     Raises `Problem` not-found when it doesn't exist or is being purged.
     """
-    found = await tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
-    row = found.mappings().one_or_none()
-    if row is None or row["status"] == PURGING:
+    form = await lock_any(tx, form_id)
+    if form is None or form.status == PURGING:
         raise Problem("not-found")
-    return FormRow.of(row)
+    return form
 
 
-async def lock_even_purging(tx: Transaction, form_id: str) -> FormRow | None:
+async def lock_any(tx: Transaction, form_id: str) -> FormRow | None:
+    """Lock the form even while it is being purged."""
     found = await tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
     row = found.mappings().one_or_none()
     return FormRow.of(row) if row else None
 
 
-async def bump(tx: Transaction, form_id: str) -> int:
+async def bump(tx: Transaction, form_id: str, **values: Any) -> int:
     """Raise the form's version, which every change carries, and return it."""
     bumped = await tx.conn.execute(
         update(forms)
         .where(forms.c.id == form_id)
-        .values(version=forms.c.version + 1, updated_at=now_ms())
+        .values(version=forms.c.version + 1, updated_at=now_ms(), **values)
         .returning(forms.c.version)
     )
     return int(bumped.scalar_one())
 
 
-async def change(tx: Transaction, form: FormRow, what: str, **values: Any) -> None:
-    """Change the form itself: version, event, row. `what` names the event."""
-    version = await bump(tx, form.id)
-    await tx.conn.execute(update(forms).where(forms.c.id == form.id).values(**values))
+async def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
+    """Change the form itself: row, version, event."""
+    version = await bump(tx, form.id, **values)
+    after = values.get("status", form.status)
     await tx.conn.execute(
         insert(events).values(
-            form_id=form.id, version=version, from_status=form.status, to_status=what, at=now_ms()
+            form_id=form.id, version=version, from_status=form.status, to_status=after, at=now_ms()
         )
     )
-    tx.changes.append(Change(form_id=form.id, version=version, before=form.status, after=what))
+    tx.changes.append(Change(form_id=form.id, before=form.status, after=after))
 
 
 async def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
     """Keep what the person typed: an edit."""
-    await change(tx, form, "edited", data=data, edit=form.edit + 1)
+    await _change(tx, form, data=data, edit=form.edit + 1)
 
 
 async def submit(tx: Transaction, form: FormRow) -> None:
-    await change(tx, form, SUBMITTED, status=SUBMITTED, submitted_at=now_ms(), edit=form.edit + 1)
+    await _change(tx, form, status=SUBMITTED, submitted_at=now_ms(), edit=form.edit + 1)
 
 
 async def purge(tx: Transaction, form: FormRow) -> None:
     """Close the form for good and clear what is personal in it."""
-    await change(tx, form, PURGING, status=PURGING, data={}, reference=None)
+    await _change(tx, form, status=PURGING, data={}, reference=None)
 
 
 async def erase(tx: Transaction, form_id: str) -> None:

@@ -17,24 +17,22 @@ async def end_unapplied(
     tx: Transaction,
     upload: UploadRow,
     to: UploadStatus,
-    *,
-    work_ms: int,
     **values: object,
 ) -> UploadRow:
     """Take a `processing` upload from its worker without using what it may have put."""
-    await _doom(tx, upload, work_ms=work_ms)
+    await _doom(tx, upload)
     return await uploads.transition(
         tx, upload, to, claim_id=None, lease_until=None, stage=None, **values
     )
 
 
-async def store(tx: Transaction, upload: UploadRow, *, work_ms: int, **values: object) -> UploadRow:
+async def store(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The stored outcome: everything older in its slot is `replaced` by it, and nothing newer
     (protocol P8)."""
     for other in await uploads.of_form(tx.conn, upload.form_id):
         older = other.slot == upload.slot and other.seq < upload.seq
         if older and other.status not in TERMINAL:  # first: one upload a slot can be stored
-            await end(tx, other, UploadStatus.REPLACED, work_ms=work_ms)
+            await end(tx, other, UploadStatus.REPLACED)
     return await uploads.transition(
         tx,
         upload,
@@ -48,10 +46,10 @@ async def store(tx: Transaction, upload: UploadRow, *, work_ms: int, **values: o
     )
 
 
-async def end(tx: Transaction, upload: UploadRow, to: UploadStatus, *, work_ms: int) -> UploadRow:
+async def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
     """Replace or remove an upload: its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
-        await _doom(tx, upload, work_ms=work_ms)
+        await _doom(tx, upload)
     return await uploads.transition(
         tx,
         upload,
@@ -63,7 +61,7 @@ async def end(tx: Transaction, upload: UploadRow, to: UploadStatus, *, work_ms: 
     )
 
 
-async def _doom(tx: Transaction, upload: UploadRow, *, work_ms: int) -> None:
+async def _doom(tx: Transaction, upload: UploadRow) -> None:
     """Order the current generation's prefix deleted. Earlier generations were doomed when they
     ended; an unapplied one waits until its worker can't put any more."""
     prefix = generation_prefix(upload.key_base, upload.id, upload.generation)
@@ -71,7 +69,7 @@ async def _doom(tx: Transaction, upload: UploadRow, *, work_ms: int) -> None:
     if known.first():
         return
     applied = upload.applied_generation == upload.generation
-    last_put = (upload.claimed_at or 0) + work_ms + CLEANING_MARGIN_MS
+    last_put = (upload.work_until or 0) + CLEANING_MARGIN_MS
     await tx.conn.execute(
         insert(cleanings).values(
             prefix=prefix,

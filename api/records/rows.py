@@ -43,7 +43,7 @@ class UploadRow:
     generation: int
     applied_generation: int
     claim_id: str | None
-    claimed_at: int | None
+    work_until: int | None
     lease_until: int | None
     attempts: int
     backoffs: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -49,6 +49,15 @@ def _batches(names: list[str], size: int) -> Iterator[list[str]]:
         yield names[start : start + size]
 
 
+async def forget_condemned(tx: Transaction, older_than_ms: int) -> None:
+    """Names of orphans that are long gone from the volume."""
+    await tx.conn.execute(
+        delete(staged_names).where(
+            staged_names.c.condemned.is_(True), staged_names.c.at < now_ms() - older_than_ms
+        )
+    )
+
+
 async def volume_id(conn: AsyncConnection) -> tuple[str, bool] | None:
     """The id of the volume these records belong to, and whether its marker was written."""
     row = (await conn.execute(select(volume.c.id, volume.c.confirmed))).first()
@@ -56,7 +65,8 @@ async def volume_id(conn: AsyncConnection) -> tuple[str, bool] | None:
 
 
 async def name_volume(tx: Transaction, new_id: str) -> None:
-    await tx.conn.execute(insert(volume).values(id=new_id, confirmed=False))
+    """Give the records their volume. Raises `IntegrityError` when another replica was first."""
+    await tx.conn.execute(insert(volume).values(row=1, id=new_id, confirmed=False))
 
 
 async def confirm_volume(tx: Transaction) -> None:

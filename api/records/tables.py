@@ -60,7 +60,7 @@ uploads = Table(
     Column("generation", Integer, nullable=False),
     Column("applied_generation", Integer, nullable=False),
     Column("claim_id", String(64)),
-    Column("claimed_at", BigInteger),
+    Column("work_until", BigInteger),  # its worker puts nothing after this
     Column("lease_until", BigInteger),
     Column("attempts", Integer, nullable=False),
     Column("backoffs", Integer, nullable=False),  # times it was given back in a row
@@ -180,6 +180,7 @@ running_keys = Table(
 volume = Table(
     "volume",
     metadata,
-    Column("id", String(40), primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),  # always 1: there is one volume
+    Column("id", String(40), nullable=False),
     Column("confirmed", Boolean, nullable=False),  # its marker file was written
 )

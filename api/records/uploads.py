@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.records import forms
@@ -151,11 +151,6 @@ async def clock(conn: AsyncConnection) -> int:
     return int((await conn.execute(select(now_ms()))).scalar_one())
 
 
-async def count(conn: AsyncConnection, condition: ColumnElement[bool]) -> int:
-    found = await conn.execute(select(func.count()).select_from(uploads).where(condition))
-    return int(found.scalar_one())
-
-
 async def _one(conn: AsyncConnection, condition: ColumnElement[bool]) -> UploadRow | None:
     found = await conn.execute(select(uploads).where(condition))
     row = found.mappings().one_or_none()
@@ -179,12 +174,10 @@ async def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | Non
     tx.changes.append(
         Change(
             form_id=row.form_id,
-            version=row.version,
             upload_id=row.id,
             field=row.field,
             before=before,
             after=row.status,
-            stage=row.stage,
             generation=row.generation,
             request_id=row.request_id,
         )

@@ -67,7 +67,7 @@ async def list_forms(
     _: Annotated[ServiceKey, Depends(back_end)],
     form_type: Annotated[str | None, Query(alias="type")] = None,
     status: Annotated[Literal["draft", "submitted"] | None, Query()] = None,
-    reference: Annotated[str | None, Query(max_length=MAX_REFERENCE)] = None,
+    reference: Annotated[str | None, Query(max_length=MAX_REFERENCE, pattern=r"^[^\x00]*$")] = None,
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
@@ -123,9 +123,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
 
 @router.delete("/{form_id}", status_code=204, summary="Purge the record, its bytes and objects")
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
-    if not isinstance(asking, ServiceKey):
-        use_uploads.check_draft(form)
-    await use_forms.purge(services, form)
+    await use_forms.purge(services, form, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 
 

@@ -92,7 +92,7 @@ async def start_over(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        await use_forms.purge(services, form)
+        await use_forms.purge(services, form, always=False)
     answer = _to(addresses.START)
     session.end(answer, request, services)
     return answer

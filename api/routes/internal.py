@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body, Depends, Path
 from starlette.responses import JSONResponse, Response
 
 from api import work
 from api.deps import Serving, internal_caller
-from api.errors import Problem
 from api.records import cleaning
 from shared.internal_api import (
     ClaimRequest,
-    Cleaning,
     CleaningClaim,
     CleaningOrders,
     CleaningReport,
@@ -19,6 +17,8 @@ from shared.internal_api import (
     Outcome,
     WorkOrder,
 )
+
+RowId = Annotated[int, Path(gt=0, lt=2**63)]
 
 router = APIRouter(prefix="/internal", tags=["worker"], dependencies=[Depends(internal_caller)])
 
@@ -45,13 +45,13 @@ async def apply_outcome(
 @router.post("/cleanings/claim", summary="Take doomed prefixes to delete")
 async def claim_cleanings(services: Serving, body: CleaningClaim) -> CleaningOrders:
     async with services.database.write() as tx:
-        orders = await cleaning.claim(tx, body.limit)
-    return CleaningOrders(cleanings=[Cleaning(id=each, prefix=prefix) for each, prefix in orders])
+        return CleaningOrders(cleanings=await cleaning.claim(tx, body.limit))
 
 
 @router.patch("/cleanings/{cleaning_id}", status_code=204, summary="Confirm a cleaned prefix")
-async def confirm_cleaning(services: Serving, cleaning_id: int, _: CleaningReport) -> Response:
+async def confirm_cleaning(
+    services: Serving, cleaning_id: RowId, report: CleaningReport
+) -> Response:
     async with services.database.write() as tx:
-        if not await cleaning.confirm(tx, cleaning_id):
-            raise Problem("not-found")
+        await cleaning.confirm(tx, cleaning_id, report.passes)
     return Response(status_code=204)

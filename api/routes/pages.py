@@ -44,13 +44,17 @@ async def thank_you(later: Annotated[str, Query()] = "") -> Response:
 
 @router.get("/signup/{section}")
 async def one_section(
-    request: Request, services: Serving, section: str, missing: Annotated[str, Query()] = ""
+    request: Request,
+    services: Serving,
+    section: str,
+    missing: Annotated[str, Query()] = "",
+    unsaved: Annotated[tuple[str, ...], Query()] = (),
 ) -> Response:
     draft = await _open_draft(request, services)
     found = [each for each in draft.form_type.sections if each.name == section]
     if not found:
         raise Problem("not-found")
-    return section_page(draft, found[0], missing=bool(missing))
+    return section_page(draft, found[0], missing=bool(missing), unsaved=unsaved)
 
 
 @router.get("/docs")

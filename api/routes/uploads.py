@@ -18,7 +18,7 @@ from api.idempotency import running
 from api.links import link_of
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
-from api.receive.multipart import boundary_of, filename_of
+from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records import uploads
 from api.records.rows import FormRow
 from api.routes.answers import (
@@ -78,7 +78,7 @@ async def upload_raw(
             new_id("upl"),
             max_bytes=policy.max_bytes,
             filename=filename_of(request.headers.get("content-disposition")) or key,
-            declared_type=request.headers.get("content-type", "")[:255] or None,
+            declared_type=clean_media_type(request.headers.get("content-type")),
         )
         return await _acknowledge(request, services, form, policy, received, body, key)
 

@@ -29,6 +29,9 @@ class Load:
     count: int
     body_bytes: int
     connections: int
+    seconds: float = 0
+    """After these no further file is begun; 0 is no limit. It keeps slow servers from taking all
+    the time there is."""
 
     @property
     def total_bytes(self) -> int:
@@ -46,19 +49,17 @@ class Job:
     tail: str
     status: int
     """What every answer has to have."""
-    connections: int = 1
-
-    @property
-    def total_bytes(self) -> int:
-        return len(self.heads) * self.body_bytes
+    connections: int
+    seconds: float
 
     @property
     def patience(self) -> float:
-        return 60 + self.total_bytes / SLOWEST
+        return 60 + (self.seconds or len(self.heads) * self.body_bytes / SLOWEST)
 
 
 @dataclass(frozen=True)
 class Result:
+    files: int
     seconds: float
     """From the first byte sent to the last one answered; connecting is not in it."""
     cpu_seconds: float

@@ -83,7 +83,7 @@ class LongshoreApi(Server):
             multipart_head("POST", f"/v1/forms/{form}/fields/bulk/uploads", size, credential)
             for form, credential in await asyncio.to_thread(self._new_forms, load.count)
         ]
-        return Job(self.port, heads, size, TAIL, 202, load.connections)
+        return Job(self.port, heads, size, TAIL, 202, load.connections, load.seconds)
 
     async def _put_job(self, load: Load) -> Job:
         size, pdf = load.body_bytes, "Content-Type: application/pdf"
@@ -92,7 +92,7 @@ class LongshoreApi(Server):
             raw_head("PUT", f"/v1/forms/{form}/fields/bulk/uploads/{n}", size, credential, pdf)
             for n, (form, credential) in enumerate(forms)
         ]
-        return Job(self.port, heads, size, "", 202, load.connections)
+        return Job(self.port, heads, size, "", 202, load.connections, load.seconds)
 
     def _new_forms(self, uploads: int) -> list[tuple[str, str]]:
         """For each upload the form it goes to and the header that opens it; in turns, as when

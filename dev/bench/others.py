@@ -41,7 +41,7 @@ class NaiveApp(Server):
 
     async def _job(self, path: str, load: Load) -> Job:
         heads = [multipart_head("POST", path, load.body_bytes)] * load.count
-        return Job(self.port, heads, load.body_bytes, TAIL, 202, load.connections)
+        return Job(self.port, heads, load.body_bytes, TAIL, 202, load.connections, load.seconds)
 
 
 NGINX_CONF = """\
@@ -97,4 +97,4 @@ class Nginx(Server):
 
     async def _job(self, load: Load) -> Job:
         heads = [raw_head("PUT", f"/{n}.pdf", load.body_bytes) for n in range(load.count)]
-        return Job(self.port, heads, load.body_bytes, "", 201, load.connections)
+        return Job(self.port, heads, load.body_bytes, "", 201, load.connections, load.seconds)

@@ -33,8 +33,8 @@ class Sizes:
 
 FULL = Sizes(
     (
-        Load("One file of 1 GiB", 1, 1024 * MIB, 1),
-        Load("2000 files of 100 KiB over 16 connections", 2000, 100 * 1024, 16),
+        Load("One file of 512 MiB", 1, 512 * MIB, 1),
+        Load("1000 files of 100 KiB over 16 connections", 1000, 100 * 1024, 16, seconds=8),
     ),
     (
         Load("one file of 2 GiB", 1, 2048 * MIB, 1),
@@ -44,7 +44,7 @@ FULL = Sizes(
 QUICK = Sizes(
     (
         Load("One file of 128 MiB", 1, 128 * MIB, 1),
-        Load("300 files of 100 KiB over 16 connections", 300, 100 * 1024, 16),
+        Load("300 files of 100 KiB over 16 connections", 300, 100 * 1024, 16, seconds=4),
     ),
     (
         Load("one file of 256 MiB", 1, 256 * MIB, 1),

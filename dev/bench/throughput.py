@@ -22,6 +22,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True)
 class Round:
+    files: int
     megabytes_per_second: float
     requests_per_second: float
     server_cpu_seconds: float
@@ -54,8 +55,9 @@ async def _once(way: Way, load: Load) -> Round:
     await asyncio.to_thread(way.server.clear)
     _check_digest(way, result, load)
     return Round(
-        megabytes_per_second=load.total_bytes / 1e6 / result.seconds,
-        requests_per_second=load.count / result.seconds,
+        files=result.files,
+        megabytes_per_second=result.files * load.body_bytes / 1e6 / result.seconds,
+        requests_per_second=result.files / result.seconds,
         server_cpu_seconds=spent,
         client_busy=result.cpu_seconds / result.seconds,
     )
@@ -71,9 +73,7 @@ def _check_digest(way: Way, result: Result, load: Load) -> None:
 def show(load: Load, taken: Mapping[str, Sequence[Round]]) -> None:
     """One large file as megabytes, many small ones as requests."""
     many = load.count > 1
-    unit, per = (
-        ("1000 files", 1000 / load.count) if many else ("GiB", 1024 * MIB / load.total_bytes)
-    )
+    unit, per = ("1000 files", 1000.0) if many else ("GiB", 1024 * MIB / load.body_bytes)
     speeds = {
         name: [r.requests_per_second if many else r.megabytes_per_second for r in rounds]
         for name, rounds in taken.items()
@@ -84,7 +84,7 @@ def show(load: Load, taken: Mapping[str, Sequence[Round]]) -> None:
             name,
             figures.with_spread(speeds[name]),
             *(figures.with_spread(figures.ratios(speeds[name], speeds[o]), 2) for o in others),
-            f"{median(r.server_cpu_seconds for r in rounds) * per:.2f}",
+            f"{median(r.server_cpu_seconds / r.files for r in rounds) * per:.2f}",
         ]
         for name, rounds in taken.items()
     ]

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.support.client import FormClient, problem
+from tests.support.client import FormClient, exchange, problem
 from tests.support.files import png
 from tests.support.stack import Stack
 
@@ -124,3 +124,28 @@ def test_both_listeners_describe_themselves(stack: Stack) -> None:
     assert not any(path.startswith("/internal") for path in public["paths"])
     internal = httpx.get(f"{stack.info['internal_url']}/openapi.json", trust_env=False).json()
     assert "/internal/uploads/{upload_id}/claim" in internal["paths"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"".join(b"X-%d: y\r\n" % number for number in range(150)) + b"\r\n",
+        b"X-Endless: " + b"x" * 5_000_000,
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"no colon\r\n\r\n",
+    ],
+)
+def test_a_head_that_is_too_large_or_malformed_is_refused_at_once(
+    stack: Stack, head: bytes
+) -> None:
+    answer = exchange(stack.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + head, seconds=5)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    if answer:
+        assert b"application/problem+json" in answer
+    assert httpx.get(f"{stack.url}/healthz", trust_env=False).status_code == 200
+
+
+def test_a_slash_too_many_is_no_redirect_to_another_host(stack: Stack) -> None:
+    answer = httpx.get(f"{stack.url}/v1/forms/", headers={"Host": "evil"}, trust_env=False)
+    problem(answer, 404, "not-found")

@@ -37,6 +37,8 @@ def test_a_raw_puts_disposition_names_the_file(form: FormClient) -> None:
     )
     assert answer.json()["filename"] == "me and you.png"
     assert form.put("needed", "plain.png", png()).json()["filename"] == "plain.png"
+    starred = {"Content-Disposition": "attachment; filename=\"x\"; filename*=UTF-8''na%C3%AFve.png"}
+    assert form.put("needed", "s", png(), **starred).json()["filename"] == "naïve.png"
 
 
 def test_the_first_part_with_a_filename_is_the_file_whatever_its_name(form: FormClient) -> None:

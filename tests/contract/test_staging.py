@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from api.errors import Problem
-from api.staging import BATCH, INCOMING, STAGED, Staging, Writer
+from api.staging import BATCH, INCOMING, Staging, Writer
+from shared.volume import STAGED
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ async def test_a_form_that_is_purged_while_a_body_is_in_flight_takes_it_no_more(
     scene: Scene,
 ) -> None:
     in_flight = await scene.received()
-    await use_forms.purge(scene.services, scene.form)
+    await use_forms.purge(scene.services, scene.form, always=False)
     with pytest.raises(Problem, match="not-found"):
         await _acknowledge(scene, in_flight)
     assert not await scene.services.staging.exists(in_flight.staged.name)
@@ -83,6 +83,16 @@ async def test_a_commit_that_nobody_can_tell_about_deletes_nothing(
             await _acknowledge(scene, body)
     assert unknown.value.status == 503
     assert await scene.services.staging.exists(body.staged.name)
+
+
+async def test_a_save_of_text_alone_that_nobody_can_tell_about_is_no_success(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = edits_of_json(scene.services.form_types["acceptance"], {"note": "typed"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", _losing_the_answer(commit=False))
+        with pytest.raises(CommitUnknown):
+            await save(scene.services, scene.form, edits, if_match=None, request_id="r")
 
 
 async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene) -> None:

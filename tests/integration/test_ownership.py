@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from api import uploads as use_uploads
 from api import work
 from api.errors import Problem
 from api.services import Services
-from shared.internal_api import Failed, StoredObject
+from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
 from shared.status import UploadStatus
 from tests.support.services import A_SHA, Scene, given_back, rejected, stored
 
@@ -22,8 +23,9 @@ async def test_a_claim_takes_the_next_generation_and_a_lease(scene: Scene) -> No
     row = await scene.now(upload)
     assert row.status is UploadStatus.PROCESSING
     assert row.lease_until
-    assert row.claimed_at
-    assert row.lease_until - row.claimed_at == pytest.approx(20_000, abs=50)
+    assert row.work_until
+    assert row.lease_until - row.updated_at == pytest.approx(20_000, abs=100)
+    assert row.work_until - row.updated_at == pytest.approx(900_000, abs=100)
 
 
 async def test_a_repeated_claim_gets_the_same_order(scene: Scene) -> None:
@@ -113,6 +115,28 @@ async def test_an_outcome_must_name_its_own_form_upload_and_prefix(scene: Scene)
             await scene.report(outcome)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"upload_id": "../../etc/passwd"},
+        {"generation": 10**30},
+        {"code": "file-corrupt", "params": {"b": "\ud800"}},
+        {"params": {"b": float("nan")}},
+        {"params": {"b": "x" * 501}},
+        {"detected_type": "text/html\x00"},
+        {
+            "outcome": "stored",
+            "object": {"key": "k", "content_type": "x", "size": -5, "sha256": A_SHA},
+        },
+    ],
+)
+def test_an_outcome_that_nobody_could_read_is_no_outcome(change: dict[str, object]) -> None:
+    whole = {"upload_id": "upl_" + "a" * 26, "generation": 1, "outcome": "rejected", "code": "x-y"}
+    TypeAdapter[object](Outcome).validate_python(whole)
+    with pytest.raises(ValidationError):
+        TypeAdapter[object](Outcome).validate_python({**whole, **change})
+
+
 async def test_a_rejected_outcome_keeps_the_bytes_and_dooms_the_prefix(scene: Scene) -> None:
     order = await scene.claimed(await scene.staged())
     row = await scene.report(rejected(order))
@@ -125,7 +149,7 @@ async def test_a_rejected_outcome_keeps_the_bytes_and_dooms_the_prefix(scene: Sc
         "retryable": False,
     }
     (not_before, _) = (await scene.doomed())[order.key_prefix]
-    assert not_before == (row.claimed_at or 0) + (900 + 60) * 1000
+    assert not_before == (row.work_until or 0) + 60_000
 
 
 async def test_backoff_doubles_and_the_last_attempt_fails_with_the_bytes_kept(
@@ -156,6 +180,38 @@ async def test_what_is_nobodys_attempt_is_not_counted(scene: Scene) -> None:
     assert row.status is UploadStatus.STAGED
     assert row.attempts == 0
     assert row.backoffs == 8
+
+
+async def test_what_a_stopping_worker_hands_on_is_due_at_once_and_no_attempt(
+    scene: Scene,
+) -> None:
+    upload = row = await scene.staged()
+    for _ in range(10):  # ten deploys in a row
+        order = await scene.claimed(upload)
+        ids = {"upload_id": upload.id, "generation": order.generation}
+        row = await scene.report(Retry(**ids, cause="shutdown", counted=False))
+        assert (row.status, row.attempts, row.backoffs) == (UploadStatus.STAGED, 0, 0)
+    assert row.wake == 11, "each with a fresh wake-up"
+
+
+async def test_the_outcome_of_the_last_attempt_may_be_repeated(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.set_all(attempts=4)
+    outcome = given_back(await scene.claimed(upload))
+    assert (await scene.report(outcome)).status is UploadStatus.FAILED
+    assert (await scene.report(outcome)).status is UploadStatus.FAILED
+
+
+async def test_a_snapshot_of_another_version_can_still_be_worked_on(scene: Scene) -> None:
+    upload = await scene.staged()
+    policy = {**upload.policy, "newer_rule": 1, "accept": ["image/x-newer"]}
+    await scene.set_all(policy={**policy, "image": {**policy["image"], "newer": True}})
+    order = await scene.claimed(upload)
+    assert order.policy.accept == ("image/x-newer",)
+    bad = Rejected(upload_id=upload.id, generation=1, code="file-invalid-type")
+    row = await scene.report(bad)
+    assert row.error
+    assert row.error["detail"] == "The selected file must be a image/x-newer"
 
 
 async def test_an_upload_thats_not_due_says_when_it_is(scene: Scene) -> None:

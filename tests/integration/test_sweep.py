@@ -1,5 +1,6 @@
 """The sweep: what nobody is driving on is driven on (protocol P3–P5, P7, P10)."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,9 @@ from sqlalchemy import select, text
 from api import forms as use_forms
 from api import uploads as use_uploads
 from api.errors import Problem
-from api.records import cleaning, forms, uploads
+from api.records import cleaning, forms, migrate, uploads
+from api.records.database import DatabaseUnavailable, Transaction
+from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
 from api.sweep import Sweep
@@ -205,30 +208,36 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
     async with database.write() as tx:
-        ((cleaning_id, prefix),) = await cleaning.claim(tx, 10)
-    assert prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
+        (order,) = await cleaning.claim(tx, 10)
+    assert order.prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
     async with database.write() as tx:
         assert await cleaning.claim(tx, 10) == [], "it is being worked on"
-        assert await cleaning.confirm(tx, cleaning_id)
-        assert not await cleaning.confirm(tx, 10**9)
-    not_before, passes = (await scene.doomed())[prefix]
+        for _ in range(3):  # its answer was lost: it is repeated
+            await cleaning.confirm(tx, order.id, order.passes)
+    not_before, passes = (await scene.doomed())[order.prefix]
     assert passes == 1
     assert not_before - await _clock(scene) == pytest.approx(86_400_000, abs=5_000)
+    await patient(scene.services).forget_done()
+    assert order.prefix in await scene.doomed()
+    async with database.write() as tx:
+        await cleaning.confirm(tx, order.id, 1)
+    await patient(scene.services).forget_done()
+    assert await scene.doomed() == {}, "cleaned twice, a day apart"
 
 
 async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Scene) -> None:
     sweep = patient(scene.services)
     Woken(scene.services)
     await scene.stored()
-    await use_forms.purge(scene.services, scene.form)
+    await use_forms.purge(scene.services, scene.form, always=False)
     await sweep.erase_purged()
     assert await _exists(scene), "its bytes are still on the volume"
     await sweep.unlink_condemned()
     await sweep.erase_purged()
     assert await _exists(scene), "its object is still in the bucket"
     async with scene.services.database.write() as tx:
-        for cleaning_id, _ in await cleaning.claim(tx, 10):
-            await cleaning.confirm(tx, cleaning_id)
+        for order in await cleaning.claim(tx, 10):
+            await cleaning.confirm(tx, order.id, order.passes)
     await sweep.erase_purged()
     assert not await _exists(scene)
     async with scene.services.database.read() as conn:
@@ -248,7 +257,80 @@ async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
     sweep.wake_due = broken  # type: ignore[method-assign]
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.FAILED
-    assert sweep.last_success is None
+
+
+async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = await scene.staged(), await scene.staged()
+    await scene.claimed(bad)
+    await scene.claimed(good)
+    await scene.set_all(lease_until=1)
+    original = Sweep._take_back
+
+    async def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
+        if row.id == bad.id:
+            raise ValueError("what is this")
+        await original(self, tx, row)
+
+    monkeypatch.setattr(Sweep, "_take_back", picky)
+    await patient(scene.services).take_back_lost_leases()
+    assert (await scene.now(good)).status is UploadStatus.STAGED
+
+
+async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
+    scene: Scene,
+) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    await scene.set_all(lease_until=1)
+    sweep = patient(scene.services)
+
+    async def broken() -> None:
+        raise OSError("no")
+
+    sweep.clear_volume = broken  # type: ignore[method-assign]
+    await sweep.once()
+    await sweep.once()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+
+
+async def test_a_database_that_was_away_makes_it_patient(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    sweep = patient(scene.services)
+
+    async def away() -> None:
+        raise DatabaseUnavailable
+
+    real, sweep.wake_due = sweep.wake_due, away  # type: ignore[method-assign]
+    await sweep.once()
+    await scene.set_all(lease_until=1)
+    sweep.wake_due = real  # type: ignore[method-assign]
+    await sweep.once()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+
+
+async def test_a_marker_that_is_no_text_is_a_mismatch(scene: Scene) -> None:
+    (scene.services.staging.root / ".longshore-volume").write_bytes(bytes([255, 254]))
+    await patient(scene.services).once()
+    assert not await scene.services.volume.matches()
+
+
+async def test_two_first_starts_at_once_agree_on_the_volume(
+    tmp_path: Path, database_url: str
+) -> None:
+    await migrate.upgrade(database_url)
+    async with (
+        services_on(tmp_path, database_url) as one,
+        services_on(tmp_path, database_url) as other,
+    ):
+        async with one.database.write() as tx:
+            await tx.conn.execute(text("DELETE FROM volume"))
+        (one.staging.root / ".longshore-volume").unlink()
+        await asyncio.gather(one.volume.open(), other.volume.open())
+        assert one.volume.id == other.volume.id
+        assert await one.volume.matches()
 
 
 async def test_a_volume_that_is_not_the_records_own_is_neither_filled_nor_swept(

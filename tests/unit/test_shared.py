@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.form_definition import FormDefinitionError, load_form_types
+from api.errors import ERRORS
+from shared.form_definition import MESSAGE_CODES, FormDefinitionError, load_form_types
 from shared.jobs import deserialize, serialize
 from shared.keys import (
     KeyTemplateError,
@@ -46,6 +47,15 @@ max_bytes = 10
         ("max_bytes = 10", 'max_bytes = 10\nkey = "{token}"', "placeholder"),
         ("max_bytes = 10", 'max_bytes = 10\nconvert = {"image/png" = "application/pdf"}', "can't"),
         ("title = ", "title ", "="),
+        (
+            "max_bytes = 10",
+            'max_bytes = 10\nmessages = {"file-nope" = "x"}',
+            "no code of a rejected",
+        ),
+        ("max_bytes = 10", 'max_bytes = 10\nmessages = {"file-corrupt" = "{"}', "file-corrupt"),
+        ("max_bytes = 10", 'max_bytes = 10\nmessages = {"file-corrupt" = "{0:d}"}', "placeholder"),
+        ("max_bytes = 10", "max_bytes = 10\nimage = {min_widht = 4}", "min_widht"),
+        ("max_bytes = 10", 'max_bytes = 10\nkey = "é"', "ASCII"),
     ],
 )
 def test_a_wrong_definition_names_file_key_and_reason(
@@ -97,6 +107,10 @@ def test_two_attempts_at_an_upload_share_no_prefix() -> None:
     one, ten = generation_prefix("a", "upl_x", 1), generation_prefix("a", "upl_x", 10)
     assert one == "a/upl_x.1/"
     assert not ten.startswith(one)
+
+
+def test_every_code_that_a_definition_may_word_is_a_documented_one() -> None:
+    assert set(ERRORS) >= MESSAGE_CODES
 
 
 def test_a_public_url_is_encoded() -> None:

@@ -59,9 +59,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "volume",
+        sa.Column("row", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_volume")),
+        sa.PrimaryKeyConstraint("row", name=op.f("pk_volume")),
     )
     op.create_table(
         "events",
@@ -106,7 +107,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("applied_generation", sa.Integer(), nullable=False),
         sa.Column("claim_id", sa.String(length=64), nullable=True),
-        sa.Column("claimed_at", sa.BigInteger(), nullable=True),
+        sa.Column("work_until", sa.BigInteger(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("backoffs", sa.Integer(), nullable=False),

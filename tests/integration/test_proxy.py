@@ -1,0 +1,331 @@
+"""The proxy's own configuration, with other addresses, in front of two apis."""
+
+import contextlib
+import http.client
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.client import FormClient, problem
+from tests.support.compose import CHECKOUT
+from tests.support.files import png
+from tests.support.stack import Stack, free_port
+
+CONFIG = CHECKOUT / "deploy/proxy/nginx.conf"
+FIRST, SECOND = "127.0.0.1", "127.0.0.2"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: req_of_the_api\r\n\r\nok"
+SECONDS = 10
+
+
+class Names:
+    """Docker's DNS: one name, an address for each replica."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((FIRST, 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                query, client = self._socket.recvfrom(512)
+                self._socket.sendto(self._answer(query), client)
+
+    def _answer(self, query: bytes) -> bytes:
+        question = query[12 : query.index(b"\0", 12) + 5]
+        assert question.startswith(b"\x03api\0")
+        head = query[:2] + struct.pack(">5H", 0x8180, 1, len(self.addresses), 0, 0)
+        records = [
+            b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(address)
+            for address in self.addresses
+        ]
+        return head + question + b"".join(records)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass
+class Replica:
+    """An api that keeps what reaches it, as it comes."""
+
+    address: str
+    port: int
+    requests: list[bytearray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._server = socket.create_server((self.address, self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                threading.Thread(target=self._take, args=[connection], daemon=True).start()
+
+    def _take(self, connection: socket.socket) -> None:
+        seen = bytearray()
+        self.requests.append(seen)
+        with connection:
+            while not _whole(seen):
+                data = connection.recv(65536)
+                if not data:
+                    return
+                seen += data
+            connection.sendall(ANSWER)
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # the thread that accepts holds it open
+        self._server.close()
+
+
+def _whole(request: bytearray) -> bool:
+    """Whether the request ended, told by its length; a chunked one by its last chunk."""
+    head, found, body = bytes(request).partition(b"\r\n\r\n")
+    if not found:
+        return False
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    if b"transfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    return not lengths or len(body) >= int(lengths[0].split(b":")[1])
+
+
+@dataclass
+class Proxy:
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{FIRST}:{self.port}"
+
+    def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(FIRST, self.port, timeout=SECONDS)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer
+
+    def open(self, head: str) -> socket.socket:
+        connection = socket.create_connection((FIRST, self.port), timeout=SECONDS)
+        connection.sendall(head.replace("\n", "\r\n").encode())
+        return connection
+
+    def logged(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def run_proxy(folder: Path, names: Names, api_port: int) -> Iterator[Proxy]:
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if nginx is None:
+        pytest.skip("no nginx here")
+    port = free_port()
+    log = folder / "access.log"
+    config = CONFIG.read_text("utf-8")
+    for ours, theirs in (
+        ("resolver 127.0.0.11 valid=5s", f"resolver {FIRST}:{names.port} valid=1s"),
+        ("listen 8080;", f"listen {FIRST}:{port};"),
+        ("http://$api:8000;", f"http://$api:{api_port};"),
+        ("access_log /dev/stdout json;", f"access_log {log} json;"),
+        ("pid /tmp/nginx.pid;", f"pid {folder}/nginx.pid;"),
+    ):
+        assert config.count(ours) == 1, ours
+        config = config.replace(ours, theirs)
+    config = config.replace("_temp_path /tmp/", f"_temp_path {folder}/")
+    (folder / "nginx.conf").write_text(config)
+    # as compose.yaml starts it
+    words = [nginx, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", "daemon off;"]
+    with (folder / "error.log").open("wb") as errors:
+        process = subprocess.Popen(words, stderr=errors)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection((FIRST, port)).close()
+                break
+            assert process.poll() is None, (folder / "error.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield Proxy(port, log)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+@pytest.fixture
+def replicas() -> Iterator[list[Replica]]:
+    first = Replica(FIRST, free_port())
+    second = Replica(SECOND, first.port)
+    yield [first, second]
+    for replica in (first, second):
+        replica.stop()
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, replicas: list[Replica]) -> Iterator[Proxy]:
+    names = Names(FIRST, SECOND)
+    with run_proxy(tmp_path, names, replicas[0].port) as running:
+        yield running
+    names.close()
+
+
+@pytest.fixture
+def to_the_stack(tmp_path: Path, stack: Stack) -> Iterator[Proxy]:
+    """The proxy in front of a real api."""
+    names = Names(FIRST)
+    with run_proxy(tmp_path, names, stack.port) as running:
+        yield running
+    names.close()
+
+
+def seen_by(replicas: list[Replica]) -> list[bytes]:
+    return [bytes(request) for replica in replicas for request in replica.requests]
+
+
+def wait_until_seen(replicas: list[Replica], wanted: bytes) -> bytes:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        for request in seen_by(replicas):
+            if wanted in request:
+                return request
+        time.sleep(0.02)
+    raise AssertionError(f"{wanted!r} never came: {seen_by(replicas)}")
+
+
+@pytest.mark.parametrize(
+    ("framing", "first", "last"),
+    [
+        ("Content-Length: 10", b"first", b"-last"),
+        ("Transfer-Encoding: chunked", b"5\r\nfirst\r\n", b"5\r\n-last\r\n0\r\n\r\n"),
+    ],
+)
+def test_the_api_sees_the_first_bytes_before_the_client_sent_the_last(
+    proxy: Proxy, replicas: list[Replica], framing: str, first: bytes, last: bytes
+) -> None:
+    with proxy.open(f"POST /v1/x HTTP/1.1\nHost: h\n{framing}\n\n") as connection:
+        connection.sendall(first)
+        early = wait_until_seen(replicas, b"first")
+        assert b"last" not in early
+        connection.sendall(last)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    wait_until_seen(replicas, b"-last")
+
+
+def test_both_replicas_serve(proxy: Proxy, replicas: list[Replica]) -> None:
+    for _ in range(12):
+        assert proxy.get("/v1/x").status == 200
+    assert all(replica.requests for replica in replicas)
+
+
+def test_a_replica_that_is_gone_is_passed_over(proxy: Proxy, replicas: list[Replica]) -> None:
+    replicas[0].stop()
+    assert [proxy.get("/v1/x").status for _ in range(8)] == [200] * 8
+    assert len(replicas[1].requests) == 8
+
+
+def test_replicas_that_come_and_go_are_noticed(tmp_path: Path, replicas: list[Replica]) -> None:
+    names = Names(FIRST)
+    with run_proxy(tmp_path, names, replicas[0].port) as proxy:
+        assert proxy.get("/v1/x").status == 200
+        assert not replicas[1].requests
+        names.addresses = (SECOND,)
+        deadline = time.monotonic() + SECONDS
+        while not replicas[1].requests:
+            assert time.monotonic() < deadline
+            assert proxy.get("/v1/x").status == 200
+            time.sleep(0.2)
+    names.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/internal",
+        "/internal/uploads/x/claim",
+        "//internal/x",
+        "/%69nternal/x",
+        "/v1/../internal/x",
+    ],
+)
+def test_nothing_internal_goes_through(proxy: Proxy, replicas: list[Replica], path: str) -> None:
+    assert proxy.get(path).status == 404
+    assert not seen_by(replicas)
+
+
+def test_the_request_id_the_host_and_the_token_pass(proxy: Proxy, replicas: list[Replica]) -> None:
+    headers = {"X-Request-ID": "mine", "Host": "up.example:8443", "Authorization": "Bearer t"}
+    answer = proxy.get("/v1/x?filename=secret", **headers)
+    (request,) = seen_by(replicas)
+    assert request.startswith(b"GET /v1/x?filename=secret HTTP/1.1\r\n")
+    assert b"\r\nX-Request-ID: mine\r\n" in request
+    assert b"\r\nHost: up.example:8443\r\n" in request
+    assert b"\r\nAuthorization: Bearer t\r\n" in request
+    assert b"\r\nX-Forwarded-For: 127.0.0.1\r\n" in request
+    assert answer.headers["X-Request-ID"] == "req_of_the_api"
+
+
+def test_the_log_names_the_request_and_holds_no_query(proxy: Proxy) -> None:
+    proxy.get("/v1/x?filename=secret")
+    (line,) = proxy.logged()
+    assert line["request_id"] == "req_of_the_api"
+    assert (line["path"], line["status"]) == ("/v1/x", 200)
+    assert "secret" not in proxy.log.read_text()
+
+
+def test_half_a_header_is_cut_off(tmp_path: Path, replicas: list[Replica]) -> None:
+    config = CONFIG.read_text("utf-8")
+    assert "client_header_timeout 10s;" in config
+    names = Names(FIRST)
+    with (
+        run_proxy(tmp_path, names, replicas[0].port) as proxy,
+        proxy.open("GET / HTTP/1.1\nHo") as connection,
+    ):
+        connection.settimeout(15)
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        assert 8 < time.monotonic() - began < 13
+    names.close()
+
+
+# --- in front of a real api
+
+
+def test_a_file_goes_through_and_is_stored(to_the_stack: Proxy) -> None:
+    FormClient(to_the_stack.url).stored("headshot", png(800, 600))
+
+
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+def test_the_refusal_of_a_large_file_reaches_a_client_that_is_still_sending(
+    to_the_stack: Proxy, framing: str
+) -> None:
+    form = FormClient(to_the_stack.url, "acceptance")
+    megabytes = 40
+
+    def body() -> Iterator[bytes]:
+        for _ in range(megabytes):
+            yield bytes(1024 * 1024)
+
+    length = {"Content-Length": str(megabytes * 1024 * 1024)} if framing == "declared" else {}
+    answer = form.http.put(f"{form.path}/fields/tiny/uploads/k", content=body(), headers=length)
+    problem(answer, 413, "file-too-large")
+
+
+def test_a_patient_request_is_not_cut_off(to_the_stack: Proxy) -> None:
+    form = FormClient(to_the_stack.url)
+    answer = form.http.get(form.path, headers={"Prefer": "wait=2"})
+    assert answer.status_code == 200

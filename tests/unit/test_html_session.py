@@ -1,0 +1,101 @@
+"""What a browser says of itself: where a form was, what it wants to read; and its cookie."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import Problem
+from api.http.origin import check_origin
+from api.http.preferences import prefers_html
+from api.pages import session
+from api.services import Services
+
+
+def request(scheme: str = "http", **headers: str) -> Request:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"",
+                    "scheme": scheme, "server": ("a.example", 80), "headers": raw})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "public_url"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", None),
+        ("https://forms.example", "forms.example", None),
+        ("https://forms.example", "forms.example:443", "https://forms.example:443/"),
+        ("https://forms.example", "api.internal:8000", "https://Forms.Example/signup"),
+        ("http://localhost:8000", "localhost:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_our_own_pages_may_write(origin: str, host: str, public_url: str | None) -> None:
+    check_origin(request(origin=origin, host=host), public_url, must_be_named=True)
+    referer = f"{origin}/signup/about"
+    check_origin(request(referer=referer, host=host), public_url, must_be_named=True)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "",
+        "file://forms.example",
+        "https://forms.example.evil.example",
+        "https://forms.example@evil.example",
+        "https://forms.example:8443",
+        "https://[",
+    ],
+)
+def test_another_sites_pages_may_not(origin: str) -> None:
+    asked = request(origin=origin, host="forms.example")
+    for must_be_named in (True, False):
+        if origin or must_be_named:
+            with pytest.raises(Problem):
+                check_origin(asked, "https://forms.example", must_be_named=must_be_named)
+
+
+def test_an_origin_of_another_site_is_not_mended_by_a_referer_of_ours() -> None:
+    asked = request(origin="null", referer="http://a.example/", host="a.example")
+    with pytest.raises(Problem):
+        check_origin(asked, None, must_be_named=True)
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/html, application/json", True),
+        ("application/json;q=0.5, text/html;q=0.9", True),
+        ("application/json, text/html", False),
+        ("text/html;q=0.5, application/problem+json", False),
+        ("text/html;q=0", False),
+        ("text/html;q=x", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_a_page_is_for_who_names_html_before_json(accept: str, html: bool) -> None:  # noqa: FBT001 - a table's column
+    assert prefers_html(request(accept=accept)) is html
+
+
+@pytest.mark.parametrize(
+    ("scheme", "public_url", "secure"),
+    [
+        ("http", None, False),
+        ("https", None, True),
+        ("http", "https://forms.example", True),
+        ("http", "http://127.0.0.1:8000", False),
+    ],
+)
+def test_the_cookie_is_secure_wherever_the_page_is(
+    scheme: str,
+    public_url: str | None,
+    secure: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    services = cast("Services", SimpleNamespace(settings=SimpleNamespace(public_url=public_url)))
+    answer = Response()
+    session.start(answer, request(scheme, host="forms.example"), services, "lst_x")
+    assert ("Secure" in answer.headers["set-cookie"]) is secure
