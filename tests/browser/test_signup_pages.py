@@ -58,7 +58,8 @@ def refresh_until_seen(page: Page, wanted: Locator) -> None:
         if wanted.is_visible():
             return
         page.wait_for_timeout(200)
-        page.get_by_role("link", name="Refresh").click()
+        with page.expect_navigation():  # or the page before it would be looked at
+            page.get_by_role("link", name="Refresh").click()
     expect(wanted).to_be_visible()
 
 
@@ -128,6 +129,7 @@ def test_going_back_shows_what_was_saved(signup: Page) -> None:
     page = signup
     page.get_by_label("Full name").fill("Ann")
     go_on(page)
+    expect(page.get_by_role("heading", name="Your licence")).to_be_visible()
     page.go_back()
     expect(page.get_by_label("Full name")).to_have_value("Ann")
     page.get_by_label("Full name").fill("Bo")
@@ -156,6 +158,7 @@ def test_no_page_is_wider_than_a_phone(page: Page, small: Path, tmp_path: Path) 
     page.get_by_label("Photo of you").set_input_files(long)
     page.get_by_label("Full name").fill("Maximiliane" * 17)
     go_on(page)
+    expect(page.get_by_role("heading", name="Your licence")).to_be_visible()
     for name in ("about", "credentials", "practice", "documents", "check-answers", "thank-you"):
         page.goto(f"/signup/{name}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name

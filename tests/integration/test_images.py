@@ -20,7 +20,7 @@ from sqlalchemy import URL
 from tests.support.client import FormClient
 from tests.support.compose import CHECKOUT, command, composed, environment, run_redis
 from tests.support.files import pdf, photo
-from tests.support.image import Image, build, copy_of_python, inside, require_privileges
+from tests.support.image import CHROOT, Image, build, copy_of_python, inside, require_privileges
 from tests.support.postgres import new_database
 from tests.support.s3 import BUCKET, S3Endpoint, free_port, run_ministack
 
@@ -95,7 +95,7 @@ class Deployment:
         ]
         root = str(self.containers[name].image.root)
         env = self.containers[name].env
-        joined = ["nsenter", "--target", pid, "--mount", "chroot", f"--userspec={UID}:{UID}", root]
+        joined = ["nsenter", "--target", pid, "--mount", CHROOT, f"--userspec={UID}:{UID}", root]
         done = subprocess.run([*joined, *words], env=env, capture_output=True, check=False)
         return done.returncode
 
@@ -210,7 +210,7 @@ def test_the_volume_belongs_to_both_services(images: dict[str, Image]) -> None:
 
 @pytest.mark.parametrize(
     ("field", "content", "kind"),
-    [("headshot", photo, "image/jpeg"), ("license_document", pdf, "application/pdf")],
+    [("headshot", photo, "image/jpeg"), ("resume", pdf, "application/pdf")],
 )
 def test_an_upload_ends_in_the_bucket(
     deployment: Deployment, field: str, content: Callable[[], bytes], kind: str

@@ -77,14 +77,14 @@ def exchange(url: str, request: bytes, *, half_close: bool = False, seconds: flo
     """Send raw bytes and read until the server closes or says no more."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as connection:
-        connection.sendall(request)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
         answer = b""
         try:
+            connection.sendall(request)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
             while chunk := connection.recv(65536):
                 answer += chunk
-        except (TimeoutError, ConnectionResetError):
+        except (TimeoutError, ConnectionResetError, BrokenPipeError):
             pass
         return answer
 

@@ -23,6 +23,7 @@ from tests.support.compose import CHECKOUT, copied, instructions
 
 SYSTEM = ("usr", "bin", "sbin", "lib", "lib64")
 ETC = ("hosts", "resolv.conf", "nsswitch.conf", "ld.so.conf", "ld.so.conf.d", "ssl", "pip.conf")
+CHROOT = shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin") or "chroot"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The official image's own."""
 NOT_NEEDED = shutil.ignore_patterns(
@@ -33,8 +34,10 @@ PASSED_TO_A_BUILD = ("PIP_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "http_pro
 
 def require_privileges() -> None:
     """Skip where no root file system can be put together."""
-    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "setpriv", "chroot"))):
-        pytest.skip("needs root, unshare, setpriv and chroot to put a root file system together")
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "setpriv", CHROOT))):
+        pytest.skip(
+            "needs root, unshare, nsenter, setpriv and chroot to put a root file system together"
+        )
     tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
     if tried.returncode:
         pytest.skip("needs mount namespaces, which are closed here")
