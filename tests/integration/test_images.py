@@ -4,6 +4,7 @@ There is no engine in this: see `tests/support/image.py` for what stands in its 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,14 +31,15 @@ UID = 10001
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Image]]:
     require_privileges()
     folder = tmp_path_factory.mktemp("images")
     python = copy_of_python(folder / "python")
-    return {
+    yield {
         name: build(CHECKOUT / f"deploy/Dockerfile.{name}", folder / name, python)
         for name in ("api", "worker")
     }
+    shutil.rmtree(folder)  # hundreds of megabytes
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -491,3 +492,16 @@ def test_without_an_address_of_redis_the_api_does_not_start(stub: str, url: str 
     assert started.returncode == 1
     assert started.stderr.startswith("api: REDIS_URL: ")
     assert started.stderr.count("\n") == 1
+
+
+def test_of_two_networks_the_internal_listener_takes_the_one_of_redis(stub: str) -> None:
+    in_two_networks = "ip address add 10.1.0.2/24 dev lo && ip address add 10.2.0.2/24 dev lo && ip link set lo up"
+    namespace = ["unshare", "--net", "/bin/sh", "-c"]
+    if subprocess.run([*namespace, in_two_networks], capture_output=True, check=False).returncode:
+        pytest.skip("no network of its own can be made here")
+    launch = f'{in_two_networks} && exec "{sys.executable}" "{CHECKOUT}/deploy/bind_internal.py"'
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": stub, "REDIS_URL": "redis://10.2.0.9:6379/0"}
+    started = subprocess.run(
+        [*namespace, launch], env=env, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert started.stdout.split()[0] == "10.2.0.2", started.stderr
