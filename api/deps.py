@@ -20,7 +20,7 @@ from shared.form_definition import FileField
 from shared.ids import is_id
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -40,7 +40,7 @@ async def caller(request: Request, services: Serving) -> Caller:
 Asking = Annotated[Caller, Depends(caller)]
 
 
-def back_end(asking: Asking) -> ServiceKey:
+async def back_end(asking: Asking) -> ServiceKey:
     """Service keys alone. Raises `Problem` unauthorized."""
     if not isinstance(asking, ServiceKey):
         raise unauthorized()
@@ -80,7 +80,7 @@ OwnForm = Annotated[FormRow, Depends(own_form)]
 OwnUpload = Annotated[UploadRow, Depends(own_upload)]
 
 
-def file_field(services: Serving, form: OwnForm, field: str) -> FileField:
+async def file_field(services: Serving, form: OwnForm, field: str) -> FileField:
     """The file field of that name. Raises `Problem` not-found."""
     found = services.form_types[form.type].file_fields.get(field)
     if found is None:
@@ -91,7 +91,7 @@ def file_field(services: Serving, form: OwnForm, field: str) -> FileField:
 OwnFileField = Annotated[FileField, Depends(file_field)]
 
 
-def internal_caller(request: Request, services: Serving) -> None:
+async def internal_caller(request: Request, services: Serving) -> None:
     require_internal(services.settings.internal_secrets, request)
 
 

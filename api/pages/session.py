@@ -55,7 +55,7 @@ async def draft_of_session(services: Services, request: Request) -> FormRow | No
 
 
 def check_write(services: Services, request: Request) -> None:
-    """A write that the cookie lets in must come from our own pages, and so must one that sets it."""
+    """A write that the cookie lets in, or that sets it, must come from our own pages."""
     known = COOKIE in request.cookies
     check_origin(request, services.settings.public_url, must_be_named=known)
 

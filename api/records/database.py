@@ -78,7 +78,10 @@ class Database:
     def __init__(self, url: str, on_commit: Callable[[list[Change]], None] | None = None) -> None:
         self._on_commit = on_commit
         self.engine: AsyncEngine = create_async_engine(
-            url, pool_size=8, pool_pre_ping=True, connect_args=_connect_args(url)
+            url,
+            pool_size=8,
+            pool_pre_ping=not url.startswith("sqlite"),  # a file does not hang up
+            connect_args=_connect_args(url),
         )
         self._writers: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":

@@ -20,7 +20,7 @@ SWITCHES = [
 
 
 @pytest.fixture(scope="module")  # while it runs, no test of another module can have a loop
-def browser(stack: Stack) -> Iterator[Browser]:  # the next stack starts without a loop, too
+def browser(stack: Stack) -> Iterator[Browser]:  # noqa: ARG001 - the next stack starts without a loop, too
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         reason = "no Chromium on this machine: apt-get install chromium"

@@ -159,6 +159,7 @@ def test_no_page_is_wider_than_a_phone(page: Page, small: Path, tmp_path: Path) 
     page.get_by_label("Full name").fill("Maximiliane" * 17)
     go_on(page)
     expect(page.get_by_role("heading", name="Your licence")).to_be_visible()
+    refresh_until_seen(page, page.get_by_text("1 problem"))
     for name in ("about", "credentials", "practice", "documents", "check-answers", "thank-you"):
         page.goto(f"/signup/{name}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name

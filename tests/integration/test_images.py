@@ -25,6 +25,8 @@ from tests.support.image import CHROOT, Image, build, copy_of_python, inside, re
 from tests.support.postgres import new_database
 from tests.support.s3 import BUCKET, S3Endpoint, free_port, run_ministack
 
+pytestmark = pytest.mark.slow  # the build alone takes two minutes
+
 STAGING = "/var/lib/longshore/staging"
 SECONDS = 60
 UID = 10001
