@@ -7,6 +7,7 @@ can await a write in between. Data events are views into the received chunk: not
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
@@ -150,7 +151,10 @@ def filename_of(disposition: str | None) -> str:
     message = Message()
     sent = (disposition or "").encode("latin-1", "replace")
     message["Content-Disposition"] = sent.decode("utf-8", "replace")
-    return message.get_filename("")
+    parameters = message.get_params([], header="content-disposition")
+    names = [value for name, value in parameters if name.lower() == "filename"]
+    extended = [value for value in names if isinstance(value, tuple)]
+    return collapse_rfc2231_value((extended or names or [""])[0])
 
 
 def _options(header: str) -> tuple[str, dict[str, str]]:

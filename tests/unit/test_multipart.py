@@ -116,5 +116,7 @@ def test_a_cleaned_file_name_names_no_path_and_fits_its_column(name: str) -> Non
 
 def test_a_requests_own_disposition_may_name_its_file() -> None:
     assert filename_of('attachment; filename="a b.png"') == "a b.png"
+    assert filename_of("attachment; filename=\"x\"; filename*=UTF-8''na%C3%AFve.png") == "naïve.png"
+    assert filename_of('attachment; filename="Ã©.png"') == "é.png"
     assert filename_of(None) == ""
     assert filename_of("inline") == ""
