@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import collapse_rfc2231_value
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
@@ -151,9 +152,9 @@ def filename_of(disposition: str | None) -> str:
     message = Message()
     sent = (disposition or "").encode("latin-1", "replace")
     message["Content-Disposition"] = sent.decode("utf-8", "replace")
-    parameters = message.get_params([], header="content-disposition")
+    parameters: list[tuple[str, Any]] = message.get_params([], header="content-disposition")
     names = [value for name, value in parameters if name.lower() == "filename"]
-    extended = [value for value in names if isinstance(value, tuple)]
+    extended = [value for value in names if isinstance(value, tuple)]  # of filename*, as parsed
     return collapse_rfc2231_value((extended or names or [""])[0])
 
 
