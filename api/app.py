@@ -1,37 +1,48 @@
 """The two applications: what they serve and what wraps it. The only wiring of routes."""
 
+from types import ModuleType
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api.http import problems
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
+from api.openapi import document
 from api.pages.pages import static_files
-from api.routes import form_types, forms, html_forms, internal, operations, pages, uploads
+from api.routes import docs, form_types, forms, html_forms, internal, operations, pages, uploads
 from api.services import Services
+
+_PUBLIC = """Takes the files of a web form off the person's hands: an upload is acknowledged once it
+is durable; a worker checks and converts it, puts it into the bucket and its URL into the form.
+
+Where GET is answered, HEAD is too. Errors are problem details (RFC 9457) with a stable `code`."""
+_INTERNAL = """The worker's only way to the record. Never publish this listener."""
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    app = FastAPI(
-        title="Longshore", version="1", docs_url=None, redoc_url=None, redirect_slashes=False
-    )
-    app.state.services = services
-    for module in (form_types, forms, html_forms, uploads, operations, pages):
-        app.include_router(module.router)
-    app.router.routes += static_files()
-    problems.install(app)
+    modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
+    app = _app("Longshore", _PUBLIC, services, *modules)
     return with_cors(RequestId(DrainUnread(HeadAsGet(app))), services.settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:
+    app = _app("Longshore, internal", _INTERNAL, services, internal, operations, docs)
+    return RequestId(DrainUnread(HeadAsGet(app)))
+
+
+def _app(title: str, description: str, services: Services, *modules: ModuleType) -> FastAPI:
     app = FastAPI(
-        title="Longshore, internal",
+        title=title,
         version="1",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what links and clients call it
     )
     app.state.services = services
-    app.include_router(internal.router)
-    app.include_router(operations.router)
-    problems.install(app)
-    return RequestId(DrainUnread(app))
+    for module in modules:
+        app.include_router(module.router)
+    app.router.routes += static_files()
+    problems.install(app, [route for module in modules for route in module.router.routes])
+    document.install(app, description)
+    return app

@@ -1,8 +1,8 @@
 """What routes ask for: the services, and the form or upload that the caller may touch."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from api.auth import (
     ServiceKey,
@@ -13,6 +13,7 @@ from api.auth import (
     unauthorized,
 )
 from api.errors import Problem
+from api.openapi.examples import FORM_ID, UPLOAD_ID
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
@@ -47,7 +48,20 @@ async def back_end(asking: Asking) -> ServiceKey:
     return asking
 
 
-async def own_form(services: Serving, asking: Asking, form_id: str) -> FormRow:
+def _named(description: str, example: str, pattern: str) -> Any:
+    """A part of the path, described; what doesn't fit is not found, rather than invalid."""
+    extra = {"pattern": pattern}
+    return Path(description=description, examples=[example], json_schema_extra=extra)
+
+
+FormId = Annotated[str, _named("a form", FORM_ID, r"^frm_[a-z2-7]{26}$")]
+UploadId = Annotated[str, _named("an upload", UPLOAD_ID, r"^upl_[a-z2-7]{26}$")]
+FieldName = Annotated[
+    str, _named("one of the form's file fields", "headshot", r"^[a-z][a-z0-9_]{0,49}$")
+]
+
+
+async def own_form(services: Serving, asking: Asking, form_id: FormId) -> FormRow:
     """The form, for who holds its token or a service key; what is not yours does not exist."""
     if not is_id(form_id):
         raise Problem("not-found")
@@ -62,7 +76,7 @@ async def own_form(services: Serving, asking: Asking, form_id: str) -> FormRow:
     return asking
 
 
-async def own_upload(services: Serving, asking: Asking, upload_id: str) -> UploadRow:
+async def own_upload(services: Serving, asking: Asking, upload_id: UploadId) -> UploadRow:
     """The upload, for who holds its form's token or a service key."""
     if not is_id(upload_id):
         raise Problem("not-found")
@@ -80,7 +94,7 @@ OwnForm = Annotated[FormRow, Depends(own_form)]
 OwnUpload = Annotated[UploadRow, Depends(own_upload)]
 
 
-async def file_field(services: Serving, form: OwnForm, field: str) -> FileField:
+async def file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
     """The file field of that name. Raises `Problem` not-found."""
     found = services.form_types[form.type].file_fields.get(field)
     if found is None:

@@ -28,6 +28,11 @@ ERRORS: dict[str, ErrorSpec] = {
     "unauthorized": ErrorSpec(
         401, "Unauthorized", "Send the form's token as 'Authorization: Bearer …'."
     ),
+    "foreign-origin": ErrorSpec(
+        403,
+        "Foreign origin",
+        "The form was sent from another site; open it here and send it again.",
+    ),
     "not-found": ErrorSpec(404, "Not found", "There is nothing here, or it is not yours."),
     "method-not-allowed": ErrorSpec(
         405, "Method not allowed", "This address doesn't know that method."

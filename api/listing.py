@@ -56,6 +56,8 @@ def _decode(cursor: str) -> tuple[int, str]:
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
         )
         moment_ms = int(moment)
+        if not 0 <= moment_ms < 1 << 63:
+            raise ValueError(moment)  # noqa: TRY301 - one way out for all that is no cursor
     except (ValueError, binascii.Error) as error:
         raise Problem(
             "invalid-request",

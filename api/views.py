@@ -74,6 +74,13 @@ class UploadView(BaseModel):
     poll_after_ms: int | None
 
 
+class LinkView(BaseModel):
+    """Where an object can be fetched, for a while."""
+
+    url: str
+    expires_at: str
+
+
 class Ignored(BaseModel):
     field: str
     reason: str

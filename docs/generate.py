@@ -38,6 +38,8 @@ ANSWERS = {
     "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
     "with over 8 headers or the same header twice",
     "unauthorized": "no bearer token, or one that opens nothing",
+    "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
+    "in `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",

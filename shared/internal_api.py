@@ -3,12 +3,12 @@
 Unknown keys are ignored on both sides, so that a rolling deploy can add some.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.form_definition import FilePolicy, Name
-from shared.status import Stage
+from shared.status import Stage, UploadStatus
 
 
 def _is_text(value: str) -> str:
@@ -20,7 +20,21 @@ def _is_text(value: str) -> str:
     return value
 
 
-Generation = Annotated[int, Field(gt=0, lt=2**31)]
+def _is_number(value: object) -> object:
+    """JSON's numbers alone: pydantic would take `true` for 1, and a string of digits too."""
+    if isinstance(value, bool | str):
+        raise ValueError("is not a number")  # noqa: TRY004 - pydantic makes an error of this one
+    return value
+
+
+def _which_is_said(schema: dict[str, Any]) -> None:
+    """The kind of an outcome is never left out, though the worker's classes have it by default."""
+    schema["required"] = [*schema.get("required", []), "outcome"]
+
+
+Count = Annotated[int, Field(ge=0, lt=2**30), BeforeValidator(_is_number)]
+Positive = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_is_number)]
+Generation = Positive
 UploadId = Annotated[str, Field(pattern=r"^upl_[a-z2-7]{26}$")]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_is_text)]
 MediaType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=100)]
@@ -73,11 +87,11 @@ class StoredObject(BaseModel):
 
     key: Text
     content_type: MediaType
-    size: Annotated[int, Field(gt=0)]
+    size: Annotated[int, Field(gt=0, lt=2**53), BeforeValidator(_is_number)]
     sha256: Sha256
-    width: int | None = None
-    height: int | None = None
-    pages: int | None = None
+    width: Positive | None = None
+    height: Positive | None = None
+    pages: Count | None = None
 
 
 class Notice(BaseModel):
@@ -88,6 +102,8 @@ class Notice(BaseModel):
 
 
 class _Outcome(BaseModel):
+    model_config = ConfigDict(json_schema_extra=_which_is_said)
+
     upload_id: UploadId
     generation: Generation
     detected_type: MediaType | None = None
@@ -129,6 +145,15 @@ class Retry(_Outcome):
 Outcome = Annotated[Stored | Rejected | Failed | Retry, Field(discriminator="outcome")]
 
 
+class Applied(BaseModel):
+    """What became of an outcome."""
+
+    upload_id: str
+    status: UploadStatus
+    generation: int
+    """The one that the upload is at."""
+
+
 class Cleaning(BaseModel):
     """A doomed prefix: delete what is under it, abort its multiparts, confirm."""
 
@@ -139,7 +164,7 @@ class Cleaning(BaseModel):
 
 
 class CleaningClaim(BaseModel):
-    limit: Annotated[int, Field(gt=0, le=100)] = 20
+    limit: Annotated[int, Field(gt=0, le=100), BeforeValidator(_is_number)] = 20
 
 
 class CleaningOrders(BaseModel):
@@ -147,5 +172,5 @@ class CleaningOrders(BaseModel):
 
 
 class CleaningReport(BaseModel):
-    passes: Annotated[int, Field(ge=0)]
+    passes: Count
     """As the order had it: repeating a confirmation counts once."""

@@ -13,13 +13,13 @@ def check_origin(request: Request, public_url: str | None, *, must_be_named: boo
 
     Browsers name the origin of every POST in `Origin`; where something on the way took that out,
     `Referer` says it too. A request that names none comes from no browser: it passes unless
-    `must_be_named`, as where a cookie is what lets it in. Raises `Problem` bad-request.
+    `must_be_named`, as where a cookie is what lets it in. Raises `Problem` foreign-origin.
     """
     named = request.headers.get("origin") or request.headers.get("referer")
     if named is None and not must_be_named:
         return
     if named is None or not _is_ours(named, request, public_url):
-        raise Problem("bad-request", "The form was sent from another site.")
+        raise Problem("foreign-origin")
 
 
 def _is_ours(named: str, request: Request, public_url: str | None) -> bool:

@@ -1,5 +1,8 @@
 """Errors as answers: RFC 9457 problem details, in one place for both listeners."""
 
+from collections.abc import Sequence
+from http import HTTPStatus
+
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -7,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
 
 from api.errors import ERRORS, Problem
 from api.http.preferences import prefers_html
@@ -19,7 +23,9 @@ PROBLEM_JSON = "application/problem+json"
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized"}
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer every error of the app; `routes` are those that `Allow` is made of."""
+    app.state.routes = routes
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -72,7 +78,19 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     code = _BY_STATUS.get(error.status_code, "bad-request")
     status = error.status_code if code == "bad-request" else ERRORS[code].status
-    return answer(request, Problem(code, status=status, headers=error.headers))
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request)
+    return answer(request, Problem(code, status=status, headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """All methods of this address (RFC 9110, section 10.2.1): several routes may share it."""
+    methods: set[str] = set()
+    for route in request.app.state.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -15,6 +15,8 @@ from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
 from api.http.section_bodies import receive_multipart
 from api.listing import Wanted, list_page
+from api.openapi import of_forms as described
+from api.openapi.bodies import MAX_REFERENCE
 from api.records.rows import FormRow
 from api.routes.answers import (
     RETRY_AFTER,
@@ -30,10 +32,15 @@ from api.views import FormList, FormView, NewFormView
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
 
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
-MAX_REFERENCE = 200
 
 
-@router.post("", status_code=201, response_model=NewFormView, summary="Create a draft")
+@router.post(
+    "",
+    status_code=201,
+    response_model=NewFormView,
+    summary="Create a draft",
+    **described.CREATE_FORM,
+)
 async def create_form(request: Request, services: Serving) -> Response:
     body = await read_json(request, idle_seconds=services.settings.receive_idle_seconds)
     type_name, data, reference = body.get("type"), body.get("data", {}), body.get("reference")
@@ -59,7 +66,10 @@ async def create_form(request: Request, services: Serving) -> Response:
 
 
 @router.get(
-    "", response_model=FormList, summary="The application's back end reads records, page by page"
+    "",
+    response_model=FormList,
+    summary="The application's back end reads records, page by page",
+    **described.LIST_FORMS,
 )
 async def list_forms(
     request: Request,
@@ -76,7 +86,12 @@ async def list_forms(
     return forms_answer(request, services, page)
 
 
-@router.get("/{form_id}", response_model=FormView, summary="Read the record and its uploads")
+@router.get(
+    "/{form_id}",
+    response_model=FormView,
+    summary="Read the record and its uploads",
+    **described.READ_FORM,
+)
 async def read_form(request: Request, services: Serving, form: OwnForm) -> Response:
     form, rows = await wait_for_form(request, services, form)
     etag = sections.etag(form)
@@ -85,12 +100,17 @@ async def read_form(request: Request, services: Serving, form: OwnForm) -> Respo
     return form_answer(request, services, form, rows, headers=applied(wait_seconds(request)))
 
 
-@router.patch("/{form_id}", response_model=FormView, summary="Save a section")
+@router.patch(
+    "/{form_id}",
+    response_model=FormView,
+    summary="Save a section",
+    **described.SAVE_SECTION,
+)
 async def save_section(
     request: Request,
     services: Serving,
     form: OwnForm,
-    if_match: Annotated[str | None, Header()] = None,
+    if_match: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     use_uploads.check_draft(form)
     sections.check_precondition(form, if_match)
@@ -111,7 +131,12 @@ async def save_section(
     )
 
 
-@router.post("/{form_id}/submit", response_model=FormView, summary="Close the form")
+@router.post(
+    "/{form_id}/submit",
+    response_model=FormView,
+    summary="Close the form",
+    **described.SUBMIT_FORM,
+)
 async def submit_form(request: Request, services: Serving, form: OwnForm) -> Response:
     seconds = wait_seconds(request)
     if seconds:
@@ -121,7 +146,12 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     return form_answer(request, services, form, rows, headers=applied(seconds))
 
 
-@router.delete("/{form_id}", status_code=204, summary="Purge the record, its bytes and objects")
+@router.delete(
+    "/{form_id}",
+    status_code=204,
+    summary="Purge the record, its bytes and objects",
+    **described.PURGE_FORM,
+)
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
     await use_forms.purge(services, form, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)

@@ -1,17 +1,18 @@
 """Where plain HTML forms post to. Each is answered with a page to go to (303), so that reloading
 sends nothing twice; problems are shown there, beside their fields."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import forms as use_forms
 from api import posts
-from api.deps import Serving, caller, own_form, request_id
+from api.deps import FormId, Serving, caller, own_form, request_id
 from api.errors import Problem
 from api.http.preferences import prefers_html, wants_json
 from api.http.section_bodies import receive_html_form
+from api.openapi import of_forms as described
 from api.pages import addresses, session
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
@@ -21,29 +22,8 @@ from api.uploads import check_draft
 
 router = APIRouter(tags=["forms"])
 
-_BODY: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "section": {
-            "type": "string",
-            "description": "its checkboxes that are absent become false",
-        },
-        "remove": {"type": "string", "description": "id of an upload to take away"},
-        "submit": {"type": "string", "description": "closes the form; any value"},
-    },
-    "additionalProperties": {"description": "fields of the form type, files among them"},
-}
-_DESCRIBED = {
-    "requestBody": {
-        "content": {
-            kind: {"schema": _BODY}
-            for kind in ("multipart/form-data", "application/x-www-form-urlencoded")
-        }
-    }
-}
 
-
-async def posted_form(request: Request, services: Serving, form_id: str) -> FormRow:
+async def posted_form(request: Request, services: Serving, form_id: FormId) -> FormRow:
     """The form, for who holds its token or a service key; or its cookie, on our own pages."""
     if session.has_bearer(request):
         return await own_form(services, await caller(request, services), form_id)
@@ -57,8 +37,9 @@ async def posted_form(request: Request, services: Serving, form_id: str) -> Form
 @router.post(
     "/v1/forms/{form_id}",
     status_code=303,
+    response_class=Response,
     summary="Save a section, remove an upload, submit: for plain HTML forms",
-    openapi_extra=_DESCRIBED,
+    **described.POST_FORM,
 )
 async def post_form(
     request: Request, services: Serving, form: Annotated[FormRow, Depends(posted_form)]

@@ -1,14 +1,17 @@
 """The internal listener: the worker's only way to the record."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path
 from starlette.responses import JSONResponse, Response
 
 from api import work
-from api.deps import Serving, internal_caller
+from api.deps import FormId, Serving, UploadId, internal_caller
+from api.openapi import examples
+from api.openapi.operation import INTERNAL_SECRET, answer, operation
 from api.records import cleaning
 from shared.internal_api import (
+    Applied,
     ClaimRequest,
     CleaningClaim,
     CleaningOrders,
@@ -23,32 +26,73 @@ RowId = Annotated[int, Path(gt=0, lt=2**63)]
 router = APIRouter(prefix="/internal", tags=["worker"], dependencies=[Depends(internal_caller)])
 
 
-@router.post("/uploads/{upload_id}/claim", summary="Take an upload for the length of a lease")
-async def claim(services: Serving, upload_id: str, body: ClaimRequest) -> WorkOrder:
+def _described(success: dict[str, Any], *errors: str, status: int = 200) -> dict[str, Any]:
+    return operation(
+        answers={status: success},
+        errors=("invalid-request", "unavailable", *errors),
+        may=(INTERNAL_SECRET,),
+    )
+
+
+@router.post(
+    "/uploads/{upload_id}/claim",
+    summary="Take an upload for the length of a lease",
+    **_described(
+        answer("The work order", WorkOrder, example=examples.ORDER),
+        *("not-found", "upload-held", "upload-not-due", "upload-final"),
+    ),
+)
+async def claim(services: Serving, upload_id: UploadId, body: ClaimRequest) -> WorkOrder:
     return await work.claim(services, upload_id, body.claim_id)
 
 
-@router.post("/uploads/{upload_id}/heartbeat", status_code=204, summary="Renew the lease")
-async def heartbeat(services: Serving, upload_id: str, body: Heartbeat) -> Response:
+@router.post(
+    "/uploads/{upload_id}/heartbeat",
+    status_code=204,
+    summary="Renew the lease",
+    **_described(answer("Renewed"), "not-found", "stale-generation", status=204),
+)
+async def heartbeat(services: Serving, upload_id: UploadId, body: Heartbeat) -> Response:
     await work.heartbeat(services, upload_id, body.generation, body.stage)
     return Response(status_code=204)
 
 
-@router.patch("/forms/{form_id}", summary="Report the outcome of an upload")
+@router.patch(
+    "/forms/{form_id}",
+    summary="Report the outcome of an upload",
+    **_described(
+        answer("Applied, now or earlier", Applied, example=examples.APPLIED),
+        *("not-found", "stale-generation"),
+    ),
+)
 async def apply_outcome(
-    services: Serving, form_id: str, outcome: Annotated[Outcome, Body()]
+    services: Serving,
+    form_id: FormId,
+    outcome: Annotated[Outcome, Body(examples=[examples.OUTCOME_STORED])],
 ) -> Response:
     row = await work.apply_outcome(services, form_id, outcome)
-    return JSONResponse({"upload_id": row.id, "status": row.status, "generation": row.generation})
+    applied = Applied(upload_id=row.id, status=row.status, generation=row.generation)
+    return JSONResponse(applied.model_dump(mode="json"))
 
 
-@router.post("/cleanings/claim", summary="Take doomed prefixes to delete")
+@router.post(
+    "/cleanings/claim",
+    summary="Take doomed prefixes to delete",
+    **_described(
+        answer("Which", CleaningOrders, example=examples.CLEANINGS),
+    ),
+)
 async def claim_cleanings(services: Serving, body: CleaningClaim) -> CleaningOrders:
     async with services.database.write() as tx:
         return CleaningOrders(cleanings=await cleaning.claim(tx, body.limit))
 
 
-@router.patch("/cleanings/{cleaning_id}", status_code=204, summary="Confirm a cleaned prefix")
+@router.patch(
+    "/cleanings/{cleaning_id:int}",
+    status_code=204,
+    summary="Confirm a cleaned prefix",
+    **_described(answer("Noted"), "not-found", status=204),
+)
 async def confirm_cleaning(
     services: Serving, cleaning_id: RowId, report: CleaningReport
 ) -> Response:

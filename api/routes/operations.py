@@ -1,21 +1,55 @@
 """Whether the service lives, and whether it can take uploads."""
 
+from typing import Literal
+
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from api.deps import Serving
 from api.errors import Problem
+from api.openapi.operation import answer, operation
 from api.records import uploads
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz", summary="Alive")
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    status: Literal["ready", "not ready"]
+    checks: dict[str, bool]
+
+
+_READY = {"status": "ready", "checks": {"database": True, "volume": True, "space": True}}
+
+
+@router.get(
+    "/healthz",
+    summary="Alive",
+    **operation(answers={200: answer("Alive", Health, example={"status": "ok"})}),
+)
 async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", summary="Can take uploads")
+@router.get(
+    "/readyz",
+    summary="Can take uploads",
+    **operation(
+        answers={
+            200: answer("It can", Readiness, example=_READY, always=("Cache-Control",)),
+            503: answer(
+                "It can't, for the checks that are false",
+                Readiness,
+                example=_READY | {"status": "not ready"},
+                always=("Cache-Control", "Retry-After"),
+            ),
+        }
+    ),
+)
 async def readyz(services: Serving) -> Response:
     """Database, volume marker and free space; not Redis, without which uploads are taken too."""
     checks = {

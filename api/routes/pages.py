@@ -1,4 +1,4 @@
-"""The pages: the signup, section by section, and the API docs. Reading them changes nothing."""
+"""The pages: the signup, section by section. Reading them changes nothing."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from starlette.responses import Response
 from api.deps import Serving
 from api.errors import Problem
 from api.pages.models import Draft
-from api.pages.pages import render
 from api.pages.session import draft_of_session, form_of_session
 from api.pages.signup import check_page, section_page, thank_you_page
 from api.records import uploads
@@ -55,11 +54,6 @@ async def one_section(
     if not found:
         raise Problem("not-found")
     return section_page(draft, found[0], missing=bool(missing), unsaved=unsaved)
-
-
-@router.get("/docs")
-async def docs() -> Response:
-    return render("docs.html", cache="no-cache")
 
 
 async def _open_draft(request: Request, services: Services) -> Draft:

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from api import uploads as use_uploads
@@ -16,6 +17,7 @@ from api.http.digest import sent_digest
 from api.http.preferences import applied, matches, wait_seconds, wants_json
 from api.idempotency import running
 from api.links import link_of
+from api.openapi import of_uploads as described
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
@@ -35,6 +37,10 @@ from shared.ids import new_id
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
+Inline = Annotated[
+    str | None, Query(description="with any value: shown in the page, for images that we made")
+]
+
 MULTIPART_ALLOWANCE = 64 * 1024
 """Bytes of a multipart body beside its file."""
 MAX_KEY = 200
@@ -45,6 +51,7 @@ MAX_KEY = 200
     status_code=202,
     response_model=UploadView,
     summary="Send a file as multipart/form-data",
+    **described.UPLOAD_MULTIPART,
 )
 async def upload_multipart(
     request: Request, services: Serving, form: OwnForm, policy: OwnFileField
@@ -65,9 +72,21 @@ async def upload_multipart(
     status_code=202,
     response_model=UploadView,
     summary="Send a file as the raw body",
+    **described.UPLOAD_RAW,
 )
 async def upload_raw(
-    request: Request, services: Serving, form: OwnForm, policy: OwnFileField, key: str
+    request: Request,
+    services: Serving,
+    form: OwnForm,
+    policy: OwnFileField,
+    key: Annotated[
+        str,
+        Path(
+            description="the client's own; the same key with the same bytes is the same upload",
+            examples=["8d1f0c3e"],
+            json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},
+        ),
+    ],
 ) -> Response:
     _check_key(key)
     body = await _open_body(request, services, form, policy, 0, key=key)
@@ -83,7 +102,12 @@ async def upload_raw(
         return await _acknowledge(request, services, form, policy, received, body, key)
 
 
-@router.get("/uploads/{upload_id}", response_model=UploadView, summary="Follow an upload")
+@router.get(
+    "/uploads/{upload_id}",
+    response_model=UploadView,
+    summary="Follow an upload",
+    **described.READ_UPLOAD,
+)
 async def read_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
     upload = await wait_for_upload(request, services, upload)
     if matches(request, upload_etag(upload)):
@@ -91,16 +115,34 @@ async def read_upload(request: Request, services: Serving, upload: OwnUpload) ->
     return upload_answer(request, services, upload, headers=applied(wait_seconds(request)))
 
 
-@router.get("/uploads/{upload_id}/content", summary="A link to the stored object")
-async def read_content(request: Request, services: Serving, upload: OwnUpload) -> Response:
-    return await _content(request, services, upload, None)
-
-
-@router.get("/uploads/{upload_id}/content/{derivative}", summary="A link to a derivative")
-async def read_derivative(
-    request: Request, services: Serving, upload: OwnUpload, derivative: str
+@router.get(
+    "/uploads/{upload_id}/content",
+    status_code=307,
+    response_class=Response,
+    summary="A link to the stored object",
+    **described.READ_CONTENT,
+)
+async def read_content(
+    request: Request, services: Serving, upload: OwnUpload, inline: Inline = None
 ) -> Response:
-    return await _content(request, services, upload, derivative)
+    return await _content(request, services, upload, None, inline=inline is not None)
+
+
+@router.get(
+    "/uploads/{upload_id}/content/{derivative}",
+    status_code=307,
+    response_class=Response,
+    summary="A link to a derivative",
+    **described.READ_DERIVATIVE,
+)
+async def read_derivative(
+    request: Request,
+    services: Serving,
+    upload: OwnUpload,
+    derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
+    inline: Inline = None,
+) -> Response:
+    return await _content(request, services, upload, derivative, inline=inline is not None)
 
 
 @router.post(
@@ -108,6 +150,7 @@ async def read_derivative(
     status_code=202,
     response_model=UploadView,
     summary="Try a failed upload again",
+    **described.RETRY_UPLOAD,
 )
 async def retry_upload(
     request: Request, services: Serving, asking: Asking, upload: OwnUpload
@@ -116,7 +159,12 @@ async def retry_upload(
     return accepted(request, services, await use_uploads.retry(services, upload, always=always))
 
 
-@router.delete("/uploads/{upload_id}", status_code=204, summary="Take an upload away")
+@router.delete(
+    "/uploads/{upload_id}",
+    status_code=204,
+    summary="Take an upload away",
+    **described.REMOVE_UPLOAD,
+)
 async def remove_upload(services: Serving, asking: Asking, upload: OwnUpload) -> Response:
     await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
@@ -185,9 +233,13 @@ async def _acknowledge(
 
 
 async def _content(
-    request: Request, services: Services, upload: OwnUpload, derivative: str | None
+    request: Request,
+    services: Services,
+    upload: OwnUpload,
+    derivative: str | None,
+    *,
+    inline: bool,
 ) -> Response:
-    inline = "inline" in request.query_params
     url = await link_of(services.links, upload, derivative, inline=inline)
     headers = {"Cache-Control": "no-store"}
     if not wants_json(request):

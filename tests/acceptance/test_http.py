@@ -33,6 +33,12 @@ def test_head_is_answered_like_get_without_the_content(form: FormClient) -> None
         assert head.headers["content-length"] == str(len(get.content))
 
 
+def test_a_method_that_an_address_doesnt_know_is_told_the_ones_it_does(form: FormClient) -> None:
+    answer = form.http.put(form.path)
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH, POST"
+
+
 def test_a_patient_request_is_answered_when_something_changes(form: FormClient) -> None:
     upload = form.upload("needed", png())
     path = f"/v1/uploads/{upload['id']}"

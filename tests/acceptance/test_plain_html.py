@@ -236,7 +236,7 @@ def test_another_sites_page_cant_write_through_the_cookie(
         ("/signup/start-over", {}),
     ):
         answer = person.http.post(path, data=data, headers=headers)
-        assert answer.status_code == 400, path
+        assert answer.status_code == 403, path
         assert answer.headers["content-type"].startswith("text/html")
         assert "set-cookie" not in answer.headers
     assert 'value="Ann"' in person.http.get("/").text
@@ -255,7 +255,7 @@ def test_a_referer_of_our_own_says_where_a_form_was_too(person: Person) -> None:
 
 def test_another_sites_page_cant_begin_a_form_in_a_persons_browser(person: Person) -> None:
     answer = person.post(ABOUT, Origin="https://evil.example")
-    assert answer.status_code == 400
+    assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
 
 

@@ -10,15 +10,19 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from starlette.routing import Route
 
+from api import views
 from api.app import create_internal_app, create_public_app
 from api.errors import ERRORS
-from api.routes import pages
+from api.openapi import examples
+from api.routes import docs, pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
 from dev.commands import COMMANDS
 from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
+from shared import internal_api
 from shared.status import TERMINAL, TRANSITIONS
 
 CHECKOUT = Path(__file__).parents[2]
@@ -32,9 +36,14 @@ CREATED_AS = {"staged", "rejected"}
 Endpoints = dict[tuple[str, str], set[str]]
 """Method and path → success statuses."""
 PAGES_SERVED: Endpoints = {
-    ("GET", route.path): {"200"} for route in pages.router.routes if isinstance(route, Route)
+    ("GET", route.path): {"200"}
+    for route in (*pages.router.routes, *docs.router.routes)
+    if isinstance(route, Route)
 }
 """They are for people, and not in the listener's own description."""
+DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}}
+ANYWHERE = {"bad-request", "internal-error", "unavailable", "method-not-allowed"}
+"""Codes that the table of endpoints doesn't repeat for each."""
 
 
 def text_of(name: str) -> str:
@@ -126,7 +135,7 @@ def documented(listener: str) -> Endpoints:
     return {(row[0], quoted(row[1])[0]): set(re.findall(r"\d{3}", row[3])) for row in rows}
 
 
-async def served(listener: str) -> Endpoints:
+async def served(listener: str) -> dict[tuple[str, str], dict[str, Any]]:
     """What the listener's own description declares; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
     settings = SimpleNamespace(cors_origins=("*",))
@@ -134,17 +143,32 @@ async def served(listener: str) -> Endpoints:
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
-    described = {
-        (method.upper(), path): {s for s in operation["responses"] if s.startswith(("2", "3"))}
+    return {
+        (method.upper(), path): operation["responses"]
         for path, operations in paths.items()
         for method, operation in operations.items()
     }
-    return described | (PAGES_SERVED if listener == "Public listener" else {})
+
+
+def successes(responses: dict[str, Any]) -> set[str]:
+    return {status for status in responses if status.startswith(("2", "3"))}
+
+
+def codes(responses: dict[str, Any]) -> set[str]:
+    """The error codes that are declared, without those that any endpoint may answer."""
+    schemas = [
+        each.get("content", {}).get("application/problem+json", {}).get("schema", {})
+        for each in responses.values()
+    ]
+    found = {code for s in schemas if s for code in s["allOf"][1]["properties"]["code"]["enum"]}
+    return found - ANYWHERE
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
 async def test_the_table_of_endpoints_has_every_one_with_its_success(listener: str) -> None:
-    told, declared = documented(listener), await served(listener)
+    told = documented(listener)
+    declared = {endpoint: successes(each) for endpoint, each in (await served(listener)).items()}
+    declared |= PAGES_SERVED if listener == "Public listener" else DOCS_SERVED
     assert told.keys() == declared.keys()
     unsaid = {
         endpoint: statuses - told[endpoint]
@@ -155,10 +179,54 @@ async def test_the_table_of_endpoints_has_every_one_with_its_success(listener: s
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
-def test_an_endpoints_errors_are_codes_of_its_listener(listener: str) -> None:
-    known = set(ANSWERS) | (set(INTERNAL) if listener == "Internal listener" else set())
-    for row in table_rows(chapter(text_of("architecture.md"), listener)):
-        assert set(quoted(row[4])) <= known, row[1]
+async def test_the_table_of_endpoints_has_the_errors_that_are_declared(listener: str) -> None:
+    rows = table_rows(chapter(text_of("architecture.md"), listener))
+    told = {(row[0], quoted(row[1])[0]): set(quoted(row[4])) for row in rows}
+    for endpoint, responses in (await served(listener)).items():
+        assert told[endpoint] == codes(responses), endpoint
+
+
+async def test_every_error_code_is_declared_somewhere() -> None:
+    public, internal = await served("Public listener"), await served("Internal listener")
+    declared = {code for each in public.values() for code in codes(each)}
+    assert set(ANSWERS) - ANYWHERE <= declared
+    assert set(INTERNAL) <= {code for each in internal.values() for code in codes(each)}
+
+
+@pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
+async def test_every_answer_is_described_with_its_headers_and_an_example(listener: str) -> None:
+    for endpoint, responses in (await served(listener)).items():
+        for status, response in responses.items():
+            assert response["headers"]["X-Request-ID"], (endpoint, status)
+            for kind, content in response.get("content", {}).items():
+                shown = kind == "text/html" or "example" in content or "examples" in content
+                assert shown or endpoint[1].startswith("/v1/form-types/"), (endpoint, status)
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (views.UploadView, examples.STAGED),
+        (views.UploadView, examples.STORED),
+        (views.FormView, examples.FORM),
+        (views.FormView, examples.SAVED_FORM),
+        (views.FormView, examples.SUBMITTED_FORM),
+        (views.NewFormView, examples.NEW_FORM),
+        (views.FormList, examples.FORM_LIST),
+        (views.LinkView, examples.LINK),
+        (internal_api.WorkOrder, examples.ORDER),
+        (internal_api.Stored, examples.OUTCOME_STORED),
+        (internal_api.Applied, examples.APPLIED),
+        (internal_api.CleaningOrders, examples.CLEANINGS),
+    ],
+)
+def test_an_example_of_the_description_is_what_the_code_would_send(
+    model: type[BaseModel], example: dict[str, Any]
+) -> None:
+    sent = model.model_validate(example).model_dump(mode="json", exclude_unset=True)
+    assert sent == example
+    if model.__module__ == views.__name__:
+        assert set(example) == set(model.model_fields)
 
 
 def test_the_examples_of_the_api_use_codes_that_exist() -> None:

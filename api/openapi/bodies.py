@@ -1,0 +1,88 @@
+"""Bodies that routes read from the stream themselves, as schemas by media type."""
+
+from typing import Any
+
+MAX_REFERENCE = 200
+_BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
+
+_VALUE = {
+    "description": "A text or a choice is a string, a checkbox a boolean; null takes it away. For a"
+    " file field null removes its uploads and anything else is ignored.",
+}
+_FIELDS: dict[str, Any] = {
+    "type": "object",
+    "description": "Fields of the form type by name, or all of them below `data`.",
+    "additionalProperties": _VALUE,
+}
+_SECTION_EXAMPLE = {"email": "ada@example.com", "accepts_insurance": True, "licence": None}
+
+NEW_FORM: dict[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "description": "a form type, by its name"},
+                "data": {"type": "object", "additionalProperties": _VALUE},
+                "reference": {
+                    "type": ["string", "null"],
+                    "minLength": 1,
+                    "maxLength": MAX_REFERENCE,
+                    "pattern": r"^[^\x00]*$",
+                    "description": "the application's own name for the form",
+                },
+            },
+            "required": ["type"],
+        },
+        "example": {
+            "type": "therapist_signup",
+            "data": {"full_name": "Ada Diaz"},
+            "reference": "crm-4711",
+        },
+    }
+}
+
+_PARTS: dict[str, Any] = {
+    "type": "object",
+    "description": "Parts by the names of their fields: text, and files.",
+    "additionalProperties": {"anyOf": [{"type": "string"}, _BINARY]},
+}
+
+SECTION: dict[str, Any] = {
+    "application/merge-patch+json": {"schema": _FIELDS, "example": _SECTION_EXAMPLE},
+    "application/json": {"schema": _FIELDS, "example": _SECTION_EXAMPLE},
+    "multipart/form-data": {"schema": _PARTS},
+}
+
+_POSTED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "section": {
+            "type": "string",
+            "description": "its checkboxes that are absent become false",
+        },
+        "remove": {"type": "string", "description": "id of an upload to take away"},
+        "submit": {"type": "string", "description": "closes the form; any value"},
+    },
+    "additionalProperties": {"description": "fields of the form type, files among them"},
+}
+HTML_FORM: dict[str, Any] = {
+    kind: {"schema": _POSTED}
+    for kind in ("multipart/form-data", "application/x-www-form-urlencoded")
+}
+
+ONE_FILE: dict[str, Any] = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "file": {
+                    **_BINARY,
+                    "description": "the first part with a filename, whatever its name",
+                }
+            },
+            "required": ["file"],
+        }
+    }
+}
+
+RAW: dict[str, Any] = {"*/*": {"schema": _BINARY}}

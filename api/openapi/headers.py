@@ -1,0 +1,79 @@
+"""Headers in the description, by name: those of answers and those that a request may bring."""
+
+from typing import Any
+
+_INTEGER = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+
+_ANSWERED: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "Cache-Control": ("who may keep the answer", _TEXT, "private, no-cache"),
+    "Connection": (
+        "`close` where the body was not read to its end",
+        {"type": "string", "enum": ["close"]},
+        "close",
+    ),
+    "ETag": ("the version of what was answered; send it back as `If-None-Match`", _TEXT, '"4"'),
+    "Location": (
+        "where the resource is",
+        _TEXT,
+        "/v1/uploads/upl_7w3rpmaaqtbyhxg6vts2u5nqjm",
+    ),
+    "Preference-Applied": ("how long the answer would have waited", _TEXT, "wait=20"),
+    "Retry-After": ("seconds until asking again makes sense", _INTEGER, 1),
+    "WWW-Authenticate": ("how to say who asks", _TEXT, 'Bearer realm="longshore"'),
+    "X-Request-ID": (
+        "names the request in the logs; the client's own, if it sent one",
+        _TEXT,
+        "req_3hq7ktwkd5m2u6vyp4xzfbnsce",
+    ),
+}
+
+
+def header_objects(
+    always: tuple[str, ...] = (), sometimes: tuple[str, ...] = ()
+) -> dict[str, dict[str, Any]]:
+    """The headers of an answer; `X-Request-ID` is on every one."""
+    return {
+        name: {
+            "description": _ANSWERED[name][0],
+            "required": name in always or name == "X-Request-ID",
+            "schema": _ANSWERED[name][1],
+            "example": _ANSWERED[name][2],
+        }
+        for name in sorted({*always, *sometimes, "X-Request-ID"})
+    }
+
+
+def _sent(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+        "example": example,
+    }
+
+
+IF_NONE_MATCH = _sent(
+    "If-None-Match", "304 while this is still the version; with `Prefer: wait`, wait for it", '"4"'
+)
+IF_MATCH = _sent(
+    "If-Match", "412 if the person has edited since; only the part before the dot counts", '"1.1"'
+)
+PREFER = _sent(
+    "Prefer", "`wait=N`: answer once there is news, at most 20 s later (RFC 7240)", "wait=20"
+)
+IDEMPOTENCY_KEY = _sent(
+    "Idempotency-Key",
+    "the client's own name for this upload: sent again with the same bytes it is the first one",
+    "8d1f0c3e",
+)
+REPR_DIGEST = _sent(
+    "Repr-Digest",
+    "SHA-256 of the file or of the whole body, which what arrives is held against (RFC 9530)",
+    "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+)
+CONTENT_DISPOSITION = _sent(
+    "Content-Disposition", "the file's name (RFC 6266)", 'attachment; filename="licence.pdf"'
+)

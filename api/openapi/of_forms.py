@@ -1,0 +1,135 @@
+"""What the endpoints of forms answer, and to what."""
+
+from api.openapi import bodies, examples
+from api.openapi import headers as sent
+from api.openapi.operation import (
+    MULTIPART,
+    NOT_MODIFIED,
+    OF_ONE,
+    OWNER,
+    RECEIVING,
+    SERVICE_KEY,
+    SESSION,
+    answer,
+    leads_to,
+    operation,
+)
+from api.views import FormList, FormView, NewFormView
+
+_FORM = ("ETag", "Cache-Control")
+
+CREATE_FORM = operation(
+    answers={
+        201: answer(
+            "The form, with its token: shown this once",
+            NewFormView,
+            example=examples.NEW_FORM,
+            always=("Location", *_FORM),
+            links=leads_to(
+                "form_id",
+                *("read_form", "save_section", "post_form", "submit_form", "purge_form"),
+                *("upload_multipart", "upload_raw"),
+            ),
+        )
+    },
+    errors=(
+        "malformed-json",
+        "request-too-large",
+        "request-timeout",
+        "unsupported-media-type",
+        "invalid-request",
+        "unknown-field",
+        "unknown-form-type",
+        "unavailable",
+    ),
+    body=bodies.NEW_FORM,
+)
+
+LIST_FORMS = operation(
+    answers={
+        200: answer("One page", FormList, example=examples.FORM_LIST, always=("Cache-Control",))
+    },
+    errors=("invalid-request", "unavailable"),
+    may=(SERVICE_KEY,),
+)
+
+READ_FORM = operation(
+    answers={
+        200: answer(
+            "The form as it is now",
+            FormView,
+            example=examples.FORM,
+            always=_FORM,
+            sometimes=("Preference-Applied",),
+        ),
+        304: NOT_MODIFIED,
+    },
+    errors=OF_ONE,
+    may=OWNER,
+    takes=(sent.IF_NONE_MATCH, sent.PREFER),
+)
+
+SAVE_SECTION = operation(
+    answers={
+        200: answer("Saved", FormView, example=examples.FORM, always=_FORM),
+        202: answer(
+            "Saved, and a file is being processed",
+            FormView,
+            example=examples.SAVED_FORM,
+            always=(*_FORM, "Retry-After"),
+        ),
+    },
+    errors=(
+        *OF_ONE,
+        *RECEIVING,
+        *MULTIPART,
+        *("malformed-json", "request-too-large"),
+        *("precondition-failed", "invalid-request", "unknown-field"),
+    ),
+    may=OWNER,
+    takes=(sent.IF_MATCH,),
+    body=bodies.SECTION,
+)
+
+SUBMIT_FORM = operation(
+    answers={
+        200: answer(
+            "The form, submitted",
+            FormView,
+            example=examples.SUBMITTED_FORM,
+            always=_FORM,
+            sometimes=("Preference-Applied",),
+        )
+    },
+    errors=(*OF_ONE, "form-submitted", "uploads-pending", "form-incomplete"),
+    may=OWNER,
+    takes=(sent.PREFER,),
+)
+
+PURGE_FORM = operation(
+    answers={204: answer("For the outside it is gone; its bytes and objects follow")},
+    errors=(*OF_ONE, "form-submitted"),
+    may=OWNER,
+)
+
+POST_FORM = operation(
+    answers={
+        303: answer("The page to go to", always=("Location", "Cache-Control")),
+        200: answer("Saved, for who accepts JSON", FormView, example=examples.FORM, always=_FORM),
+        202: answer(
+            "Saved, and a file is being processed, for who accepts JSON",
+            FormView,
+            example=examples.SAVED_FORM,
+            always=(*_FORM, "Retry-After"),
+        ),
+    },
+    errors=(
+        *OF_ONE,
+        *RECEIVING,
+        *MULTIPART,
+        *("foreign-origin", "request-too-large", "invalid-request", "unknown-field"),
+        *("uploads-pending", "form-incomplete"),
+    ),
+    may=(*OWNER, SESSION),
+    body=bodies.HTML_FORM,
+)

@@ -1,0 +1,87 @@
+"""What the endpoints of uploads answer, and to what."""
+
+from api.openapi import bodies, examples
+from api.openapi import headers as sent
+from api.openapi.operation import (
+    MULTIPART,
+    NOT_MODIFIED,
+    OF_ONE,
+    OWNER,
+    RECEIVING,
+    answer,
+    leads_to,
+    operation,
+)
+from api.views import LinkView, UploadView
+
+_ACCEPTED = answer(
+    "The bytes are durable; the rest is ours",
+    UploadView,
+    example=examples.STAGED,
+    always=("Location", "ETag", "Cache-Control"),
+    sometimes=("Retry-After",),
+    links=leads_to(
+        "upload_id",
+        *("read_upload", "read_content", "read_derivative", "retry_upload", "remove_upload"),
+    ),
+)
+_ONE_FILE = (
+    *OF_ONE,
+    *RECEIVING,
+    "too-many-files",
+    "file-too-large",
+    "file-empty",
+    "upload-running",
+    "key-reused",
+    "digest-mismatch",
+)
+_LINK = {
+    200: answer(
+        "The link as JSON, for who accepts that",
+        LinkView,
+        example=examples.LINK,
+        always=("Cache-Control",),
+    ),
+    307: answer("The link", always=("Location", "Cache-Control")),
+}
+_CHANGING = (*OF_ONE, "form-submitted")
+
+UPLOAD_MULTIPART = operation(
+    answers={202: _ACCEPTED},
+    errors=(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
+    may=OWNER,
+    takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
+    body=bodies.ONE_FILE,
+)
+
+UPLOAD_RAW = operation(
+    answers={202: _ACCEPTED},
+    errors=_ONE_FILE,
+    may=OWNER,
+    takes=(sent.CONTENT_DISPOSITION, sent.REPR_DIGEST),
+    body=bodies.RAW,
+)
+
+READ_UPLOAD = operation(
+    answers={
+        200: answer(
+            "The upload as it is now",
+            UploadView,
+            example=examples.STORED,
+            always=("ETag", "Cache-Control"),
+            sometimes=("Retry-After", "Preference-Applied"),
+        ),
+        304: NOT_MODIFIED,
+    },
+    errors=OF_ONE,
+    may=OWNER,
+    takes=(sent.IF_NONE_MATCH, sent.PREFER),
+)
+
+READ_CONTENT = operation(answers=_LINK, errors=(*OF_ONE, "not-stored"), may=OWNER)
+
+READ_DERIVATIVE = operation(answers=_LINK, errors=(*OF_ONE, "not-stored"), may=OWNER)
+
+RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER)
+
+REMOVE_UPLOAD = operation(answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER)

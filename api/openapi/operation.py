@@ -1,0 +1,81 @@
+"""What a route says about itself, as arguments for FastAPI's decorator."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.openapi.errors import Coded, error_responses
+from api.openapi.headers import header_objects
+
+Credential = dict[str, list[str]]
+"""A security requirement: a scheme of the document, and its scopes, of which we have none."""
+
+FORM_TOKEN: Credential = {"form token": []}
+SERVICE_KEY: Credential = {"service key": []}
+SESSION: Credential = {"session": []}
+INTERNAL_SECRET: Credential = {"internal secret": []}
+OWNER = (FORM_TOKEN, SERVICE_KEY)
+"""Who may do anything with a form and its uploads."""
+
+OF_ONE: tuple[Coded, ...] = ("not-found", "unavailable")
+"""What reading or changing one form or upload can meet."""
+RECEIVING: tuple[Coded, ...] = ("form-submitted", "request-timeout", "storage-full")
+"""What receiving files can meet."""
+MULTIPART: tuple[Coded, ...] = ("unsupported-media-type", "malformed-multipart")
+
+NOT_MODIFIED: dict[str, Any] = {
+    "description": "What the client has is the newest",
+    "headers": header_objects(("ETag", "Cache-Control"), ("Preference-Applied",)),
+}
+
+
+def answer(
+    description: str,
+    model: type[BaseModel] | None = None,
+    *,
+    example: Any = None,
+    always: tuple[str, ...] = (),
+    sometimes: tuple[str, ...] = (),
+    links: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One status of an operation: its body if it has one, its headers, and where it leads."""
+    response: dict[str, Any] = {
+        "description": description,
+        "headers": header_objects(always, sometimes),
+    }
+    if model:
+        response["model"] = model
+        response["content"] = {"application/json": {"example": example} if example else {}}
+    if links:
+        response["links"] = links
+    return response
+
+
+def leads_to(parameter: str, *operations: str) -> dict[str, Any]:
+    """Links to operations on what was answered, by its id."""
+    return {
+        name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
+        for name in operations
+    }
+
+
+def operation(
+    *,
+    answers: dict[int, dict[str, Any]],
+    errors: tuple[Coded, ...] = (),
+    may: tuple[Credential, ...] = (),
+    takes: tuple[dict[str, Any], ...] = (),
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Arguments of a route's decorator that describe it.
+
+    `may` are the credentials that open it, none for everybody; `takes` its request headers; `body`
+    what it reads, by media type.
+    """
+    extra: dict[str, Any] = {"security": list(may)}
+    if takes:
+        extra["parameters"] = list(takes)
+    if body:
+        extra["requestBody"] = {"required": True, "content": body}
+    codes = (*(("unauthorized",) if may else ()), *errors)
+    return {"responses": {**error_responses(codes), **answers}, "openapi_extra": extra}

@@ -1,0 +1,77 @@
+"""The listeners' own descriptions: requests made from them find nothing that isn't in them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.stack import Stack
+
+EXAMPLES = "8"
+SECONDS = 240
+# A condition that fails (412) is looked at before a body that is wrong; a field that is full (409)
+# or a form that is submitted too.
+CONFIG = """
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 404, 405, 409, 410, 412, 413, 415, 422]
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 404, 409, 410]
+"""
+
+
+def generated_requests(
+    url: str, secret: str, folder: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Ask everything that the description at `url` allows, and what it doesn't."""
+    config = folder / "schemathesis.toml"
+    config.write_text(CONFIG)
+    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config)]
+    command += ["run", f"{url}/openapi.json", "-H", f"Authorization: Bearer {secret}"]
+    command += ["-n", EXAMPLES, "--max-redirects", "0", "--no-color", "-c", "all"]
+    command += ["--generation-deterministic", *options]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def failures(output: str) -> str:
+    return output[output.find("FAILURES") :]
+
+
+def test_no_generated_request_to_the_public_listener_finds_what_is_not_described(
+    stack: Stack, tmp_path: Path
+) -> None:
+    # Whether a value fits is the form type's to say, so that a valid request may be refused.
+    run = generated_requests(
+        stack.url,
+        stack.info["service_key"],
+        tmp_path,
+        "--exclude-checks",
+        "positive_data_acceptance",
+    )
+    assert run.returncode == 0, failures(run.stdout)
+    assert "18 selected / 18 total" in run.stdout
+
+
+def test_no_generated_request_to_the_internal_listener_finds_what_is_not_described(
+    stack: Stack, tmp_path: Path
+) -> None:
+    secret = json.loads((stack.state_dir / "secrets.json").read_text())["internal_secret"]
+    run = generated_requests(stack.info["internal_url"], secret, tmp_path)
+    assert run.returncode == 0, failures(run.stdout)
+
+
+@pytest.mark.parametrize("listener", ["url", "internal_url"])
+def test_a_listener_serves_its_description_as_a_page_without_anything_from_elsewhere(
+    stack: Stack, listener: str
+) -> None:
+    url = stack.info[listener]
+    page = httpx.get(f"{url}/docs", trust_env=False)
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", "")
+    for path in ("static/docs.js", "static/swagger-ui/swagger-ui-bundle.js"):
+        assert httpx.get(f"{url}/{path}", trust_env=False).status_code == 200
