@@ -2,12 +2,16 @@
 
 import sys
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import Problem
 from api.records import migrate
+from api.records.address import DatabaseUrl
+from api.records.faults import explain as explain_database
+from shared.finding import refuse, wrong
 from shared.settings_errors import explain
 
 
@@ -15,20 +19,21 @@ class MigrationSettings(BaseSettings):
     """Nothing but the database: migrations run where the rest isn't configured."""
 
     model_config = SettingsConfigDict(extra="ignore")
-    database_url: str = Field(min_length=1)
+    database_url: DatabaseUrl
 
 
 def main() -> int:
     try:
         settings = MigrationSettings()
     except ValidationError as error:
-        sys.stderr.write(f"api: {explain(error)}\n")
-        return 1
+        return refuse("api", explain(error))
     try:
         migrate.run(settings.database_url)
+    except migrate.SchemaError as error:
+        return refuse("api", [wrong("DATABASE_URL", str(error))])
     except (Problem, SQLAlchemyError, OSError) as error:
-        sys.stderr.write(f"api: DATABASE_URL: {error.__cause__ or error}\n")
-        return 1
+        text = explain_database(error, make_url(settings.database_url))
+        return refuse("api", [wrong("DATABASE_URL", text)])
     return 0
 
 

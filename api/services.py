@@ -4,20 +4,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from api.changes import Changes
-from api.errors import Problem
+from api.diagnosis.database import check_database
+from api.diagnosis.volume import make_folders, try_out
 from api.links import Links, open_links
 from api.queue import Queue
-from api.records import migrate
-from api.records.database import Database, DatabaseUnavailable
+from api.records.database import Database
 from api.settings import Settings
 from api.staging import Staging
 from api.volume import Volume
-from shared.form_definition import FormType, load_form_types
+from shared.finding import Finding, Level, StartError, wrong, wrongs
+from shared.form_definition import FormDefinitionError, FormType, load_form_types
 
-
-class StartError(Exception):
-    """The service can't start; the text names the setting and what is wrong with it."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +35,23 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open everything, close it in reverse.
-
-    Raises `FormDefinitionError`, `SchemaError` or `StartError` with a text for people.
-    """
-    form_types = load_form_types(settings.forms_dir)
+    """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
     changes = Changes()
     database = Database(settings.database_url, changes.committed)
     staging = Staging(settings.staging_dir, min_free_bytes=settings.min_free_bytes)
     queue = Queue(settings.redis_url)
     try:
-        volume = Volume(database, staging)
+        found = [*await check_database(database), *make_folders(staging)]
+        form_types: dict[str, FormType] = {}
         try:
-            await migrate.check(database)
-            staging.prepare()
-            await volume.open()
-        except DatabaseUnavailable as error:
-            raise StartError(f"DATABASE_URL: {error.__cause__}") from error
-        except (OSError, Problem) as error:
-            raise StartError(f"STAGING_DIR: {error.__cause__ or error}") from error
+            form_types = load_form_types(settings.forms_dir)
+        except FormDefinitionError as error:
+            found.append(wrong("FORMS_DIR", str(error)))
+        _refuse_or_tell(found)
+        volume = Volume(database, staging)
+        await volume.open()
+        if await volume.matches():
+            _refuse_or_tell(await try_out(staging))
         async with open_links(settings) as links:
             yield Services(
                 settings=settings,
@@ -68,3 +67,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await queue.close()
         staging.close()
         await database.close()
+
+
+def _refuse_or_tell(found: list[Finding]) -> None:
+    """Raise `StartError` for what is wrong; log what is a warning."""
+    if wrongs(found):
+        raise StartError(wrongs(found))
+    for each in found:
+        if each.level is Level.WARNING:
+            log.warning("start_check", setting=each.name, reason=each.text)

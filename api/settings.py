@@ -4,13 +4,27 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.records.address import DatabaseUrl
 from shared.logs import LogFormat
-from shared.secrets import weakness
+from shared.setting_types import (
+    Environment,
+    HttpUrl,
+    KeyId,
+    LogLevel,
+    OtherSecret,
+    Port,
+    Present,
+    RedisUrl,
+    Text,
+    refuse_weak,
+)
+
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 
 
 def _split(value: object) -> object:
@@ -26,29 +40,29 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """Settings of the api. Raises `pydantic.ValidationError` naming what is missing or wrong."""
 
-    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=None, extra="ignore", frozen=True, validate_default=True
+    )
 
     environment: Annotated[
-        Literal["dev", "production"],
+        Environment,
         Field(description="`dev` accepts example secrets; anything else is production"),
     ] = "production"
-    host: Annotated[str, Field(description="address of the public listener")] = "127.0.0.1"
-    port: Annotated[int, Field(description="port of the public listener", gt=0, lt=65536)] = 8000
+    host: Annotated[Text, Field(description="address of the public listener")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="port of the public listener")] = 8000
     internal_host: Annotated[
-        str, Field(description="address of the internal listener; never a public one")
+        Text, Field(description="address of the internal listener; never a public one")
     ] = "127.0.0.1"
-    internal_port: Annotated[
-        int, Field(description="port of the internal listener", gt=0, lt=65536)
-    ] = 8001
+    internal_port: Annotated[Port, Field(description="port of the internal listener")] = 8001
     public_url: Annotated[
-        str | None,
+        HttpUrl | None,
         Field(description="what clients call the public listener; default: what they asked for"),
     ] = None
-    database_url: Annotated[str, Field(description="SQLAlchemy URL of the records")]
-    redis_url: Annotated[str, Field(description="where jobs are queued")]
-    staging_dir: Annotated[Path, Field(description="root of the staging volume")]
-    forms_dir: Annotated[Path, Field(description="folder with the form definitions")] = Path(
-        "forms"
+    database_url: Annotated[DatabaseUrl, Field(description="SQLAlchemy URL of the records")]
+    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued")]
+    staging_dir: Annotated[Path, Present, Field(description="root of the staging volume")]
+    forms_dir: Annotated[Path, Present, Field(description="folder with the form definitions")] = (
+        Path("forms")
     )
     internal_secrets: Annotated[
         Csv, Field(description="one or two bearer secrets of the internal listener, by commas")
@@ -58,16 +72,17 @@ class Settings(BaseSettings):
         Field(description="service keys of the application's back ends, `name:secret` by commas"),
     ] = ()
     s3_public_endpoint_url: Annotated[
-        str, Field(description="the object store as browsers reach it; presigned links go there")
+        HttpUrl,
+        Field(description="the object store as browsers reach it; presigned links go there"),
     ]
-    s3_region: Annotated[str, Field(description="region that links are signed for")] = "us-east-1"
-    s3_bucket: Annotated[str, Field(description="bucket of the objects")]
+    s3_region: Annotated[Text, Field(description="region that links are signed for")] = "us-east-1"
+    s3_bucket: Annotated[Text, Field(description="bucket of the objects")]
     s3_access_key_id: Annotated[
-        str, Field(description="key that links are signed with; needs GetObject only")
+        KeyId, Field(description="key that links are signed with; needs GetObject only")
     ]
-    s3_secret_access_key: Annotated[SecretStr, Field(description="its secret")]
+    s3_secret_access_key: Annotated[OtherSecret, Field(description="its secret")]
     public_base_url: Annotated[
-        str | None,
+        HttpUrl | None,
         Field(description="start of every `public_url`; default: S3_PUBLIC_ENDPOINT_URL"),
     ] = None
     cors_origins: Annotated[
@@ -114,7 +129,7 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[
         int, Field(description="how long SIGTERM waits for requests under way", gt=0)
     ] = 5
-    log_level: Annotated[str, Field(description="least level that is logged")] = "info"
+    log_level: Annotated[LogLevel, Field(description="least level that is logged")] = "info"
     log_format: Annotated[
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
     ] = "auto"
@@ -126,22 +141,40 @@ class Settings(BaseSettings):
             (name, secret) for name, _, secret in (e.partition(":") for e in self.api_keys)
         )
 
-    @model_validator(mode="after")
-    def _secrets_are_real(self) -> Self:
-        secrets = self.internal_secrets
+    # Each setting is checked by itself, so that all that are wrong are told at once.
+
+    @field_validator("internal_port")
+    @classmethod
+    def _listeners_differ(cls, port: int, info: ValidationInfo) -> int:
+        hosts = {info.data.get("host"), info.data.get("internal_host")}
+        if port == info.data.get("port") and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
+            raise ValueError("is PORT's too; give each listener its own")
+        return port
+
+    @field_validator("internal_secrets")
+    @classmethod
+    def _internal_secrets_are_real(
+        cls, secrets: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
         if not 1 <= len(secrets) <= 2:  # noqa: PLR2004 - one, and a second while rotating
-            raise ValueError("INTERNAL_SECRETS: one secret, or two while rotating")
+            raise ValueError("one secret, or two while rotating")
         for secret in secrets:
-            weak = weakness(secret)
-            if weak and self.environment != "dev":
-                raise ValueError(f"INTERNAL_SECRETS: {weak}")
-        for entry in self.api_keys:
+            refuse_weak(secret, info)
+        return secrets
+
+    @field_validator("api_keys")
+    @classmethod
+    def _api_keys_are_real(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for entry in keys:
             name, colon, secret = entry.partition(":")
             if not (name and colon):
-                raise ValueError("API_KEYS: name:secret pairs, separated by commas")
-            weak = weakness(secret)
-            if weak and self.environment != "dev":
-                raise ValueError(f"API_KEYS: the secret of {name!r} {weak}")
-        if self.heartbeat_seconds * 2 > self.lease_seconds:
-            raise ValueError("HEARTBEAT_SECONDS: at most half of LEASE_SECONDS")
-        return self
+                raise ValueError("name:secret pairs, separated by commas")
+            refuse_weak(secret, info, whose=f"the secret of {name!r} ")
+        return keys
+
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def _a_lease_outlives_a_lost_heartbeat(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds * 2 > info.data.get("lease_seconds", seconds * 2):
+            raise ValueError("at most half of LEASE_SECONDS")
+        return seconds

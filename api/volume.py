@@ -14,8 +14,22 @@ from api.records import staged
 from api.records.database import Database
 from api.staging import Staging
 from shared.ids import new_id
+from shared.volume import MARKER
 
 log = structlog.get_logger()
+
+_NEW_DATABASE = (
+    "the volume has a marker and the database is new; take the database that belongs to it, or an"
+    " empty volume"
+)
+_NO_MARKER = (
+    f"the volume has no marker ({MARKER}): it isn't mounted, or is another one; mount the one that"
+    " belongs to this database"
+)
+_ANOTHERS = (
+    "the volume is that of another database; mount the one that belongs to this, or correct"
+    " DATABASE_URL"
+)
 
 
 class Volume:
@@ -27,11 +41,13 @@ class Volume:
     async def open(self) -> None:
         """Learn the volume's id, and mark volume and database as belonging together the first
         time, when neither is marked."""
+        mismatch = await self.mismatch()
+        if mismatch:
+            log.error("volume_mismatch", setting="STAGING_DIR", reason=mismatch)
         async with self._database.read() as conn:
             known = await staged.volume_id(conn)
         if known is None:
-            if await self._staging.read_marker() is not None:
-                log.error("volume_mismatch", reason="the database is empty, the volume is not")
+            if mismatch:
                 return
             known = await self._name()
         self.id, confirmed = known
@@ -39,8 +55,19 @@ class Volume:
             await self._staging.write_marker(self.id)
             async with self._database.write() as tx:
                 await staged.confirm_volume(tx)
-        if not await self.matches():
-            log.error("volume_mismatch", reason="the marker on the volume is missing or another's")
+
+    async def mismatch(self) -> str | None:
+        """Why the volume isn't that of the records, and what to do. None when it is, or when it
+        is yet to be marked."""
+        async with self._database.read() as conn:
+            known = await staged.volume_id(conn)
+        marker = await self._staging.read_marker()
+        if known is None:
+            return _NEW_DATABASE if marker else None
+        volume_id, confirmed = known
+        if marker is None:
+            return _NO_MARKER if confirmed else None
+        return None if marker == volume_id else _ANOTHERS
 
     async def _name(self) -> tuple[str, bool]:
         """A new id, or that of another replica which starts at the same time."""

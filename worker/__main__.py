@@ -7,6 +7,7 @@ import uvloop
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from shared.finding import StartError, refuse
 from shared.logs import configure_logs
 from shared.settings_errors import explain
 from worker.main import run
@@ -17,13 +18,15 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(f"worker: {explain(error)}\n")
-        return 1
+        return refuse("worker", explain(error))
     configure_logs("worker", settings.log_level, settings.log_format)
     try:
         uvloop.run(run(settings))
+    except StartError as error:
+        return refuse("worker", error.findings)
     except (RedisError, OSError) as error:
-        structlog.get_logger().error("worker_lost_redis", error=str(error) or type(error).__name__)
+        reason = str(error) or type(error).__name__
+        structlog.get_logger().error("worker_lost_redis", setting="REDIS_URL", error=reason)
         return 1
     return 0
 

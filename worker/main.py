@@ -13,11 +13,15 @@ import structlog
 from arq.connections import RedisSettings
 from arq.worker import Worker, func
 
+from shared.finding import Finding, Level, StartError, wrongs
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
 from worker.cleaning import Cleaner
-from worker.object_store import StoreSettings, open_object_store
+from worker.diagnosis.folders import check_folders
+from worker.diagnosis.records import check_records
+from worker.diagnosis.redis import check_redis
+from worker.object_store import StoreSettings, StoreWatch, open_object_store
 from worker.pipeline import Promoter
-from worker.records_client import open_records
+from worker.records_client import RecordsClient, open_records
 from worker.settings import Settings
 
 log = structlog.get_logger()
@@ -44,25 +48,63 @@ class _Worker(Worker):
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Raises when Redis goes away: the supervisor starts us again."""
-    settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    """Work until SIGTERM or SIGINT.
+
+    Raises `StartError` with all that is wrong, and Redis' errors when it goes away later: the
+    supervisor starts us again. The object store and the api may be away: uploads wait for them.
+    """
+    _refuse_or_tell([*check_folders(settings), *await check_redis(settings.redis_url)])
     scratch = _own_scratch(settings.scratch_dir)
-    store_settings = StoreSettings(
+    try:
+        async with (
+            open_records(settings) as records,
+            open_object_store(store_settings(settings)) as store,
+        ):
+            watch = StoreWatch(store.self_test)
+            store.on_refused = watch.refused
+            beside = [
+                asyncio.create_task(watch.run()),
+                asyncio.create_task(_tell_of_records(records, settings)),
+            ]
+            own = settings.model_copy(update={"scratch_dir": scratch})
+            try:
+                await _work(own, Promoter(records, store, own), Cleaner(records, store), watch)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def store_settings(settings: Settings) -> StoreSettings:
+    return StoreSettings(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         bucket=settings.s3_bucket,
         access_key_id=settings.s3_access_key_id,
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
     )
-    try:
-        async with open_records(settings) as records, open_object_store(store_settings) as store:
-            own = settings.model_copy(update={"scratch_dir": scratch})
-            await _work(own, Promoter(records, store, own), Cleaner(records, store))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> None:
+def _refuse_or_tell(found: list[Finding]) -> None:
+    if wrongs(found):
+        raise StartError(wrongs(found))
+    for each in found:
+        if each.level is Level.WARNING:
+            log.warning("start_check", setting=each.name, reason=each.text)
+
+
+async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:
+    """Once, beside the start: the api may come later, but a wrong secret stays one."""
+    finding = await check_records(records, settings)
+    if finding.level is Level.WRONG:
+        log.error("start_check", setting=finding.name, reason=finding.text)
+
+
+async def _work(
+    settings: Settings, promoter: Promoter, cleaner: Cleaner, watch: StoreWatch
+) -> None:
     async def promote(ctx: dict[Any, Any], payload: dict[str, Any]) -> None:  # noqa: ARG001 - arq's
         await promoter.promote(PromoteJob.model_validate(payload).upload_id)
 
@@ -90,7 +132,7 @@ async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.handle_sig_wait_for_completion, number)
-    health = asyncio.create_task(_show_health(settings.health_file, worker))
+    health = asyncio.create_task(_show_health(settings.health_file, worker, watch))
     log.info("worker_starting", max_jobs=settings.max_jobs)
     try:
         await worker.async_run()
@@ -106,12 +148,14 @@ async def _work(settings: Settings, promoter: Promoter, cleaner: Cleaner) -> Non
             await worker.close()
 
 
-async def _show_health(path: Path | None, worker: _Worker) -> None:
-    """Touch the health file every few seconds while the queue is being polled."""
+async def _show_health(path: Path | None, worker: _Worker, watch: StoreWatch) -> None:
+    """Touch the health file every few seconds while the queue is being polled and the store
+    doesn't refuse us."""
     touched: float | None = None
     while path:
         polled = worker.polled_at
-        if polled and polled != touched and time.monotonic() - (touched or 0) >= HEALTH_SECONDS:
+        due = polled and polled != touched and time.monotonic() - (touched or 0) >= HEALTH_SECONDS
+        if due and not watch.alarm:
             await asyncio.to_thread(path.touch)
             touched = polled
         await asyncio.sleep(0.1)

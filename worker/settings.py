@@ -5,13 +5,23 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.logs import LogFormat
-from shared.secrets import weakness
+from shared.setting_types import (
+    Environment,
+    HttpUrl,
+    KeyId,
+    LogLevel,
+    OtherSecret,
+    OwnSecret,
+    Present,
+    RedisUrl,
+    Text,
+)
 
 
 class Settings(BaseSettings):
@@ -20,27 +30,27 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
 
     environment: Annotated[
-        Literal["dev", "production"],
+        Environment,
         Field(description="`dev` accepts example secrets; anything else is production"),
     ] = "production"
-    redis_url: Annotated[str, Field(description="where jobs are queued")]
+    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued")]
     staging_dir: Annotated[
-        Path, Field(description="root of the staging volume; reading it is enough")
+        Path, Present, Field(description="root of the staging volume; reading it is enough")
     ]
     scratch_dir: Annotated[
-        Path, Field(description="where converted files live until they are put")
+        Path, Present, Field(description="where converted files live until they are put")
     ] = Path(tempfile.gettempdir()) / "longshore"
-    internal_url: Annotated[str, Field(description="the api's internal listener")]
-    internal_secret: Annotated[SecretStr, Field(description="bearer secret for it")]
+    internal_url: Annotated[HttpUrl, Field(description="the api's internal listener")]
+    internal_secret: Annotated[OwnSecret, Field(description="bearer secret for it")]
     s3_endpoint_url: Annotated[
-        str | None, Field(description="the object store; default: AWS S3 of the region")
+        HttpUrl | None, Field(description="the object store; default: AWS S3 of the region")
     ] = None
-    s3_region: Annotated[str, Field(description="region of the bucket")] = "us-east-1"
-    s3_bucket: Annotated[str, Field(description="bucket of the objects")]
+    s3_region: Annotated[Text, Field(description="region of the bucket")] = "us-east-1"
+    s3_bucket: Annotated[Text, Field(description="bucket of the objects")]
     s3_access_key_id: Annotated[
-        str, Field(description="key that may put, read, list and delete in the bucket")
+        KeyId, Field(description="key that may put, read, list and delete in the bucket")
     ]
-    s3_secret_access_key: Annotated[SecretStr, Field(description="its secret")]
+    s3_secret_access_key: Annotated[OtherSecret, Field(description="its secret")]
     max_jobs: Annotated[
         int, Field(description="uploads that are promoted at the same time", gt=0, le=200)
     ] = 8
@@ -57,16 +67,11 @@ class Settings(BaseSettings):
         int, Field(description="how long SIGTERM waits for uploads under way", gt=0)
     ] = 4
     health_file: Annotated[
-        Path | None, Field(description="file touched every few seconds while all is well")
+        Path | None,
+        Present,
+        Field(description="touched every few seconds while jobs are taken and the store takes us"),
     ] = None
-    log_level: Annotated[str, Field(description="least level that is logged")] = "info"
+    log_level: Annotated[LogLevel, Field(description="least level that is logged")] = "info"
     log_format: Annotated[
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
     ] = "auto"
-
-    @model_validator(mode="after")
-    def _secret_is_real(self) -> Self:
-        weak = weakness(self.internal_secret.get_secret_value())
-        if weak and self.environment != "dev":
-            raise ValueError(f"INTERNAL_SECRET: {weak}")
-        return self

@@ -27,7 +27,7 @@ def _config() -> Config:
 
 
 async def upgrade(url: str) -> None:
-    """Apply what is missing."""
+    """Apply what is missing. Raises `SchemaError` for a schema of a newer version."""
     database = Database(url)
     try:
         async with database.write() as tx:
@@ -38,22 +38,36 @@ async def upgrade(url: str) -> None:
 
 def _upgrade(connection: Connection) -> None:
     config = _config()
+    scripts = ScriptDirectory.from_config(config)
+    found = _current(connection)
+    if found and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError(_unknown(found, str(scripts.get_current_head())))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-async def check(database: Database) -> None:
-    """Raise `SchemaError` unless the schema is this code's."""
+async def check(database: Database) -> str:
+    """The schema's revision. Raises `SchemaError` unless it is this code's."""
     async with database.read() as conn:
         found = await conn.run_sync(_current)
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    scripts = ScriptDirectory.from_config(_config())
+    wanted = str(scripts.get_current_head())
     if found is None:
         raise SchemaError("the database has no tables yet; run: python -m api.migrate")
+    if found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError(_unknown(found, wanted))
     if found != wanted:
         raise SchemaError(
-            f"the database's schema is {found}, this version needs {wanted}; "
-            "run: python -m api.migrate"
+            f"the schema is {found}, this version needs {wanted}; run: python -m api.migrate"
         )
+    return found
+
+
+def _unknown(found: str, wanted: str) -> str:
+    return (
+        f"the schema is {found}, which this version ({wanted}) doesn't know; start the newer"
+        " version that made it, or restore the backup from before"
+    )
 
 
 def _current(connection: Connection) -> str | None:

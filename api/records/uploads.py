@@ -46,6 +46,15 @@ async def of_forms(conn: AsyncConnection, form_ids: list[str]) -> dict[str, list
     return rows
 
 
+async def any_stored(conn: AsyncConnection) -> str | None:
+    """The key of one stored object; None while there is none."""
+    found = await conn.execute(
+        select(uploads.c.object).where(uploads.c.status == UploadStatus.STORED).limit(1)
+    )
+    described = found.scalar()
+    return str(described["key"]) if described else None
+
+
 async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
     version = await forms.bump(tx, form_id)

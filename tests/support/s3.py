@@ -37,6 +37,21 @@ class S3Endpoint:
     url: str
     access_key_id: str
     secret_access_key: str
+    root_key: dict[str, str]
+
+    def root(self, service: str) -> Any:
+        """A client of the owner's, who may do everything."""
+        return _client(service, self.url, self.root_key)
+
+    def empty(self, prefix: str) -> None:
+        s3 = self.root("s3")
+        for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []):
+            s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+        for begun in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
+            if begun["Key"].startswith(prefix):
+                s3.abort_multipart_upload(
+                    Bucket=BUCKET, Key=begun["Key"], UploadId=begun["UploadId"]
+                )
 
     def settings(self) -> StoreSettings:
         return StoreSettings(
@@ -119,7 +134,7 @@ def _endpoint(name: str, url: str, root: dict[str, str]) -> S3Endpoint:
     policy = json.dumps(policies(BUCKET)["worker"])
     iam.put_user_policy(UserName="worker", PolicyName="worker", PolicyDocument=policy)
     key = iam.create_access_key(UserName="worker")["AccessKey"]
-    return S3Endpoint(name, url, key["AccessKeyId"], key["SecretAccessKey"])
+    return S3Endpoint(name, url, key["AccessKeyId"], key["SecretAccessKey"], root)
 
 
 def _client(service: str, url: str, key: dict[str, str]) -> Any:  # its methods come at run time

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 
 from api.migrate import MigrationSettings
 from api.settings import Settings as ApiSettings
+from shared.settings_errors import explain
 from tests.support.compose import (
     CHECKOUT,
     Service,
@@ -161,6 +162,32 @@ def test_production_refuses_the_secrets_of_the_example(
     given = environment(composed(ENVIRONMENT="production")["services"][service])
     with pytest.raises(ValidationError, match="is the example's"):
         settings_from(service, given, monkeypatch)
+
+
+SECRETS_REACH = {
+    "INTERNAL_SECRET": {("api", "INTERNAL_SECRETS"), ("worker", "INTERNAL_SECRET")},
+    "POSTGRES_PASSWORD": {("api", "DATABASE_URL")},
+    "REDIS_PASSWORD": {("api", "REDIS_URL"), ("worker", "REDIS_URL")},
+    "S3_API_SECRET_ACCESS_KEY": {("api", "S3_SECRET_ACCESS_KEY")},
+    "S3_WORKER_SECRET_ACCESS_KEY": {("worker", "S3_SECRET_ACCESS_KEY")},
+}
+
+
+@pytest.mark.parametrize("left", SECRETS_REACH)
+def test_in_production_each_secret_of_the_example_is_refused_alone(
+    left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {n: "f00d" * 8 for n, v in read_example().items() if v.startswith("change-me")}
+    assert own.keys() == SECRETS_REACH.keys()
+    del own[left]
+    services = composed(ENVIRONMENT="production", **own)["services"]
+    refused = set()
+    for service in ("api", "worker"):
+        try:
+            settings_from(service, environment(services[service]), monkeypatch)
+        except ValidationError as error:
+            refused |= {(service, finding.name) for finding in explain(error)}
+    assert refused == SECRETS_REACH[left]
 
 
 def test_without_a_word_the_environment_is_production(tmp_path: Path) -> None:

@@ -38,14 +38,32 @@ WORKER = {
         ({"api_keys": "no-colon"}, "API_KEYS: name:secret pairs"),
         ({"api_keys": "crm:short"}, "API_KEYS: the secret of 'crm' has under 16"),
         ({"heartbeat_seconds": 15}, "HEARTBEAT_SECONDS: at most half of LEASE_SECONDS"),
-        ({"port": 99999}, "PORT: "),
+        ({"lease_seconds": 5, "heartbeat_seconds": 5}, "HEARTBEAT_SECONDS: at most half of"),
+        ({"lease_seconds": 5}, "HEARTBEAT_SECONDS: at most half of LEASE_SECONDS"),
+        ({"port": 99999}, "PORT: has to be under 65536"),
+        ({"port": "web"}, "PORT: is no whole number"),
+        ({"port": 8001}, "INTERNAL_PORT: is PORT's too"),
+        ({"staging_dir": ""}, "STAGING_DIR: is empty"),
+        ({"s3_bucket": ""}, "S3_BUCKET: is empty"),
+        ({"environment": "prod"}, "ENVIRONMENT: is none of 'dev' or 'production'"),
+        ({"log_level": "loud"}, "LOG_LEVEL: is none of"),
+        ({"public_url": "signup"}, "PUBLIC_URL: is no address"),
+        ({"s3_public_endpoint_url": "ftp://x"}, "S3_PUBLIC_ENDPOINT_URL: is no address"),
+        ({"redis_url": "redis://x:port/0"}, "REDIS_URL: is no address of a Redis"),
+        ({"redis_url": "redis://x/zero"}, "REDIS_URL: is no address of a Redis"),
+        ({"database_url": "nonsense"}, "DATABASE_URL: is no SQLAlchemy URL"),
+        ({"database_url": "mysql://x/y"}, "DATABASE_URL: is neither SQLite nor PostgreSQL"),
+        ({"database_url": "sqlite:///x"}, "DATABASE_URL: begins with sqlite://; write sqlite+"),
+        ({"database_url": "postgres://x/y"}, "DATABASE_URL: begins with postgres://; write post"),
+        ({"database_url": "sqlite+aiosqlite://"}, "DATABASE_URL: names no file"),
         ({"s3_bucket": None}, "S3_BUCKET: "),
     ],
 )
 def test_the_api_names_the_setting_that_is_wrong(change: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError) as refused:
         ApiSettings.model_validate({**API, **change})
-    assert explain(refused.value).startswith(said)
+    (finding,) = explain(refused.value)
+    assert str(finding).startswith(said)
 
 
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +73,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             kind.model_validate(
                 {name: each for name, each in values.items() if name != "s3_bucket"}
             )
-        assert explain(refused.value) == "S3_BUCKET: is not set"
+        assert [str(each) for each in explain(refused.value)] == ["S3_BUCKET: is not set"]
 
 
 def test_an_examples_secret_is_good_enough_for_dev_only() -> None:
@@ -63,6 +81,46 @@ def test_an_examples_secret_is_good_enough_for_dev_only() -> None:
     ApiSettings.model_validate({**API, **weak, "environment": "dev"})
     with pytest.raises(ValidationError):
         WorkerSettings.model_validate({**WORKER, "internal_secret": "change-me"})
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    wrong = {"port": "web", "s3_bucket": "", "internal_secrets": "short", "lease_seconds": 1}
+    with pytest.raises(ValidationError) as refused:
+        ApiSettings.model_validate({**API, **wrong})
+    named = [finding.name for finding in explain(refused.value)]
+    assert named == ["PORT", "INTERNAL_SECRETS", "S3_BUCKET", "HEARTBEAT_SECONDS"]
+
+
+EXAMPLE = "change-me-example-secret"
+EXAMPLES = [
+    (ApiSettings, "internal_secrets", EXAMPLE),
+    (ApiSettings, "internal_secrets", f"0123456789abcdef,{EXAMPLE}"),
+    (ApiSettings, "api_keys", f"backend:{EXAMPLE}"),
+    (ApiSettings, "database_url", f"postgresql+asyncpg://longshore:{EXAMPLE}@postgres/longshore"),
+    (ApiSettings, "database_url", f"postgresql+asyncpg://postgres/x?user=y&password={EXAMPLE}"),
+    (ApiSettings, "redis_url", f"redis://:{EXAMPLE}@redis:6379/0"),
+    (ApiSettings, "redis_url", f"redis://:{EXAMPLE.replace('-', '%2D')}@redis:6379/0"),
+    (ApiSettings, "s3_access_key_id", EXAMPLE),
+    (ApiSettings, "s3_secret_access_key", EXAMPLE),
+    (WorkerSettings, "internal_secret", EXAMPLE),
+    (WorkerSettings, "redis_url", f"redis://:{EXAMPLE}@redis:6379/0"),
+    (WorkerSettings, "s3_access_key_id", EXAMPLE),
+    (WorkerSettings, "s3_secret_access_key", EXAMPLE),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), EXAMPLES)
+def test_production_refuses_a_secret_of_the_example_wherever_it_stands(
+    kind: type[ApiSettings | WorkerSettings], name: str, value: str
+) -> None:
+    others = API if kind is ApiSettings else WORKER
+    kind.model_validate({**others, name: value, "environment": "dev"})
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate({**others, name: value})
+    (finding,) = explain(refused.value)
+    assert finding.name == name.upper()
+    assert "the example's" in finding.text
+    assert EXAMPLE not in str(finding)
 
 
 def test_two_secrets_are_valid_while_one_is_rotated() -> None:

@@ -7,5 +7,6 @@ leaves at most something under the generation's own prefix, which `clean` remove
 
 from worker.object_store.client import StoreSettings
 from worker.object_store.store import ObjectStore, open_object_store
+from worker.object_store.watch import StoreWatch
 
-__all__ = ["ObjectStore", "StoreSettings", "open_object_store"]
+__all__ = ["ObjectStore", "StoreSettings", "StoreWatch", "open_object_store"]

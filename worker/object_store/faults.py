@@ -11,6 +11,7 @@ from worker.errors import TransientError
 
 STORE_ERRORS = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
 
+REFUSED = "store-refused"
 _REFUSALS = frozenset(
     {"AuthorizationHeaderMalformed", "InvalidBucketName", "NoSuchBucket", "PermanentRedirect"}
 )
@@ -25,7 +26,7 @@ def as_transient() -> Iterator[None]:
     except ClientError as error:
         status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
         refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code in _REFUSALS
-        cause = "store-refused" if refused else "store"
+        cause = REFUSED if refused else "store"
         detail = f"{error.operation_name}: {status} {code}"
         raise TransientError(cause, counted=False, detail=detail) from error
     except STORE_ERRORS as error:

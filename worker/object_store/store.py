@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 from botocore.exceptions import ClientError
 
+from shared.finding import Finding
 from worker.errors import TransientError
 from worker.object_store.client import StoreSettings, open_client
-from worker.object_store.faults import STORE_ERRORS, as_transient, status_of
+from worker.object_store.faults import REFUSED, STORE_ERRORS, as_transient, status_of
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,
     open_multipart,
     send_parts,
 )
+from worker.object_store.self_test import SelfTest
 from worker.object_store.source import Source, open_source
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
@@ -50,10 +52,13 @@ class ObjectStore:
 
     def __init__(self, client: "S3Client", settings: StoreSettings) -> None:
         self._client = client
+        self._settings = settings
         self._bucket = settings.bucket
         self._part_bytes = settings.part_bytes
         self._put_concurrency = settings.put_concurrency
         self._knows_conditions = True
+        self.on_refused: Callable[[], None] | None = None
+        """Called when the store answers, but not to us: an operator must look."""
 
     async def put(self, path: Path, key: str, *, content_type: str, size: int, sha256: str) -> None:
         """Store the file at `path` under `key` and verify what the store holds.
@@ -64,7 +69,7 @@ class ObjectStore:
         more to leave no multipart open. Holds at most `part_bytes * put_concurrency` in memory.
         """
         put = _Put(path, key, content_type, size, sha256)
-        with as_transient():
+        with self._as_transient():
             checksum = await self._send_past_conflicts(put)
             if not await self._holds(put, checksum):
                 raise TransientError("store", counted=False, detail=f"{key} holds other bytes")
@@ -77,7 +82,7 @@ class ObjectStore:
         if not prefix.endswith("/") or not prefix.strip("/"):
             raise ValueError(f"{prefix!r} is not the folder of one generation")
         deleted = 0
-        with as_transient():
+        with self._as_transient():
             multiparts = self._client.get_paginator("list_multipart_uploads")
             async for page in multiparts.paginate(Bucket=self._bucket, Prefix=prefix):
                 for upload in page.get("Uploads", []):
@@ -90,6 +95,21 @@ class ObjectStore:
                     await self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
                     deleted += 1
         return deleted
+
+    async def self_test(self) -> list[Finding]:
+        """What the store can't do, in words; one finding when it can do all. Never raises what a
+        store can cause, and takes a bounded time."""
+        return await SelfTest(self._client, self._settings).run()
+
+    @contextmanager
+    def _as_transient(self) -> Iterator[None]:
+        try:
+            with as_transient():
+                yield
+        except TransientError as error:
+            if error.cause == REFUSED and self.on_refused:
+                self.on_refused()
+            raise
 
     async def _abort(self, key: str, upload_id: str) -> None:
         try:

@@ -1,0 +1,1 @@
+"""What the api looks at before it serves, and what `python -m api.check` shows of it."""

@@ -1,0 +1,234 @@
+"""The worker's self-test says in words what a store can't do, on every kind that we can start."""
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from botocore.exceptions import ClientError
+
+from dev.provision_s3 import policies
+from shared.finding import Finding, Level, wrong
+from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
+from worker.object_store import ObjectStore, StoreSettings, StoreWatch, open_object_store
+from worker.object_store import self_test as under_test
+from worker.object_store.self_test import PREFIX, SelfTest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
+    async with open_object_store(ministack.settings()) as opened:
+        yield opened
+
+
+async def found_with(settings: StoreSettings) -> list[str]:
+    async with open_object_store(settings) as store:
+        return [f"{each.level} {each}" for each in await store.self_test()]
+
+
+def left(endpoint: S3Endpoint) -> list[Any]:
+    objects = endpoint.client.list_objects_v2(Bucket=BUCKET, Prefix=PREFIX).get("Contents", [])
+    parts = endpoint.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    return [*objects, *parts]
+
+
+class Answered:
+    """The store's own client, with some calls answered by the test."""
+
+    def __init__(self, store: ObjectStore, **calls: Callable[..., Any]) -> None:
+        self._client = store._client
+        self.__dict__.update(calls)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def refusing(name: str, code: str, status: int) -> Callable[..., Any]:
+    async def refuse(**_: Any) -> Any:
+        answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, name)
+
+    return refuse
+
+
+async def found_by(endpoint: S3Endpoint, client: Any) -> list[str]:
+    return [f"{each.level} {each}" for each in await SelfTest(client, endpoint.settings()).run()]
+
+
+async def test_a_store_that_does_all_is_one_line_and_nothing_stays_in_the_bucket(
+    ministack: S3Endpoint,
+) -> None:
+    assert await found_with(ministack.settings()) == [
+        f"ok S3_ENDPOINT_URL: {ministack.url} does all that is asked of bucket {BUCKET!r}"
+    ]
+    assert left(ministack) == []
+
+
+async def test_a_store_that_looks_at_nothing_is_told_by_what_it_lacks(moto: S3Endpoint) -> None:
+    found = await found_with(moto.settings())
+    assert all(line.startswith("warning ") for line in found), found
+    assert any("aren't those of their SHA-256" in line for line in found)
+    assert left(moto) == []
+
+
+async def test_objects_that_anybody_may_read_are_a_warning(
+    strict_store: ObjectStore, ministack: S3Endpoint
+) -> None:
+    async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(give, HOST, 0) as server:
+        url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}/object?signature"
+
+        async def generate_presigned_url(*_: Any, **__: Any) -> str:
+            return url
+
+        public = Answered(strict_store, generate_presigned_url=generate_presigned_url)
+        (line,) = await found_by(ministack, public)
+    assert line.startswith("warning S3_BUCKET: anybody may read its objects without a link")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bucket": "nowhere"}, "S3_BUCKET: there is no bucket 'nowhere'; make it"),
+        ({"bucket": "No Bucket"}, "S3_BUCKET: 'No Bucket' is no name of a bucket"),
+        ({"access_key_id": "AKIANOBODY"}, "S3_ACCESS_KEY_ID: the store doesn't know this key"),
+        ({"secret_access_key": "no"}, "S3_SECRET_ACCESS_KEY: isn't that of S3_ACCESS_KEY_ID"),
+    ],
+)
+async def test_what_is_wrong_with_a_setting_is_one_line_that_names_it(
+    change: dict[str, Any], said: str, ministack: S3Endpoint
+) -> None:
+    (line,) = await found_with(dataclasses.replace(ministack.settings(), **change))
+    assert line.startswith(f"wrong {said}")
+
+
+@pytest.mark.parametrize("host", [HOST, "nowhere.invalid"])
+async def test_a_store_that_is_away_is_named_by_its_address(
+    host: str, ministack: S3Endpoint
+) -> None:
+    port = free_port()
+    url = f"http://{host}:{port}"
+    (line,) = await found_with(dataclasses.replace(ministack.settings(), endpoint_url=url))
+    assert line.startswith("wrong S3_ENDPOINT_URL: ")
+    assert f"{host}:{port}" in line
+
+
+async def test_a_store_that_never_answers_is_given_a_bounded_time(
+    ministack: S3Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    monkeypatch.setattr(under_test, "SECONDS", 0.5)
+    async with await asyncio.start_server(never_answer, HOST, 0) as server:
+        url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        began = time.monotonic()
+        (line,) = await found_with(dataclasses.replace(ministack.settings(), endpoint_url=url))
+    assert "doesn't answer in time" in line
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("call", "permission"),
+    [
+        ("s3:PutObject", "s3:PutObject on its objects"),
+        ("s3:GetObject", "s3:GetObject on its objects"),
+        ("s3:ListBucket", "s3:ListBucket on the bucket"),
+        ("s3:DeleteObject", "s3:DeleteObject on its objects"),
+    ],
+)
+async def test_a_permission_that_is_missing_is_named(
+    call: str, permission: str, ministack: S3Endpoint
+) -> None:
+    document = policies(BUCKET)["worker"]
+    for statement in document["Statement"]:
+        statement["Action"] = [action for action in statement["Action"] if action != call]
+    iam = ministack.root("iam")
+    name = call.replace(":", "-")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="less", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    found = await found_with(
+        dataclasses.replace(
+            ministack.settings(),
+            access_key_id=key["AccessKeyId"],
+            secret_access_key=key["SecretAccessKey"],
+        )
+    )
+    assert any(
+        line.startswith("wrong S3_ACCESS_KEY_ID: the store refuses")
+        and line.endswith(f"; allow {permission}")
+        for line in found
+    ), found
+    ministack.empty(PREFIX)
+
+
+async def test_a_store_without_conditional_writes_will_do_with_a_warning(
+    strict_store: ObjectStore, ministack: S3Endpoint
+) -> None:
+    async def put_object(**arguments: Any) -> Any:
+        if "IfNoneMatch" in arguments:
+            await refusing("PutObject", "NotImplemented", 501)()
+        return await strict_store._client.put_object(**arguments)
+
+    found = await found_by(ministack, Answered(strict_store, put_object=put_object))
+    (line,) = found
+    assert line.startswith("warning S3_ENDPOINT_URL: the store knows no conditional writes")
+
+
+async def test_a_store_without_multiparts_is_named_by_the_call(
+    strict_store: ObjectStore, ministack: S3Endpoint
+) -> None:
+    unable = refusing("CreateMultipartUpload", "NotImplemented", 501)
+    (line,) = await found_by(ministack, Answered(strict_store, create_multipart_upload=unable))
+    assert line.startswith("wrong S3_ENDPOINT_URL: the store fails at CreateMultipartUpload (501 ")
+    assert left(ministack) == []
+
+
+async def test_the_alarm_lasts_from_a_refusal_until_the_store_takes_us_again() -> None:
+    refused = wrong("S3_BUCKET", "there is none")
+    answers: list[list[Finding]] = [[], [refused], [refused], []]
+    seen: list[bool] = []
+
+    async def test() -> list[Finding]:
+        seen.append(watch.alarm)
+        return answers[len(seen) - 1] if len(seen) <= len(answers) else []
+
+    watch = StoreWatch(test, again=0.05)
+    running = asyncio.create_task(watch.run())
+    await asyncio.sleep(0.2)
+    assert seen == [False], "nothing is asked while all is well"
+    watch.refused()
+    await asyncio.sleep(0.5)
+    running.cancel()
+    assert seen == [False, False, True, True]
+    assert not watch.alarm
+
+
+async def test_a_refused_put_rings_for_the_self_test(ministack: S3Endpoint) -> None:
+    rung: list[bool] = []
+    async with open_object_store(
+        dataclasses.replace(ministack.settings(), bucket="nowhere")
+    ) as store:
+        store.on_refused = lambda: rung.append(True)
+        with pytest.raises(Exception, match="store-refused"):
+            await store.clean("a/upl_1.1/")
+    assert rung == [True]
+
+
+async def test_a_store_that_is_only_away_raises_no_alarm() -> None:
+    assert not under_test.refuses_us([wrong("S3_ENDPOINT_URL", "away")])
+    assert under_test.refuses_us([wrong("S3_BUCKET", "gone")])
+    assert not under_test.refuses_us([Finding(Level.WARNING, "S3_BUCKET", "public")])
