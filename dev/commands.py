@@ -6,6 +6,7 @@ from types import FrameType
 from typing import NoReturn
 
 from dev import tools
+from dev.doctor import doctor
 from dev.say import Problem, explain, say
 from dev.up import up
 
@@ -14,6 +15,8 @@ HELP = """\
 
   up       start everything on this machine: Redis, an S3 endpoint, the api and the worker
              [--port 8000] [--state-dir .longshore] [--open]
+  doctor   what this machine has, and whether api and worker find what they need
+             [--state-dir .longshore] [--env-file settings.env]
   test     run the tests [pytest's arguments]
   lint     ruff, mypy and the layer rules
   bench    measure [its own arguments]
@@ -25,6 +28,7 @@ Each command brings its own environment; nothing has to be installed first."""
 
 COMMANDS = {
     "up": up,
+    "doctor": doctor,
     "test": tools.test,
     "lint": tools.lint,
     "bench": tools.bench,

@@ -58,7 +58,7 @@ def check(ports: Ports, patience: float) -> None:
         while not is_free(port):
             if time.monotonic() > deadline:
                 remedy = "choose another with --port" if name == "public" else KEPT
-                raise Problem(f"port {port} is in use{_holder(port)}: {remedy}")
+                raise Problem(f"port {port} is in use{holder(port)}: {remedy}")
             time.sleep(0.1)
 
 
@@ -68,7 +68,7 @@ KEPT = (
 )
 
 
-def _holder(port: int) -> str:
+def holder(port: int) -> str:
     """Who listens there, where /proc tells."""
     with suppress(OSError, ValueError):
         inodes = _listening(port)

@@ -58,7 +58,7 @@ class StateDir:
         os.ftruncate(self._lock, 0)
 
     def read(self, name: str) -> dict[str, Any]:
-        return _read(self.path / name)
+        return read_file(self.path, name)
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         self.write_text(name, json.dumps(content, indent=2) + "\n")
@@ -100,10 +100,12 @@ def stack_file(state_dir: Path) -> Path:
 
 def read_stack(state_dir: Path) -> dict[str, Any]:
     """What the running stack says of itself; nothing when there is none."""
-    return _read(stack_file(state_dir))
+    return read_file(state_dir, stack_file(state_dir).name)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(state_dir: Path, name: str) -> dict[str, Any]:
+    """One of the files above; nothing when there is none."""
+    path = state_dir / name
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

