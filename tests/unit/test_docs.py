@@ -235,6 +235,31 @@ def test_the_examples_of_the_api_use_codes_that_exist() -> None:
     assert used <= {*ERRORS, *VALUE_PROBLEMS}
 
 
+# --- what is said when something is wrong
+
+
+def test_every_line_of_troubleshooting_is_one_that_is_said() -> None:
+    code = "\n".join(
+        path.read_text("utf-8")
+        for folder in ("api", "worker", "shared")
+        for path in (CHECKOUT / folder).rglob("*.py")
+    )
+    said = re.sub(r"\"\s*\n\s*f?\"", "", code)  # a text in two parts is one
+    lines = [
+        line
+        for row in table_rows(text_of("troubleshooting.md").partition("## Settings")[2])
+        for line in quoted(row[0])
+    ]
+    pieces = [
+        piece.strip(" :")
+        for line in lines
+        for piece in re.split(r"…|; |^[A-Z_\d]+: ", line)
+        if len(piece.strip(" :")) > len("is off")
+    ]
+    assert len(pieces) > len(lines) // 2
+    assert [piece for piece in pieces if piece not in said] == []
+
+
 # --- words and places
 
 
