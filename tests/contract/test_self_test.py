@@ -35,7 +35,7 @@ async def found_with(settings: StoreSettings) -> list[str]:
 def left(endpoint: S3Endpoint) -> list[Any]:
     objects = endpoint.client.list_objects_v2(Bucket=BUCKET, Prefix=PREFIX).get("Contents", [])
     parts = endpoint.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    return [*objects, *parts]
+    return [*objects, *(begun for begun in parts if begun["Key"].startswith(PREFIX))]
 
 
 class Answered:
