@@ -10,9 +10,11 @@ from api.changes import Changes
 from api.diagnosis.database import check_database
 from api.diagnosis.volume import make_folders, try_out
 from api.links import Links, open_links
+from api.metrics import Metrics
 from api.queue import Queue
-from api.records.database import Database
+from api.records.database import Change, Database
 from api.settings import Settings
+from api.space import Space
 from api.staging import Staging
 from api.volume import Volume
 from shared.finding import Finding, Level, StartError, wrong, wrongs
@@ -31,14 +33,25 @@ class Services:
     queue: Queue
     changes: Changes
     links: Links
+    metrics: Metrics
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
-    changes = Changes()
-    database = Database(settings.database_url, changes.committed)
-    staging = Staging(settings.staging_dir, min_free_bytes=settings.min_free_bytes)
+    changes, metrics = Changes(), Metrics()
+
+    def committed(what: list[Change]) -> None:
+        metrics.committed(what)
+        changes.committed(what)
+
+    database = Database(settings.database_url, committed)
+    space = Space(
+        settings.staging_dir,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_inodes=settings.min_free_inodes,
+    )
+    staging = Staging(settings.staging_dir, space)
     queue = Queue(settings.redis_url)
     try:
         found = [*await check_database(database), *make_folders(staging)]
@@ -62,6 +75,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 queue=queue,
                 changes=changes,
                 links=links,
+                metrics=metrics,
             )
     finally:
         await queue.close()

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     internal_secrets: Annotated[
         Csv, Field(description="one or two bearer secrets of the internal listener, by commas")
     ]
+    metrics_secrets: Annotated[
+        Csv,
+        Field(description="bearer secrets that open `/metrics` and nothing else, by commas"),
+    ] = ()
     api_keys: Annotated[
         Csv,
         Field(description="service keys of the application's back ends, `name:secret` by commas"),
@@ -123,6 +127,9 @@ class Settings(BaseSettings):
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)
     ] = 256 * 1024 * 1024
+    min_free_inodes: Annotated[
+        int, Field(description="free inodes on the volume below which uploads are refused", ge=0)
+    ] = 1000
     queue_high_water: Annotated[
         int, Field(description="jobs on the queue above which the sweep enqueues no more", gt=0)
     ] = 1000

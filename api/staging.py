@@ -7,26 +7,27 @@ fsynced before the rename and the folder after it; only then may a transaction n
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from api.errors import Problem
+from api.folder_pass import FolderPass
+from api.space import Space, volume_problem
 from shared.volume import MARKER, STAGED
 
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
 INCOMING, QUARANTINE = "incoming", "quarantine"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
+log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -42,10 +43,10 @@ class Staged:
 class Staging:
     """The volume below `root`. Blocking calls run in threads of its own."""
 
-    def __init__(self, root: Path, *, min_free_bytes: int, threads: int = 4) -> None:
+    def __init__(self, root: Path, space: Space, *, threads: int = 4) -> None:
         self.root = root
-        self._min_free = min_free_bytes
-        self._reserved = 0
+        self.space = space
+        self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
 
     def prepare(self) -> None:
@@ -56,26 +57,6 @@ class Staging:
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    @contextmanager
-    def reserve(self, declared: int) -> Iterator[None]:
-        """Hold room for a body of `declared` bytes; raises `Problem` storage-full (507)."""
-        stat = os.statvfs(self.root)
-        free = stat.f_bavail * stat.f_frsize - self._reserved
-        if free < self._min_free + declared or (stat.f_files and not stat.f_favail):
-            raise Problem("storage-full", headers={"Retry-After": "60"})
-        self._reserved += declared
-        try:
-            yield
-        finally:
-            self._reserved -= declared
-
-    def has_room(self) -> bool:
-        try:
-            with self.reserve(0):
-                return True
-        except (Problem, OSError):
-            return False
-
     async def open(self, name: str) -> "Writer":
         path = self.root / INCOMING / name
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -85,6 +66,15 @@ class Staging:
     async def delete(self, name: str) -> None:
         """Take a file off the volume; it may be gone already."""
         await self.run((self.root / STAGED / name).unlink, missing_ok=True)
+
+    async def delete_all(self, names: Collection[str]) -> list[str]:
+        """Take files off the volume; returns those that are gone now. One that can't be unlinked
+        is logged and doesn't keep the others."""
+
+        def unlink_each() -> list[str]:
+            return [name for name in names if unlinked(self.root / STAGED / name)]
+
+        return await self.run(unlink_each)
 
     async def exists(self, name: str) -> bool:
         return await self.run((self.root / STAGED / name).exists)
@@ -100,21 +90,10 @@ class Staging:
 
         await self.run(move)
 
-    async def older_than(self, folder: str, seconds: float) -> AsyncIterator[str]:
-        """Names of the files of a folder that nobody has touched for so long."""
-
-        def scan() -> list[str]:
-            before = time.time() - seconds
-            return [path.name for path in (self.root / folder).iterdir() if changed(path) < before]
-
-        def changed(path: Path) -> float:
-            try:
-                return path.stat().st_mtime
-            except FileNotFoundError:  # gone since it was listed
-                return time.time()
-
-        for name in await self.run(scan):
-            yield name
+    async def next_older_than(self, folder: str, seconds: float) -> list[str]:
+        """Names of some files of a folder that nobody has touched for so long; the next call goes
+        on behind them, and starts anew after the last."""
+        return await self.run(self._passes[folder].next_older_than, seconds)
 
     async def drop(self, folder: str, name: str) -> None:
         await self.run((self.root / folder / name).unlink, missing_ok=True)
@@ -184,13 +163,13 @@ class Writer:
         return Staged(self.name, self.size, self._hash.hexdigest())
 
     async def discard(self) -> None:
-        """Take back what was written, unless it was finished."""
+        """Take back what was written, unless it was finished. Never raises: what can't be taken
+        back is logged, and the sweep will find it."""
         if self._under_way:
             await asyncio.wait([self._under_way])
         if self._fd is not None:
             fd, self._fd = self._fd, None
-            await self._staging.run(os.close, fd)
-            await self._staging.drop(INCOMING, self.name)
+            await self._staging.run(self._abandon, fd)
 
     async def _flush(self) -> None:
         await self._settle()
@@ -220,17 +199,36 @@ class Writer:
         root = self._staging.root
         temporary = root / INCOMING / self.name
         fd, self._fd = self._fd, None
+        staged = root / STAGED / self.name
         try:
             try:
                 os.fsync(fd)
             finally:
                 os.close(fd)
             # Names are 128 random bits: there is nothing to replace.
-            temporary.rename(root / STAGED / self.name)
+            temporary.rename(staged)
             fsync_folder(root / STAGED)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            unlinked(temporary)
+            unlinked(staged)  # renamed, and perhaps not for good: nobody may be told of it
             raise
+
+    def _abandon(self, fd: int) -> None:
+        try:
+            os.close(fd)
+        except OSError as error:
+            log.warning("close_failed", name=self.name, error=str(error))
+        unlinked(self._staging.root / INCOMING / self.name)
+
+
+def unlinked(path: Path) -> bool:
+    """Unlink a file that may be gone already; whether it is gone now."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("unlink_failed", name=path.name, error=str(error))
+        return False
+    return True
 
 
 def fsync_folder(path: Path) -> None:
@@ -239,9 +237,3 @@ def fsync_folder(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def volume_problem(error: OSError) -> Problem:
-    if error.errno in _FULL:
-        return Problem("storage-full", headers={"Retry-After": "60"})
-    return Problem("unavailable", headers={"Retry-After": "5"})

@@ -1,9 +1,8 @@
 """The sweep: finds what nobody is driving on, and drives it on.
 
-Every few seconds: wake what is staged and due, take back lost leases, end what is past its
-deadline, unlink condemned bytes, quarantine orphans, order doomed prefixes cleaned, erase purged
-forms. It only requeues or deletes; each step is a guarded transaction, so that several replicas
-may sweep at once, and a step that fails is tried again by the next sweep.
+It only requeues or deletes. What it finds is found by an index, a batch at a time, so that a sweep
+costs what there is to do and not what there is. Each thing it does is a guarded transaction of its
+own: several replicas may sweep at once, and what fails is tried again by the next sweep.
 """
 
 import asyncio
@@ -26,6 +25,9 @@ from shared.volume import STAGED
 
 log = structlog.get_logger()
 
+BATCHES = 10
+"""Batches of condemned bytes that one sweep unlinks at most: they come as fast as uploads do."""
+
 
 class Sweep:
     """Runs until cancelled."""
@@ -36,7 +38,8 @@ class Sweep:
         self._lease = services.settings.lease_seconds
         self._patience_until = 0.0
         self._be_patient()
-        self._last_began = time.monotonic()
+        self._last_seen_alive = time.monotonic()
+        self._last_purging = ""
 
     async def run(self) -> None:
         while True:
@@ -45,31 +48,50 @@ class Sweep:
 
     async def once(self) -> None:
         """One sweep. A step that fails is logged and doesn't stop the others."""
-        began, before = time.monotonic(), self._last_began
-        self._last_began = began
-        if began - before > self._pause + self._lease / 2:
-            self._be_patient()  # something hung: heartbeats may have hung with it
-        for step in (
-            self.wake_due,
-            self.take_back_lost_leases,
-            self.fail_overdue,
-            self.order_cleaning,
-            self.forget_done,
-            self.erase_purged,
-            self.clear_volume,
-        ):
-            try:
-                await step()
-            except DatabaseUnavailable:
-                self._be_patient()
-                log.warning("sweep_without_database", step=step.__name__)
-            except Exception:
-                log.exception("sweep_step_failed", step=step.__name__)
+        began = time.monotonic()
+        self._still_alive()
+        failed = [
+            step.__name__
+            for step in (
+                self.wake_due,
+                self.take_back_lost_leases,
+                self.fail_overdue,
+                self.order_cleaning,
+                self.forget_done,
+                self.erase_purged,
+                self.clear_volume,
+            )
+            if not await self._succeeds(step)
+        ]
+        self._services.metrics.swept(time.monotonic() - began, failed)
+
+    async def _succeeds(self, step: Callable[[], Awaitable[None]]) -> bool:
+        self._still_alive()
+        try:
+            await step()
+        except DatabaseUnavailable:
+            self._be_patient()
+            log.warning("sweep_without_database", step=step.__name__)
+        except Exception:
+            log.exception("sweep_step_failed", step=step.__name__)
+        else:
+            return True
+        return False
+
+    def _still_alive(self) -> None:
+        """Said between any two things the sweep does: where much time lies between them something
+        hung, and heartbeats may have hung with it. Much to do is no reason to be patient."""
+        now, before = time.monotonic(), self._last_seen_alive
+        self._last_seen_alive = now
+        if now - before > self._pause + self._lease / 2:
+            self._be_patient()
 
     def _be_patient(self) -> None:
         """Every lease looks lost after a time in which no heartbeat could come in: take none back
         for one lease (protocol P3)."""
         self._patience_until = time.monotonic() + self._lease
+
+    # --- uploads that wait for a worker
 
     async def wake_due(self) -> None:
         """Enqueue what is staged and due, unless the queue is long already."""
@@ -80,6 +102,7 @@ class Sweep:
         async with services.database.read() as conn:
             rows = await stalled.due(conn)
         for row in rows:
+            self._still_alive()
             async with services.database.write() as tx:
                 wake = await stalled.count_wake(tx, row)
             if wake is not None and not await services.queue.wake(row.id, wake):
@@ -95,12 +118,16 @@ class Sweep:
         await self._each(rows, self._take_back)
 
     async def _take_back(self, tx: Transaction, row: UploadRow) -> None:
+        if time.monotonic() < self._patience_until:
+            return  # it hung since the leases were looked up
         current = await self._unchanged(tx, row)
         if current and current.lease_until == row.lease_until:
             await give_back(tx, current, self._services.settings, counted=True)
+            self._services.metrics.leases_lost.inc()
             log.warning("lease_lost", upload_id=row.id, generation=row.generation)
 
     async def fail_overdue(self) -> None:
+        """Past its deadline: visibly `failed`, with its bytes kept."""
         async with self._services.database.read() as conn:
             rows = await stalled.overdue(conn)
         await self._each(rows, self._fail)
@@ -118,6 +145,7 @@ class Sweep:
     ) -> None:
         """One transaction a row, so that a row nobody can handle doesn't hold up the others."""
         for row in rows:
+            self._still_alive()
             try:
                 async with self._services.database.write() as tx:
                     await act(tx, row)
@@ -126,25 +154,46 @@ class Sweep:
             except Exception:
                 log.exception("sweep_row_failed", upload_id=row.id)
 
+    async def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
+        """The row under its form's lock, if it is still in the state it was found in."""
+        await forms.lock_any(tx, row.form_id)
+        current = await uploads.get(tx.conn, row.id)
+        same = current and (current.status, current.generation) == (row.status, row.generation)
+        return current if same else None
+
+    # --- what is over
+
     async def order_cleaning(self) -> None:
+        """Have a worker delete the prefixes that are due; it asks for them itself."""
         async with self._services.database.read() as conn:
             due = await cleaning.is_due(conn)
         if due:
             await self._services.queue.order_cleaning(int(time.time() // 60))
 
-    async def erase_purged(self) -> None:
-        async with self._services.database.read() as conn:
-            form_ids = await stalled.purged(conn)
-        for form_id in form_ids:
-            async with self._services.database.write() as tx:
-                await forms.erase(tx, form_id)
-
     async def forget_done(self) -> None:
         """Rows that have served: prefixes cleaned for good, names of orphans long gone."""
         kept_ms = int((self._services.settings.quarantine_seconds + 86_400) * 1000)
-        async with self._services.database.write() as tx:
-            await cleaning.forget_done(tx)
-            await staged.forget_condemned(tx, kept_ms)
+        async with self._services.database.read() as conn:
+            cleaned = await cleaning.done(conn)
+            names = await staged.long_condemned(conn, kept_ms)
+        if cleaned or names:
+            async with self._services.database.write() as tx:
+                await cleaning.forget(tx, cleaned)
+                await staged.forget(tx, names)
+
+    async def erase_purged(self) -> None:
+        """Purged forms of which nothing is left but rows. Those that still wait for something are
+        looked at in turns, a batch each sweep."""
+        async with self._services.database.read() as conn:
+            batch = await stalled.purging(conn, self._last_purging)
+            erasable = await stalled.erasable(conn, batch)
+        self._last_purging = batch[-1] if len(batch) == stalled.BATCH else ""
+        for form_id in sorted(erasable):
+            self._still_alive()
+            async with self._services.database.write() as tx:
+                await forms.erase(tx, form_id)
+
+    # --- the volume
 
     async def clear_volume(self) -> None:
         """Only a volume that is known to be ours is touched (protocol P5)."""
@@ -155,36 +204,34 @@ class Sweep:
     async def unlink_condemned(self) -> None:
         """Condemned by a committed transaction: unlink, then say so (protocol P5)."""
         services = self._services
-        async with services.database.read() as conn:
-            names = await stalled.condemned(conn)
-        for name in names:
-            await services.staging.delete(name)
-        if names:
-            async with services.database.write() as tx:
-                await stalled.mark_gone(tx, names)
+        after = ""
+        for _ in range(BATCHES):
+            async with services.database.read() as conn:
+                names = await stalled.condemned(conn, after)
+            gone = await services.staging.delete_all(names)
+            if gone:
+                async with services.database.write() as tx:
+                    await stalled.mark_gone(tx, gone)
+            if len(names) < stalled.BATCH:
+                return
+            after = names[-1]
 
     async def quarantine_orphans(self) -> None:
         """Files that no upload owns: half-received ones go, whole ones are kept aside first."""
-        services = self._services
-        age = services.settings.orphan_seconds
-        async for name in services.staging.older_than(INCOMING, age):
-            await services.staging.drop(INCOMING, name)
-        old = [name async for name in services.staging.older_than(STAGED, age)]
+        services, settings = self._services, self._services.settings
+        await self._drop_old(INCOMING, settings.orphan_seconds)
+        old = await services.staging.next_older_than(STAGED, settings.orphan_seconds)
         async with services.database.read() as conn:
-            owned = await staged.owned(conn, old)
-        for name in set(old) - owned:
+            unowned = set(old) - await staged.owned(conn, old)
+        if unowned:
             async with services.database.write() as tx:
-                orphaned = await staged.condemn(tx, name)
-            if orphaned:
+                orphans = await staged.condemn(tx, unowned)
+            for name in orphans:
                 await services.staging.quarantine(name)
+                services.metrics.orphans.inc()
                 log.warning("orphan_quarantined", name=name)
-        kept = services.settings.quarantine_seconds
-        async for name in services.staging.older_than(QUARANTINE, kept):
-            await services.staging.drop(QUARANTINE, name)
+        await self._drop_old(QUARANTINE, settings.quarantine_seconds)
 
-    async def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
-        """The row under its form's lock, if it is still in the state it was found in."""
-        await forms.lock_any(tx, row.form_id)
-        current = await uploads.get(tx.conn, row.id)
-        same = current and (current.status, current.generation) == (row.status, row.generation)
-        return current if same else None
+    async def _drop_old(self, folder: str, seconds: float) -> None:
+        for name in await self._services.staging.next_older_than(folder, seconds):
+            await self._services.staging.drop(folder, name)

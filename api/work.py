@@ -94,6 +94,8 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
         if row.status is not UploadStatus.PROCESSING or row.generation != outcome.generation:
             raise Problem("stale-generation")
         row = await _apply(services, tx, row, outcome)
+    if isinstance(outcome, Retry):
+        services.metrics.gave_back(outcome.cause)
     if isinstance(outcome, Retry) and outcome.cause == SHUTDOWN:
         services.queue.wake_soon(row.id, row.wake)
     return row

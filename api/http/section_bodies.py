@@ -32,7 +32,7 @@ async def receive_multipart(
             raise unknown_field(name)
         return field.max_bytes if isinstance(field, FileField) else 0
 
-    with services.staging.reserve(body.declared or 0):
+    with services.staging.space.reserve(body.declared or 0):
         return await receive_section(services.staging, body, boundary, limit_of)
 
 

@@ -3,20 +3,22 @@
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.records.database import Transaction, now_ms
-from api.records.tables import cleanings
+from api.records.database import Transaction, now_ms, the_time
+from api.records.tables import IS_CLEANED, IS_TO_BE_CLEANED, cleanings
 from shared.internal_api import Cleaning
 
 SECOND_PASS_MS = 24 * 3600 * 1000
 CLAIM_MS = 60_000
 """A claimed cleaning is offered again after this long without a confirmation."""
-PASSES = 2
+BATCH = 200
+"""Rows that are forgotten at once."""
 
 
 async def is_due(conn: AsyncConnection) -> bool:
     found = await conn.execute(
         select(cleanings.c.id)
-        .where(cleanings.c.passes < PASSES, cleanings.c.not_before <= now_ms())
+        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time())
+        .order_by(cleanings.c.not_before)  # so that the index is followed, whatever it expects
         .limit(1)
     )
     return found.first() is not None
@@ -26,7 +28,7 @@ async def claim(tx: Transaction, limit: int) -> list[Cleaning]:
     """Up to `limit` due prefixes; each is deferred while it is worked on."""
     found = await tx.conn.execute(
         select(cleanings.c.id, cleanings.c.prefix, cleanings.c.passes)
-        .where(cleanings.c.passes < PASSES, cleanings.c.not_before <= now_ms())
+        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time())
         .order_by(cleanings.c.not_before)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -50,6 +52,14 @@ async def confirm(tx: Transaction, cleaning_id: int, passes: int) -> None:
     )
 
 
-async def forget_done(tx: Transaction) -> None:
-    """Prefixes that were cleaned for good: their names may say whose they were."""
-    await tx.conn.execute(delete(cleanings).where(cleanings.c.passes >= PASSES))
+async def done(conn: AsyncConnection) -> list[int]:
+    """Prefixes that were cleaned for good."""
+    found = await conn.execute(
+        select(cleanings.c.id).where(IS_CLEANED).order_by(cleanings.c.id).limit(BATCH)
+    )
+    return list(found.scalars())
+
+
+async def forget(tx: Transaction, ids: list[int]) -> None:
+    """Delete the rows of prefixes: their names may say whose they were."""
+    await tx.conn.execute(delete(cleanings).where(cleanings.c.id.in_(ids)))

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, event, make_url
+from sqlalchemy import BigInteger, Connection, ScalarSelect, event, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -50,6 +50,14 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
+def the_time() -> ScalarSelect[int]:
+    """The same clock, read once a statement: what an index can be searched by.
+
+    PostgreSQL would read `now_ms()` anew for every row, and so look at every row.
+    """
+    return select(now_ms()).scalar_subquery()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a committed transaction did to an upload or to a form: for logs and for who waits."""
@@ -61,6 +69,9 @@ class Change:
     after: str | None = None
     generation: int | None = None
     request_id: str | None = None
+    size: int | None = None
+    code: str | None = None
+    """Of the error that a settled upload shows."""
 
 
 @dataclass(frozen=True, slots=True)

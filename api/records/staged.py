@@ -1,14 +1,17 @@
 """Who owns a name on the volume, and which volume it is (protocol P5)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Problem
-from api.records.database import Transaction, now_ms
-from api.records.tables import staged_names, volume
+from api.records.database import Transaction, now_ms, the_time
+from api.records.tables import IS_CONDEMNED, staged_names, volume
+
+BATCH = 200
 
 
 async def own(tx: Transaction, name: str) -> None:
@@ -19,43 +22,41 @@ async def own(tx: Transaction, name: str) -> None:
         raise Problem("unavailable", headers={"Retry-After": "1"}) from error
 
 
-async def condemn(tx: Transaction, name: str) -> bool:
-    """Make the name an orphan's; False when an upload owns it."""
+async def condemn(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Make these names orphans'; returns those that are, and not an upload's. Another replica may
+    be doing the same, or a receiver be making one its own: whoever inserts a name first has it."""
+    values = [{"name": name, "condemned": True, "at": now_ms()} for name in sorted(names)]
+    insert_new = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[tx.conn.dialect.name]
+    await tx.conn.execute(insert_new(staged_names).values(values).on_conflict_do_nothing())
     found = await tx.conn.execute(
-        select(staged_names.c.condemned).where(staged_names.c.name == name)
+        select(staged_names.c.name).where(staged_names.c.name.in_(names), IS_CONDEMNED)
     )
-    row = found.first()
-    if row is not None:
-        return bool(row.condemned)
-    await tx.conn.execute(insert(staged_names).values(name=name, condemned=True, at=now_ms()))
-    return True
+    return set(found.scalars())
 
 
 async def owned(conn: AsyncConnection, names: Collection[str]) -> set[str]:
     """Which of these names belong to an upload."""
-    found: set[str] = set()
-    for batch in _batches(list(names), 500):
-        rows = await conn.execute(
-            select(staged_names.c.name).where(
-                staged_names.c.name.in_(batch), staged_names.c.condemned.is_(False)
-            )
-        )
-        found.update(rows.scalars())
-    return found
-
-
-def _batches(names: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
-
-
-async def forget_condemned(tx: Transaction, older_than_ms: int) -> None:
-    """Names of orphans that are long gone from the volume."""
-    await tx.conn.execute(
-        delete(staged_names).where(
-            staged_names.c.condemned.is_(True), staged_names.c.at < now_ms() - older_than_ms
+    found = await conn.execute(
+        select(staged_names.c.name).where(
+            staged_names.c.name.in_(names), staged_names.c.condemned.is_(False)
         )
     )
+    return set(found.scalars())
+
+
+async def long_condemned(conn: AsyncConnection, older_than_ms: int) -> list[str]:
+    """Names of orphans that are long gone from the volume."""
+    found = await conn.execute(
+        select(staged_names.c.name)
+        .where(IS_CONDEMNED, staged_names.c.at < the_time() - older_than_ms)
+        .order_by(staged_names.c.at)
+        .limit(BATCH)
+    )
+    return list(found.scalars())
+
+
+async def forget(tx: Transaction, names: Collection[str]) -> None:
+    await tx.conn.execute(delete(staged_names).where(staged_names.c.name.in_(names)))
 
 
 async def volume_id(conn: AsyncConnection) -> tuple[str, bool] | None:

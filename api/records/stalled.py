@@ -2,16 +2,26 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.records.database import Transaction, now_ms
+from api.records.database import Transaction, now_ms, the_time
 from api.records.rows import UploadRow
-from api.records.tables import cleanings, forms, staged_names, uploads
+from api.records.tables import (
+    HAS_CONDEMNED_BYTES,
+    IS_PROCESSING,
+    IS_PURGING,
+    IS_STAGED,
+    cleanings,
+    forms,
+    staged_names,
+    uploads,
+)
 from shared.status import UploadStatus
 
 BATCH = 200
+"""Rows that one query of the sweep finds at most."""
 FIRST_WAKE_MS = 10_000
 LAST_WAKE_MS = 600_000
 
@@ -23,15 +33,10 @@ def wake_pause_ms(unanswered: int) -> int:
 
 async def due(conn: AsyncConnection) -> list[UploadRow]:
     """Staged, due, and past the time of their next wake-up."""
-    now = now_ms()
     return await _rows(
         conn,
         select(uploads)
-        .where(
-            uploads.c.status == UploadStatus.STAGED,
-            uploads.c.wake_at <= now,
-            uploads.c.next_attempt_at <= now,
-        )
+        .where(IS_STAGED, uploads.c.wake_at <= the_time(), uploads.c.next_attempt_at <= the_time())
         .order_by(uploads.c.wake_at)
         .limit(BATCH),
     )
@@ -60,17 +65,10 @@ async def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
 async def lost_leases(conn: AsyncConnection, lease_ms: int) -> list[UploadRow]:
     """Processing with a lease that is over, or further ahead than a lease can be: a clock that
     was set back (protocol P3)."""
-    now = now_ms()
-    return await _rows(
-        conn,
-        select(uploads)
-        .where(
-            uploads.c.status == UploadStatus.PROCESSING,
-            or_(uploads.c.lease_until < now, uploads.c.lease_until > now + 2 * lease_ms),
-        )
-        .order_by(uploads.c.lease_until)
-        .limit(BATCH),
-    )
+    leased = select(uploads).where(IS_PROCESSING).order_by(uploads.c.lease_until).limit(BATCH)
+    over = await _rows(conn, leased.where(uploads.c.lease_until < the_time()))
+    ahead = await _rows(conn, leased.where(uploads.c.lease_until > the_time() + 2 * lease_ms))
+    return over + ahead
 
 
 async def overdue(conn: AsyncConnection) -> list[UploadRow]:
@@ -78,17 +76,17 @@ async def overdue(conn: AsyncConnection) -> list[UploadRow]:
     return await _rows(
         conn,
         select(uploads)
-        .where(uploads.c.status == UploadStatus.STAGED, uploads.c.deadline < now_ms())
+        .where(IS_STAGED, uploads.c.deadline < the_time())
         .order_by(uploads.c.deadline)
         .limit(BATCH),
     )
 
 
-async def condemned(conn: AsyncConnection) -> list[str]:
-    """Uploads whose bytes may be unlinked: that was committed."""
+async def condemned(conn: AsyncConnection, after: str) -> list[str]:
+    """Uploads whose bytes may be unlinked: that was committed. In order, those behind `after`."""
     found = await conn.execute(
         select(uploads.c.id)
-        .where(uploads.c.bytes == "condemned")
+        .where(HAS_CONDEMNED_BYTES, uploads.c.id > after)
         .order_by(uploads.c.id)
         .limit(BATCH)
     )
@@ -96,25 +94,37 @@ async def condemned(conn: AsyncConnection) -> list[str]:
 
 
 async def mark_gone(tx: Transaction, names: Collection[str]) -> None:
-    """The bytes of these uploads are off the volume."""
-    await tx.conn.execute(
-        update(uploads)
-        .where(uploads.c.id.in_(names), uploads.c.bytes == "condemned")
-        .values(bytes="gone")
+    """The bytes of these uploads are off the volume. What another transaction holds just now is
+    left to the next sweep: two that mark the same uploads don't wait for each other."""
+    free = await tx.conn.execute(
+        select(uploads.c.id)
+        .where(uploads.c.id.in_(names), HAS_CONDEMNED_BYTES)
+        .with_for_update(skip_locked=True)
     )
-    await tx.conn.execute(delete_from(staged_names).where(staged_names.c.name.in_(names)))
+    gone = list(free.scalars())
+    await tx.conn.execute(update(uploads).where(uploads.c.id.in_(gone)).values(bytes="gone"))
+    await tx.conn.execute(delete_from(staged_names).where(staged_names.c.name.in_(gone)))
 
 
-async def purged(conn: AsyncConnection) -> list[str]:
-    """Forms being purged whose bytes are gone and whose prefixes were cleaned."""
-    bytes_left = exists().where(uploads.c.form_id == forms.c.id, uploads.c.bytes != "gone")
-    objects_left = exists().where(cleanings.c.form_id == forms.c.id, cleanings.c.passes == 0)
+async def purging(conn: AsyncConnection, after: str) -> list[str]:
+    """Forms being purged, in order, those behind `after`."""
     found = await conn.execute(
-        select(forms.c.id)
-        .where(forms.c.status == "purging", ~bytes_left, ~objects_left)
-        .limit(BATCH)
+        select(forms.c.id).where(IS_PURGING, forms.c.id > after).order_by(forms.c.id).limit(BATCH)
     )
     return list(found.scalars())
+
+
+async def erasable(conn: AsyncConnection, form_ids: Collection[str]) -> set[str]:
+    """Which of these forms have no bytes left on the volume and no prefix to be cleaned."""
+    bytes_left = await conn.execute(
+        select(uploads.c.form_id).where(uploads.c.form_id.in_(form_ids), uploads.c.bytes != "gone")
+    )
+    objects_left = await conn.execute(
+        select(cleanings.c.form_id).where(
+            cleanings.c.form_id.in_(form_ids), cleanings.c.passes == 0
+        )
+    )
+    return set(form_ids) - set(bytes_left.scalars()) - set(objects_left.scalars())
 
 
 async def _rows(conn: AsyncConnection, query: Select[tuple[object, ...]]) -> list[UploadRow]:

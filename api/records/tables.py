@@ -11,6 +11,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TextClause,
     UniqueConstraint,
     text,
 )
@@ -24,6 +25,22 @@ metadata = MetaData(
     }
 )
 Json = JSON(none_as_null=True)
+
+# What partial indexes are for. A query that says one of these in the same words can use its index;
+# no database can tell that from a bound parameter.
+IS_STAGED = text("status = 'staged'")
+IS_PROCESSING = text("status = 'processing'")
+IS_BACKLOG = text("status IN ('receiving', 'staged', 'processing', 'failed')")
+IS_PURGING = text("status = 'purging'")
+HAS_CONDEMNED_BYTES = text("bytes = 'condemned'")
+IS_CONDEMNED = text("condemned")
+IS_TO_BE_CLEANED = text("passes < 2")
+IS_CLEANED = text("passes >= 2")
+
+
+def _partial(name: str, *columns: str, where: TextClause) -> Index:
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 forms = Table(
     "forms",
@@ -42,6 +59,7 @@ forms = Table(
     Index("ix_forms_created_at_id", "created_at", "id"),
     Index("ix_forms_submitted_at_id", "submitted_at", "id"),
     Index("ix_forms_reference", "reference"),
+    _partial("ix_forms_purging", "id", where=IS_PURGING),
 )
 
 uploads = Table(
@@ -98,30 +116,11 @@ uploads = Table(
         sqlite_where=text("status = 'stored'"),
         postgresql_where=text("status = 'stored'"),
     ),
-    Index(
-        "ix_uploads_due",
-        "wake_at",
-        sqlite_where=text("status = 'staged'"),
-        postgresql_where=text("status = 'staged'"),
-    ),
-    Index(
-        "ix_uploads_leases",
-        "lease_until",
-        sqlite_where=text("status = 'processing'"),
-        postgresql_where=text("status = 'processing'"),
-    ),
-    Index(
-        "ix_uploads_deadlines",
-        "deadline",
-        sqlite_where=text("status = 'staged'"),
-        postgresql_where=text("status = 'staged'"),
-    ),
-    Index(
-        "ix_uploads_condemned",
-        "id",
-        sqlite_where=text("bytes = 'condemned'"),
-        postgresql_where=text("bytes = 'condemned'"),
-    ),
+    _partial("ix_uploads_due", "wake_at", where=IS_STAGED),
+    _partial("ix_uploads_leases", "lease_until", where=IS_PROCESSING),
+    _partial("ix_uploads_deadlines", "deadline", where=IS_STAGED),
+    _partial("ix_uploads_condemned", "id", where=HAS_CONDEMNED_BYTES),
+    _partial("ix_uploads_backlog", "status", "created_at", where=IS_BACKLOG),
 )
 
 events = Table(
@@ -147,6 +146,7 @@ staged_names = Table(
     Column("name", String(40), primary_key=True),
     Column("condemned", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
+    _partial("ix_staged_names_condemned", "at", where=IS_CONDEMNED),
 )
 
 cleanings = Table(
@@ -158,12 +158,8 @@ cleanings = Table(
     Column("not_before", BigInteger, nullable=False),
     Column("passes", Integer, nullable=False),  # done after the second, a day later
     Column("at", BigInteger, nullable=False),
-    Index(
-        "ix_cleanings_due",
-        "not_before",
-        sqlite_where=text("passes < 2"),
-        postgresql_where=text("passes < 2"),
-    ),
+    _partial("ix_cleanings_due", "not_before", where=IS_TO_BE_CLEANED),
+    _partial("ix_cleanings_done", "id", where=IS_CLEANED),
     Index("ix_cleanings_form_id", "form_id"),
 )
 

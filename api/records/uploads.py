@@ -189,5 +189,7 @@ async def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | Non
             after=row.status,
             generation=row.generation,
             request_id=row.request_id,
+            size=row.size,
+            code=row.error["code"] if row.error else None,
         )
     )

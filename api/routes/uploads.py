@@ -207,7 +207,7 @@ async def _receiving(
     services: Services, form: FormRow, policy: FileField, body: Body, key: str | None
 ) -> AsyncIterator[None]:
     """Around receiving a body: room on the volume, and its key."""
-    with services.staging.reserve(body.declared or 0):
+    with services.staging.space.reserve(body.declared or 0):
         async with running(services, form.id, policy.name, key):
             yield
 

@@ -1,4 +1,4 @@
-"""`./longshore bench receive|sections`: options, and an end in good order."""
+"""`./longshore bench receive|sections|sweep`: options, and an end in good order."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from dev import environments, state
 from dev.bench.longshore_api import redis_server
 from dev.bench.receive import receive
 from dev.bench.sections import sections
+from dev.bench.sweep import sweep
 from dev.say import Problem, explain
 
 
@@ -22,12 +23,16 @@ class Bench:
     environments: tuple[str, ...]
     rounds: int
     what: str
+    needs_redis: bool = True
 
 
 BENCHES = {
     "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
     "sections": Bench(
         sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"
+    ),
+    "sweep": Bench(
+        sweep, (), 5, "what the sweep costs beside up to a million rows", needs_redis=False
     ),
 }
 
@@ -38,7 +43,7 @@ def main(arguments: list[str]) -> int:
     try:
         # Before anything is measured, and while Ctrl-C still ends it at once.
         environments.ensure(*bench.environments)
-        options.redis = redis_server()
+        options.redis = redis_server() if bench.needs_redis else ""
         asyncio.run(_run(bench, options))
     except Problem as problem:
         print(f"longshore: {problem}", file=sys.stderr)

@@ -311,6 +311,19 @@ async def test_a_database_that_was_away_makes_it_patient(scene: Scene) -> None:
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
 
+async def test_a_process_that_hung_takes_no_lease_back_for_one_lease(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.claimed(upload)
+    await scene.set_all(lease_until=1)
+    sweep = patient(scene.services)
+    sweep._last_seen_alive -= 60
+    await sweep.once()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+    sweep._patience_until = 0
+    await sweep.once()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+
+
 async def test_a_marker_that_is_no_text_is_a_mismatch(scene: Scene) -> None:
     (scene.services.staging.root / ".longshore-volume").write_bytes(bytes([255, 254]))
     await patient(scene.services).once()

@@ -45,6 +45,7 @@ async def services_on(
         "s3_access_key_id": "key",
         "s3_secret_access_key": "secret",
         "min_free_bytes": 0,
+        "min_free_inodes": 0,
         **overrides,
     }
     async with open_services(Settings.model_validate(values)) as services:

@@ -1,0 +1,59 @@
+"""How much waits: asked of the database, so that it is right across replicas."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from api.errors import Problem
+from api.records import waiting
+from api.services import Services
+
+FRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the database said, for all replicas."""
+
+    by_status: dict[str, int]
+    """`receiving`, `staged`, `processing` and `failed`."""
+    oldest_pending_seconds: float
+    """Since the oldest upload that is neither settled nor gone was acknowledged; 0 without one."""
+    cleanings: dict[str, int]
+    """Prefixes to be deleted: `due`, and `later`."""
+    quarantined: int
+
+
+class Backlog:
+    """Asks at most every few seconds, however many ask it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: Waiting | None = None
+        self._asked = 0.0
+        self._asking = asyncio.Lock()
+
+    async def read(self) -> Waiting | None:
+        """None when the database can't be asked."""
+        async with self._asking:
+            if not self._asked or time.monotonic() - self._asked > FRESH_SECONDS:
+                self._known = await self._ask()
+                self._asked = time.monotonic()
+        return self._known
+
+    async def _ask(self) -> Waiting | None:
+        kept_ms = int(self._services.settings.quarantine_seconds * 1000)
+        try:
+            async with self._services.database.read() as conn:
+                statuses = await waiting.by_status(conn)
+                cleanings = await waiting.cleanings_due_and_later(conn)
+                quarantined = await waiting.orphans(conn, kept_ms)
+        except Problem:
+            return None
+        pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
+        return Waiting(
+            by_status={status: count for status, (count, _) in statuses.items()},
+            oldest_pending_seconds=max([0, *pending_ms]) / 1000,
+            cleanings=cleanings,
+            quarantined=quarantined,
+        )

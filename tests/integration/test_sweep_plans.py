@@ -1,0 +1,140 @@
+"""What a sweep costs: it searches indexes, however many rows there are."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from api.records import cleaning, staged, stalled
+from api.records.database import Database
+from api.records.tables import metadata
+from api.services import Services
+from api.sweep import Sweep
+from tests.support.many_rows import Work, fill
+from tests.support.plans import captured, explain, full_scans
+from tests.support.services import services_on
+
+ROWS = 6000
+WORK = Work(due=5, overdue=5, lost=5, condemned=5, purging=5, waiting=300, leased=20, failed=50)
+
+
+@pytest.fixture
+async def crowded(tmp_path: Path, database_url: str) -> AsyncIterator[Services]:
+    async with services_on(tmp_path, database_url) as services:
+        await fill(services.database, ROWS, WORK, clean_every=1)
+        yield services
+
+
+async def test_no_statement_of_the_sweep_looks_at_every_row(crowded: Services) -> None:
+    await _give_everything_to_do(crowded)
+    with captured(crowded.database) as statements:
+        await _sweep(crowded).once()
+    assert await _left(crowded.database) == 0, "it did all of its work"
+    assert len(statements) > 20
+    async with crowded.database.read() as conn:
+        for statement, parameters in statements.items():
+            plan = await explain(conn, statement, parameters)
+            assert plan or statement.startswith("INSERT")
+            assert not full_scans(plan), f"{statement}\n{plan}"
+
+
+async def test_a_statement_that_does_is_recognised(crowded: Services) -> None:
+    async with crowded.database.read() as conn:
+        for statement in (
+            "SELECT id FROM uploads WHERE filename = 'x'",
+            "SELECT count(*) FROM forms WHERE status = 'draft'",
+            "DELETE FROM staged_names WHERE at < 5",
+            "SELECT form_id FROM uploads ORDER BY form_id",
+        ):
+            assert full_scans(await explain(conn, statement, ())), statement
+
+
+def test_rows_that_go_with_their_form_are_found_by_an_index() -> None:
+    for table in metadata.tables.values():
+        leading = [list(index.columns)[0].name for index in table.indexes]
+        leading += [column.name for column in list(table.primary_key)[:1]]
+        for key in table.foreign_keys:
+            assert key.parent.name in leading, f"{table.name}.{key.parent.name}"
+
+
+async def test_a_sweep_finds_a_batch_at_most_and_goes_on_with_the_next(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        await fill(services.database, 1000, Work(overdue=250, condemned=450, purging=250))
+        sweep = _sweep(services)
+        await sweep.fail_overdue()
+        assert await _count(services.database, "uploads WHERE status = 'failed'") == stalled.BATCH
+        await sweep.erase_purged()
+        assert await _count(services.database, "forms WHERE status = 'purging'") == 50
+        await sweep.erase_purged()
+        assert await _count(services.database, "forms WHERE status = 'purging'") == 0
+        await sweep.unlink_condemned()
+        assert await _count(services.database, "uploads WHERE bytes = 'condemned'") == 0
+
+
+async def test_purged_forms_that_still_wait_dont_hold_up_those_behind_them(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        await fill(services.database, 1000, Work(purging=250))
+        async with services.database.write() as tx:
+            await tx.conn.execute(
+                text("UPDATE uploads SET bytes = 'kept' WHERE id <= 'upl_1000000240'")
+            )
+        sweep = _sweep(services)
+        await sweep.erase_purged()
+        await sweep.erase_purged()
+        assert await _count(services.database, "forms WHERE status = 'purging'") == 240
+
+
+def _sweep(services: Services) -> Sweep:
+    async def length() -> int:
+        return 0
+
+    async def taken(*_: object) -> bool:
+        return True
+
+    services.queue.length = length  # type: ignore[method-assign]
+    services.queue.wake = taken  # type: ignore[method-assign]
+    services.queue.order_cleaning = taken  # type: ignore[method-assign]
+    sweep = Sweep(services)
+    sweep._patience_until = 0
+    return sweep
+
+
+async def _give_everything_to_do(services: Services) -> None:
+    """What `fill` leaves out: prefixes and names that have served, an orphan, a due prefix."""
+    async with services.database.write() as tx:
+        for statement in (
+            "UPDATE cleanings SET passes = 2 WHERE id <= 3",
+            "UPDATE cleanings SET not_before = 1 WHERE id = 5",
+            "UPDATE staged_names SET at = 1 WHERE name = 'upl_1000001000'",
+        ):
+            await tx.conn.execute(text(statement))
+    for name in ("upl_orphan", "upl_1000003001"):
+        path = services.staging.root / "staged" / name
+        path.write_bytes(b"")
+        os.utime(path, (1, 1))
+
+
+async def _left(database: Database) -> int:
+    async with database.read() as conn:
+        found = [
+            *await stalled.due(conn),
+            *await stalled.overdue(conn),
+            *await stalled.lost_leases(conn, 20_000),
+            *await stalled.condemned(conn, ""),
+            *await stalled.purging(conn, ""),
+            *await cleaning.done(conn),
+            *await staged.long_condemned(conn, 8 * 86_400_000),
+        ]
+    return len(found)
+
+
+async def _count(database: Database, rows: str) -> int:
+    async with database.read() as conn:
+        found = await conn.execute(text(f"SELECT count(*) FROM {rows}"))  # noqa: S608 - ours
+        return int(found.scalar_one())
