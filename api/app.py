@@ -5,11 +5,23 @@ from types import ModuleType
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from api.backlog import Backlog
 from api.http import problems
+from api.http.acknowledgements import TimeAcknowledgements
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
 from api.openapi import document
 from api.pages.pages import static_files
-from api.routes import docs, form_types, forms, html_forms, internal, operations, pages, uploads
+from api.routes import (
+    docs,
+    form_types,
+    forms,
+    html_forms,
+    internal,
+    operations,
+    pages,
+    uploads,
+    watching,
+)
 from api.services import Services
 
 _PUBLIC = """Takes the files of a web form off the person's hands: an upload is acknowledged once it
@@ -21,16 +33,21 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 def create_public_app(services: Services) -> ASGIApp:
     modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
-    app = _app("Longshore", _PUBLIC, services, *modules)
-    return with_cors(RequestId(DrainUnread(HeadAsGet(app))), services.settings.cors_origins)
+    app = _app("Longshore", _PUBLIC, services, "public", *modules)
+    timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
+    return with_cors(RequestId(DrainUnread(timed)), services.settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:
-    app = _app("Longshore, internal", _INTERNAL, services, internal, operations, docs)
+    modules = (internal, watching, docs)
+    app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
+    app.state.backlog = Backlog(services)
     return RequestId(DrainUnread(HeadAsGet(app)))
 
 
-def _app(title: str, description: str, services: Services, *modules: ModuleType) -> FastAPI:
+def _app(
+    title: str, description: str, services: Services, listener: str, *modules: ModuleType
+) -> FastAPI:
     app = FastAPI(
         title=title,
         version="1",
@@ -43,6 +60,7 @@ def _app(title: str, description: str, services: Services, *modules: ModuleType)
     for module in modules:
         app.include_router(module.router)
     app.router.routes += static_files()
-    problems.install(app, [route for module in modules for route in module.router.routes])
+    routes = [route for module in modules for route in module.router.routes]
+    problems.install(app, routes, lambda code: services.metrics.refusal(listener, code))
     document.install(app, description)
     return app

@@ -109,6 +109,12 @@ async def internal_caller(request: Request, services: Serving) -> None:
     require_internal(services.settings.internal_secrets, request)
 
 
+async def scraper(request: Request, services: Serving) -> None:
+    """Who may read the metrics: a secret for just that, or one of the internal listener."""
+    settings = services.settings
+    require_internal((*settings.metrics_secrets, *settings.internal_secrets), request)
+
+
 def base_url(request: Request, services: Services) -> str:
     """What clients call this service."""
     return (services.settings.public_url or str(request.base_url)).rstrip("/")

@@ -1,6 +1,6 @@
 """Errors as answers: RFC 9457 problem details, in one place for both listeners."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -23,9 +23,11 @@ PROBLEM_JSON = "application/problem+json"
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 401: "unauthorized"}
 
 
-def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Answer every error of the app; `routes` are those that `Allow` is made of."""
+def install(app: FastAPI, routes: Sequence[BaseRoute], refused: Callable[[str], None]) -> None:
+    """Answer every error of the app, and tell `refused` its code; `routes` are those that `Allow`
+    is made of."""
     app.state.routes = routes
+    app.state.refused = refused
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -36,6 +38,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a page for a person, or as JSON: `application/problem+json`, or plain for who
     asked for plain."""
+    request.app.state.refused(problem.code)
     if prefers_html(request):
         return problem_page(problem, str(request.scope.get("request_id", "")))
     accepted = request.headers.get("accept", "")

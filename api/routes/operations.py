@@ -10,6 +10,7 @@ from api.deps import Serving
 from api.errors import Problem
 from api.openapi.operation import answer, operation
 from api.records import uploads
+from api.services import Services
 
 router = APIRouter(tags=["operations"])
 
@@ -23,14 +24,11 @@ class Readiness(BaseModel):
     checks: dict[str, bool]
 
 
-_READY = {"status": "ready", "checks": {"database": True, "volume": True, "space": True}}
+READY = {"status": "ready", "checks": {"database": True, "volume": True, "space": True}}
+ALIVE = operation(answers={200: answer("Alive", Health, example={"status": "ok"})})
 
 
-@router.get(
-    "/healthz",
-    summary="Alive",
-    **operation(answers={200: answer("Alive", Health, example={"status": "ok"})}),
-)
+@router.get("/healthz", summary="Alive", **ALIVE)
 async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
@@ -40,11 +38,11 @@ async def healthz() -> Response:
     summary="Can take uploads",
     **operation(
         answers={
-            200: answer("It can", Readiness, example=_READY, always=("Cache-Control",)),
+            200: answer("It can", Readiness, example=READY, always=("Cache-Control",)),
             503: answer(
                 "It can't, for the checks that are false",
                 Readiness,
-                example=_READY | {"status": "not ready"},
+                example=READY | {"status": "not ready"},
                 always=("Cache-Control", "Retry-After"),
             ),
         }
@@ -52,20 +50,28 @@ async def healthz() -> Response:
 )
 async def readyz(services: Serving) -> Response:
     """Database, volume marker and free space; not Redis, without which uploads are taken too."""
-    checks = {
+    return readiness(await checks(services))
+
+
+async def checks(services: Services) -> dict[str, bool]:
+    """What has to hold for uploads to be taken."""
+    return {
         "database": await _database_answers(services),
         "volume": await services.volume.matches(),
-        "space": services.staging.has_room(),
+        "space": services.staging.space.is_left(),
     }
-    ready = all(checks.values())
+
+
+def readiness(checked: dict[str, bool], **details: object) -> Response:
+    ready = all(checked.values())
     return JSONResponse(
-        {"status": "ready" if ready else "not ready", "checks": checks},
+        {"status": "ready" if ready else "not ready", "checks": checked, **details},
         status_code=200 if ready else 503,
         headers={"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"}),
     )
 
 
-async def _database_answers(services: Serving) -> bool:
+async def _database_answers(services: Services) -> bool:
     try:
         async with services.database.read() as conn:
             await uploads.clock(conn)

@@ -1,0 +1,110 @@
+"""For operators, on the internal listener: how it goes, in numbers."""
+
+from datetime import UTC, datetime
+from math import nan
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from api.backlog import Backlog
+from api.deps import Serving, scraper
+from api.metrics import Metrics
+from api.openapi.operation import INTERNAL_SECRET, answer, operation
+from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
+from api.services import Services
+
+router = APIRouter(tags=["operations"])
+router.get("/healthz", summary="Alive", **ALIVE)(healthz)
+
+
+class Details(Readiness):
+    backlog: dict[str, int] | None
+    oldest_pending_seconds: float | None
+    last_stored_at: str | None
+    last_sweep_at: str | None
+
+
+_TEXT = {"description": "Prometheus' text format", "content": {"text/plain": {}}}
+_DETAILS = READY | {
+    "backlog": {"receiving": 0, "staged": 3, "processing": 2, "failed": 0},
+    "oldest_pending_seconds": 1.204,
+    "last_stored_at": "2026-01-31T12:00:00Z",
+    "last_sweep_at": "2026-01-31T12:00:02Z",
+}
+
+
+async def backlog_of(request: Request) -> Backlog:
+    backlog: Backlog = request.app.state.backlog
+    return backlog
+
+
+Waiting = Annotated[Backlog, Depends(backlog_of)]
+
+
+@router.get(
+    "/readyz",
+    summary="Can take uploads, and how much waits",
+    **operation(
+        answers={
+            200: answer("It can", Details, example=_DETAILS, always=("Cache-Control",)),
+            503: answer(
+                "It can't, for the checks that are false",
+                Details,
+                example=_DETAILS | {"status": "not ready"},
+                always=("Cache-Control", "Retry-After"),
+            ),
+        }
+    ),
+)
+async def readyz(services: Serving, backlog: Waiting) -> Response:
+    """The backlog is that of all replicas, and null when the database doesn't answer; the sweep
+    and the last stored upload are this process's."""
+    waiting = await backlog.read()
+    return readiness(
+        await checks(services),
+        backlog=waiting and waiting.by_status,
+        oldest_pending_seconds=waiting and round(waiting.oldest_pending_seconds, 3),
+        last_stored_at=_moment(services.metrics.last_stored_at),
+        last_sweep_at=_moment(services.metrics.last_sweep_at),
+    )
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus",
+    dependencies=[Depends(scraper)],
+    **operation(may=(INTERNAL_SECRET,), answers={200: _TEXT}),
+)
+async def metrics(services: Serving, backlog: Waiting) -> Response:
+    await _look(services, backlog, services.metrics)
+    return Response(services.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
+    """Set the gauges; what can't be known just now is NaN, and never an old figure."""
+    waiting = await backlog.read()
+    shown.database_up.set(waiting is not None)
+    shown.oldest_pending.set(waiting.oldest_pending_seconds if waiting else nan)
+    shown.quarantined.set(waiting.quarantined if waiting else nan)
+    for status in waiting.by_status if waiting else shown.statuses:
+        shown.backlog.labels(status).set(waiting.by_status[status] if waiting else nan)
+    for when in ("due", "later"):
+        shown.cleanings.labels(when).set(waiting.cleanings[when] if waiting else nan)
+    try:
+        free = services.staging.space.free()
+    except OSError:
+        shown.free_bytes.set(nan)
+        shown.free_inodes.set(nan)
+    else:
+        shown.free_bytes.set(free.bytes)
+        shown.free_inodes.set(nan if free.inodes is None else free.inodes)
+
+
+def _moment(timestamp: float | None) -> str | None:
+    if timestamp is None:
+        return None
+    return (
+        datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )

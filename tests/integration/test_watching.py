@@ -1,0 +1,198 @@
+"""What operators see: metrics and details of readiness, on the internal listener alone."""
+
+import os
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.metrics import Metrics
+from api.records import uploads
+from api.records.database import DatabaseUnavailable
+from api.services import Services
+from api.sweep import Sweep
+from tests.support.listeners import SECRET, internal, new_form, public, send
+from tests.support.many_rows import Work, fill
+from tests.support.plans import captured, explain, full_scans
+from tests.support.services import Scene, given_back, rejected, services_on, stored
+
+Samples = dict[tuple[str, tuple[str, ...]], float]
+"""By name and the values of the labels, in the order of their names."""
+
+
+async def test_what_became_of_uploads_is_counted_once_it_is_committed(scene: Scene) -> None:
+    await scene.report(stored(await scene.claimed(await scene.staged())))
+    await scene.report(rejected(await scene.claimed(await scene.staged())))
+    back = await scene.staged()
+    await scene.report(given_back(await scene.claimed(back)))
+    seen = await _scraped(scene.services)
+    assert seen["longshore_acknowledged_uploads_total", ()] == 3
+    assert seen["longshore_received_bytes_total", ()] == 15
+    assert seen["longshore_claims_total", ()] == 3
+    assert seen["longshore_outcomes_total", ("", "stored")] == 1
+    assert seen["longshore_outcomes_total", ("file-corrupt", "rejected")] == 1
+    assert seen["longshore_given_back_total", ("store",)] == 1
+    assert seen["longshore_last_stored_timestamp_seconds", ()] > 1e9
+
+
+async def test_the_backlog_is_the_databases_whoever_is_asked(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url) as one,
+        services_on(tmp_path, database_url) as other,
+    ):
+        scene = await Scene.create(one)
+        await scene.staged()
+        await scene.claimed(await scene.staged())
+        await scene.set_all(created_at=await _now(one) - 90_000)
+        for services in (one, other):
+            seen = await _scraped(services)
+            assert seen["longshore_backlog_uploads", ("staged",)] == 1
+            assert seen["longshore_backlog_uploads", ("processing",)] == 1
+            assert 90 <= seen["longshore_oldest_pending_seconds", ()] < 150
+            assert seen["longshore_database_up", ()] == 1
+
+
+async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
+    await scene.claimed(await scene.staged())
+    await scene.set_all(lease_until=1)
+    orphan = await scene.received()
+    os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
+    sweep = Sweep(scene.services)
+    sweep._patience_until = 0
+    await sweep.once()
+    seen = await _scraped(scene.services)
+    assert seen["longshore_leases_lost_total", ()] == 1
+    assert seen["longshore_orphans_total", ()] == 1
+    assert seen["longshore_quarantined_files", ()] == 1
+    assert seen["longshore_cleanings", ("later",)] == 1
+    assert seen["longshore_last_sweep_timestamp_seconds", ()] > 1e9
+
+
+async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scene) -> None:
+    sweep = Sweep(scene.services)
+
+    async def fail_overdue() -> None:
+        raise RuntimeError("no")
+
+    sweep.fail_overdue = fail_overdue  # type: ignore[method-assign]
+    await sweep.once()
+    seen = await _scraped(scene.services)
+    assert seen["longshore_sweep_failures_total", ("fail_overdue",)] == 1
+    assert scene.services.metrics.last_sweep_at is None
+
+
+async def test_acknowledgements_are_timed_and_refusals_counted_by_code(services: Services) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        assert (await send(client, form, b"content")).status_code == 202
+        assert (await send(client, form, b"")).status_code == 422
+        assert (await client.get("/nowhere")).status_code == 404
+    seen = await _scraped(services)
+    assert seen["longshore_acknowledgement_seconds_count", ()] == 1
+    assert seen["longshore_refused_requests_total", ("file-empty", "public")] == 1
+    assert seen["longshore_refused_requests_total", ("not-found", "public")] == 1
+
+
+async def test_the_volumes_free_room_is_shown(services: Services) -> None:
+    seen = await _scraped(services)
+    assert seen["longshore_volume_free_bytes", ()] > 0
+    assert ("longshore_volume_free_inodes", ()) in seen
+
+
+async def test_metrics_want_a_secret_which_may_be_one_for_them_alone(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url, metrics_secrets=("scrape",)) as services,
+        internal(services) as client,
+    ):
+        scrape = {"Authorization": "Bearer scrape"}
+        assert (await client.get("/metrics")).status_code == 401
+        assert (await client.get("/metrics", headers=SECRET)).status_code == 200
+        answer = await client.get("/metrics", headers=scrape)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/plain")
+        claim = await client.post("/internal/cleanings/claim", json={"limit": 1}, headers=scrape)
+        assert claim.status_code == 401
+
+
+async def test_only_the_internal_readiness_says_more_than_its_checks(scene: Scene) -> None:
+    await scene.stored()
+    await scene.staged()
+    await Sweep(scene.services).once()
+    async with public(scene.services) as client:
+        assert (await client.get("/readyz")).json().keys() == {"status", "checks"}
+        assert (await client.get("/metrics")).status_code == 404
+    async with internal(scene.services) as client:
+        said = (await client.get("/readyz")).json()
+    assert said["status"] == "ready"
+    assert said["checks"] == {"database": True, "volume": True, "space": True}
+    assert said["backlog"] == {"receiving": 0, "staged": 1, "processing": 0, "failed": 0}
+    assert 0 <= said["oldest_pending_seconds"] < 60
+    assert said["last_stored_at"].endswith("Z")
+    assert said["last_sweep_at"].endswith("Z")
+
+
+async def test_without_a_database_the_metrics_say_so_and_show_no_old_figures(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(type(services.database), "read", lambda _: away())
+    seen = await _scraped(services)
+    assert seen["longshore_database_up", ()] == 0
+    backlog = seen["longshore_backlog_uploads", ("staged",)]
+    assert backlog != backlog, "NaN"  # noqa: PLR0124 - that is how NaN is told
+    async with internal(services) as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["backlog"] is None
+
+
+async def test_the_gauges_search_indexes_and_ask_once_in_a_while(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        await fill(services.database, 6000, Work(waiting=300, leased=20, failed=50), clean_every=1)
+        async with internal(services) as client:
+            with captured(services.database) as statements:
+                assert (await client.get("/metrics", headers=SECRET)).status_code == 200
+            with captured(services.database) as again:
+                assert (await client.get("/metrics", headers=SECRET)).status_code == 200
+        assert len(statements) == 3
+        assert not again
+        async with services.database.read() as conn:
+            for statement, parameters in statements.items():
+                if "cleanings" in statement:
+                    continue  # here all of them wait, so that there is nothing to search
+                plan = await explain(conn, statement, parameters)
+                assert not full_scans(plan), f"{statement}\n{plan}"
+
+
+def test_what_a_worker_invents_adds_no_labels() -> None:
+    metrics = Metrics()
+    for number in range(50):
+        metrics.gave_back(f"invented-{number}")
+        metrics.refusal("public", f"invented-{number}")
+    text = metrics.text().decode()
+    assert "invented" not in text
+    assert 'longshore_given_back_total{cause="other"} 50.0' in text
+
+
+async def _scraped(services: Services) -> Samples:
+    async with internal(services) as client:
+        answer = await client.get("/metrics", headers=SECRET)
+    assert answer.status_code == 200, answer.text
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def _now(services: Services) -> int:
+    async with services.database.read() as conn:
+        return await uploads.clock(conn)
