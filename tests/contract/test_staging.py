@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from api.errors import Problem
+from api.folder_pass import AT_ONCE
+from api.space import Space
 from api.staging import BATCH, INCOMING, Staging, Writer
 from shared.volume import STAGED
+from tests.support.failing_volume import fail
 
 
 @pytest.fixture
 async def staging(tmp_path: Path) -> AsyncIterator[Staging]:
-    opened = Staging(tmp_path, min_free_bytes=0)
+    opened = Staging(tmp_path, Space(tmp_path, min_free_bytes=0, min_free_inodes=0))
     opened.prepare()
     yield opened
     opened.close()
@@ -65,48 +68,115 @@ async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
     assert _names(staging, INCOMING) == _names(staging, STAGED) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("call", ["write", "fsync", "close"])
+FAULTS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS]
+STEPS = ["open", "write", "fsync", "close", "rename", "open folder", "fsync folder"]
+
+
+@pytest.mark.parametrize("number", FAULTS)
+@pytest.mark.parametrize("step", STEPS)
 async def test_a_volume_that_fails_is_a_problem_and_nothing_is_staged(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
-    writer = await staging.open("upl_a")
-    real = getattr(os, call)
-    calls = 0
-
-    def failing(*args: object) -> object:
-        nonlocal calls
-        calls += 1
-        if call == "close":
-            real(*args)  # the descriptor is gone even when close reports an error
-        raise OSError(number, os.strerror(number))
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, call, failing)
+        tried = fail(patched, step, number)
         with pytest.raises(Problem) as problem:
-            await _write_and_finish(writer)
-    assert calls == 1, "an fsync that failed is never repeated"
+            writer = await staging.open("upl_a")
+            try:
+                await _write_and_finish(writer)
+            finally:
+                await writer.discard()
+    assert tried.count(step) == 1, "what failed is never repeated: least of all an fsync"
+    assert tried.count("fsync") <= 1
     full = number in (errno.ENOSPC, errno.EDQUOT)
     assert problem.value.status == (507 if full else 503)
-    assert "Retry-After" in problem.value.headers
-    await writer.discard()
+    assert int(problem.value.headers["Retry-After"]) > 0
     assert _names(staging, STAGED) == _names(staging, INCOMING) == []
+
+
+async def test_a_volume_that_takes_nothing_back_doesnt_hide_why_it_failed(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, f"{path} {missing_ok}")
+
+    writer = await staging.open("upl_a")
+    with monkeypatch.context() as patched:
+        fail(patched, "fsync", errno.ENOSPC)
+        patched.setattr(Path, "unlink", stuck)
+        with pytest.raises(Problem, match="storage-full"):
+            await _write_and_finish(writer)
+        await writer.discard()
+    assert _names(staging, STAGED) == []
 
 
 async def test_room_is_reserved_before_a_body_is_read(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
     free = stat.f_bavail * stat.f_frsize
-    staging = Staging(tmp_path, min_free_bytes=free // 2)
-    assert staging.has_room()
+    space = Space(tmp_path, min_free_bytes=free // 2, min_free_inodes=0)
+    assert space.is_left()
     with (
-        staging.reserve(free // 4),
-        pytest.raises(Problem, match="storage-full"),
-        staging.reserve(free // 2),
+        space.reserve(free // 4),
+        pytest.raises(Problem, match="storage-full") as problem,
+        space.reserve(free // 2),
     ):
         pass
-    with staging.reserve(free // 3):
+    assert problem.value.status == 507
+    assert "Retry-After" in problem.value.headers
+    with space.reserve(free // 3):
         pass
-    staging.close()
+
+
+@pytest.mark.parametrize(
+    ("files", "free", "room"),
+    [(1000, 100, True), (1000, 11, True), (1000, 10, False), (1000, 0, False), (0, 0, True)],
+    ids=["many", "one above", "at the mark", "none", "not counted"],
+)
+def test_a_volume_short_of_inodes_is_full_where_they_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: int, free: int, room: bool
+) -> None:
+    real = os.statvfs(tmp_path)
+    fields = list(real)[:10]
+    fields[5], fields[6], fields[7] = files, free, free
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+    space = Space(tmp_path, min_free_bytes=0, min_free_inodes=10)
+    assert space.is_left() is room
+
+
+def test_bodies_under_way_hold_an_inode_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fields = list(os.statvfs(tmp_path))[:10]
+    fields[5], fields[6], fields[7] = 1000, 12, 12
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+    space = Space(tmp_path, min_free_bytes=0, min_free_inodes=10)
+    with space.reserve(1), space.reserve(1):
+        assert not space.is_left()
+    assert space.is_left()
+
+
+def test_a_volume_that_doesnt_say_has_no_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(_: Path) -> os.statvfs_result:
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(os, "statvfs", broken)
+    space = Space(tmp_path, min_free_bytes=0, min_free_inodes=0)
+    with pytest.raises(Problem, match="unavailable"), space.reserve(1):
+        pass
+    assert not space.is_left()
+
+
+async def test_a_crowded_folder_is_gone_over_a_little_at_a_time(staging: Staging) -> None:
+    names = {f"upl_{number}" for number in range(2 * AT_ONCE + 10)}
+    for name in names | {".nfs0001"}:
+        (staging.root / STAGED / name).touch()
+    goes = [await staging.next_older_than(STAGED, -60) for _ in range(3)]
+    assert all(len(go) <= AT_ONCE for go in goes)
+    assert {name for go in goes for name in go} == names
+    (staging.root / STAGED / "upl_new").touch()
+    again = [await staging.next_older_than(STAGED, -60) for _ in range(3)]
+    assert "upl_new" in {name for go in again for name in go}, "it starts anew after the last"
 
 
 async def test_deleting_twice_is_fine_and_a_marker_is_read_back(staging: Staging) -> None:

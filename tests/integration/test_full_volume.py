@@ -1,0 +1,72 @@
+"""A volume that fails or is full: an answer that says so, no row, and nothing left behind."""
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from api.services import Services
+from tests.support.failing_volume import fail
+from tests.support.listeners import new_form, public, send
+from tests.support.stack import CHECKOUT
+
+STEPS = ["open", "write", "fsync", "close", "rename", "fsync folder"]
+FAULTS = {errno.ENOSPC: (507, "storage-full"), errno.EIO: (503, "unavailable")}
+FAULTS[errno.EROFS] = FAULTS[errno.EIO]
+MOUNT = 'mount -t tmpfs -o size=4m,nr_inodes=40 longshore "$1" && shift && exec "$@"'
+
+
+@pytest.mark.parametrize("number", FAULTS)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_whatever_step_fails_nothing_is_acknowledged_and_nothing_stays(
+    services: Services, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        for step in STEPS:
+            with monkeypatch.context() as patched:
+                tried = fail(patched, step, number)
+                answer = await send(client, form, b"content")
+            assert step in tried
+            assert (answer.status_code, answer.json()["code"]) == FAULTS[number], step
+            assert int(answer.headers["retry-after"]) > 0
+            root = services.staging.root
+            assert [*root.glob("incoming/*"), *root.glob("staged/*")] == [], step
+        async with services.database.read() as conn:
+            rows = await conn.execute(text("SELECT count(*) FROM uploads"))
+            assert rows.scalar_one() == 0
+        assert (await send(client, form, b"content")).status_code == 202, "it works again"
+
+
+def test_a_tmpfs_without_room_or_inodes_is_full_and_says_so(tmp_path: Path) -> None:
+    volume, folder = tmp_path / "mounted", tmp_path / "beside"
+    volume.mkdir()
+    folder.mkdir()
+    if not shutil.which("unshare"):
+        pytest.skip("no tmpfs may be mounted in a namespace: there is no unshare here")
+    tried = subprocess.run([*_namespace(volume), "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no tmpfs may be mounted in a namespace: {tried.stderr.decode().strip()}")
+    command = [sys.executable, "-m", "tests.support.tiny_volume", str(volume), str(folder)]
+    ran = subprocess.run(
+        [*_namespace(volume), *command], cwd=CHECKOUT, capture_output=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    declared, chunked, small, ready, after = json.loads(ran.stdout.splitlines()[-1])
+    for refused in (declared, chunked, small):
+        assert (refused["status"], refused["says"]) == (507, "storage-full"), refused
+        assert int(refused["retry_after"]) > 0
+        assert (refused["rows"], refused["files"]) == (0, 0)
+    assert ready["status"] == 503
+    assert ready["says"] == {"database": True, "volume": True, "space": False}
+    assert (after["status"], after["rows"], after["files"]) == (202, 1, 1)
+
+
+def _namespace(volume: Path) -> list[str]:
+    """Starts a command with a tiny tmpfs on the folder, which nobody else sees."""
+    return ["unshare", "-Urm", "sh", "-c", MOUNT, "sh", str(volume)]

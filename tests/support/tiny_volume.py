@@ -1,0 +1,67 @@
+"""What the api answers on a volume that really is full. Started in a mount namespace by
+`tests/integration/test_full_volume.py`, with the mounted volume and another folder; prints JSON."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+from sqlalchemy import text
+
+from api.records import migrate
+from api.services import Services
+from tests.support.listeners import new_form, public
+from tests.support.services import services_on
+
+MIB = 1024 * 1024
+
+
+async def scenario(volume: Path, folder: Path) -> list[dict[str, object]]:
+    url = f"sqlite+aiosqlite:///{folder}/records.db"
+    await migrate.upgrade(url)
+    async with (
+        services_on(folder, url, staging_dir=volume) as services,
+        public(services) as client,
+    ):
+        form = await new_form(client)
+        path = f"/v1/forms/{form['id']}/fields/bulk/uploads"
+        said = [await _told(services, await client.put(f"{path}/declared", content=bytes(8 * MIB)))]
+        said.append(await _told(services, await client.put(f"{path}/chunked", content=_chunks(8))))
+        number = 0
+        try:
+            while True:
+                (volume / f"filler-{number}").touch()
+                number += 1
+        except OSError:
+            pass
+        said.append(await _told(services, await client.put(f"{path}/small", content=b"small")))
+        said.append(await _told(services, await client.get("/readyz")))
+        for filler in volume.glob("filler-*"):
+            filler.unlink()
+        said.append(await _told(services, await client.put(f"{path}/small", content=b"small")))
+        return said
+
+
+async def _chunks(mebibytes: int) -> AsyncIterator[bytes]:
+    for _ in range(mebibytes):
+        yield bytes(MIB)
+
+
+async def _told(services: Services, answer: httpx.Response) -> dict[str, object]:
+    async with services.database.read() as conn:
+        rows = (await conn.execute(text("SELECT count(*) FROM uploads"))).scalar_one()
+    body = answer.json()
+    root = services.staging.root
+    return {
+        "status": answer.status_code,
+        "says": body.get("code") or body.get("checks") or body["status"],
+        "retry_after": answer.headers.get("retry-after"),
+        "rows": rows,
+        "files": len([*root.glob("incoming/*"), *root.glob("staged/*")]),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(scenario(Path(sys.argv[1]), Path(sys.argv[2])))))
