@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp
 from api.app import create_internal_app, create_public_app
 from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
-from api.http.protocol import BoundedHead
-from api.services import open_services
+from api.http.connections import Connections
+from api.http.protocol import BoundedHead, bounded
+from api.services import Services, open_services
 from api.settings import Settings
 from api.sweep import Sweep
 from shared.finding import Level, StartError, refuse, wrongs
@@ -24,6 +26,10 @@ from shared.logs import configure_logs
 from shared.settings_errors import explain
 
 log = structlog.get_logger()
+
+CANCEL_AFTER = 1
+"""Seconds for what is still under way when the grace is over."""
+FILES_BESIDE = 256
 
 
 class _Server(uvicorn.Server):
@@ -34,19 +40,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, host: str, port: int, settings: Settings) -> _Server:
+def _server(app: ASGIApp, host: str, port: int, protocol: type[BoundedHead]) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=BoundedHead,
+            http=protocol,
             loop="uvloop",
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
+            timeout_graceful_shutdown=CANCEL_AFTER,
         )
     )
 
@@ -59,27 +65,43 @@ async def serve(settings: Settings) -> None:
     taken = wrongs(check_listeners(settings))
     if taken:
         raise StartError(taken)
+    _allow_files(settings.max_connections)
     async with open_services(settings) as services:
+        head = settings.receive_head_seconds
+        connections = Connections(settings.max_connections, settings.max_connections_per_client)
         servers = [
-            _server(create_public_app(services), settings.host, settings.port, settings),
+            _server(
+                create_public_app(services),
+                settings.host,
+                settings.port,
+                bounded(head, connections),
+            ),
             _server(
                 create_internal_app(services),
                 settings.internal_host,
                 settings.internal_port,
-                settings,
+                bounded(head, Connections()),
             ),
         ]
-        _stop_on_signals(servers)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         sweeping = asyncio.create_task(Sweep(services).run())
-        sweeping.add_done_callback(lambda _: _stop(servers))  # without a sweep there is no promise
+        sweeping.add_done_callback(lambda _: stop.set())  # without a sweep there is no promise
+        stopping = asyncio.create_task(_stop(stop, servers, services))
         telling = asyncio.create_task(_tell_of_redis(settings.redis_url))
         log.info("api_starting", port=settings.port, internal_port=settings.internal_port)
         try:
             await asyncio.gather(*(server.serve() for server in servers))
+            await services.stopping.finished(
+                CANCEL_AFTER
+            )  # what was cancelled takes its bytes back
         finally:
-            telling.cancel()
-            sweeping.cancel()
-            await asyncio.gather(sweeping, telling, return_exceptions=True)
+            tasks = (sweeping, stopping, telling)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             log.info("api_stopped")
 
 
@@ -90,15 +112,23 @@ async def _tell_of_redis(url: str) -> None:
         log.warning("start_check", setting=finding.name, reason=finding.text)
 
 
-def _stop_on_signals(servers: list[_Server]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, servers)
-
-
-def _stop(servers: list[_Server]) -> None:
+async def _stop(stop: asyncio.Event, servers: list[_Server], services: Services) -> None:
+    """Once it is to stop: refuse what is new, let finish what is under way, within the grace. The
+    internal listener serves until then, for the workers."""
+    await stop.wait()
+    services.stopping.begin()
+    await services.stopping.finished(services.settings.shutdown_seconds)
     for server in servers:
         server.should_exit = True
+
+
+def _allow_files(connections: int) -> None:
+    """As many open files as there may be connections, and those that each of them receives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def main() -> int:

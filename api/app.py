@@ -9,6 +9,7 @@ from api.backlog import Backlog
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
+from api.http.stopping import RefuseWhenStopping
 from api.openapi import document
 from api.pages.pages import static_files
 from api.routes import (
@@ -35,7 +36,8 @@ def create_public_app(services: Services) -> ASGIApp:
     modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
-    return with_cors(RequestId(DrainUnread(timed)), services.settings.cors_origins)
+    gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
+    return with_cors(RequestId(DrainUnread(gate)), services.settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:

@@ -38,7 +38,7 @@ ERRORS: dict[str, ErrorSpec] = {
         405, "Method not allowed", "This address doesn't know that method."
     ),
     "request-timeout": ErrorSpec(
-        408, "Upload too slow", "Nothing arrived for too long; send the file again.", retryable=True
+        408, "Too slow", "Too little arrived for too long; send it again.", retryable=True
     ),
     "precondition-failed": ErrorSpec(
         412, "Precondition failed", "The form was edited since you read it; read it again."

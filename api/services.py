@@ -9,6 +9,7 @@ import structlog
 from api.changes import Changes
 from api.diagnosis.database import check_database
 from api.diagnosis.volume import make_folders, try_out
+from api.http.stopping import Stopping
 from api.links import Links, open_links
 from api.metrics import Metrics
 from api.queue import Queue
@@ -34,6 +35,7 @@ class Services:
     changes: Changes
     links: Links
     metrics: Metrics
+    stopping: Stopping
 
 
 @asynccontextmanager
@@ -76,6 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 changes=changes,
                 links=links,
                 metrics=metrics,
+                stopping=Stopping(),
             )
     finally:
         await queue.close()

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
 from shared.logs import LogFormat
 from shared.setting_types import (
@@ -124,6 +125,22 @@ class Settings(BaseSettings):
     receive_idle_seconds: Annotated[
         Seconds, Field(description="a body that brings nothing for this long is cut off")
     ] = 30
+    receive_min_bytes_per_second: Annotated[
+        float, Field(description="a body slower than this is cut off; 0 is no limit", ge=0)
+    ] = 1024
+    receive_rate_seconds: Annotated[
+        Seconds, Field(description="time over which that rate is measured, and its grace")
+    ] = 60
+    receive_head_seconds: Annotated[
+        Seconds, Field(description="how long the head of a request may take")
+    ] = 15
+    max_connections: Annotated[
+        int, Field(description="open connections of the public listener; 0 is no limit", ge=0)
+    ] = 2000
+    max_connections_per_client: Annotated[
+        int,
+        Field(description="the same from one address; behind a proxy all have its own", ge=0),
+    ] = 0
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)
     ] = 256 * 1024 * 1024
@@ -140,6 +157,15 @@ class Settings(BaseSettings):
     log_format: Annotated[
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
     ] = "auto"
+
+    @property
+    def pace(self) -> Pace:
+        """How slow a body may be."""
+        return Pace(
+            idle_seconds=self.receive_idle_seconds,
+            min_bytes_per_second=self.receive_min_bytes_per_second,
+            window_seconds=self.receive_rate_seconds,
+        )
 
     @property
     def service_keys(self) -> tuple[tuple[str, str], ...]:

@@ -43,7 +43,8 @@ ANSWERS = {
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
-    "request-timeout": "no byte came for `RECEIVE_IDLE_SECONDS`",
+    "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
+    "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
     "precondition-failed": "`If-Match` names an older edit",
     "request-too-large": "JSON over 1 MiB; a section over what all its form's files may have "
     "together, and 1 MiB of text",
@@ -64,8 +65,10 @@ ANSWERS = {
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-failed": "a retry of an upload that is not `failed`",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
-    "unavailable": "the database or the volume can't be used; with `Retry-After`",
-    "storage-full": "too little room on the volume; before the body where that can be known",
+    "unavailable": "the database or the volume can't be used, the api is stopping, or there are "
+    "too many connections; with `Retry-After`",
+    "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
+    "known; with `Retry-After`",
 }
 """When an answer of the public listener has the code."""
 

@@ -7,12 +7,13 @@ from starlette.requests import Request
 
 from api.errors import Problem
 from api.receive.body import Body
+from api.receive.pace import Pace
 
 MAX_JSON = 1024 * 1024
 
 
 async def read_json(
-    request: Request, *, idle_seconds: float, types: tuple[str, ...] = ("application/json",)
+    request: Request, *, pace: Pace, types: tuple[str, ...] = ("application/json",)
 ) -> dict[str, Any]:
     """The body as a JSON object.
 
@@ -21,7 +22,7 @@ async def read_json(
     """
     if media_type(request) not in types:
         raise Problem("unsupported-media-type", params={"expected": " or ".join(types)})
-    raw = await Body(request, limit=MAX_JSON, idle_seconds=idle_seconds).read()
+    raw = await Body(request, limit=MAX_JSON, pace=pace).read()
     try:
         value = from_json(raw, allow_inf_nan=False)
     except ValueError as error:

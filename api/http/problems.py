@@ -38,7 +38,6 @@ def install(app: FastAPI, routes: Sequence[BaseRoute], refused: Callable[[str], 
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a page for a person, or as JSON: `application/problem+json`, or plain for who
     asked for plain."""
-    request.app.state.refused(problem.code)
     if prefers_html(request):
         return problem_page(problem, str(request.scope.get("request_id", "")))
     accepted = request.headers.get("accept", "")
@@ -70,11 +69,16 @@ def answer(request: Request, problem: Problem) -> Response:
     )
 
 
+def _counted(request: Request, problem: Problem) -> Response:
+    request.app.state.refused(problem.code)
+    return answer(request, problem)
+
+
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 - registered for it
     if error.status >= 500:  # noqa: PLR2004 - our side
         log.error("request_failed", code=error.code, cause=repr(error.__cause__))
-    return answer(request, error)
+    return _counted(request, error)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -84,7 +88,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = _allowed(request)
-    return answer(request, Problem(code, status=status, headers=headers))
+    return _counted(request, Problem(code, status=status, headers=headers))
 
 
 def _allowed(request: Request) -> str:
@@ -106,7 +110,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         }
         for each in error.errors()[:20]
     ]
-    return answer(request, Problem("invalid-request", errors=errors))
+    return _counted(request, Problem("invalid-request", errors=errors))
 
 
 async def _gone(_: Request, __: Exception) -> Response:
@@ -115,4 +119,4 @@ async def _gone(_: Request, __: Exception) -> Response:
 
 async def _unhandled(request: Request, error: Exception) -> Response:
     log.error("unhandled_error", error=type(error).__name__, path=request.url.path)
-    return answer(request, Problem("internal-error"))
+    return _counted(request, Problem("internal-error"))

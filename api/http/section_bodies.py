@@ -22,8 +22,7 @@ async def receive_multipart(
 ) -> SectionBody:
     """Text, and files that are durable on the volume. `controls` are names besides the fields'."""
     boundary = boundary_of(request.headers.get("content-type"))
-    idle = services.settings.receive_idle_seconds
-    body = Body(request, limit=_limit(form_type), idle_seconds=idle)
+    body = Body(request, limit=_limit(form_type), pace=services.settings.pace)
     await services.volume.require()
 
     def limit_of(name: str) -> int:
@@ -42,13 +41,14 @@ async def receive_html_form(
     """What a `<form>` sends, with either of its encodings."""
     if media_type(request) != URLENCODED:
         return await receive_multipart(request, services, form_type, controls)
-    idle = services.settings.receive_idle_seconds
 
     def known(name: str) -> None:
         if name not in form_type.fields and name not in controls:
             raise unknown_field(name)
 
-    return await receive_urlencoded(Body(request, limit=MAX_URLENCODED, idle_seconds=idle), known)
+    return await receive_urlencoded(
+        Body(request, limit=MAX_URLENCODED, pace=services.settings.pace), known
+    )
 
 
 def _limit(form_type: FormType) -> int:

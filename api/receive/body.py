@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import Problem
+from api.receive.pace import Meter, Pace
 
 
 class ClientGone(Exception):  # noqa: N818 - what happened, nobody's error
@@ -21,12 +23,12 @@ class Body:
     """
 
     def __init__(
-        self, request: Request, *, limit: int, idle_seconds: float, over: Problem | None = None
+        self, request: Request, *, limit: int, pace: Pace, over: Problem | None = None
     ) -> None:
         self._request = request
         self._limit = limit
         self._over = over or Problem("request-too-large", params={"max_bytes": limit})
-        self._idle = idle_seconds
+        self._pace = pace
         self.declared = declared_length(request)
         """Content-Length in bytes; None for a chunked body."""
         self.hash: hashlib._Hash | None = None
@@ -36,17 +38,21 @@ class Body:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         received = 0
+        meter = Meter(self._pace)
         stream = self._request.stream()
         while True:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout(self._pace.idle_seconds):
                     chunk = await anext(stream)
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise Problem("request-timeout", headers={"Connection": "close"}) from error
+                raise too_slow() from error
             except ClientDisconnect as error:
                 raise ClientGone from error
+            if meter.too_slow(len(chunk), time.monotonic() - began):
+                raise too_slow()
             received += len(chunk)
             if received > self._limit:
                 raise self._over
@@ -58,6 +64,10 @@ class Body:
     async def read(self) -> bytes:
         """The whole body, for bodies that are small by their limit."""
         return b"".join([chunk async for chunk in self])
+
+
+def too_slow() -> Problem:
+    return Problem("request-timeout", headers={"Connection": "close"})
 
 
 def declared_length(request: Request) -> int | None:

@@ -42,7 +42,7 @@ MERGE_PATCH = ("application/merge-patch+json", "application/json")
     **described.CREATE_FORM,
 )
 async def create_form(request: Request, services: Serving) -> Response:
-    body = await read_json(request, idle_seconds=services.settings.receive_idle_seconds)
+    body = await read_json(request, pace=services.settings.pace)
     type_name, data, reference = body.get("type"), body.get("data", {}), body.get("reference")
     if not isinstance(type_name, str):
         raise _invalid("type", "must name a form type")
@@ -159,11 +159,11 @@ async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Respon
 
 async def _edits(request: Request, services: Services, form: FormRow) -> sections.Edits:
     form_type = services.form_types[form.type]
-    idle = services.settings.receive_idle_seconds
+    pace = services.settings.pace
     if media_type(request) != "multipart/form-data":
         types = (*MERGE_PATCH, "multipart/form-data")
         return sections.edits_of_json(
-            form_type, _flat(await read_json(request, idle_seconds=idle, types=types))
+            form_type, _flat(await read_json(request, pace=pace, types=types))
         )
     section = await receive_multipart(request, services, form_type)
     return sections.edits_of_multipart(form_type, section)

@@ -183,7 +183,7 @@ async def _open_body(
     body = Body(
         request,
         limit=policy.max_bytes + allowance,
-        idle_seconds=services.settings.receive_idle_seconds,
+        pace=services.settings.pace,
         over=file_too_large(policy.max_bytes),
     )
     async with services.database.read() as conn:

@@ -16,6 +16,8 @@ from starlette.routing import Route
 from api import views
 from api.app import create_internal_app, create_public_app
 from api.errors import ERRORS
+from api.http.stopping import Stopping
+from api.metrics import Metrics
 from api.openapi import examples
 from api.routes import docs, pages
 from api.services import Services
@@ -139,7 +141,8 @@ async def served(listener: str) -> dict[tuple[str, str], dict[str, Any]]:
     """What the listener's own description declares; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
     settings = SimpleNamespace(cors_origins=("*",))
-    app = create(cast("Services", SimpleNamespace(settings=settings)))
+    parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
+    app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         paths = (await client.get("/openapi.json")).json()["paths"]

@@ -1,0 +1,60 @@
+"""The end in good order: what is under way may finish, what is new is sent elsewhere."""
+
+import asyncio
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.errors import Problem
+from api.http import problems
+from api.metrics import Metrics
+
+
+class Stopping:
+    """Knows what is under way, and whether anything new may begin."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._under_way = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def begin(self) -> None:
+        self.begun = True
+
+    def entered(self) -> None:
+        self._under_way += 1
+        self._empty.clear()
+
+    def left(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._empty.set()
+
+    async def finished(self, seconds: float) -> None:
+        """Wait for what is under way, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+
+
+class RefuseWhenStopping:
+    """503 with `Connection: close`: a proxy, or the client's next try, finds another replica."""
+
+    def __init__(self, app: ASGIApp, stopping: Stopping, metrics: Metrics) -> None:
+        self._app = app
+        self._stopping = stopping
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._stopping.begun:
+            problem = Problem("unavailable", headers={"Retry-After": "2", "Connection": "close"})
+            self._metrics.refusal("public", problem.code)
+            await problems.answer(Request(scope), problem)(scope, receive, send)
+            return
+        self._stopping.entered()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._stopping.left()
