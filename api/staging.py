@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import structlog
 
-from api.errors import Problem
 from api.folder_pass import FolderPass
 from api.space import Space, volume_problem
 from shared.volume import MARKER, STAGED

@@ -26,8 +26,12 @@ async def condemn(tx: Transaction, names: Collection[str]) -> set[str]:
     """Make these names orphans'; returns those that are, and not an upload's. Another replica may
     be doing the same, or a receiver be making one its own: whoever inserts a name first has it."""
     values = [{"name": name, "condemned": True, "at": now_ms()} for name in sorted(names)]
-    insert_new = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[tx.conn.dialect.name]
-    await tx.conn.execute(insert_new(staged_names).values(values).on_conflict_do_nothing())
+    on_sqlite = tx.conn.dialect.name == "sqlite"
+    await tx.conn.execute(
+        sqlite.insert(staged_names).values(values).on_conflict_do_nothing()
+        if on_sqlite
+        else postgresql.insert(staged_names).values(values).on_conflict_do_nothing()
+    )
     found = await tx.conn.execute(
         select(staged_names.c.name).where(staged_names.c.name.in_(names), IS_CONDEMNED)
     )

@@ -80,11 +80,7 @@ async def test_a_volume_that_fails_is_a_problem_and_nothing_is_staged(
     with monkeypatch.context() as patched:
         tried = fail(patched, step, number)
         with pytest.raises(Problem) as problem:
-            writer = await staging.open("upl_a")
-            try:
-                await _write_and_finish(writer)
-            finally:
-                await writer.discard()
+            await _receive(staging)
     assert tried.count(step) == 1, "what failed is never repeated: least of all an fsync"
     assert tried.count("fsync") <= 1
     full = number in (errno.ENOSPC, errno.EDQUOT)
@@ -132,7 +128,7 @@ async def test_room_is_reserved_before_a_body_is_read(tmp_path: Path) -> None:
     ids=["many", "one above", "at the mark", "none", "not counted"],
 )
 def test_a_volume_short_of_inodes_is_full_where_they_are_counted(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: int, free: int, room: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: int, free: int, *, room: bool
 ) -> None:
     real = os.statvfs(tmp_path)
     fields = list(real)[:10]
@@ -184,6 +180,14 @@ async def test_deleting_twice_is_fine_and_a_marker_is_read_back(staging: Staging
     assert await staging.read_marker() is None
     await staging.write_marker("vol_1")
     assert await staging.read_marker() == "vol_1"
+
+
+async def _receive(staging: Staging) -> None:
+    writer = await staging.open("upl_a")
+    try:
+        await _write_and_finish(writer)
+    finally:
+        await writer.discard()
 
 
 async def _write_and_finish(writer: Writer) -> None:

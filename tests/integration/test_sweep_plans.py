@@ -11,10 +11,10 @@ from api.records import cleaning, staged, stalled
 from api.records.database import Database
 from api.records.tables import metadata
 from api.services import Services
-from api.sweep import Sweep
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
 from tests.support.services import services_on
+from tests.support.sweeping import willing_sweep
 
 ROWS = 6000
 WORK = Work(due=5, overdue=5, lost=5, condemned=5, purging=5, waiting=300, leased=20, failed=50)
@@ -30,7 +30,7 @@ async def crowded(tmp_path: Path, database_url: str) -> AsyncIterator[Services]:
 async def test_no_statement_of_the_sweep_looks_at_every_row(crowded: Services) -> None:
     await _give_everything_to_do(crowded)
     with captured(crowded.database) as statements:
-        await _sweep(crowded).once()
+        await willing_sweep(crowded).once()
     assert await _left(crowded.database) == 0, "it did all of its work"
     assert len(statements) > 20
     async with crowded.database.read() as conn:
@@ -53,7 +53,7 @@ async def test_a_statement_that_does_is_recognised(crowded: Services) -> None:
 
 def test_rows_that_go_with_their_form_are_found_by_an_index() -> None:
     for table in metadata.tables.values():
-        leading = [list(index.columns)[0].name for index in table.indexes]
+        leading = [next(iter(index.columns)).name for index in table.indexes]
         leading += [column.name for column in list(table.primary_key)[:1]]
         for key in table.foreign_keys:
             assert key.parent.name in leading, f"{table.name}.{key.parent.name}"
@@ -64,7 +64,7 @@ async def test_a_sweep_finds_a_batch_at_most_and_goes_on_with_the_next(
 ) -> None:
     async with services_on(tmp_path, database_url) as services:
         await fill(services.database, 1000, Work(overdue=250, condemned=450, purging=250))
-        sweep = _sweep(services)
+        sweep = willing_sweep(services)
         await sweep.fail_overdue()
         assert await _count(services.database, "uploads WHERE status = 'failed'") == stalled.BATCH
         await sweep.erase_purged()
@@ -84,25 +84,10 @@ async def test_purged_forms_that_still_wait_dont_hold_up_those_behind_them(
             await tx.conn.execute(
                 text("UPDATE uploads SET bytes = 'kept' WHERE id <= 'upl_1000000240'")
             )
-        sweep = _sweep(services)
+        sweep = willing_sweep(services)
         await sweep.erase_purged()
         await sweep.erase_purged()
         assert await _count(services.database, "forms WHERE status = 'purging'") == 240
-
-
-def _sweep(services: Services) -> Sweep:
-    async def length() -> int:
-        return 0
-
-    async def taken(*_: object) -> bool:
-        return True
-
-    services.queue.length = length  # type: ignore[method-assign]
-    services.queue.wake = taken  # type: ignore[method-assign]
-    services.queue.order_cleaning = taken  # type: ignore[method-assign]
-    sweep = Sweep(services)
-    sweep._patience_until = 0
-    return sweep
 
 
 async def _give_everything_to_do(services: Services) -> None:

@@ -18,11 +18,11 @@ from sqlalchemy import text
 
 from api.backlog import Backlog
 from api.services import Services
-from api.sweep import Sweep
 from tests.support.many_rows import FIRST, Work, fill
 from tests.support.plans import captured, explain
 from tests.support.postgres import new_database, run_postgres
 from tests.support.services import services_on
+from tests.support.sweeping import willing_sweep
 
 WORK = Work(due=200, overdue=200, lost=200, condemned=200, purging=200, waiting=5000, leased=50)
 OLD = 7200
@@ -34,7 +34,7 @@ async def measure(
     async with services_on(folder, database_url) as services:
         await fill(services.database, rows, WORK)
         await asyncio.to_thread(_make_files, services.staging.root / "staged", rows, files)
-        sweep = _sweep(services)
+        sweep = willing_sweep(services)
         with captured(services.database) as statements:
             busy = await _seconds(sweep.once)
         await _let_nothing_be_due(services)
@@ -75,23 +75,6 @@ async def _let_nothing_be_due(services: Services) -> None:
         )
 
 
-def _sweep(services: Services) -> Sweep:
-    """With a queue that takes everything at once: Redis is not what is measured."""
-
-    async def length() -> int:
-        return 0
-
-    async def taken(*_: object) -> bool:
-        return True
-
-    services.queue.length = length  # type: ignore[method-assign]
-    services.queue.wake = taken  # type: ignore[method-assign]
-    services.queue.order_cleaning = taken  # type: ignore[method-assign]
-    sweep = Sweep(services)
-    sweep._patience_until = 0
-    return sweep
-
-
 async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
     began = time.perf_counter()
     await call()
@@ -102,7 +85,7 @@ async def _version(services: Services) -> str:
     async with services.database.read() as conn:
         sqlite = conn.dialect.name == "sqlite"
         asked = "sqlite_version()" if sqlite else "current_setting('server_version')"
-        return str((await conn.execute(text(f"SELECT {asked}"))).scalar_one())  # noqa: S608 - ours
+        return str((await conn.execute(text(f"SELECT {asked}"))).scalar_one())
 
 
 async def _plans(services: Services, statements: dict[str, object]) -> dict[str, list[str]]:
