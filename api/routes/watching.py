@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.backlog import Backlog
 from api.deps import Serving, scraper
@@ -26,7 +26,9 @@ class Details(Readiness):
     last_sweep_at: str | None
 
 
-_TEXT = {"description": "Prometheus' text format", "content": {"text/plain": {}}}
+_TEXT = answer("Prometheus' text format") | {
+    "content": {"text/plain": {"example": 'longshore_backlog_uploads{status="staged"} 3.0\n'}}
+}
 _DETAILS = READY | {
     "backlog": {"receiving": 0, "staged": 3, "processing": 2, "failed": 0},
     "oldest_pending_seconds": 1.204,
@@ -74,6 +76,7 @@ async def readyz(services: Serving, backlog: Waiting) -> Response:
 @router.get(
     "/metrics",
     summary="Prometheus",
+    response_class=PlainTextResponse,
     dependencies=[Depends(scraper)],
     **operation(may=(INTERNAL_SECRET,), answers={200: _TEXT}),
 )
