@@ -39,7 +39,7 @@ def test_five_hundred_half_heads_are_cut_and_disturb_nobody(api: ApiProcess) -> 
     client = FormClient(api.url, "acceptance")
     assert client.send("needed", b"content").status_code == 202
     answers = [_rest(connection) for connection in connections]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in answers)
     head, _, body = answers[0].partition(b"\r\n\r\n")
     assert b"connection: close" in head
@@ -119,7 +119,7 @@ def test_sigterm_lets_a_body_finish_and_sends_new_requests_elsewhere(tmp_path: P
         assert httpx.get(internal, trust_env=False).status_code == 200, "workers still report"
         connection.sendall(bytes(500))
         assert _rest(connection).startswith(b"HTTP/1.1 202 ")
-        assert api.ended(10) == 0
+        assert api.ended(30) == 0
         assert len(api.files()) == 1
 
 
@@ -130,7 +130,7 @@ def test_what_outlasts_the_grace_is_broken_off_and_leaves_nothing(tmp_path: Path
         connection.sendall(_head(client, 1_000_000) + bytes(400_000))
         _until(lambda: len(api.files()) == 1)
         api.terminate()
-        assert api.ended(8) == 0
+        assert api.ended(30) == 0
         assert b" 202 " not in _rest(connection)
         assert api.files() == []
 
