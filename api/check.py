@@ -17,8 +17,8 @@ from api.diagnosis.redis import check_redis
 from api.diagnosis.volume import check_volume
 from api.links import open_links
 from api.records.database import Database
+from api.services import staging_of
 from api.settings import Settings
-from api.staging import Staging
 from api.volume import Volume
 from shared.finding import Finding, Level, ok, show, wrong
 from shared.form_definition import FormDefinitionError, load_form_types
@@ -31,7 +31,7 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
     """`offline` leaves out what other services have to answer for: Redis and the object store."""
     found = [_forms(settings)]
     database = Database(settings.database_url)
-    staging = Staging(settings.staging_dir, min_free_bytes=settings.min_free_bytes)
+    staging = staging_of(settings)
     try:
         found += await check_database(database)
         found += await check_volume(Volume(database, staging), staging)

@@ -38,6 +38,15 @@ class Services:
     stopping: Stopping
 
 
+def staging_of(settings: Settings) -> Staging:
+    space = Space(
+        settings.staging_dir,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_inodes=settings.min_free_inodes,
+    )
+    return Staging(settings.staging_dir, space)
+
+
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
@@ -48,12 +57,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         changes.committed(what)
 
     database = Database(settings.database_url, committed)
-    space = Space(
-        settings.staging_dir,
-        min_free_bytes=settings.min_free_bytes,
-        min_free_inodes=settings.min_free_inodes,
-    )
-    staging = Staging(settings.staging_dir, space)
+    staging = staging_of(settings)
     queue = Queue(settings.redis_url)
     try:
         found = [*await check_database(database), *make_folders(staging)]

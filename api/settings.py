@@ -195,6 +195,15 @@ class Settings(BaseSettings):
             refuse_weak(secret, info)
         return secrets
 
+    @field_validator("metrics_secrets")
+    @classmethod
+    def _metrics_secrets_are_real(
+        cls, secrets: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        for secret in secrets:
+            refuse_weak(secret, info)
+        return secrets
+
     @field_validator("api_keys")
     @classmethod
     def _api_keys_are_real(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:

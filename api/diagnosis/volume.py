@@ -39,10 +39,9 @@ def make_folders(staging: Staging) -> list[Finding]:
 
 async def try_out(staging: Staging) -> list[Finding]:
     """Make one file durable as an acknowledged one is made, and take it away again."""
-    if not staging.has_room():
-        return [
-            warning(NAME, "has less free than MIN_FREE_BYTES: uploads are answered 507; make room")
-        ]
+    if not staging.space.is_left():
+        few = "has less free than MIN_FREE_BYTES or MIN_FREE_INODES"
+        return [warning(NAME, f"{few}: uploads are answered 507; make room")]
     try:
         staging.prepare()
         writer = await staging.open(new_id("probe"))
