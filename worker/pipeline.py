@@ -53,9 +53,13 @@ class Promoter:
         Never raises for what the world does: a job that raises is final to the queue, and whatever
         isn't reported here is found by the api's sweep.
         """
-        claim_id = new_id("clm")
+        claim = self._records.claim(upload_id, new_id("clm"), seconds=CLAIM_SECONDS)
+        claiming = asyncio.ensure_future(claim)
         try:
-            order = await self._records.claim(upload_id, claim_id, seconds=CLAIM_SECONDS)
+            order = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await self._hand_in_claimed(claiming)
+            raise
         except Over as over:
             log.info("claim_over", upload_id=upload_id, code=over.code)
             return
@@ -177,6 +181,14 @@ class Promoter:
                     stages.lost = True
                     work.cancel()
                 return
+
+    async def _hand_in_claimed(self, claiming: "asyncio.Future[WorkOrder]") -> None:
+        """The worker is stopping with a claim on its way: should it be granted, hand it on too, or
+        the upload would wait for the end of a lease that nobody works under."""
+        with contextlib.suppress(RecordsUnavailable, Over, TimeoutError):
+            async with asyncio.timeout(HAND_IN_SECONDS):
+                order = await claiming
+            await self._hand_in(order, None)
 
     async def _hand_in(self, order: WorkOrder, outcome: Outcome | None) -> None:
         """The worker is stopping: report what is known, else hand the upload to the next worker,

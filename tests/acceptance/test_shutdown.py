@@ -15,9 +15,10 @@ def test_a_stopping_worker_gives_back_what_it_holds_and_counts_no_attempt(tmp_pa
     try:
         stack.start()
         client = FormClient(stack.url)
-        sent = [
-            client.upload("certificates", jpeg(4000 + n, 4000), kind="image/jpeg") for n in range(8)
-        ]
+        photos = [jpeg(4000 + n, 4000) for n in range(8)]
+        os.kill(stack.pid("worker"), signal.SIGSTOP)  # so that it has them all before it
+        sent = [client.upload("certificates", each, kind="image/jpeg") for each in photos]
+        os.kill(stack.pid("worker"), signal.SIGCONT)
         for _ in range(3):
             deadline = time.monotonic() + 10
             while not any(status == "processing" for status in _statuses(client)):
