@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from api.errors import ERRORS, Problem
 from api.openapi.headers import header_objects
 
-UNIVERSAL = ("bad-request", "internal-error")
-"""Of every operation: a head that can't be parsed, a fault of ours."""
+UNIVERSAL = ("bad-request", "request-timeout", "internal-error", "unavailable")
+"""Of every operation: a head that can't be parsed or never ends, a fault of ours, a service that is
+stopping, crowded, or without its database."""
 
 Coded = str | tuple[str, int]
 """An error code; or a code with another status than its own."""

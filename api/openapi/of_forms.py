@@ -5,7 +5,6 @@ from api.openapi import headers as sent
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
-    OF_ONE,
     OWNER,
     RECEIVING,
     SERVICE_KEY,
@@ -35,12 +34,10 @@ CREATE_FORM = operation(
     errors=(
         "malformed-json",
         "request-too-large",
-        "request-timeout",
         "unsupported-media-type",
         "invalid-request",
         "unknown-field",
         "unknown-form-type",
-        "unavailable",
     ),
     body=bodies.NEW_FORM,
 )
@@ -49,7 +46,7 @@ LIST_FORMS = operation(
     answers={
         200: answer("One page", FormList, example=examples.FORM_LIST, always=("Cache-Control",))
     },
-    errors=("invalid-request", "unavailable"),
+    errors=("invalid-request",),
     may=(SERVICE_KEY,),
 )
 
@@ -64,7 +61,7 @@ READ_FORM = operation(
         ),
         304: NOT_MODIFIED,
     },
-    errors=OF_ONE,
+    errors=("not-found",),
     may=OWNER,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
@@ -80,7 +77,7 @@ SAVE_SECTION = operation(
         ),
     },
     errors=(
-        *OF_ONE,
+        "not-found",
         *RECEIVING,
         *MULTIPART,
         *("malformed-json", "request-too-large"),
@@ -101,14 +98,14 @@ SUBMIT_FORM = operation(
             sometimes=("Preference-Applied",),
         )
     },
-    errors=(*OF_ONE, "form-submitted", "uploads-pending", "form-incomplete"),
+    errors=("not-found", "form-submitted", "uploads-pending", "form-incomplete"),
     may=OWNER,
     takes=(sent.PREFER,),
 )
 
 PURGE_FORM = operation(
     answers={204: answer("For the outside it is gone; its bytes and objects follow")},
-    errors=(*OF_ONE, "form-submitted"),
+    errors=("not-found", "form-submitted"),
     may=OWNER,
 )
 
@@ -124,7 +121,7 @@ POST_FORM = operation(
         ),
     },
     errors=(
-        *OF_ONE,
+        "not-found",
         *RECEIVING,
         *MULTIPART,
         *("foreign-origin", "request-too-large", "invalid-request", "unknown-field"),

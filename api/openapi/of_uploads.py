@@ -5,7 +5,6 @@ from api.openapi import headers as sent
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
-    OF_ONE,
     OWNER,
     RECEIVING,
     answer,
@@ -26,7 +25,7 @@ _ACCEPTED = answer(
     ),
 )
 _ONE_FILE = (
-    *OF_ONE,
+    "not-found",
     *RECEIVING,
     "too-many-files",
     "file-too-large",
@@ -44,7 +43,7 @@ _LINK = {
     ),
     307: answer("The link", always=("Location", "Cache-Control")),
 }
-_CHANGING = (*OF_ONE, "form-submitted")
+_CHANGING = ("not-found", "form-submitted")
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
@@ -73,14 +72,14 @@ READ_UPLOAD = operation(
         ),
         304: NOT_MODIFIED,
     },
-    errors=OF_ONE,
+    errors=("not-found",),
     may=OWNER,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
-READ_CONTENT = operation(answers=_LINK, errors=(*OF_ONE, "not-stored"), may=OWNER)
+READ_CONTENT = operation(answers=_LINK, errors=("not-found", "not-stored"), may=OWNER)
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=(*OF_ONE, "not-stored"), may=OWNER)
+READ_DERIVATIVE = operation(answers=_LINK, errors=("not-found", "not-stored"), may=OWNER)
 
 RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER)
 

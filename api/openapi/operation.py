@@ -17,9 +17,7 @@ INTERNAL_SECRET: Credential = {"internal secret": []}
 OWNER = (FORM_TOKEN, SERVICE_KEY)
 """Who may do anything with a form and its uploads."""
 
-OF_ONE: tuple[Coded, ...] = ("not-found", "unavailable")
-"""What reading or changing one form or upload can meet."""
-RECEIVING: tuple[Coded, ...] = ("form-submitted", "request-timeout", "storage-full")
+RECEIVING: tuple[Coded, ...] = ("form-submitted", "storage-full")
 """What receiving files can meet."""
 MULTIPART: tuple[Coded, ...] = ("unsupported-media-type", "malformed-multipart")
 
@@ -78,4 +76,18 @@ def operation(
     if body:
         extra["requestBody"] = {"required": True, "content": body}
     codes = (*(("unauthorized",) if may else ()), *errors)
-    return {"responses": {**error_responses(codes), **answers}, "openapi_extra": extra}
+    responses = error_responses(codes)
+    for status, response in answers.items():
+        responses[status] = (
+            _either(response, responses[status]) if status in responses else response
+        )
+    return {"responses": responses, "openapi_extra": extra}
+
+
+def _either(response: dict[str, Any], error: dict[str, Any]) -> dict[str, Any]:
+    """A status that an operation answers with, and that an error has too."""
+    return {
+        **response,
+        "headers": {**response["headers"], **error["headers"]},
+        "content": {**error["content"], **response["content"]},
+    }

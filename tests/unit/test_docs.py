@@ -19,6 +19,7 @@ from api.errors import ERRORS
 from api.http.stopping import Stopping
 from api.metrics import Metrics
 from api.openapi import examples
+from api.openapi.errors import UNIVERSAL
 from api.routes import docs, pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
@@ -44,7 +45,7 @@ PAGES_SERVED: Endpoints = {
 }
 """They are for people, and not in the listener's own description."""
 DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}}
-ANYWHERE = {"bad-request", "internal-error", "unavailable", "method-not-allowed"}
+ANYWHERE = {*UNIVERSAL, "method-not-allowed"}
 """Codes that the table of endpoints doesn't repeat for each."""
 
 
