@@ -20,6 +20,9 @@ HELP = """\
   test     run the tests [pytest's arguments]
   lint     ruff, mypy and the layer rules
   bench    measure [its own arguments]
+  soak     many uploads while everything is killed and frozen; exit 1 if one was lost or is stuck
+             [--minutes 20] [--uploads N] [--kills N] [--database-url URL] [--seed N]
+             [--report report.json]
   objects  list what is in the local bucket [--state-dir .longshore]
   lock     compile requirements/*.txt from pyproject.toml [uv's arguments, such as --upgrade]
   help     this text
@@ -32,6 +35,7 @@ COMMANDS = {
     "test": tools.test,
     "lint": tools.lint,
     "bench": tools.bench,
+    "soak": tools.soak,
     "objects": tools.objects,
     "lock": tools.lock,
 }

@@ -22,9 +22,13 @@ KEPT = (
 TUNABLE = (
     "FORMS_DIR", "DATABASE_URL", "CORS_ORIGINS", "LOG_LEVEL", "LEASE_SECONDS", "HEARTBEAT_SECONDS",
     "WORK_SECONDS", "SWEEP_SECONDS", "FIRST_BACKOFF_SECONDS", "MAX_BACKOFF_SECONDS", "MAX_ATTEMPTS",
-    "MAX_JOBS",
+    "MAX_JOBS", "DEADLINE_SECONDS", "ORPHAN_SECONDS", "QUARANTINE_SECONDS", "RECEIVE_IDLE_SECONDS",
+    "DECODE_SECONDS",
 )  # fmt: skip # as above
 TUNABLE_PREFIX = "JOB_"
+# Any setting of one service alone, whatever the stack says: `LONGSHORE_WORKER_REDIS_URL`. It is how
+# faulty links are put between the parts.
+API_PREFIX, WORKER_PREFIX = "LONGSHORE_API_", "LONGSHORE_WORKER_"
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +40,10 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 def tuned(environ: Mapping[str, str]) -> dict[str, str]:
     chosen = {n for n in environ if n in TUNABLE or n.startswith(TUNABLE_PREFIX)}
     return {name: environ[name] for name in chosen}
+
+
+def overridden(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {n.removeprefix(prefix): v for n, v in environ.items() if n.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Services:
                 "S3_PUBLIC_ENDPOINT_URL": self.s3_url,
             }
             | tuned(os.environ)
+            | overridden(os.environ, API_PREFIX)
         )
 
     def worker(self) -> dict[str, str]:
@@ -99,6 +108,7 @@ class Services:
                 "HEALTH_FILE": str(self.worker_health),
             }
             | tuned(os.environ)
+            | overridden(os.environ, WORKER_PREFIX)
         )
 
     def _both(self, key: str) -> dict[str, str]:

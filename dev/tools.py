@@ -37,6 +37,11 @@ def bench(arguments: list[str]) -> int:
     _become("dev", ["-m", "dev.bench", *arguments])
 
 
+def soak(arguments: list[str]) -> int:
+    environments.ensure("dev")
+    _become("dev", ["-m", "dev.soak", *arguments])
+
+
 def objects(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="longshore objects")
     state.add_option(parser)

@@ -43,6 +43,18 @@ def test_a_tuned_setting_wins_over_the_stacks_own(
     assert services.database_url == "postgresql+asyncpg://elsewhere"
 
 
+def test_a_setting_of_one_service_alone_wins_over_everything(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGSHORE_WORKER_REDIS_URL", "redis://through-a-faulty-link")
+    monkeypatch.setenv("LONGSHORE_API_LEASE_SECONDS", "3")
+    monkeypatch.setenv("LEASE_SECONDS", "9")
+
+    assert services.worker()["REDIS_URL"] == "redis://through-a-faulty-link"
+    assert services.api()["REDIS_URL"] == services.redis_url
+    assert services.api()["LEASE_SECONDS"] == "3"
+
+
 def test_each_service_has_its_own_key_and_none_has_the_stores_root_key(services: Services) -> None:
     assert services.api()["S3_ACCESS_KEY_ID"] == "API"
     assert services.worker()["S3_ACCESS_KEY_ID"] == "WORKER"

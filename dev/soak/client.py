@@ -1,0 +1,157 @@
+"""One person's form, over HTTP, with the patience of somebody who wants it to get through."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from dev.soak.files import File
+from dev.soak.ledger import Entry, Ledger
+
+PAUSE = 0.4
+GIVES_UP_AFTER = 90.0
+SUBMIT_WAITS = 3
+AGAIN = {401, 408, 409, 425, 429, 500, 502, 503, 504, 507}
+"""401 too: none is expected, and one that came with a fault would otherwise look like the end."""
+
+
+class GaveUp(Exception):  # noqa: N818 - what happened
+    """The api did not answer in time: nothing was acknowledged."""
+
+
+class Person:
+    """A form of the shipped type. Everything acknowledged goes into the ledger at once."""
+
+    def __init__(self, http: httpx.AsyncClient, ledger: Ledger) -> None:
+        self._http = http
+        self._ledger = ledger
+        self.form_id = ""
+        self._headers: dict[str, str] = {}
+
+    async def begin(self, number: int) -> None:
+        data = {"full_name": f"Person {number}", "email": f"p{number}@example.org", "agree": True}
+        body = {"type": "therapist_signup", "data": data}
+        answer = await self._persist(lambda: self._http.post("/v1/forms", json=body))
+        made = _json(answer, 201)
+        self.form_id = made["id"]
+        self._headers = {"Authorization": f"Bearer {made['token']}"}
+
+    async def send(self, field: str, file: File, key: str | None = None) -> Entry:
+        """As multipart; with `key`, as a raw PUT or under an Idempotency-Key."""
+        path = f"/v1/forms/{self.form_id}/fields/{field}/uploads"
+        form = {"file": (file.name, file.content, file.media_type)}
+        headers = self._headers
+
+        def send() -> Awaitable[httpx.Response]:
+            if key and key.startswith("put"):
+                raw = {**headers, "Content-Type": file.media_type}
+                return self._http.put(f"{path}/{key}", content=file.content, headers=raw)
+            keyed = {**headers, "Idempotency-Key": key} if key else headers
+            return self._http.post(path, files=form, headers=keyed)
+
+        began = time.monotonic()
+        answer = await self._persist(send)
+        if answer.status_code == 422 and key:  # noqa: PLR2004 - the status of a reused key
+            self._ledger.broken.append(f"key {key}: {answer.text[:300]}")
+            raise GaveUp
+        # of the try that was answered; what was tried before was cut off
+        seconds = answer.elapsed.total_seconds() if answer.is_success else time.monotonic() - began
+        return self._enter(field, file, _json(answer, 202), seconds)
+
+    async def save_section(self, field: str, files: list[File]) -> list[Entry]:
+        """Several files and a text in one PATCH, which is all or nothing."""
+        parts = [(field, (file.name, file.content, file.media_type)) for file in files]
+        answer = await self._persist(
+            lambda: self._http.patch(
+                f"/v1/forms/{self.form_id}",
+                data={"licence_number": "A-1"},
+                files=parts,
+                headers=self._headers,
+            )
+        )
+        seconds = answer.elapsed.total_seconds()
+        listed = _json(answer, 202)["uploads"][field]
+        by_hash = {upload["sha256"]: upload for upload in listed}
+        return [self._enter(field, file, by_hash[file.sha256], seconds) for file in files]
+
+    async def remove(self, entry: Entry) -> None:
+        entry.removed = True
+        await self._persist(
+            lambda: self._http.delete(f"/v1/uploads/{entry.upload_id}", headers=self._headers)
+        )
+        self._ledger.clients["removals"] += 1
+
+    async def submit(self) -> None:
+        """Wait a little, and try once: what is pending or missing is for a person to mend."""
+        path, patient = f"/v1/forms/{self.form_id}", {"Prefer": f"wait={SUBMIT_WAITS}"}
+        with suppress(httpx.HTTPError):
+            await self._http.get(path, headers={**self._headers, **patient})
+            answer = await self._http.post(f"{path}/submit", headers=self._headers)
+            self._ledger.clients[f"submits answered {answer.status_code}"] += 1
+
+    async def break_off(self, field: str, file: File, share: float) -> None:
+        """Send a part of a file, and reset the connection."""
+        address = urlsplit(str(self._http.base_url))
+        head = (
+            f"PUT /v1/forms/{self.form_id}/fields/{field}/uploads/broken HTTP/1.1\r\nHost: soak\r\n"
+            f"Authorization: {self._headers['Authorization']}\r\n"
+            f"Content-Type: {file.media_type}\r\nContent-Length: {len(file.content)}\r\n\r\n"
+        )
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(address.hostname, address.port)
+            writer.write(head.encode() + file.content[: int(len(file.content) * share)])
+            await asyncio.sleep(0.02)
+            writer.transport.abort()
+        self._ledger.clients["bodies broken off"] += 1
+
+    def _enter(self, field: str, file: File, upload: dict[str, Any], seconds: float) -> Entry:
+        if upload["sha256"] != file.sha256:
+            self._ledger.broken.append(f"{upload['id']}: acknowledged with another SHA-256")
+        return self._ledger.acknowledge(
+            Entry(
+                upload_id=upload["id"],
+                form_id=self.form_id,
+                field=field,
+                sha256=file.sha256,
+                unchanged=file.unchanged,
+                hostile=file.hostile,
+                seconds=seconds,
+            )
+        )
+
+    async def _persist(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """Again and again, as a person would, while nothing or an invitation to come back is
+        answered. Raises `GaveUp`."""
+        deadline = time.monotonic() + GIVES_UP_AFTER
+        while time.monotonic() < deadline:
+            try:
+                answer = await call()
+            except httpx.HTTPError as error:
+                self._ledger.clients[f"no answer ({type(error).__name__})"] += 1
+            else:
+                if answer.status_code not in AGAIN:
+                    return answer
+                self._ledger.clients[f"told to come back ({answer.status_code})"] += 1
+                if _code(answer) == "form-submitted":
+                    break
+            await asyncio.sleep(PAUSE)
+        self._ledger.clients["gave up"] += 1
+        raise GaveUp
+
+
+def _json(answer: httpx.Response, status: int) -> dict[str, Any]:
+    if answer.status_code != status:
+        raise AssertionError(f"{answer.request.method} {answer.url}: {answer.text[:500]}")
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def _code(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("code"))
+    except ValueError:
+        return ""

@@ -1,0 +1,119 @@
+"""What the services say in the end: every form through a service key, and the bucket's contents."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import botocore.session
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+Upload = dict[str, Any]
+READS_AT_ONCE = 8
+
+
+class Records:
+    """The application's back end."""
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=info["url"],
+            headers={"Authorization": f"Bearer {info['service_key']}"},
+            timeout=60,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def uploads(self) -> dict[str, Upload]:
+        """All uploads of all forms but removed ones, by id."""
+        found: dict[str, Upload] = {}
+        after: str | None = None
+        while True:
+            cursor = {"after": after} if after else {}
+            answer = await self._http.get("/v1/forms", params={"limit": "100", **cursor})
+            answer.raise_for_status()
+            page = answer.json()
+            for form in page["forms"]:
+                for of_field in form["uploads"].values():
+                    found |= {upload["id"]: upload for upload in of_field}
+            after = page.get("next")
+            if not after:
+                return found
+
+    async def upload(self, upload_id: str) -> Upload | None:
+        answer = await self._http.get(f"/v1/uploads/{upload_id}")
+        return dict(answer.json()) if answer.is_success else None
+
+    async def retry(self, upload_id: str) -> bool:
+        return (await self._http.post(f"/v1/uploads/{upload_id}/retry")).is_success
+
+
+class Bucket:
+    """The bucket itself, past the services."""
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        s3 = info["s3"]
+        self._name = s3["bucket"]
+        self._client: Any = botocore.session.get_session().create_client(
+            "s3",
+            region_name=s3["region"],
+            endpoint_url=s3["endpoint_url"],
+            aws_access_key_id=s3["access_key_id"],
+            aws_secret_access_key=s3["secret_access_key"],
+            config=Config(s3={"addressing_style": "path"}, max_pool_connections=READS_AT_ONCE),
+        )
+
+    def key_of(self, upload: Upload) -> str:
+        """The key behind a `public_url`."""
+        path = unquote(urlsplit(str(upload["public_url"])).path)
+        return path.removeprefix(f"/{self._name}/")
+
+    async def folders(self) -> dict[str, list[str]]:
+        """All keys by their generation's folder, those of unfinished multiparts too."""
+        return await asyncio.to_thread(self._folders)
+
+    def _folders(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for call, listed in (
+            ("list_objects_v2", "Contents"),
+            ("list_multipart_uploads", "Uploads"),
+        ):
+            for page in self._client.get_paginator(call).paginate(Bucket=self._name):
+                for each in page.get(listed, []):
+                    found[folder_of(each["Key"])].append(each["Key"])
+        return found
+
+    async def hashes(self, keys: list[str]) -> dict[str, str]:
+        """The SHA-256 of what each key holds; nothing for a key that can't be read."""
+        turns = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def read(key: str) -> tuple[str, str]:
+            async with turns:
+                return key, await asyncio.to_thread(self._hash, key)
+
+        return dict(await asyncio.gather(*(read(key) for key in keys)))
+
+    def _hash(self, key: str) -> str:
+        try:
+            body = self._client.get_object(Bucket=self._name, Key=key)["Body"]
+            return hashlib.sha256(body.read()).hexdigest()
+        except (ClientError, BotoCoreError):
+            return ""
+
+
+def folder_of(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def on_volume(staging: Path) -> set[Path]:
+    """Every file of an upload, wherever on the volume."""
+    return {path for path in staging.rglob("upl_*") if path.is_file()}
