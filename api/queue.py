@@ -7,7 +7,8 @@ import asyncio
 from typing import Any
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool
 
 from shared.jobs import (
     CLEAN,
@@ -30,18 +31,19 @@ class Queue:
     """Enqueues jobs under a short deadline. No reply to a client ever depends on it."""
 
     def __init__(self, redis_url: str) -> None:
-        self._settings = RedisSettings.from_dsn(redis_url)
-        self._settings.conn_timeout = 1
-        self._settings.conn_retries = 0
-        self._pool: ArqRedis | None = None
+        # Timeouts of its own as well: the deadline cancels a transaction, and what redis-py then
+        # does to leave it, such as connecting anew, is under no deadline any more.
+        pool = ConnectionPool.from_url(
+            redis_url, socket_timeout=ENQUEUE_SECONDS, socket_connect_timeout=ENQUEUE_SECONDS
+        )
+        self._redis = ArqRedis(pool, serialize, deserialize, QUEUE_NAME)
         self._under_way: set[asyncio.Task[bool]] = set()
 
     async def close(self) -> None:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        if self._pool:
-            await self._pool.aclose()
+        await self._redis.aclose(close_connection_pool=True)
 
     def wake_soon(self, upload_id: str, wake: int) -> None:
         """Enqueue in the background, after the commit that made the upload due."""
@@ -64,27 +66,16 @@ class Queue:
         """Jobs waiting; None when Redis doesn't say."""
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                return int(await (await self._connected()).zcard(QUEUE_NAME))
+                return int(await self._redis.zcard(QUEUE_NAME))
         except Exception:  # noqa: BLE001 - whatever Redis does, the api lives on
             return None
 
     async def _enqueue(self, function: str, payload: dict[str, Any], job_id: str) -> bool:
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                pool = await self._connected()
                 # None means the id is known: somebody else woke the upload with the same number.
-                await pool.enqueue_job(function, payload, _job_id=job_id)
+                await self._redis.enqueue_job(function, payload, _job_id=job_id)
         except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
             log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
             return False
         return True
-
-    async def _connected(self) -> ArqRedis:
-        if self._pool is None:
-            self._pool = await create_pool(
-                self._settings,
-                job_serializer=serialize,
-                job_deserializer=deserialize,
-                default_queue_name=QUEUE_NAME,
-            )
-        return self._pool

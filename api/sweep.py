@@ -118,9 +118,10 @@ class Sweep:
         await self._each(rows, self._take_back)
 
     async def _take_back(self, tx: Transaction, row: UploadRow) -> None:
+        current = await self._unchanged(tx, row)
+        self._still_alive()
         if time.monotonic() < self._patience_until:
             return  # it hung since the leases were looked up
-        current = await self._unchanged(tx, row)
         if current and current.lease_until == row.lease_until:
             await give_back(tx, current, self._services.settings, counted=True)
             self._services.metrics.leases_lost.inc()

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
+from redis.asyncio import ConnectionPool
 
 from shared.finding import Finding, Level, StartError, wrongs
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
@@ -32,6 +34,11 @@ MAX_TRIES = 10_000
 """arq counts a SIGTERM as a try and drops a job past its tries; attempts are the record's."""
 READ_LIMIT = 2_000
 """Ids read from the queue at once: in-progress keys of killed workers must not hide fresh jobs."""
+IN_PROGRESS_SECONDS = 60
+"""How long a killed worker's job counts as running. arq would take the limit above: the dead jobs
+would fill the queue up to the length at which the api enqueues no more."""
+REDIS_SECONDS = 10.0
+"""A Redis that doesn't answer for so long is taken for lost: one whose host is gone never would."""
 HEALTH_SECONDS = 5.0
 GIVE_BACK_SECONDS = 3.0
 """For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
@@ -40,13 +47,23 @@ PROBE_SECONDS = 0.5
 
 
 class _Worker(Worker):
-    """arq's worker, which says when it last polled the queue."""
+    """arq's worker, which says when it last polled the queue and which jobs it still runs."""
 
     polled_at: float | None = None
+    _renewed_at = 0.0
 
     async def heart_beat(self) -> None:
         await super().heart_beat()
         self.polled_at = time.monotonic()
+        if self.polled_at - self._renewed_at >= IN_PROGRESS_SECONDS / 3:
+            await self._renew_in_progress()
+            self._renewed_at = self.polled_at
+
+    async def _renew_in_progress(self) -> None:
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for job_id in self.job_tasks:
+                pipe.expire(in_progress_key_prefix + job_id, IN_PROGRESS_SECONDS)
+            await pipe.execute()
 
 
 async def run(settings: Settings) -> None:
@@ -113,12 +130,10 @@ async def _work(
     async def clean(ctx: dict[Any, Any], payload: dict[str, Any]) -> None:  # noqa: ARG001 - arq's
         await cleaner.clean()
 
-    redis = RedisSettings.from_dsn(settings.redis_url)
-    redis.conn_retries = 0
     worker = _Worker(
         [func(promote, name=PROMOTE), func(clean, name=CLEAN)],
         queue_name=QUEUE_NAME,
-        redis_settings=redis,
+        redis_pool=_redis(settings.redis_url),
         max_jobs=settings.max_jobs,
         job_timeout=JOB_SECONDS,
         max_tries=MAX_TRIES,
@@ -131,6 +146,7 @@ async def _work(
         handle_signals=False,
         log_results=False,
     )
+    worker.in_progress_timeout_s = IN_PROGRESS_SECONDS
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.handle_sig_wait_for_completion, number)
@@ -148,6 +164,14 @@ async def _work(
             await asyncio.wait(worker.tasks.values(), timeout=GIVE_BACK_SECONDS)
         with contextlib.suppress(asyncio.CancelledError):
             await worker.close()
+
+
+def _redis(url: str) -> ArqRedis:
+    """Connects when it is first used; no call outlasts `REDIS_SECONDS`."""
+    pool = ConnectionPool.from_url(
+        url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+    )
+    return ArqRedis(pool, serialize, deserialize, QUEUE_NAME)
 
 
 async def _show_health(path: Path | None, worker: _Worker, watch: StoreWatch) -> None:

@@ -16,6 +16,12 @@ from sqlalchemy.sql.functions import FunctionElement
 from api.errors import Problem
 
 BUSY_SECONDS = 15
+CONNECT_SECONDS = 10
+COMMAND_SECONDS = 20
+"""PostgreSQL gets this long for one statement: one whose host is gone would never answer."""
+IDLE_SECONDS = 60
+"""PostgreSQL ends a transaction that is silent for so long: an api whose host is gone would hold a
+form's lock for hours."""
 
 
 class DatabaseUnavailable(Problem):
@@ -108,8 +114,8 @@ class Database:
         try:
             async with self.engine.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
-            raise DatabaseUnavailable from error
+        except _MAY_BE_AWAY as error:
+            raise _named(error) from error
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
@@ -129,17 +135,41 @@ class Database:
                         await begun.commit()
                     except (DBAPIError, OSError) as error:
                         raise CommitUnknown from error
-            except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
-                raise DatabaseUnavailable from error
+            except _MAY_BE_AWAY as error:
+                raise _named(error) from error
         if self._on_commit and transaction.changes:
             self._on_commit(transaction.changes)
 
 
+_MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)
+_AWAY = ("08", "25", "40", "53", "57")
+"""PostgreSQL's classes of errors that are the moment's: lost or refused connections, a server that
+starts, ends or is read-only after a failover, deadlocks, no resources."""
+
+
+def _named(error: Exception) -> Exception:
+    """`DatabaseUnavailable`, or the error itself if it would be the same on every try. A
+    connection lost within a statement comes as a plain `DBAPIError`."""
+    if isinstance(error, DBAPIError) and not isinstance(error, (OperationalError, InterfaceError)):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if not (error.connection_invalidated or state.startswith(_AWAY)):
+            return error
+    return DatabaseUnavailable()
+
+
 def _connect_args(url: str) -> dict[str, Any]:
-    """On PostgreSQL a commit is on disk before it is answered, whatever the server's default."""
+    """On PostgreSQL a commit is on disk before it is answered, whatever the server's default, and
+    neither side waits for the other for ever."""
     if make_url(url).get_backend_name() != "postgresql":
         return {}
-    return {"server_settings": {"synchronous_commit": "on"}}
+    return {
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": COMMAND_SECONDS,
+        "server_settings": {
+            "synchronous_commit": "on",
+            "idle_in_transaction_session_timeout": str(IDLE_SECONDS * 1000),
+        },
+    }
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -324,6 +324,29 @@ async def test_a_process_that_hung_takes_no_lease_back_for_one_lease(scene: Scen
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
 
+@pytest.mark.parametrize("hangs", ["wake_due", "_unchanged"])
+async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
+    tmp_path: Path, database_url: str, hangs: str
+) -> None:
+    quick = {"lease_seconds": 0.4, "heartbeat_seconds": 0.1, "sweep_seconds": 0.1}
+    async with services_on(tmp_path, database_url, **quick) as services:
+        scene = await Scene.create(services)
+        upload = await scene.staged()
+        await scene.claimed(upload)
+        await scene.set_all(lease_until=1)
+        sweep = patient(services)
+        real = getattr(sweep, hangs)
+
+        async def hanging(*arguments: object) -> object:
+            await asyncio.sleep(0.4)  # as on a database that is frozen, and then answers
+            return await real(*arguments)
+
+        setattr(sweep, hangs, hanging)
+        await sweep.once()
+        row = await scene.now(upload)
+        assert (row.status, row.attempts) == (UploadStatus.PROCESSING, 1)
+
+
 async def test_a_marker_that_is_no_text_is_a_mismatch(scene: Scene) -> None:
     (scene.services.staging.root / ".longshore-volume").write_bytes(bytes([255, 254]))
     await patient(scene.services).once()

@@ -1,0 +1,137 @@
+"""A part whose host is gone says nothing, and for ever: nobody may wait for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, make_url, text
+
+from api.queue import Queue
+from api.records import database as records
+from api.records import forms
+from api.records.database import CommitUnknown, Database, DatabaseUnavailable
+from api.services import Services
+from dev.faulty_link import Fault, FaultyLink
+from tests.support.postgres import new_database
+from tests.support.services import Scene, services_on
+
+SILENT = Fault(freeze=True)
+
+
+@pytest.fixture
+async def link(postgres: URL, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyLink]:
+    """To PostgreSQL, with the patience of a test."""
+    monkeypatch.setattr(records, "COMMAND_SECONDS", 1)
+    monkeypatch.setattr(records, "CONNECT_SECONDS", 1)
+    async with FaultyLink(postgres.port or 5432).open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(postgres: URL, link: FaultyLink) -> str:
+    through = make_url(new_database(postgres, "silent")).set(port=link.port)
+    return through.render_as_string(hide_password=False)
+
+
+async def test_a_database_that_falls_silent_is_unavailable_and_then_used_again(
+    url: str, link: FaultyLink
+) -> None:
+    database = Database(url)
+    try:
+        async with database.read() as conn:
+            await conn.execute(text("SELECT 1"))
+        link.set(SILENT)
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            async with database.read() as conn:
+                await conn.execute(text("SELECT 1"))
+        assert time.monotonic() - began < 8
+        link.heal()
+        link.cut()
+        async with asyncio.timeout(8), database.read() as conn:
+            await conn.execute(text("SELECT 1"))
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("fault", [SILENT, Fault(drop_answer=True)])
+async def test_a_commit_without_an_answer_is_unknown(
+    url: str, link: FaultyLink, fault: Fault, tmp_path: Path
+) -> None:
+    async def commit(services: Services) -> None:
+        async with services.database.write() as tx:
+            await tx.conn.execute(text("SELECT 1"))
+            link.set(fault)
+
+    async with services_on(tmp_path, url) as services:
+        await Scene.create(services)
+        began = time.monotonic()
+        with pytest.raises(CommitUnknown):
+            await commit(services)
+        assert time.monotonic() - began < 8
+        link.heal()
+        link.cut()
+
+
+@pytest.mark.parametrize("how", ["cut", "ended by the server"])
+async def test_a_connection_lost_within_a_statement_is_no_error_of_ours(
+    url: str, link: FaultyLink, how: str
+) -> None:
+    monitor, database = Database(url), Database(url)
+
+    async def write() -> None:
+        async with database.write() as tx:
+            await tx.conn.execute(text("SELECT pg_sleep(0.9)"))
+
+    try:
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.4)
+        if how == "cut":
+            link.cut()
+        else:
+            async with monitor.read() as conn:
+                mine = "pid <> pg_backend_pid() AND datname = current_database()"
+                end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"  # noqa: S608 - ours
+                await conn.execute(text(end))
+        with pytest.raises(DatabaseUnavailable):
+            await writing
+    finally:
+        await monitor.close()
+        await database.close()
+
+
+async def test_a_transaction_of_an_api_whose_host_is_gone_frees_its_form(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(records, "COMMAND_SECONDS", 10)
+    async with services_on(tmp_path, url) as services:
+        scene = await Scene.create(services)
+        held = services.database.write()
+        await forms.lock(await held.__aenter__(), scene.form.id)
+        async with asyncio.timeout(8), services.database.write() as tx:
+            await forms.lock(tx, scene.form.id)
+        with pytest.raises(CommitUnknown):
+            await held.__aexit__(None, None, None)
+
+
+async def test_a_redis_that_falls_silent_within_a_transaction_holds_up_nobody() -> None:
+    async def redis(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await reader.read(65536):
+            if b"EXISTS" in command:
+                silent.set()
+            if not silent.is_set():
+                writer.write(b"+OK\r\n" * command.count(b"\r\n*") + b"+OK\r\n")
+
+    silent = asyncio.Event()
+    server = await asyncio.start_server(redis, "127.0.0.1", 0)
+    queue = Queue(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    try:
+        async with asyncio.timeout(6):
+            assert await queue.wake("upl_a", 1) is False
+        assert silent.is_set(), "the transaction had begun"
+    finally:
+        await queue.close()
+        server.close()
