@@ -72,8 +72,8 @@ class RecordsClient:
         through says nothing either way."""
         body = Heartbeat(generation=order.generation, stage=stage).model_dump(mode="json")
         try:
-            answer = await self._http.post(
-                f"/internal/uploads/{order.upload_id}/heartbeat", json=body
+            answer = await self._call(
+                "POST", f"/internal/uploads/{order.upload_id}/heartbeat", body
             )
         except httpx.HTTPError as error:
             log.warning("heartbeat_lost", error=type(error).__name__)
@@ -108,7 +108,7 @@ class RecordsClient:
             async with asyncio.timeout(seconds):
                 while True:
                     try:
-                        answer = await self._http.request(method, path, json=body)
+                        answer = await self._call(method, path, body)
                     except httpx.HTTPError as error:
                         reason = type(error).__name__
                     else:
@@ -121,6 +121,17 @@ class RecordsClient:
                     pause = min(pause * 2, LAST_PAUSE)
         except TimeoutError as error:
             raise RecordsUnavailable(f"{method} {path}: {reason}") from error
+
+    async def _call(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+        """One call. Raises `httpx.HTTPError` for whatever keeps its answer away."""
+        try:
+            return await self._http.request(method, path, json=body)
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            # anyio on uvloop raises an AttributeError for a connection that is reset as soon as
+            # it is made; whatever it is, the api's answer is missing
+            raise httpx.NetworkError(f"{type(error).__name__}: {error}") from error
 
 
 def _raise_final(answer: httpx.Response) -> None:
