@@ -21,6 +21,7 @@ from api.http.protocol import BoundedHead, bounded
 from api.services import Services, open_services
 from api.settings import Settings
 from api.sweep import Sweep
+from shared import crash_points
 from shared.finding import Level, StartError, refuse, wrongs
 from shared.logs import configure_logs
 from shared.settings_errors import explain
@@ -137,6 +138,7 @@ def main() -> int:
     except ValidationError as error:
         return refuse("api", explain(error))
     configure_logs("api", settings.log_level, settings.log_format)
+    crash_points.arm(settings.crash_points)
     try:
         uvloop.run(serve(settings))
     except StartError as error:

@@ -10,6 +10,7 @@ import structlog
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
 
+from shared.crash_points import reached
 from shared.jobs import (
     CLEAN,
     PROMOTE,
@@ -75,6 +76,7 @@ class Queue:
             async with asyncio.timeout(ENQUEUE_SECONDS):
                 # None means the id is known: somebody else woke the upload with the same number.
                 await self._redis.enqueue_job(function, payload, _job_id=job_id)
+                reached("api-after-enqueue")
         except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
             log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
             return False

@@ -21,6 +21,7 @@ from shared.setting_types import (
     Port,
     Present,
     RedisUrl,
+    TestFolder,
     Text,
     refuse_weak,
 )
@@ -153,6 +154,10 @@ class Settings(BaseSettings):
     shutdown_seconds: Annotated[
         int, Field(description="how long SIGTERM waits for requests under way", gt=0)
     ] = 5
+    crash_points: Annotated[
+        TestFolder | None,
+        Field(description="folder of a test's crash points; refused outside `dev`"),
+    ] = None
     log_level: Annotated[LogLevel, Field(description="least level that is logged")] = "info"
     log_format: Annotated[
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")

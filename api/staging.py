@@ -19,6 +19,7 @@ import structlog
 
 from api.folder_pass import FolderPass
 from api.space import Space, volume_problem
+from shared.crash_points import reached
 from shared.volume import MARKER, STAGED
 
 BATCH = 128 * 1024
@@ -201,12 +202,15 @@ class Writer:
         staged = root / STAGED / self.name
         try:
             try:
+                reached("api-after-write")
                 os.fsync(fd)
+                reached("api-after-fsync")
             finally:
                 os.close(fd)
             # Names are 128 random bits: there is nothing to replace.
             temporary.rename(staged)
             fsync_folder(root / STAGED)
+            reached("api-after-rename")
         except OSError:
             unlinked(temporary)
             unlinked(staged)  # renamed, and perhaps not for good: nobody may be told of it

@@ -13,6 +13,7 @@ from api.records.database import CommitUnknown, Transaction, now_ms
 from api.records.rows import FormRow, UploadRow
 from api.rejections import upload_error
 from api.services import Services
+from shared.crash_points import reached
 from shared.form_definition import FileField
 from shared.keys import render_key_base
 from shared.status import TERMINAL, UploadStatus
@@ -67,6 +68,7 @@ async def acknowledge(
         if winner.sha256 != received.staged.sha256:
             raise Problem("key-reused", field=field.name)
         return winner
+    reached("api-after-commit")
     services.queue.wake_soon(upload_id, added[0].wake)
     return added[0]
 

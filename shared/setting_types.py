@@ -5,6 +5,7 @@ the value, which may hold a password.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -91,6 +92,12 @@ def _shown(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _of_a_test(folder: Path, info: ValidationInfo) -> Path:
+    if not is_dev(info):
+        raise ValueError("is for tests; take it away, or set ENVIRONMENT=dev")
+    return folder
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -104,6 +111,8 @@ KeyId = Annotated[str, Present, AfterValidator(_shown)]
 OtherSecret = Annotated[SecretStr, Present, AfterValidator(_hidden(refuse_example))]
 """A secret that somebody else made: how long it has to be is their business."""
 OwnSecret = Annotated[SecretStr, Present, AfterValidator(_hidden(refuse_weak))]
+TestFolder = Annotated[Path, Present, AfterValidator(_of_a_test)]
+"""What a test asks a process to do to itself: nothing that production may be told."""
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
 ]

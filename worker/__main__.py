@@ -7,6 +7,7 @@ import uvloop
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from shared import crash_points
 from shared.finding import StartError, refuse
 from shared.logs import configure_logs
 from shared.settings_errors import explain
@@ -20,6 +21,7 @@ def main() -> int:
     except ValidationError as error:
         return refuse("worker", explain(error))
     configure_logs("worker", settings.log_level, settings.log_format)
+    crash_points.arm(settings.crash_points)
     try:
         uvloop.run(run(settings))
     except StartError as error:

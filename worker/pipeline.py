@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from shared.crash_points import reached
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject, WorkOrder
 from shared.status import Stage
@@ -75,6 +76,7 @@ class Promoter:
             await self._promote(order)
 
     async def _promote(self, order: WorkOrder) -> None:
+        reached("worker-after-claim")
         log.info("promotion_started", attempt=order.attempt, size=order.size)
         until = asyncio.get_running_loop().time() + order.work_seconds + REPORT_MARGIN
         work = asyncio.ensure_future(self._outcome(order, stages := _Stages()))
@@ -82,6 +84,7 @@ class Promoter:
         outcome: Outcome | None = None
         try:
             outcome = await work
+            reached("worker-before-report")
             stages.show(Stage.ATTACHING)
             await self._report(order, outcome, until)
         except asyncio.CancelledError:
@@ -98,6 +101,7 @@ class Promoter:
         left = until - asyncio.get_running_loop().time()
         try:
             await self._records.report(order, outcome, seconds=left)
+            reached("worker-after-report")
             log.info("promotion_ended", outcome=outcome.outcome)
         except OutcomeRefused as error:
             log.error("outcome_refused", reason=str(error))
@@ -149,6 +153,7 @@ class Promoter:
                     on_stage=stages.show,
                 )
             processed = _as_acknowledged(order, processed, staged)
+            reached("worker-after-check")
             stages.show(Stage.STORING)
             await self._put_all(order, processed)
         return _stored(order, processed)

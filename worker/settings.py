@@ -20,6 +20,7 @@ from shared.setting_types import (
     OwnSecret,
     Present,
     RedisUrl,
+    TestFolder,
     Text,
 )
 
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
         Path | None,
         Present,
         Field(description="touched every few seconds while jobs are taken and the store takes us"),
+    ] = None
+    crash_points: Annotated[
+        TestFolder | None,
+        Field(description="folder of a test's crash points; refused outside `dev`"),
     ] = None
     log_level: Annotated[LogLevel, Field(description="least level that is logged")] = "info"
     log_format: Annotated[

@@ -83,6 +83,16 @@ def test_an_examples_secret_is_good_enough_for_dev_only() -> None:
         WorkerSettings.model_validate({**WORKER, "internal_secret": "change-me"})
 
 
+def test_crash_points_are_for_tests_alone() -> None:
+    for kind, values in ((ApiSettings, API), (WorkerSettings, WORKER)):
+        armed = {**values, "crash_points": "/x"}
+        kind.model_validate({**armed, "environment": "dev"})
+        with pytest.raises(ValidationError) as refused:
+            kind.model_validate(armed)
+        (finding,) = explain(refused.value)
+        assert str(finding).startswith("CRASH_POINTS: is for tests")
+
+
 def test_every_wrong_setting_is_named_at_once() -> None:
     wrong = {"port": "web", "s3_bucket": "", "internal_secrets": "short", "lease_seconds": 1}
     with pytest.raises(ValidationError) as refused:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from shared.crash_points import reached
 from worker.object_store.faults import STORE_ERRORS
 from worker.object_store.source import Source
 
@@ -93,6 +94,7 @@ async def send_parts(
                 Body=piece.body,
                 ChecksumSHA256=checksum,
             )
+            reached("worker-in-multipart")
             parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum})
 
     try:
