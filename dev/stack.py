@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from dev import answers, environments, processes
-from dev.child import Child, Spec
+from dev.child import Child, Spec, pace
 from dev.logs import LogFile, readable, shorten
 from dev.ports import Ports
 from dev.s3 import S3
@@ -61,7 +61,8 @@ class Stack:
         self.children = [self._redis, self._s3, self._api, self._worker]
 
     def _child(self, spec: Spec) -> Child:
-        return Child(spec, self.logs[spec.name].path, self._publish_again)
+        path = self.logs[spec.name].path
+        return Child(spec, path, self._publish_again, pace(os.environ))
 
     async def start(self) -> None:
         """Return when everything answers."""

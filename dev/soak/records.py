@@ -79,9 +79,9 @@ class Bucket:
 
     async def folders(self) -> dict[str, list[str]]:
         """All keys by their generation's folder, those of unfinished multiparts too."""
-        return await asyncio.to_thread(self._folders)
+        return await asyncio.to_thread(self.listed)
 
-    def _folders(self) -> dict[str, list[str]]:
+    def listed(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
         for call, listed in (
             ("list_objects_v2", "Contents"),

@@ -76,7 +76,7 @@ async def settle(ledger: Ledger, info: dict[str, Any], patience: Patience) -> Ve
     for entry in ledger.entries.values():
         upload = uploads.get(entry.upload_id)
         verdict.states[upload["status"] if upload else "unknown"] += 1
-        _judge(verdict, entry, upload, uploads, staging)
+        judge(verdict, entry, upload, uploads, staging)
     verdict.stored_after = [
         _moment(upload["updated_at"]) - _moment(upload["created_at"])
         for upload in uploads.values()
@@ -148,7 +148,7 @@ async def _not_in_bucket(uploads: dict[str, Upload], bucket: Bucket) -> list[str
     return missing
 
 
-def _judge(
+def judge(
     verdict: Verdict,
     entry: Entry,
     upload: Upload | None,

@@ -127,6 +127,25 @@ async def test_no_lease_is_lost_in_the_first_lease_after_a_start(scene: Scene) -
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
 
+async def test_two_apis_that_sweep_at_once_count_one_attempt_and_doom_one_prefix(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url) as one,
+        services_on(tmp_path, database_url) as other,
+    ):
+        scene = await Scene.create(one)
+        sent = [await scene.staged("pair") for _ in range(2)]
+        for upload in sent:
+            await scene.claimed(upload)
+        await scene.set_all(lease_until=1)
+        await asyncio.gather(patient(one).once(), patient(other).once())
+        for upload in sent:
+            row = await scene.now(upload)
+            assert (row.status, row.attempts, row.backoffs) == (UploadStatus.STAGED, 1, 1)
+        assert len(await scene.doomed()) == 2
+
+
 async def test_a_worker_lost_at_the_last_attempt_ends_the_upload_failed(scene: Scene) -> None:
     upload = await scene.staged()
     await scene.claimed(upload)

@@ -1,0 +1,162 @@
+"""The parts reach each other badly or not at all; what was acknowledged is stored all the same."""
+
+import time
+
+import pytest
+
+from tests.support.client import problem
+from tests.support.faulty_stack import FaultyStack, until
+from tests.support.files import jpeg, png
+from tests.support.ledger import Ledger, document
+
+STORE = [
+    {"status": 500, "times": 2},
+    {"status": 503, "times": 2},
+    {"status": 403, "times": 2},
+    {"drop_answer": True, "times": 2},
+    {"cut_after": 300, "times": 2},
+    {"flip": True, "marker": b"%%EOF", "times": 1},
+    {"delay": 0.2},
+]
+INTERNAL = [
+    {"status": 500, "times": 2},
+    {"status": 401, "times": 2},
+    {"status": 404, "times": 2},
+    {"drop_answer": True, "marker": b"/claim", "times": 1},
+    {"drop_answer": True, "marker": b"PATCH", "times": 2},
+    {"refuse": True},
+]
+
+
+def _named(fault: dict[str, object]) -> str:
+    return "-".join(f"{name}-{value!r}" for name, value in fault.items())
+
+
+@pytest.mark.parametrize("fault", STORE, ids=_named)
+def test_a_store_that_misbehaves_is_tried_again_and_costs_no_attempt(
+    faulty: FaultyStack, ledger: Ledger, fault: dict[str, object]
+) -> None:
+    with faulty.links["s3"](**fault) as link:
+        upload_id = ledger.send()
+        if "times" in fault:
+            until(lambda: link.hits == fault["times"], "the fault met too little")
+        read = ledger.wait(upload_id, "stored")
+    assert read["attempts"] == 1
+    ledger.settle()
+
+
+def test_a_store_that_is_away_holds_nothing_up_but_the_storing(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.links["s3"](refuse=True):
+        upload_id = ledger.send()
+        time.sleep(1.5)
+        assert ledger.read(upload_id)["status"] in {"staged", "processing"}
+        assert (faulty.state_dir / "staging/staged" / upload_id).exists()
+    assert ledger.wait(upload_id, "stored")["attempts"] == 1
+    ledger.settle()
+
+
+@pytest.mark.parametrize("fault", INTERNAL, ids=_named)
+def test_calls_to_the_record_are_repeated_and_applied_once(
+    faulty: FaultyStack, ledger: Ledger, fault: dict[str, object]
+) -> None:
+    with faulty.links["internal"](**fault) as link:
+        upload_id = ledger.send()
+        until(lambda: link.hits or fault.get("refuse"), "the fault met nothing")
+        time.sleep(0.5)
+        if "times" in fault:
+            until(lambda: link.hits == fault["times"], "the fault met too little")
+    read = ledger.wait(upload_id, "stored")
+    assert read["attempts"] == 1
+    assert f"/{upload_id}.1/" in read["public_url"], "one claim, and one outcome"
+    ledger.settle()
+
+
+def test_uploads_are_acknowledged_without_redis_and_promoted_when_it_is_back(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    old = faulty.pid("redis")
+    with faulty.frozen("redis"):
+        began = time.monotonic()
+        frozen = [ledger.send() for _ in range(3)]
+        assert time.monotonic() - began < 10, "the answer doesn't wait for Redis"
+    with faulty.links["api_redis"](refuse=True):
+        refused = ledger.send()
+    flushed = ledger.send()
+    faulty.redis("FLUSHALL")
+    faulty.kill("redis")
+    killed = ledger.send()
+    faulty.back("redis", old)
+    for upload_id in (*frozen, refused, flushed, killed):
+        ledger.wait(upload_id, "replaced" if upload_id != killed else "stored", 45)
+    ledger.settle()
+
+
+def test_a_fresh_job_is_not_starved_by_those_of_killed_workers(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    script = (
+        "for n = 1, 150 do redis.call('ZADD', KEYS[1], n, 'stale:' .. n)"
+        " redis.call('SET', 'arq:in-progress:stale:' .. n, '1', 'EX', 60) end"
+    )
+    faulty.redis("EVAL", f'"{script}"', "1", "longshore:jobs")
+    try:
+        upload_id = ledger.send()
+        ledger.wait(upload_id, "stored", seconds=30)
+    finally:
+        faulty.redis("ZREMRANGEBYSCORE", "longshore:jobs", "1", "150")
+    ledger.settle()
+
+
+@pytest.mark.parametrize("faulty", ["postgresql"], indirect=True)
+def test_a_database_that_is_away_is_a_503_and_nothing_is_kept(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    link = faulty.links["database"]
+    with link(refuse=True):
+        problem(ledger.form.send("needed", png()), 503, "unavailable")
+        assert not faulty.answers(), "readyz says so"
+    until(faulty.answers, "the api didn't find back")
+    assert ledger.form.read()["uploads"]["needed"] == []
+    ledger.send()
+    ledger.settle()
+
+
+@pytest.mark.parametrize("faulty", ["postgresql"], indirect=True)
+def test_a_commit_whose_answer_is_lost_is_found_by_its_key(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    link = faulty.links["database"]
+    content = document()
+    with link(drop_answer=True, marker=b"COMMIT", times=2) as cut:
+        upload_id = ledger.persist(content, "k")
+        until(lambda: cut.hits == 2, "no commit was met")
+    assert [upload_id] == [each["id"] for each in ledger.form.read()["uploads"]["needed"]]
+    ledger.wait(upload_id, "stored")
+    ledger.settle()
+
+
+@pytest.mark.parametrize("faulty", ["postgresql"], indirect=True)
+def test_a_database_that_fails_over_while_uploads_are_processed_has_one_result_each(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    link = faulty.links["database"]
+    forms = [ledger.new_form() for _ in range(6)]
+    sent = [ledger.send(form=form) for form in forms]
+    for _ in range(4):
+        link.cut()
+        time.sleep(0.3)
+    for upload_id in sent:
+        assert ledger.wait(upload_id, "stored")["attempts"] <= 2
+    ledger.settle()
+
+
+def test_twenty_innocent_files_beside_a_poisonous_one_are_stored(ledger: Ledger) -> None:
+    poison = jpeg()[:-400] + b"\0" * 400
+    bad = ledger.new_form().send("needed", b"%PDF-1.7\n" + poison, kind="application/pdf").json()
+    sent = [ledger.send(form=ledger.new_form()) for _ in range(20)]
+    for upload_id in sent:
+        ledger.wait(upload_id, "stored")
+    assert ledger.wait(bad["id"], "rejected")["error"]["code"] == "file-corrupt"
+    ledger.settle()

@@ -1,0 +1,161 @@
+"""Clients, volumes and processes that behave badly."""
+
+import os
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.client import FormClient
+from tests.support.faulty_stack import FaultyStack, until
+from tests.support.files import pdf
+from tests.support.ledger import Ledger, document
+
+HEAD_IS_CUT_OFF_AFTER = 20.0
+
+
+def test_a_body_that_trickles_is_cut_off_and_leaves_nothing(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    began = time.monotonic()
+    with _connection(faulty) as connection:
+        connection.sendall(_head(ledger.form, 10_000))
+        try:
+            while time.monotonic() - began < 40:
+                connection.sendall(b"x")
+                time.sleep(0.2)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+    assert time.monotonic() - began < 20
+    assert list((faulty.state_dir / "staging/incoming").iterdir()) == []
+    ledger.send()
+    ledger.settle()
+
+
+@pytest.mark.slow
+def test_five_hundred_heads_that_never_end_hold_up_nobody(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with ExitStack() as connections:
+        opened = [connections.enter_context(_connection(faulty)) for _ in range(500)]
+        for each in opened:
+            each.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: ")
+        ledger.send()
+        for each in opened:
+            each.settimeout(HEAD_IS_CUT_OFF_AFTER + 5)
+            assert each.recv(100) == b"", "cut off"
+    ledger.settle()
+
+
+def test_an_api_told_to_stop_while_it_receives_finishes_or_promises_nothing(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    content, old = document(), faulty.pid("api")
+    with _connection(faulty) as connection:
+        connection.sendall(_head(ledger.form, len(content)) + content[:300])
+        time.sleep(0.2)
+        os.kill(old, signal.SIGTERM)
+        time.sleep(0.2)
+        connection.sendall(content[300:])
+        answer = connection.recv(65536)
+    faulty.back("api", old)
+    faulty.whole()
+    listed = ledger.form.read()["uploads"]["needed"]
+    assert answer.startswith(b"HTTP/1.1 202"), "half a second is within its grace"
+    assert len(listed) == 1
+    ledger.enter(listed[0], content, ledger.form)
+    ledger.settle()
+
+
+def test_a_volume_that_the_worker_misses_is_waited_for(
+    faulty: FaultyStack, ledger: Ledger, tmp_path: Path
+) -> None:
+    mount = faulty.state_dir / "worker-volume"
+    _mount(mount, tmp_path)
+    try:
+        upload_id = ledger.send()
+        until(lambda: "no marker" in faulty.logs("worker"), "the worker didn't look")
+        assert ledger.read(upload_id)["status"] in {"staged", "processing"}
+    finally:
+        _mount(mount, faulty.state_dir / "staging")
+    assert ledger.wait(upload_id, "stored")["attempts"] == 1
+    ledger.settle()
+
+
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+def test_a_staged_file_that_is_lost_is_a_visible_failure_and_never_put(
+    faulty: FaultyStack, ledger: Ledger, change: str
+) -> None:
+    with faulty.frozen("worker"):
+        upload = ledger.form.upload("needed", document())  # not in the ledger: the volume lost it
+        path = faulty.state_dir / "staging/staged" / upload["id"]
+        if change == "deleted":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+    final = ledger.form.final(upload)
+    assert final["status"] == "failed"
+    assert final["error"]["code"] == ("bytes-lost" if change == "deleted" else "bytes-changed")
+    assert [key for key in faulty.bucket_keys() if upload["id"] in key] == []
+
+
+def test_a_worker_killed_within_a_multipart_is_followed_by_one_that_stores(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    content, old = pdf() + b"%" * 9_000_000, faulty.pid("worker")
+    with faulty.crashing("worker-in-multipart") as victim:
+        answer = ledger.form.send("bulk", content, kind="application/pdf")
+        upload_id = ledger.enter(answer.json(), content, ledger.form)
+        assert victim() == old
+    faulty.back("worker", old)
+    ledger.wait(upload_id, "stored")
+    ledger.settle()
+
+
+@pytest.mark.slow
+def test_a_frozen_api_and_a_frozen_redis_delay_and_take_no_attempt(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.crashing("worker-before-report", "SIGSTOP") as victim:
+        upload_id = ledger.send()
+        worker = victim()
+        with faulty.frozen("api"):
+            os.kill(worker, signal.SIGCONT)
+            time.sleep(10)  # three leases
+    assert ledger.wait(upload_id, "stored")["attempts"] == 1
+    with faulty.frozen("redis"):
+        sent = [ledger.send(form=ledger.new_form()) for _ in range(5)]
+        time.sleep(60)
+    for each in sent:
+        ledger.wait(each, "stored", seconds=60)
+    ledger.settle()
+
+
+@pytest.mark.slow
+def test_after_all_that_nothing_is_left_in_the_bucket(ledger: Ledger) -> None:
+    """The work time, a margin of a minute, and a minute between two orders to clean."""
+    ledger.send()
+    assert ledger.settle(bucket=True).bucket_orphans == []
+
+
+def _connection(faulty: FaultyStack) -> socket.socket:
+    address = urlsplit(faulty.url)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
+
+
+def _head(form: FormClient, length: int) -> bytes:
+    return (
+        f"PUT {form.path}/fields/needed/uploads/k HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {form.token}\r\nContent-Type: application/pdf\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def _mount(point: Path, target: Path) -> None:
+    new = point.with_name("worker-volume.new")
+    new.symlink_to(target)
+    new.rename(point)

@@ -1,0 +1,124 @@
+"""A stack with faulty links between its parts, and with crash points that a test may arm."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from dev.soak.records import Bucket
+from tests.support.links import Link
+from tests.support.stack import CHECKOUT, Stack
+
+BACK_WITHIN = 30.0
+
+
+class FaultyStack(Stack):
+    def __init__(
+        self,
+        state_dir: Path,
+        env: Mapping[str, str],
+        port: int,
+        links: Mapping[str, Link],
+        crash_points: Path,
+    ) -> None:
+        super().__init__(state_dir, env)
+        self.port = port
+        self.links = links
+        self._crash_points = crash_points
+
+    @contextmanager
+    def crashing(self, point: str, how: str = "SIGKILL") -> Iterator[Callable[[], int]]:
+        """Have who reaches the point first killed, or stopped. Gives a function that waits until
+        it happened and says the process's id."""
+        armed = self._crash_points / point
+        armed.with_suffix(".part").write_text(how)
+        armed.with_suffix(".part").rename(armed)
+        try:
+            yield lambda: self._victim(point)
+        finally:
+            armed.unlink(missing_ok=True)
+            for taken in self._crash_points.glob(f"{point}.*"):
+                taken.unlink()
+
+    def _victim(self, point: str) -> int:
+        def taken() -> list[Path]:
+            return list(self._crash_points.glob(f"{point}.*"))
+
+        until(taken, f"nobody came to {point}")
+        return int(taken()[0].suffix.removeprefix("."))
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[int]:
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def back(self, name: str, old: int) -> None:
+        """Wait until a part that was killed runs again."""
+        until(lambda: self.info["pids"][name] not in ([], [old]), f"{name} is not back")
+
+    def second_worker(self) -> subprocess.Popen[bytes]:
+        """One more, with the environment of the first and a health file of its own."""
+        raw = Path(f"/proc/{self.pid('worker')}/environ").read_text()
+        env = dict(entry.split("=", 1) for entry in raw.split("\0") if entry)
+        env["HEALTH_FILE"] = str(self.state_dir / "second.health")
+        with (self.state_dir / "logs/second-worker.log").open("ab") as log:
+            return subprocess.Popen(
+                [CHECKOUT / ".venvs/run/bin/python", "-m", "worker"],
+                cwd=CHECKOUT,
+                env=env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def redis(self, *command: str) -> str:
+        """Redis' answer in its own protocol, past every link."""
+        url = urlsplit(self.info["redis_url"])
+        lines = ["AUTH " + str(url.password), " ".join(command), "QUIT"]
+        with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+            connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer.decode().removeprefix("+OK\r\n").removesuffix("+OK\r\n")
+
+    def bucket_keys(self) -> list[str]:
+        """All keys in the bucket, those of unfinished multiparts too."""
+        return [key for of_one in Bucket(self.info).listed().values() for key in of_one]
+
+    def until_no_key(self, upload_id: str, seconds: float = BACK_WITHIN) -> None:
+        until(
+            lambda: not [k for k in self.bucket_keys() if upload_id in k], "keys are left", seconds
+        )
+
+    def back_end(self) -> httpx.Client:
+        """The application's own, which may read every form."""
+        headers = {"Authorization": f"Bearer {self.info['service_key']}"}
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30)
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=2).status_code == 200
+        except (httpx.HTTPError, OSError):
+            return False
+
+    def whole(self) -> None:
+        """Wait until every part runs and the api answers: one test's faults are not another's."""
+        until(lambda: all(self.info["pids"].values()) and self.answers(), "the stack is not whole")
+
+
+def until(condition: Callable[[], object], otherwise: str, seconds: float = BACK_WITHIN) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
