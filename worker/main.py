@@ -156,6 +156,14 @@ async def _work(
         await worker.async_run()
     except asyncio.CancelledError:
         log.info("worker_stopped")  # arq cancels its own main task on a signal
+    except Exception:
+        # Redis is lost, and that is no upload's doing: what is under way may still end, and what
+        # doesn't is given back rather than left to lose its lease and an attempt.
+        if worker.tasks:
+            await asyncio.wait(worker.tasks.values(), timeout=settings.shutdown_seconds)
+        for task in worker.tasks.values():
+            task.cancel()
+        raise
     finally:
         health.cancel()
         # Jobs that were cancelled still give their uploads back. arq's close would cancel them a

@@ -93,6 +93,21 @@ def test_uploads_are_acknowledged_without_redis_and_promoted_when_it_is_back(
     ledger.settle()
 
 
+def test_a_redis_that_is_killed_costs_the_uploads_under_way_no_attempt(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.links["s3"](freeze=True):
+        sent = [ledger.send(form=ledger.new_form()) for _ in range(6)]
+        for upload_id in sent:
+            ledger.wait(upload_id, "processing")
+        worker, redis = faulty.pid("worker"), faulty.kill("redis")
+        faulty.back("redis", redis)
+        faulty.back("worker", worker)
+    for upload_id in sent:
+        assert ledger.wait(upload_id, "stored", 45)["attempts"] == 1
+    ledger.settle()
+
+
 def test_a_fresh_job_is_not_starved_by_those_of_killed_workers(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
