@@ -22,8 +22,18 @@ WORKER = [
 ]
 
 
-@pytest.mark.parametrize("faulty", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
+@pytest.mark.parametrize(
+    ("faulty", "point"),
+    [
+        *(("sqlite", point) for point in (*BEFORE, *AFTER)),
+        ("postgresql", "api-after-commit"),
+        *(
+            pytest.param("postgresql", point, marks=pytest.mark.slow)
+            for point in (*BEFORE, "api-after-enqueue")
+        ),
+    ],
+    indirect=["faulty"],
+)
 def test_an_api_killed_while_it_receives_or_acknowledges_loses_nothing(
     faulty: FaultyStack, ledger: Ledger, point: str
 ) -> None:
