@@ -93,16 +93,16 @@ def test_uploads_are_acknowledged_without_redis_and_promoted_when_it_is_back(
     ledger.settle()
 
 
-def test_a_redis_that_is_killed_costs_the_uploads_under_way_no_attempt(
+def test_a_redis_that_is_lost_costs_the_uploads_under_way_no_attempt(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
-    with faulty.links["s3"](freeze=True):
-        sent = [ledger.send(form=ledger.new_form()) for _ in range(6)]
+    with faulty.links["s3"](freeze=True), faulty.links["internal"](delay=0.2):
+        sent = [ledger.send(form=ledger.new_form()) for _ in range(8)]
         for upload_id in sent:
             ledger.wait(upload_id, "processing")
-        worker, redis = faulty.pid("worker"), faulty.kill("redis")
-        faulty.back("redis", redis)
-        faulty.back("worker", worker)
+        worker = faulty.pid("worker")
+        with faulty.links["worker_redis"](refuse=True):
+            faulty.back("worker", worker)
     for upload_id in sent:
         assert ledger.wait(upload_id, "stored", 45)["attempts"] == 1
     ledger.settle()
