@@ -15,7 +15,7 @@ from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import pdf
 from tests.support.ledger import Ledger, document
 
-HEAD_IS_CUT_OFF_AFTER = 20.0
+HEAD_IS_CUT_OFF_AFTER = 15.0
 
 
 def test_a_body_that_trickles_is_cut_off_and_leaves_nothing(
