@@ -27,9 +27,13 @@ LOCKS = {
 }
 
 
+# Much of the whole suite is waiting for processes. A file stays together: its tests share a stack.
+AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+
+
 def test(arguments: list[str]) -> int:
     environments.ensure("dev")
-    _become("dev", ["-m", "pytest", *arguments])
+    _become("dev", ["-m", "pytest", *(arguments or AT_ONCE)])
 
 
 def bench(arguments: list[str]) -> int:

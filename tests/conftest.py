@@ -16,19 +16,28 @@ def postgres() -> Iterator[URL]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def stacks(postgres: URL) -> Iterator[dict[str, Stack]]:  # noqa: ARG001 - it has to outlive them
+    """Those that run, by database: each is started once, whichever order the tests come in."""
+    running: dict[str, Stack] = {}
+    yield running
+    for each in running.values():
+        each.stop()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    env = {"FORMS_DIR": str(forms_folder(folder / "forms"))}
-    if request.param == "postgresql":
-        env["DATABASE_URL"] = new_database(request.getfixturevalue("postgres"), "acceptance")
-    running = Stack(folder / "state", env)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    request: pytest.FixtureRequest,
+    stacks: dict[str, Stack],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Stack:
+    if request.param not in stacks:
+        folder = tmp_path_factory.mktemp("stack")
+        env = {"FORMS_DIR": str(forms_folder(folder / "forms"))}
+        if request.param == "postgresql":
+            env["DATABASE_URL"] = new_database(request.getfixturevalue("postgres"), "acceptance")
+        stacks[request.param] = Stack(folder / "state", env).start()
+    return stacks[request.param]
 
 
 @pytest.fixture

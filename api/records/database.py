@@ -115,7 +115,9 @@ class Database:
             async with self.engine.connect() as connection:
                 yield connection
         except _MAY_BE_AWAY as error:
-            raise _named(error) from error
+            if _is_away(error):
+                raise DatabaseUnavailable from error
+            raise
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
@@ -136,25 +138,26 @@ class Database:
                     except (DBAPIError, OSError) as error:
                         raise CommitUnknown from error
             except _MAY_BE_AWAY as error:
-                raise _named(error) from error
+                if _is_away(error):
+                    raise DatabaseUnavailable from error
+                raise
         if self._on_commit and transaction.changes:
             self._on_commit(transaction.changes)
 
 
 _MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)
-_AWAY = ("08", "25", "40", "53", "57")
+_AWAY = ("08", "25", "28", "3D", "40", "53", "57")
 """PostgreSQL's classes of errors that are the moment's: lost or refused connections, a server that
 starts, ends or is read-only after a failover, deadlocks, no resources."""
 
 
-def _named(error: Exception) -> Exception:
-    """`DatabaseUnavailable`, or the error itself if it would be the same on every try. A
-    connection lost within a statement comes as a plain `DBAPIError`."""
-    if isinstance(error, DBAPIError) and not isinstance(error, (OperationalError, InterfaceError)):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if not (error.connection_invalidated or state.startswith(_AWAY)):
-            return error
-    return DatabaseUnavailable()
+def _is_away(error: Exception) -> bool:
+    """Whether it is the moment's, and not the same on every try. A connection lost within a
+    statement comes as a plain `DBAPIError`."""
+    if not isinstance(error, DBAPIError) or isinstance(error, (OperationalError, InterfaceError)):
+        return True
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_AWAY)
 
 
 def _connect_args(url: str) -> dict[str, Any]:
