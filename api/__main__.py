@@ -48,6 +48,7 @@ def _server(app: ASGIApp, host: str, port: int, protocol: type[BoundedHead]) -> 
             host=host,
             port=port,
             http=protocol,
+            ws="none",  # an upgrade would take the connection out of our count
             loop="uvloop",
             lifespan="off",
             access_log=False,
@@ -95,6 +96,8 @@ async def serve(settings: Settings) -> None:
         log.info("api_starting", port=settings.port, internal_port=settings.internal_port)
         try:
             await asyncio.gather(*(server.serve() for server in servers))
+            if sweeping.done():
+                sweeping.result()  # it ended by itself: say why, and be started again
             await services.stopping.finished(
                 CANCEL_AFTER
             )  # what was cancelled takes its bytes back

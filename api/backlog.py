@@ -9,6 +9,8 @@ from api.records import waiting
 from api.services import Services
 
 FRESH_SECONDS = 5.0
+ANSWER_SECONDS = 3.0
+"""Well within a scrape: that the database is silent is what has to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,11 @@ class Backlog:
     async def _ask(self) -> Waiting | None:
         kept_ms = int(self._services.settings.quarantine_seconds * 1000)
         try:
-            async with self._services.database.read() as conn:
+            async with asyncio.timeout(ANSWER_SECONDS), self._services.database.read() as conn:
                 statuses = await waiting.by_status(conn)
                 cleanings = await waiting.cleanings_due_and_later(conn)
                 quarantined = await waiting.orphans(conn, kept_ms)
-        except Problem:
+        except (Problem, TimeoutError):
             return None
         pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
         return Waiting(

@@ -14,7 +14,16 @@ from api.records.database import Change
 from api.records.waiting import BACKLOG
 
 SETTLED = ("stored", "rejected", "failed")
-CAUSES = ("deadline", "decoder", "shutdown", "store", "store-refused", "unexpected", "volume")
+CAUSES = (
+    "deadline",
+    "decoder",
+    "refused",
+    "shutdown",
+    "store",
+    "store-refused",
+    "unexpected",
+    "volume",
+)
 OTHER = "other"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -33,7 +42,7 @@ class Metrics:
             return Histogram(f"longshore_{name}", text, buckets=SECONDS, registry=self.registry)
 
         # across all replicas, from the database
-        self.database_up = gauge("database_up", "1 if the database answered this scrape")
+        self.database_up = gauge("database_up", "1 if the database answered within seconds")
         self.backlog = gauge("backlog_uploads", "Uploads that are not done, by status", "status")
         self.oldest_pending = gauge(
             "oldest_pending_seconds", "Since the oldest pending upload was acknowledged"
@@ -61,9 +70,9 @@ class Metrics:
         self.last_sweep = gauge(
             "last_sweep_timestamp_seconds", "When a sweep last ended without a failure"
         )
+        self.last_stored.set(nan)  # not 1970, which would look like an outage
+        self.last_sweep.set_to_current_time()  # a process that never sweeps has to be noticed
         self.statuses = BACKLOG
-        for moment in (self.last_stored, self.last_sweep):
-            moment.set(nan)  # not 1970, which would look like an outage
         self.last_stored_at: float | None = None
         """Unix time; None before the first of this process."""
         self.last_sweep_at: float | None = None

@@ -60,22 +60,33 @@ class Settings(BaseSettings):
         HttpUrl | None,
         Field(description="what clients call the public listener; default: what they asked for"),
     ] = None
-    database_url: Annotated[DatabaseUrl, Field(description="SQLAlchemy URL of the records")]
-    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued")]
+    database_url: Annotated[
+        DatabaseUrl, Field(description="SQLAlchemy URL of the records", repr=False)
+    ]
+    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued", repr=False)]
     staging_dir: Annotated[Path, Present, Field(description="root of the staging volume")]
     forms_dir: Annotated[Path, Present, Field(description="folder with the form definitions")] = (
         Path("forms")
     )
     internal_secrets: Annotated[
-        Csv, Field(description="one or two bearer secrets of the internal listener, by commas")
+        Csv,
+        Field(
+            description="one or two bearer secrets of the internal listener, by commas", repr=False
+        ),
     ]
     metrics_secrets: Annotated[
         Csv,
-        Field(description="bearer secrets that open `/metrics` and nothing else, by commas"),
+        Field(
+            description="bearer secrets that open `/metrics` and nothing else, by commas",
+            repr=False,
+        ),
     ] = ()
     api_keys: Annotated[
         Csv,
-        Field(description="service keys of the application's back ends, `name:secret` by commas"),
+        Field(
+            description="service keys of the application's back ends, `name:secret` by commas",
+            repr=False,
+        ),
     ] = ()
     s3_public_endpoint_url: Annotated[
         HttpUrl,
@@ -140,7 +151,7 @@ class Settings(BaseSettings):
     ] = 2000
     max_connections_per_client: Annotated[
         int,
-        Field(description="the same from one address; behind a proxy all have its own", ge=0),
+        Field(description="the same from one address; behind a proxy all have the proxy's", ge=0),
     ] = 0
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)

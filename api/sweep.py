@@ -123,9 +123,9 @@ class Sweep:
         if time.monotonic() < self._patience_until:
             return  # it hung since the leases were looked up
         if current and current.lease_until == row.lease_until:
+            log.warning("lease_lost", upload_id=row.id, generation=row.generation)
             await give_back(tx, current, self._services.settings, counted=True)
             self._services.metrics.leases_lost.inc()
-            log.warning("lease_lost", upload_id=row.id, generation=row.generation)
 
     async def fail_overdue(self) -> None:
         """Past its deadline: visibly `failed`, with its bytes kept."""

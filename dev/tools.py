@@ -27,8 +27,9 @@ LOCKS = {
 }
 
 
-# Much of the whole suite is waiting for processes. A file stays together: its tests share a stack.
-AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+# Much of the whole suite is waiting for processes. A file stays together, as its tests share a
+# stack; and the files keep their order, in which the slow ones come first.
+AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
 
 def test(arguments: list[str]) -> int:

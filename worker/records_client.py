@@ -57,7 +57,7 @@ class RecordsClient:
     async def knock(self) -> int:
         """The status of a claim that asks for nothing: 422 says that we are let in. Raises
         `httpx.HTTPError` when there is no answer."""
-        answer = await self._http.post("/internal/uploads/none/claim", json={})
+        answer = await self._call("POST", "/internal/uploads/none/claim", {})
         return answer.status_code
 
     async def claim(self, upload_id: str, claim_id: str, *, seconds: float) -> WorkOrder:

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         Environment,
         Field(description="`dev` accepts example secrets; anything else is production"),
     ] = "production"
-    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued")]
+    redis_url: Annotated[RedisUrl, Field(description="where jobs are queued", repr=False)]
     staging_dir: Annotated[
         Path, Present, Field(description="root of the staging volume; reading it is enough")
     ]

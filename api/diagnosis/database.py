@@ -22,7 +22,8 @@ DURABLE = {"on", "remote_apply"}
 async def check_database(database: Database) -> list[Finding]:
     """One finding when it can't be used, else what it is and what could lose a commit."""
     url = database.engine.url
-    if url.host is None and (misplaced := _misplaced(Path(url.database or ""))):
+    on_disk = url.get_backend_name() == "sqlite"
+    if on_disk and (misplaced := _misplaced(Path(url.database or ""))):
         return [wrong(NAME, misplaced)]
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

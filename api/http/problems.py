@@ -42,23 +42,7 @@ def answer(request: Request, problem: Problem) -> Response:
         return problem_page(problem, str(request.scope.get("request_id", "")))
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
-    body: dict[str, object] = {
-        "type": f"urn:longshore:error:{problem.code}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "retryable": problem.retryable,
-        **problem.extra,
-    }
-    if problem.field:
-        body["field"] = problem.field
-    if problem.params:
-        body["params"] = problem.params
-    if problem.errors:
-        body["errors"] = problem.errors
-    if problem.status >= 500:  # noqa: PLR2004 - our side: name the request in the logs
-        body["request_id"] = request.scope.get("request_id")
+    body = details(problem, str(request.scope.get("request_id", "")))
     if plain:
         body["error"] = problem.detail  # where Dropzone looks for the text
     return JSONResponse(
@@ -72,6 +56,28 @@ def answer(request: Request, problem: Problem) -> Response:
 def _counted(request: Request, problem: Problem) -> Response:
     request.app.state.refused(problem.code)
     return answer(request, problem)
+
+
+def details(problem: Problem, request_id: str) -> dict[str, object]:
+    """The members of a problem (RFC 9457) and our own."""
+    members: dict[str, object] = {
+        "type": f"urn:longshore:error:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "retryable": problem.retryable,
+        **problem.extra,
+    }
+    if problem.field:
+        members["field"] = problem.field
+    if problem.params:
+        members["params"] = problem.params
+    if problem.errors:
+        members["errors"] = problem.errors
+    if problem.status >= 500:  # noqa: PLR2004 - our side: name the request in the logs
+        members["request_id"] = request_id
+    return members
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -9,8 +9,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import Problem
+from api.http import problems
 from api.http.connections import Connections
-from api.http.problems import PROBLEM_JSON
+from shared.ids import new_id
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
@@ -116,19 +117,12 @@ class BoundedHead(HttpToolsProtocol):
             self._refuse(Problem("request-timeout", "The head of the request took too long."))
 
     def _refuse(self, problem: Problem, retry: int | None = None) -> None:
-        body = json.dumps(
-            {
-                "type": f"urn:longshore:error:{problem.code}",
-                "title": problem.title,
-                "status": problem.status,
-                "detail": problem.detail,
-                "code": problem.code,
-                "retryable": problem.retryable,
-            }
-        ).encode()
+        request_id = new_id("req")
+        body = json.dumps(problems.details(problem, request_id)).encode()
         head = (
             f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
-            f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\n"
+            f"content-type: {problems.PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\ncache-control: no-store\r\n"
             + (f"retry-after: {retry}\r\n" if retry else "")
             + "access-control-allow-origin: *\r\nconnection: close\r\n\r\n"
         )

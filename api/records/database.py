@@ -17,7 +17,7 @@ from api.errors import Problem
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 10
-COMMAND_SECONDS = 20
+STATEMENT_SECONDS = 20
 """PostgreSQL gets this long for one statement: one whose host is gone would never answer."""
 IDLE_SECONDS = 60
 """PostgreSQL ends a transaction that is silent for so long: an api whose host is gone would hold a
@@ -92,13 +92,19 @@ class Database:
     """Opens short transactions: readers see what is committed, writers are serialised by row
     locks, on SQLite by `BEGIN IMMEDIATE`."""
 
-    def __init__(self, url: str, on_commit: Callable[[list[Change]], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        on_commit: Callable[[list[Change]], None] | None = None,
+        *,
+        migrating: bool = False,
+    ) -> None:
         self._on_commit = on_commit
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=8,
             pool_pre_ping=not url.startswith("sqlite"),  # a file does not hang up
-            connect_args=_connect_args(url),
+            connect_args=_connect_args(url, None if migrating else STATEMENT_SECONDS),
         )
         self._writers: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
@@ -160,14 +166,14 @@ def _is_away(error: Exception) -> bool:
     return error.connection_invalidated or state.startswith(_AWAY)
 
 
-def _connect_args(url: str) -> dict[str, Any]:
+def _connect_args(url: str, statement_seconds: float | None) -> dict[str, Any]:
     """On PostgreSQL a commit is on disk before it is answered, whatever the server's default, and
     neither side waits for the other for ever."""
     if make_url(url).get_backend_name() != "postgresql":
         return {}
     return {
         "timeout": CONNECT_SECONDS,
-        "command_timeout": COMMAND_SECONDS,
+        "command_timeout": statement_seconds,
         "server_settings": {
             "synchronous_commit": "on",
             "idle_in_transaction_session_timeout": str(IDLE_SECONDS * 1000),

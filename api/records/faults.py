@@ -35,8 +35,9 @@ def explain(error: BaseException, url: URL) -> str:
     for words, text in _BY_TEXT.items():
         if words in said.lower():
             return text.format(**facts)
-    away = why(error, f"{url.host}:{url.port or 5432}")
-    if away and url.host:
+    server = f"{url.host}:{url.port or 5432}" if url.host else str(url.query.get("host", "it"))
+    away = why(error, server)
+    if away and url.get_backend_name() != "sqlite":
         return f"{away}; start PostgreSQL, or correct the address"
     return f"the database answers: {said}"
 

@@ -26,24 +26,25 @@ def _config() -> Config:
     return config
 
 
-async def upgrade(url: str) -> None:
-    """Apply what is missing. Raises `SchemaError` for a schema of a newer version."""
-    database = Database(url)
+async def upgrade(url: str, to: str = "head") -> None:
+    """Apply what is missing, however long that takes. Raises `SchemaError` for a schema of a newer
+    version."""
+    database = Database(url, migrating=True)
     try:
         async with database.write() as tx:
-            await tx.conn.run_sync(_upgrade)
+            await tx.conn.run_sync(_upgrade, to)
     finally:
         await database.close()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     found = _current(connection)
     if found and found not in {script.revision for script in scripts.walk_revisions()}:
         raise SchemaError(_unknown(found, str(scripts.get_current_head())))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 async def check(database: Database) -> str:

@@ -36,9 +36,18 @@ class Person:
         data = {"full_name": f"Person {number}", "email": f"p{number}@example.org", "agree": True}
         body = {"type": "therapist_signup", "data": data}
         answer = await self._persist(lambda: self._http.post("/v1/forms", json=body))
-        made = _json(answer, 201)
+        made = self._json(answer, 201)
         self.form_id = made["id"]
         self._headers = {"Authorization": f"Bearer {made['token']}"}
+
+    def _json(self, answer: httpx.Response, status: int) -> dict[str, Any]:
+        """The content of an answer with this status; any other is a promise broken."""
+        if answer.status_code != status:
+            asked = f"{answer.request.method} {answer.url}"
+            self._ledger.broken.append(f"{asked}: {answer.status_code} {answer.text[:300]}")
+            raise GaveUp
+        content: dict[str, Any] = answer.json()
+        return content
 
     async def send(self, field: str, file: File, key: str | None = None) -> Entry:
         """As multipart; with `key`, as a raw PUT or under an Idempotency-Key."""
@@ -60,7 +69,7 @@ class Person:
             raise GaveUp
         # of the try that was answered; what was tried before was cut off
         seconds = answer.elapsed.total_seconds() if answer.is_success else time.monotonic() - began
-        return self._enter(field, file, _json(answer, 202), seconds)
+        return self._enter(field, file, self._json(answer, 202), seconds)
 
     async def save_section(self, field: str, files: list[File]) -> list[Entry]:
         """Several files and a text in one PATCH, which is all or nothing."""
@@ -74,7 +83,7 @@ class Person:
             )
         )
         seconds = answer.elapsed.total_seconds()
-        listed = _json(answer, 202)["uploads"][field]
+        listed = self._json(answer, 202)["uploads"][field]
         by_hash = {upload["sha256"]: upload for upload in listed}
         return [self._enter(field, file, by_hash[file.sha256], seconds) for file in files]
 
@@ -141,13 +150,6 @@ class Person:
             await asyncio.sleep(PAUSE)
         self._ledger.clients["gave up"] += 1
         raise GaveUp
-
-
-def _json(answer: httpx.Response, status: int) -> dict[str, Any]:
-    if answer.status_code != status:
-        raise AssertionError(f"{answer.request.method} {answer.url}: {answer.text[:500]}")
-    content: dict[str, Any] = answer.json()
-    return content
 
 
 def _code(answer: httpx.Response) -> str:

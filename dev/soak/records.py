@@ -52,8 +52,12 @@ class Records:
                 return found
 
     async def upload(self, upload_id: str) -> Upload | None:
+        """None when there is no such upload. Raises `httpx.HTTPError` for any other answer."""
         answer = await self._http.get(f"/v1/uploads/{upload_id}")
-        return dict(answer.json()) if answer.is_success else None
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        answer.raise_for_status()
+        return dict(answer.json())
 
     async def retry(self, upload_id: str) -> bool:
         return (await self._http.post(f"/v1/uploads/{upload_id}/retry")).is_success

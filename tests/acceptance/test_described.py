@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.stack import Stack
 
-EXAMPLES = "8"
+EXAMPLES = "5"
 SECONDS = 240
 # A condition that fails (412) is looked at before a body that is wrong; a field that is full (409)
 # or a form that is submitted too.

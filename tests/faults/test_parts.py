@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,39 +15,6 @@ from tests.support.files import pdf
 from tests.support.ledger import Ledger, document
 
 HEAD_IS_CUT_OFF_AFTER = 15.0
-
-
-def test_a_body_that_trickles_is_cut_off_and_leaves_nothing(
-    faulty: FaultyStack, ledger: Ledger
-) -> None:
-    began = time.monotonic()
-    with _connection(faulty) as connection:
-        connection.sendall(_head(ledger.form, 10_000))
-        try:
-            while time.monotonic() - began < 40:
-                connection.sendall(b"x")
-                time.sleep(0.2)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-    assert time.monotonic() - began < 20
-    assert list((faulty.state_dir / "staging/incoming").iterdir()) == []
-    ledger.send()
-    ledger.settle()
-
-
-@pytest.mark.slow
-def test_five_hundred_heads_that_never_end_hold_up_nobody(
-    faulty: FaultyStack, ledger: Ledger
-) -> None:
-    with ExitStack() as connections:
-        opened = [connections.enter_context(_connection(faulty)) for _ in range(500)]
-        for each in opened:
-            each.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: ")
-        ledger.send()
-        for each in opened:
-            each.settimeout(HEAD_IS_CUT_OFF_AFTER + 5)
-            assert each.recv(100) == b"", "cut off"
-    ledger.settle()
 
 
 def test_an_api_told_to_stop_while_it_receives_finishes_or_promises_nothing(

@@ -34,6 +34,13 @@ def test_a_check_changes_nothing_and_says_what_is_still_to_come(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_postgresql_behind_a_socket_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    socket = f"postgresql+asyncpg:///records?host={tmp_path}"
+    ended = run("api.check", api_settings(tmp_path, DATABASE_URL=socket), "--offline")
+    assert ("wrong", "DATABASE_URL") in ended.findings()
+    assert f"nothing listens at {tmp_path}" in ended.out
+
+
 def test_wrong_settings_are_all_named_and_nothing_else_is_looked_at(tmp_path: Path) -> None:
     ended = run("worker.check", worker_settings(tmp_path, MAX_JOBS="many", S3_BUCKET=None))
     assert (ended.status, ended.findings()) == (1, [("wrong", "S3_BUCKET"), ("wrong", "MAX_JOBS")])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, make_url, text
 
+from api.backlog import Backlog
 from api.queue import Queue
 from api.records import database as records
 from api.records import forms
@@ -23,7 +24,7 @@ SILENT = Fault(freeze=True)
 @pytest.fixture
 async def link(postgres: URL, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyLink]:
     """To PostgreSQL, with the patience of a test."""
-    monkeypatch.setattr(records, "COMMAND_SECONDS", 1)
+    monkeypatch.setattr(records, "STATEMENT_SECONDS", 1)
     monkeypatch.setattr(records, "CONNECT_SECONDS", 1)
     async with FaultyLink(postgres.port or 5432).open() as opened:
         yield opened
@@ -54,6 +55,22 @@ async def test_a_database_that_falls_silent_is_unavailable_and_then_used_again(
             await conn.execute(text("SELECT 1"))
     finally:
         await database.close()
+
+
+async def test_that_the_database_is_silent_is_told_within_a_scrape(
+    url: str, link: FaultyLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "STATEMENT_SECONDS", 30)
+    async with services_on(tmp_path, url) as services:
+        backlog = Backlog(services)
+        assert await backlog.read() is not None
+        link.set(SILENT)
+        monkeypatch.setattr("api.backlog.FRESH_SECONDS", 0)
+        began = time.monotonic()
+        assert await backlog.read() is None
+        assert time.monotonic() - began < 8
+        link.heal()
+        link.cut()
 
 
 @pytest.mark.parametrize("fault", [SILENT, Fault(drop_answer=True)])
@@ -106,7 +123,7 @@ async def test_a_transaction_of_an_api_whose_host_is_gone_frees_its_form(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "IDLE_SECONDS", 1)
-    monkeypatch.setattr(records, "COMMAND_SECONDS", 10)
+    monkeypatch.setattr(records, "STATEMENT_SECONDS", 10)
     async with services_on(tmp_path, url) as services:
         scene = await Scene.create(services)
         held = services.database.write()

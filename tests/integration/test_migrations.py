@@ -1,5 +1,6 @@
 """The schema that the migrations make is the one that the code knows."""
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
@@ -11,6 +12,20 @@ from api.records.tables import metadata
 
 async def test_the_migrations_make_the_tables_and_indexes_of_the_code(database_url: str) -> None:
     await migrate.upgrade(database_url)
+    await _is_what_the_code_knows(database_url)
+
+
+async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url: str) -> None:
+    await migrate.upgrade(database_url, to="0001")
+    database = Database(database_url)
+    with pytest.raises(migrate.SchemaError, match=r"run: python -m api\.migrate"):
+        await migrate.check(database)
+    await database.close()
+    await migrate.upgrade(database_url)
+    await _is_what_the_code_knows(database_url)
+
+
+async def _is_what_the_code_knows(database_url: str) -> None:
     database = Database(database_url)
 
     def differences(connection: Connection) -> list[object]:

@@ -67,7 +67,8 @@ def run_postgres() -> Iterator[URL]:
 
 
 def new_database(server: URL, name: str) -> str:
-    """The URL of a fresh, empty database on the server."""
+    """The URL of a fresh, empty database on the server; each process of a run has its own."""
+    name += os.environ.get("PYTEST_XDIST_WORKER", "")
     asyncio.run(_create(server, name))
     return server.set(database=name).render_as_string(hide_password=False)
 

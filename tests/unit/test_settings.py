@@ -140,7 +140,18 @@ def test_two_secrets_are_valid_while_one_is_rotated() -> None:
 
 
 def test_no_secret_is_shown_when_settings_are_printed() -> None:
-    printed = repr(
-        WorkerSettings.model_validate({**WORKER, "internal_secret": "s3cr3t-s3cr3t-s3cr3t"})
+    secret = "s3cr3t-s3cr3t-s3cr3t"
+    redis = {"redis_url": f"redis://:{secret}@x"}
+    s3 = {"s3_secret_access_key": secret}
+    api = {
+        "database_url": f"postgresql+asyncpg://u:{secret}@x/y",
+        "internal_secrets": secret,
+        "metrics_secrets": f"{secret}-too",
+        "api_keys": f"backend:{secret}",
+    }
+    shown = repr(ApiSettings.model_validate({**API, **redis, **s3, **api}))
+    shown += repr(
+        WorkerSettings.model_validate({**WORKER, **redis, **s3, "internal_secret": secret})
     )
-    assert "s3cr3t" not in printed
+    assert "s3_bucket" in shown
+    assert secret not in shown

@@ -23,14 +23,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("prefix", name=op.f("uq_cleanings_prefix")),
     )
     op.create_index(
-        "ix_cleanings_done",
-        "cleanings",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("passes >= 2"),
-        postgresql_where=sa.text("passes >= 2"),
-    )
-    op.create_index(
         "ix_cleanings_due",
         "cleanings",
         ["not_before"],
@@ -56,14 +48,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_forms_token_hash")),
     )
     op.create_index("ix_forms_created_at_id", "forms", ["created_at", "id"], unique=False)
-    op.create_index(
-        "ix_forms_purging",
-        "forms",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("status = 'purging'"),
-        postgresql_where=sa.text("status = 'purging'"),
-    )
     op.create_index("ix_forms_reference", "forms", ["reference"], unique=False)
     op.create_index("ix_forms_submitted_at_id", "forms", ["submitted_at", "id"], unique=False)
     op.create_table(
@@ -72,14 +56,6 @@ def upgrade() -> None:
         sa.Column("condemned", sa.Boolean(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_staged_names")),
-    )
-    op.create_index(
-        "ix_staged_names_condemned",
-        "staged_names",
-        ["at"],
-        unique=False,
-        sqlite_where=sa.text("condemned"),
-        postgresql_where=sa.text("condemned"),
     )
     op.create_table(
         "volume",
@@ -163,14 +139,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("form_id", "field", "key", name=op.f("uq_uploads_form_id_field_key")),
     )
     op.create_index(
-        "ix_uploads_backlog",
-        "uploads",
-        ["status", "created_at"],
-        unique=False,
-        sqlite_where=sa.text("status IN ('receiving', 'staged', 'processing', 'failed')"),
-        postgresql_where=sa.text("status IN ('receiving', 'staged', 'processing', 'failed')"),
-    )
-    op.create_index(
         "ix_uploads_condemned",
         "uploads",
         ["id"],
@@ -247,32 +215,14 @@ def downgrade() -> None:
         sqlite_where=sa.text("bytes = 'condemned'"),
         postgresql_where=sa.text("bytes = 'condemned'"),
     )
-    op.drop_index(
-        "ix_uploads_backlog",
-        table_name="uploads",
-        sqlite_where=sa.text("status IN ('receiving', 'staged', 'processing', 'failed')"),
-        postgresql_where=sa.text("status IN ('receiving', 'staged', 'processing', 'failed')"),
-    )
     op.drop_table("uploads")
     op.drop_table("running_keys")
     op.drop_index("ix_events_form_id_version", table_name="events")
     op.drop_table("events")
     op.drop_table("volume")
-    op.drop_index(
-        "ix_staged_names_condemned",
-        table_name="staged_names",
-        sqlite_where=sa.text("condemned"),
-        postgresql_where=sa.text("condemned"),
-    )
     op.drop_table("staged_names")
     op.drop_index("ix_forms_submitted_at_id", table_name="forms")
     op.drop_index("ix_forms_reference", table_name="forms")
-    op.drop_index(
-        "ix_forms_purging",
-        table_name="forms",
-        sqlite_where=sa.text("status = 'purging'"),
-        postgresql_where=sa.text("status = 'purging'"),
-    )
     op.drop_index("ix_forms_created_at_id", table_name="forms")
     op.drop_table("forms")
     op.drop_index("ix_cleanings_form_id", table_name="cleanings")
@@ -281,12 +231,6 @@ def downgrade() -> None:
         table_name="cleanings",
         sqlite_where=sa.text("passes < 2"),
         postgresql_where=sa.text("passes < 2"),
-    )
-    op.drop_index(
-        "ix_cleanings_done",
-        table_name="cleanings",
-        sqlite_where=sa.text("passes >= 2"),
-        postgresql_where=sa.text("passes >= 2"),
     )
     op.drop_table("cleanings")
     # ### end Alembic commands ###
