@@ -71,5 +71,5 @@ def require_internal(secrets_known: tuple[str, ...], request: Request) -> None:
         raise unauthorized()
 
 
-def unauthorized() -> Problem:
-    return Problem("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="longshore"'})
+def unauthorized(detail: str | None = None) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="longshore"'})

@@ -20,7 +20,7 @@ from api.records.database import Database
 from api.services import staging_of
 from api.settings import Settings
 from api.volume import Volume
-from shared.finding import Finding, Level, ok, show, wrong
+from shared.finding import Finding, Level, ok, show, warning, wrong, wrongs
 from shared.form_definition import FormDefinitionError, load_form_types
 from shared.settings_errors import explain
 
@@ -33,13 +33,19 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
     database = Database(settings.database_url)
     staging = staging_of(settings)
     try:
-        found += await check_database(database)
-        found += await check_volume(Volume(database, staging), staging)
+        of_database = await check_database(database)
+        usable = not wrongs(of_database)  # looking at a file of SQLite would make it
+        found += of_database
+        if usable:
+            found += await check_volume(Volume(database, staging), staging)
+        else:
+            found.append(warning("STAGING_DIR", "not looked at before DATABASE_URL is right"))
         found += _listeners(settings)
         if not offline:
             found.append(await check_redis(settings.redis_url))
-            async with open_links(settings) as links:
-                found.append(await check_links(links, database, settings))
+            if usable:
+                async with open_links(settings) as links:
+                    found.append(await check_links(links, database, settings))
     finally:
         staging.close()
         await database.close()

@@ -44,7 +44,7 @@ Asking = Annotated[Caller, Depends(caller)]
 async def back_end(asking: Asking) -> ServiceKey:
     """Service keys alone. Raises `Problem` unauthorized."""
     if not isinstance(asking, ServiceKey):
-        raise unauthorized()
+        raise unauthorized("Only a service key opens this, sent as 'Authorization: Bearer …'.")
     return asking
 
 

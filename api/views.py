@@ -1,9 +1,12 @@
 """Rows as clients see them."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    Field,
+)
 
 from api.forms import judge, value_problems
 from api.records import forms
@@ -15,9 +18,21 @@ POLL_AFTER_MS = 1000
 _HIDDEN = {UploadStatus.REMOVED, UploadStatus.EXPIRED}
 
 
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339, in UTC."""
+
+
 class Progress(BaseModel):
     received: int
     total: int
+
+
+def _is_unknown(value: int | None) -> bool:
+    return value is None
+
+
+IfKnown = Annotated[int | None, Field(exclude_if=_is_unknown)]
+"""Left out where the file has no such thing."""
 
 
 class ObjectView(BaseModel):
@@ -26,13 +41,9 @@ class ObjectView(BaseModel):
     content_type: str
     size: int
     sha256: str
-    width: int | None = None
-    height: int | None = None
-    pages: int | None = None
-
-    @model_serializer(mode="wrap")
-    def _only_what_it_has(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value is not None}
+    width: IfKnown = None
+    height: IfKnown = None
+    pages: IfKnown = None
 
 
 class UploadError(BaseModel):
@@ -55,30 +66,34 @@ class UploadView(BaseModel):
     form_id: str
     field: str
     status: UploadStatus
-    stage: str | None
+    stage: Annotated[str | None, Field(description="what a worker is at, while `processing`")]
     filename: str
     size: int
     declared_type: str | None
     detected_type: str | None
-    sha256: str | None
+    sha256: Annotated[str | None, Field(description="of the bytes received")]
     progress: Progress
-    public_url: str | None
+    public_url: Annotated[
+        str | None, Field(description="its address for your records; the object is private")
+    ]
     object: ObjectView | None
-    derivatives: dict[str, ObjectView]
-    notices: list[NoticeView]
+    derivatives: Annotated[dict[str, ObjectView], Field(description="smaller ones, by name")]
+    notices: Annotated[list[NoticeView], Field(description="found in a file that is good")]
     error: UploadError | None
     attempts: int
-    created_at: str
-    updated_at: str
-    expires_at: str | None
-    poll_after_ms: int | None
+    created_at: Moment
+    updated_at: Moment
+    expires_at: Moment | None
+    poll_after_ms: Annotated[
+        int | None, Field(description="ask again after so long; null once it is final")
+    ]
 
 
 class LinkView(BaseModel):
     """Where an object can be fetched, for a while."""
 
     url: str
-    expires_at: str
+    expires_at: Moment
 
 
 class Ignored(BaseModel):
@@ -98,18 +113,24 @@ class FormView(BaseModel):
     id: str
     type: str
     reference: str | None
-    status: str
-    complete: bool
-    version: int
-    edit: int
-    data: dict[str, Any]
+    status: Literal["draft", "submitted"]
+    complete: Annotated[
+        bool,
+        Field(description="nothing is missing, wrong, pending or failed"),
+    ]
+    version: Annotated[int, Field(description="grows with every change")]
+    edit: Annotated[int, Field(description="grows when the person edits")]
+    data: Annotated[
+        dict[str, Any],
+        Field(description="values by field; of a file field the `public_url` of what is stored"),
+    ]
     uploads: dict[str, list[UploadView]]
-    ignored: list[Ignored]
-    problems: list[ValueProblem]
-    created_at: str
-    updated_at: str
-    submitted_at: str | None
-    expires_at: str | None
+    ignored: Annotated[list[Ignored], Field(description="sent for a file field, and no file")]
+    problems: Annotated[list[ValueProblem], Field(description="what submit would refuse")]
+    created_at: Moment
+    updated_at: Moment
+    submitted_at: Moment | None
+    expires_at: Moment | None
 
 
 class FormList(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any
 
 from dev import CHECKOUT
 from dev.ports import Ports
+from dev.state import DATABASE_FILE, read_file
 
 REGION = "us-east-1"
 BUCKET = "longshore"
@@ -20,7 +21,7 @@ KEPT = (
 )  # fmt: skip # one a line would be a page
 # ... but for these settings, which win over the stack's own.
 TUNABLE = (
-    "FORMS_DIR", "DATABASE_URL", "CORS_ORIGINS", "LOG_LEVEL", "LEASE_SECONDS", "HEARTBEAT_SECONDS",
+    "FORMS_DIR", "CORS_ORIGINS", "LOG_LEVEL", "LEASE_SECONDS", "HEARTBEAT_SECONDS",
     "WORK_SECONDS", "SWEEP_SECONDS", "FIRST_BACKOFF_SECONDS", "MAX_BACKOFF_SECONDS", "MAX_ATTEMPTS",
     "MAX_JOBS", "DEADLINE_SECONDS", "ORPHAN_SECONDS", "QUARANTINE_SECONDS", "RECEIVE_IDLE_SECONDS",
     "DECODE_SECONDS", "RECEIVE_RATE_SECONDS", "RECEIVE_HEAD_SECONDS",
@@ -72,8 +73,10 @@ class Services:
 
     @property
     def database_url(self) -> str:
+        """Where `up` was told to keep the records, then and now; else a file of the folder."""
+        kept: str | None = read_file(self.folder, DATABASE_FILE).get("url")
         own = f"sqlite+aiosqlite:///{self.folder / 'longshore.db'}"
-        return os.environ.get("DATABASE_URL", own)
+        return kept or os.environ.get("DATABASE_URL", own)
 
     @property
     def worker_health(self) -> Path:

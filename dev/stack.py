@@ -68,7 +68,8 @@ class Stack:
         """Return when everything answers."""
         self._state.write_text("redis/redis.conf", self.services.redis_conf())
         await _together(self._redis.start(), self._s3.start(), self._migrate_database())
-        await _together(self._api.start(), self._worker.start())
+        await self._api.start()
+        await self._worker.start()  # it would only complain of an api that is on its way
         self._publish()
         self._published = True
 

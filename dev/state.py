@@ -2,6 +2,7 @@
 
 ports.json    where everything listens; stored URLs hold the S3 port
 secrets.json  passwords and keys, made on the first run
+database.json the DATABASE_URL that was given, if one was
 stack.json    there while everything answers: addresses, keys and process ids
 data          redis/, s3/, staging/, longshore.db, logs/
 """
@@ -13,11 +14,13 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dev import CHECKOUT
 from dev.say import Problem
 
 DEFAULT = CHECKOUT / ".longshore"
+DATABASE_FILE = "database.json"
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +92,23 @@ class StateDir:
             kept = made | kept
             self.write("secrets.json", kept)
         return kept
+
+    def keep_database(self, given: str | None) -> None:
+        """Remember `DATABASE_URL`: the files of this folder belong to the records there.
+
+        Raises `Problem` when it was given once and isn't now; a new, empty database would only be
+        refused by the volume.
+        """
+        kept = self.read(DATABASE_FILE).get("url")
+        if kept and not given:
+            parts = urlsplit(kept)
+            where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+            raise Problem(
+                f"the records of {self.path} are in {where}; set DATABASE_URL as before,"
+                " or take another --state-dir"
+            )
+        if given and given != kept:
+            self.write(DATABASE_FILE, {"url": given})
 
     def remove_stack(self) -> None:
         stack_file(self.path).unlink(missing_ok=True)

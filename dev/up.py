@@ -33,6 +33,7 @@ def up(arguments: list[str]) -> int:
         chosen = ports.choose(state.read("ports.json"), options.port, ports.is_free)
         ports.check(chosen, patience=KILLED_RUN_ENDS_WITHIN if state.was_killed else 0)
         state.write("ports.json", chosen)
+        state.keep_database(os.environ.get("DATABASE_URL"))
         stack = Stack(state, chosen, redis_server.ensure())
         asyncio.run(_run(stack, began, state.path, open_browser=options.open))
     finally:

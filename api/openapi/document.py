@@ -10,12 +10,12 @@ from api.openapi.errors import ProblemDetails
 
 _BEARER = {"type": "http", "scheme": "bearer"}
 _SCHEMES: dict[str, dict[str, Any]] = {
-    "form token": {
+    "form_token": {
         **_BEARER,
         "description": "Of the answer that created the form; opens this form and its uploads.",
     },
-    "service key": {**_BEARER, "description": "The secret of one of API_KEYS; opens any form."},
-    "internal secret": {**_BEARER, "description": "One of INTERNAL_SECRETS."},
+    "service_key": {**_BEARER, "description": "The secret of one of API_KEYS; opens any form."},
+    "internal_secret": {**_BEARER, "description": "One of INTERNAL_SECRETS."},
     "session": {
         "type": "apiKey",
         "in": "cookie",

@@ -10,10 +10,10 @@ from api.openapi.headers import header_objects
 Credential = dict[str, list[str]]
 """A security requirement: a scheme of the document, and its scopes, of which we have none."""
 
-FORM_TOKEN: Credential = {"form token": []}
-SERVICE_KEY: Credential = {"service key": []}
+FORM_TOKEN: Credential = {"form_token": []}
+SERVICE_KEY: Credential = {"service_key": []}
 SESSION: Credential = {"session": []}
-INTERNAL_SECRET: Credential = {"internal secret": []}
+INTERNAL_SECRET: Credential = {"internal_secret": []}
 OWNER = (FORM_TOKEN, SERVICE_KEY)
 """Who may do anything with a form and its uploads."""
 

@@ -75,11 +75,18 @@ async def list_forms(
     request: Request,
     services: Serving,
     _: Annotated[ServiceKey, Depends(back_end)],
-    form_type: Annotated[str | None, Query(alias="type")] = None,
-    status: Annotated[Literal["draft", "submitted"] | None, Query()] = None,
-    reference: Annotated[str | None, Query(max_length=MAX_REFERENCE, pattern=r"^[^\x00]*$")] = None,
-    after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    form_type: Annotated[str | None, Query(alias="type", description="of this form type")] = None,
+    status: Annotated[
+        Literal["draft", "submitted"] | None, Query(description="in this status")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        Query(max_length=MAX_REFERENCE, pattern=r"^[^\x00]*$", description="with this reference"),
+    ] = None,
+    after: Annotated[
+        str | None, Query(max_length=200, description="a cursor: the `next` of the page before")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="forms on a page, at most")] = 50,
 ) -> Response:
     wanted = Wanted(form_type=form_type, status=status, reference=reference, limit=limit)
     page = await list_page(services, wanted, after)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route
 
@@ -138,15 +139,20 @@ def documented(listener: str) -> Endpoints:
     return {(row[0], quoted(row[1])[0]): set(re.findall(r"\d{3}", row[3])) for row in rows}
 
 
-async def served(listener: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the listener's own description declares; nothing behind the routes is needed for it."""
+async def document(listener: str) -> dict[str, Any]:
+    """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
     settings = SimpleNamespace(cors_origins=("*",))
     parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        paths = (await client.get("/openapi.json")).json()["paths"]
+        return dict((await client.get("/openapi.json")).json())
+
+
+async def served(listener: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The responses that each endpoint declares."""
+    paths = (await document(listener))["paths"]
     return {
         (method.upper(), path): operation["responses"]
         for path, operations in paths.items()
@@ -195,6 +201,11 @@ async def test_every_error_code_is_declared_somewhere() -> None:
     declared = {code for each in public.values() for code in codes(each)}
     assert set(ANSWERS) - ANYWHERE <= declared
     assert set(INTERNAL) <= {code for each in internal.values() for code in codes(each)}
+
+
+@pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
+async def test_the_description_is_valid_openapi(listener: str) -> None:
+    validate(await document(listener))
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
