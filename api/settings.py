@@ -223,11 +223,11 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _api_keys_are_real(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for entry in keys:
+        for number, entry in enumerate(keys, 1):
             name, colon, secret = entry.partition(":")
             if not (name and colon):
                 raise ValueError("name:secret pairs, separated by commas")
-            refuse_weak(secret, info, whose=f"the secret of {name!r} ")
+            refuse_weak(secret, info, whose=f"the secret of entry {number} ")
         return keys
 
     @field_validator("heartbeat_seconds")

@@ -7,7 +7,7 @@ _REMEDY = "make one with: openssl rand -hex 32"
 
 def example(secret: str) -> str | None:
     """Why a secret of the example is refused outside dev, with the remedy; None for another."""
-    if secret.startswith(EXAMPLE_PREFIX):
+    if secret.lower().startswith(EXAMPLE_PREFIX):
         return f"is the example's; {_REMEDY}"
     return None
 

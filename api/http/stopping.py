@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
 from api.http import problems
@@ -49,12 +49,26 @@ class RefuseWhenStopping:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._stopping.begun:
-            problem = Problem("unavailable", headers={"Retry-After": "2", "Connection": "close"})
-            self._metrics.refusal("public", problem.code)
-            await problems.answer(Request(scope), problem)(scope, receive, send)
+            await self._refuse(scope, receive, send)
             return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         self._stopping.entered()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun or not self._stopping.begun:
+                raise
+            await self._refuse(scope, receive, send)  # the grace is over, and nothing was promised
         finally:
             self._stopping.left()
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = Problem("unavailable", headers={"Retry-After": "2", "Connection": "close"})
+        self._metrics.refusal("public", problem.code)
+        await problems.answer(Request(scope), problem)(scope, receive, send)

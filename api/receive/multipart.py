@@ -152,10 +152,13 @@ def filename_of(disposition: str | None) -> str:
     message = Message()
     sent = (disposition or "").encode("latin-1", "replace")
     message["Content-Disposition"] = sent.decode("utf-8", "replace")
-    parameters: list[tuple[str, Any]] = message.get_params([], header="content-disposition")
-    names = [value for name, value in parameters if name.lower() == "filename"]
-    extended = [value for value in names if isinstance(value, tuple)]  # of filename*, as parsed
-    return collapse_rfc2231_value((extended or names or [""])[0])
+    try:
+        parameters: list[tuple[str, Any]] = message.get_params([], header="content-disposition")
+        names = [value for name, value in parameters if name.lower() == "filename"]
+        extended = [value for value in names if isinstance(value, tuple)]  # of filename*, as parsed
+        return collapse_rfc2231_value((extended or names or [""])[0])
+    except (TypeError, ValueError):  # what the parser makes of continuations and charsets
+        return ""
 
 
 def _options(header: str) -> tuple[str, dict[str, str]]:

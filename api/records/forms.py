@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import Column, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Problem
@@ -14,6 +14,9 @@ DRAFT = "draft"
 SUBMITTED = "submitted"
 PURGING = "purging"
 
+ONE_AFTER_THE_OTHER = 0x10463401
+"""Ours among PostgreSQL's advisory locks; taken after the form's, and last of all."""
+
 
 async def create(
     tx: Transaction,
@@ -24,7 +27,7 @@ async def create(
     token_hash: str,
     data: dict[str, Any],
 ) -> FormRow:
-    now = now_ms()
+    now = await _next(tx, forms.c.created_at)
     created = await tx.conn.execute(
         insert(forms)
         .values(
@@ -127,7 +130,19 @@ async def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> Non
 
 
 async def submit(tx: Transaction, form: FormRow) -> None:
-    await _change(tx, form, status=SUBMITTED, submitted_at=now_ms(), edit=form.edit + 1)
+    moment = await _next(tx, forms.c.submitted_at)
+    await _change(tx, form, status=SUBMITTED, submitted_at=moment, edit=form.edit + 1)
+
+
+async def _next(tx: Transaction, column: Column[int]) -> int:
+    """The moment of this transaction, later than that of any before: moments in the order of
+    commits, so that no reader's cursor passes over a form that is committed after it looked.
+    Held until the commit, on SQLite by being the only writer."""
+    if tx.conn.dialect.name == "postgresql":
+        await tx.conn.execute(select(func.pg_advisory_xact_lock(ONE_AFTER_THE_OTHER)))
+    last = select(func.max(column)).scalar_subquery()
+    now, before = (await tx.conn.execute(select(now_ms(), last))).one()
+    return max(int(now), int(before or 0) + 1)
 
 
 async def purge(tx: Transaction, form: FormRow) -> None:

@@ -75,7 +75,10 @@ async def list_forms(
     request: Request,
     services: Serving,
     _: Annotated[ServiceKey, Depends(back_end)],
-    form_type: Annotated[str | None, Query(alias="type", description="of this form type")] = None,
+    form_type: Annotated[
+        str | None,
+        Query(alias="type", pattern=r"^[^\x00]*$", max_length=100, description="of this form type"),
+    ] = None,
     status: Annotated[
         Literal["draft", "submitted"] | None, Query(description="in this status")
     ] = None,

@@ -131,7 +131,9 @@ def test_what_outlasts_the_grace_is_broken_off_and_leaves_nothing(tmp_path: Path
         _until(lambda: len(api.files()) == 1)
         api.terminate()
         assert api.ended(30) == 0
-        assert b" 202 " not in _rest(connection)
+        answer = _rest(connection)
+        assert answer.startswith(b"HTTP/1.1 503 "), answer
+        assert b'"code":"unavailable"' in answer
         assert api.files() == []
 
 

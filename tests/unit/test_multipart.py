@@ -120,3 +120,16 @@ def test_a_requests_own_disposition_may_name_its_file() -> None:
     assert filename_of('attachment; filename="Ã©.png"') == "é.png"
     assert filename_of(None) == ""
     assert filename_of("inline") == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "attachment; filename*=utf-8''a; filename*0=b",
+        "attachment; filename*=idna''a%C3",
+        "attachment; filename*=undefined''a",
+        f"attachment; filename*{'9' * 4400}=a",
+    ],
+)
+def test_a_disposition_that_makes_no_sense_names_no_file(odd: str) -> None:
+    assert filename_of(odd) == ""

@@ -36,7 +36,7 @@ WORKER = {
         ({"internal_secrets": ""}, "INTERNAL_SECRETS: one secret, or two"),
         ({"internal_secrets": "a,b,c"}, "INTERNAL_SECRETS: one secret, or two"),
         ({"api_keys": "no-colon"}, "API_KEYS: name:secret pairs"),
-        ({"api_keys": "crm:short"}, "API_KEYS: the secret of 'crm' has under 16"),
+        ({"api_keys": "crm:short"}, "API_KEYS: the secret of entry 1 has under 16"),
         ({"heartbeat_seconds": 15}, "HEARTBEAT_SECONDS: at most half of LEASE_SECONDS"),
         ({"lease_seconds": 5, "heartbeat_seconds": 5}, "HEARTBEAT_SECONDS: at most half of"),
         ({"lease_seconds": 5}, "HEARTBEAT_SECONDS: at most half of LEASE_SECONDS"),
