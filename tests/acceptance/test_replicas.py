@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.client import FormClient
-from tests.support.files import jpeg, pdf, png
+from tests.support.files import jpeg, pdf, photo, png
 from tests.support.postgres import new_database
 from tests.support.stack import CHECKOUT, Stack, forms_folder, free_port
 
@@ -99,6 +99,28 @@ def test_a_long_poll_sees_what_came_in_through_the_other_api(
         assert saved.status_code == 200
         assert answer.result().json()["data"] == {"full_name": "Ann"}
         assert time.monotonic() - began < 3
+
+
+def test_what_is_purged_through_one_api_is_cleaned_of_what_came_in_through_the_other(
+    replicas: tuple[Stack, list[str]],
+) -> None:
+    _, (one, other) = replicas
+    client = FormClient(one)
+    stored = client.stored("headshot", photo(), kind="image/jpeg")
+    as_json = {"Accept": "application/json"}
+    link = client.http.get(f"/v1/uploads/{stored['id']}/content", headers=as_json).json()["url"]
+    assert httpx.get(link, trust_env=False).status_code == 200
+    purged = httpx.delete(
+        f"{other}{client.path}",
+        headers={"Authorization": f"Bearer {client.token}"},
+        trust_env=False,
+    )
+    assert purged.status_code == 204
+    assert client.http.get(client.path).status_code == 404
+    deadline = time.monotonic() + 90
+    while httpx.get(link, trust_env=False).status_code != 404:
+        assert time.monotonic() < deadline, "the object is still in the bucket"
+        time.sleep(0.5)
 
 
 def _second(stack: Stack, name: str, own: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -47,7 +47,7 @@ def ask_compose(
 
 def composed(**variables: str) -> dict[str, Any]:
     """The whole project after interpolation, with the example's values."""
-    answer = ask_compose("config", "--format", "json", variables=variables)
+    answer = ask_compose("--profile", "*", "config", "--format", "json", variables=variables)
     assert answer.returncode == 0, answer.stderr
     project: dict[str, Any] = json.loads(answer.stdout)
     return project

@@ -111,7 +111,7 @@ def _carry_out(image: Image, kind: str, arguments: str, stages: Mapping[str, Ima
     if kind == "WORKDIR":
         image.workdir = arguments
         image.path(arguments).mkdir(parents=True, exist_ok=True)
-    elif kind == "ENV":
+    elif kind in {"ENV", "ARG"}:
         image.env |= dict(pair.split("=", 1) for pair in shlex.split(arguments))
     elif kind == "USER":
         image.user = arguments

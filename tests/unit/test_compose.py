@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 
 from api.migrate import MigrationSettings
 from api.settings import Settings as ApiSettings
+from shared.form_definition import load_form_types
 from shared.settings_errors import explain
 from tests.support.compose import (
     CHECKOUT,
@@ -374,6 +375,23 @@ def test_the_proxy_lets_through_the_largest_file_of_every_form() -> None:
         form = tomllib.loads(path.read_text("utf-8"))
         fields = [f for section in form["sections"] for f in section["fields"]]
         assert sum(f.get("max_bytes", 0) * f.get("max_files", 1) for f in fields) < limit
+
+
+def test_the_scanner_looks_at_the_largest_file_of_every_form_and_says_so_when_it_does_not() -> None:
+    lines = (CHECKOUT / "deploy/clamd/clamd.conf").read_text("utf-8").splitlines()
+    given = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    largest = max(
+        field.max_bytes
+        for form_type in load_form_types(CHECKOUT / "forms").values()
+        for field in form_type.file_fields.values()
+    )
+    limits = [int(given[name].rstrip("M")) * 1024**2 for name in ("MaxFileSize", "StreamMaxLength")]
+    assert largest <= limits[0] <= limits[1]
+    assert given["AlertExceedsMax"] == "yes"
+
+
+def test_the_scanner_runs_only_when_it_is_asked_for(services: dict[str, Service]) -> None:
+    assert {name for name, each in services.items() if each.get("profiles")} == {"clamd"}
 
 
 def test_the_proxy_is_more_patient_than_the_api(services: dict[str, Service]) -> None:
