@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from api.errors import Problem
 
-_SHA256 = re.compile(r"(?:^|[,\s])sha-256\s*=\s*:([A-Za-z0-9+/=]*):")
+_BINARY = re.compile(r":([A-Za-z0-9+/=]*):")
+"""A byte sequence of a structured field (RFC 9651)."""
 _BYTES = 32
 
 
@@ -17,12 +18,14 @@ def sent_digest(request: Request) -> str | None:
 
     Raises `Problem` bad-request for one that is no SHA-256.
     """
-    header = request.headers.get("repr-digest")
-    found = _SHA256.search(header) if header else None
-    if found is None:
+    header = ",".join(request.headers.getlist("repr-digest"))
+    members = [member.strip().partition("=") for member in header.split(",")]
+    sent = [value.strip() for name, _, value in members if name.strip().lower() == "sha-256"]
+    if not sent:
         return None
     try:
-        digest = base64.b64decode(found.group(1), validate=True)
+        found = _BINARY.fullmatch(sent[-1])  # of a member that stands twice, the last counts
+        digest = base64.b64decode(found.group(1), validate=True) if found else b""
     except binascii.Error:
         digest = b""
     if len(digest) != _BYTES:
