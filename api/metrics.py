@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.errors import ERRORS
 from api.records.database import Change
-from api.records.waiting import BACKLOG
 
 SETTLED = ("stored", "rejected", "failed")
 CAUSES = (
@@ -72,7 +71,6 @@ class Metrics:
         )
         self.last_stored.set(nan)  # not 1970, which would look like an outage
         self.last_sweep.set_to_current_time()  # a process that never sweeps has to be noticed
-        self.statuses = BACKLOG
         self.last_stored_at: float | None = None
         """Unix time; None before the first of this process."""
         self.last_sweep_at: float | None = None

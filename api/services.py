@@ -18,7 +18,7 @@ from api.settings import Settings
 from api.space import Space
 from api.staging import Staging
 from api.volume import Volume
-from shared.finding import Finding, Level, StartError, wrong, wrongs
+from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 
 log = structlog.get_logger()
@@ -66,11 +66,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             form_types = load_form_types(settings.forms_dir)
         except FormDefinitionError as error:
             found.append(wrong("FORMS_DIR", str(error)))
-        _refuse_or_tell(found)
+        refuse_or_tell(found)
         volume = Volume(database, staging)
         await volume.open()
         if await volume.matches():
-            _refuse_or_tell(await try_out(staging))
+            refuse_or_tell(await try_out(staging))
         async with open_links(settings) as links:
             yield Services(
                 settings=settings,
@@ -88,12 +88,3 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await queue.close()
         staging.close()
         await database.close()
-
-
-def _refuse_or_tell(found: list[Finding]) -> None:
-    """Raise `StartError` for what is wrong; log what is a warning."""
-    if wrongs(found):
-        raise StartError(wrongs(found))
-    for each in found:
-        if each.level is Level.WARNING:
-            log.warning("start_check", setting=each.name, reason=each.text)

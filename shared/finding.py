@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
+log = structlog.get_logger()
+
 
 class Level(StrEnum):
     """`wrong` doesn't work as it is; `warning` works, and somebody should know."""
@@ -49,6 +53,16 @@ def wrong(name: str, text: str) -> Finding:
 
 def wrongs(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level is Level.WRONG]
+
+
+def refuse_or_tell(findings: Iterable[Finding]) -> None:
+    """Raise `StartError` for what is wrong; log what is a warning."""
+    found = list(findings)
+    if wrongs(found):
+        raise StartError(wrongs(found))
+    for each in found:
+        if each.level is Level.WARNING:
+            log.warning("start_check", setting=each.name, reason=each.text)
 
 
 def refuse(service: str, findings: Iterable[Finding]) -> int:

@@ -15,7 +15,7 @@ from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 from redis.asyncio import ConnectionPool
 
-from shared.finding import Finding, Level, StartError, wrongs
+from shared.finding import Level, refuse_or_tell
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
 from worker.cleaning import Cleaner
 from worker.diagnosis.folders import check_folders
@@ -72,7 +72,7 @@ async def run(settings: Settings) -> None:
     Raises `StartError` with all that is wrong, and Redis' errors when it goes away later: the
     supervisor starts us again. The object store and the api may be away: uploads wait for them.
     """
-    _refuse_or_tell([*check_folders(settings), *await check_redis(settings.redis_url)])
+    refuse_or_tell([*check_folders(settings), *await check_redis(settings.redis_url)])
     scratch = _own_scratch(settings.scratch_dir)
     try:
         async with (
@@ -104,14 +104,6 @@ def store_settings(settings: Settings) -> StoreSettings:
         access_key_id=settings.s3_access_key_id,
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
     )
-
-
-def _refuse_or_tell(found: list[Finding]) -> None:
-    if wrongs(found):
-        raise StartError(wrongs(found))
-    for each in found:
-        if each.level is Level.WARNING:
-            log.warning("start_check", setting=each.name, reason=each.text)
 
 
 async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from shared.finding import Finding, ok, wrong
 
 
 def check_listeners(settings: Settings) -> list[Finding]:
-    """Binds each address for a moment. A running api holds its own: see `check_served`."""
+    """Binds each address for a moment. A running api holds its own: `api.check` knows."""
     return [
         _listener("HOST", "PORT", settings.host, settings.port),
         _listener("INTERNAL_HOST", "INTERNAL_PORT", settings.internal_host, settings.internal_port),

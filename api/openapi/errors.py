@@ -68,7 +68,6 @@ _PARAMS: dict[str, Any] = {
 }
 _MORE: dict[str, dict[str, Any]] = {
     "too-many-files": {"field": "certificates"},
-    "file-too-large": {},
     "unknown-field": {
         "field": "headshoot",
         "errors": [{"pointer": "/headshoot", "code": "unknown-field", "detail": "no such field"}],

@@ -133,7 +133,7 @@ ORDER: dict[str, Any] = {
     "form_id": FORM_ID,
     "field": "headshot",
     "generation": 1,
-    "staged_path": f"staged/7w/{UPLOAD_ID}",
+    "staged_path": f"staged/{UPLOAD_ID}",
     "volume_id": "vol_3hq7ktwkd5m2u6vyp4xzfbnsce",
     "size": 335881,
     "sha256": _SHA256,

@@ -12,6 +12,7 @@ from api.backlog import Backlog
 from api.deps import Serving, scraper
 from api.metrics import Metrics
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
+from api.records.waiting import BACKLOG
 from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
 from api.services import Services
 
@@ -91,7 +92,7 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
     shown.database_up.set(waiting is not None)
     shown.oldest_pending.set(waiting.oldest_pending_seconds if waiting else nan)
     shown.quarantined.set(waiting.quarantined if waiting else nan)
-    for status in waiting.by_status if waiting else shown.statuses:
+    for status in waiting.by_status if waiting else BACKLOG:
         shown.backlog.labels(status).set(waiting.by_status[status] if waiting else nan)
     for when in ("due", "later"):
         shown.cleanings.labels(when).set(waiting.cleanings[when] if waiting else nan)

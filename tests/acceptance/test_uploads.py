@@ -140,7 +140,7 @@ def test_a_chunked_body_over_the_limit_is_cut_off_and_answered(
         for _ in range(400):
             yield b"x" * 65536
 
-    answer = form.http.put(f"{form.path}/fields/tiny/uploads/k", content=endless())  # type: ignore[arg-type]
+    answer = form.http.put(f"{form.path}/fields/tiny/uploads/k", content=endless())  # type: ignore[arg-type] # a stream
     problem(answer, 413, "file-too-large")
     assert set(stack.staged_files()) <= set(before)
 

@@ -14,8 +14,6 @@ from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import pdf
 from tests.support.ledger import Ledger, document
 
-HEAD_IS_CUT_OFF_AFTER = 15.0
-
 
 def test_an_api_told_to_stop_while_it_receives_finishes_or_promises_nothing(
     faulty: FaultyStack, ledger: Ledger

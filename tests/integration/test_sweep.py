@@ -29,9 +29,9 @@ class Woken:
     def __init__(self, services: Services, *, length: int | None = 0) -> None:
         self.wakes: list[tuple[str, int]] = []
         self.cleanings = 0
-        services.queue.wake = self._wake  # type: ignore[method-assign]
-        services.queue.length = self._length  # type: ignore[method-assign]
-        services.queue.order_cleaning = self._clean  # type: ignore[method-assign]
+        services.queue.wake = self._wake  # type: ignore[method-assign] # a stand-in
+        services.queue.length = self._length  # type: ignore[method-assign] # a stand-in
+        services.queue.order_cleaning = self._clean  # type: ignore[method-assign] # a stand-in
         self._long = length
 
     async def _wake(self, upload_id: str, wake: int) -> bool:
@@ -273,7 +273,7 @@ async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
     async def broken() -> None:
         raise RuntimeError("no")
 
-    sweep.wake_due = broken  # type: ignore[method-assign]
+    sweep.wake_due = broken  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.FAILED
 
@@ -308,7 +308,7 @@ async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
     async def broken() -> None:
         raise OSError("no")
 
-    sweep.clear_volume = broken  # type: ignore[method-assign]
+    sweep.clear_volume = broken  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
@@ -322,10 +322,10 @@ async def test_a_database_that_was_away_makes_it_patient(scene: Scene) -> None:
     async def away() -> None:
         raise DatabaseUnavailable
 
-    real, sweep.wake_due = sweep.wake_due, away  # type: ignore[method-assign]
+    real, sweep.wake_due = sweep.wake_due, away  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     await scene.set_all(lease_until=1)
-    sweep.wake_due = real  # type: ignore[method-assign]
+    sweep.wake_due = real  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 

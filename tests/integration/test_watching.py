@@ -76,7 +76,7 @@ async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scen
     async def fail_overdue() -> None:
         raise RuntimeError("no")
 
-    sweep.fail_overdue = fail_overdue  # type: ignore[method-assign]
+    sweep.fail_overdue = fail_overdue  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_sweep_failures_total", ("fail_overdue",)] == 1

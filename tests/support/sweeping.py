@@ -16,9 +16,9 @@ def willing_sweep(services: Services) -> Sweep:
     async def order_cleaning(minute: int) -> bool:  # noqa: ARG001 - the seam's signature
         return True
 
-    services.queue.length = length  # type: ignore[method-assign]
-    services.queue.wake = wake  # type: ignore[method-assign]
-    services.queue.order_cleaning = order_cleaning  # type: ignore[method-assign]
+    services.queue.length = length  # type: ignore[method-assign] # a stand-in
+    services.queue.wake = wake  # type: ignore[method-assign] # a stand-in
+    services.queue.order_cleaning = order_cleaning  # type: ignore[method-assign] # a stand-in
     sweep = Sweep(services)
     sweep._patience_until = 0
     return sweep

@@ -10,6 +10,7 @@ import pytest
 from dev import ports, state
 from dev.child import Child, Pace, Spec
 from dev.say import Problem
+from dev.services import Services
 from dev.stack import Stack
 from dev.state import StateDir
 
@@ -130,3 +131,19 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
     assert json.loads((tmp_path / "ports.json").read_text()) == {"public": 2}
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_folder_remembers_where_its_records_are_and_says_so_without_the_password(
+    tmp_path: Path,
+) -> None:
+    folder = state.StateDir(tmp_path)
+    folder.keep_database("postgresql+asyncpg://me:s3cret@db/records")
+    services = Services(tmp_path, PORTS, folder.secrets())
+    assert services.database_url == "postgresql+asyncpg://me:s3cret@db/records"
+    with pytest.raises(
+        Problem, match="postgresql\\+asyncpg://db/records; set DATABASE_URL"
+    ) as told:
+        folder.keep_database(None)
+    assert "s3cret" not in str(told.value)
+    folder.keep_database("postgresql+asyncpg://me:new@db/records")
+    folder.close()
