@@ -4,6 +4,7 @@ The only module of the api that knows arq.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -70,6 +71,19 @@ class Queue:
                 return int(await self._redis.zcard(QUEUE_NAME))
         except Exception:  # noqa: BLE001 - whatever Redis does, the api lives on
             return None
+
+    async def holds(self, wakes: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Which of these wake-ups are waiting or being worked on; all when Redis doesn't say."""
+        if not wakes:
+            return set()
+        try:
+            async with asyncio.timeout(ENQUEUE_SECONDS):
+                scores = await self._redis.zmscore(
+                    QUEUE_NAME, [promote_job_id(*each) for each in wakes]
+                )
+        except Exception:  # noqa: BLE001 - whatever Redis does, the api lives on
+            return set(wakes)
+        return {each for each, score in zip(wakes, scores, strict=True) if score is not None}
 
     async def _enqueue(self, function: str, payload: dict[str, Any], job_id: str) -> bool:
         try:

@@ -40,6 +40,7 @@ class Sweep:
         self._be_patient()
         self._last_seen_alive = time.monotonic()
         self._last_purging = ""
+        self._last_woken = 0
 
     async def run(self) -> None:
         while True:
@@ -54,6 +55,7 @@ class Sweep:
             step.__name__
             for step in (
                 self.wake_due,
+                self.wake_forgotten,
                 self.take_back_lost_leases,
                 self.fail_overdue,
                 self.order_cleaning,
@@ -95,12 +97,28 @@ class Sweep:
 
     async def wake_due(self) -> None:
         """Enqueue what is staged and due, unless the queue is long already."""
-        services = self._services
-        length = await services.queue.length()
-        if length is None or length > services.settings.queue_high_water:
+        if await self._queue_takes_more():
+            async with self._services.database.read() as conn:
+                rows = await stalled.due(conn)
+            await self._wake(rows)
+
+    async def wake_forgotten(self) -> None:
+        """Enqueue anew what the queue no longer holds: a Redis that came back empty has forgotten
+        its jobs, and their next wake-ups may be minutes away. A batch each sweep, in turns."""
+        if not await self._queue_takes_more():
             return
-        async with services.database.read() as conn:
-            rows = await stalled.due(conn)
+        async with self._services.database.read() as conn:
+            rows = await stalled.woken(conn, self._last_woken)
+        self._last_woken = rows[-1].wake_at if len(rows) == stalled.BATCH else 0
+        held = await self._services.queue.holds([(row.id, row.wake) for row in rows])
+        await self._wake([row for row in rows if (row.id, row.wake) not in held])
+
+    async def _queue_takes_more(self) -> bool:
+        length = await self._services.queue.length()
+        return length is not None and length <= self._services.settings.queue_high_water
+
+    async def _wake(self, rows: list[UploadRow]) -> None:
+        services = self._services
         for row in rows:
             self._still_alive()
             async with services.database.write() as tx:

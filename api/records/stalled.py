@@ -42,6 +42,24 @@ async def due(conn: AsyncConnection) -> list[UploadRow]:
     )
 
 
+async def woken(conn: AsyncConnection, after: int) -> list[UploadRow]:
+    """Staged, due, and woken by the sweep before: those whose next wake-up is yet to come, and
+    comes after the moment `after`. In its order."""
+    return await _rows(
+        conn,
+        select(uploads)
+        .where(
+            IS_STAGED,
+            uploads.c.wake_at > the_time(),
+            uploads.c.wake_at > after,
+            uploads.c.next_attempt_at <= the_time(),
+            uploads.c.wakes_unanswered > 0,
+        )
+        .order_by(uploads.c.wake_at)
+        .limit(BATCH),
+    )
+
+
 async def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
     """Count one more wake-up and say its number; None when the upload isn't waiting any more."""
     counted = await tx.conn.execute(

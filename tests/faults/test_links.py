@@ -93,6 +93,18 @@ def test_uploads_are_acknowledged_without_redis_and_promoted_when_it_is_back(
     ledger.settle()
 
 
+def test_a_redis_that_comes_back_empty_delays_no_upload_for_long(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.frozen("worker"):
+        upload_id = ledger.send()
+        second = f"ZSCORE longshore:jobs {upload_id}:2"
+        until(lambda: not faulty.redis(second).startswith("$-1"), "not woken again", 20)
+        faulty.redis("FLUSHALL")  # its third wake-up is 20 seconds away
+    ledger.wait(upload_id, "stored", 10)
+    ledger.settle()
+
+
 def test_a_redis_that_is_lost_costs_the_uploads_under_way_no_attempt(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ class Woken:
     def __init__(self, services: Services, *, length: int | None = 0) -> None:
         self.wakes: list[tuple[str, int]] = []
         self.cleanings = 0
+        self.forgotten = False
         services.queue.wake = self._wake  # type: ignore[method-assign] # a stand-in
         services.queue.length = self._length  # type: ignore[method-assign] # a stand-in
+        services.queue.holds = self._holds  # type: ignore[method-assign] # a stand-in
         services.queue.order_cleaning = self._clean  # type: ignore[method-assign] # a stand-in
         self._long = length
 
@@ -41,6 +44,9 @@ class Woken:
 
     async def _length(self) -> int | None:
         return self._long
+
+    async def _holds(self, wakes: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        return set() if self.forgotten else set(wakes)
 
     async def _clean(self, minute: int) -> bool:  # noqa: ARG002 - the seam's signature
         self.cleanings += 1
@@ -70,6 +76,25 @@ async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
         pauses.append(round((row.wake_at - await _clock(scene)) / 1000))
     assert [wake for _, wake in woken.wakes] == list(range(2, 10)), "each with a fresh job id"
     assert pauses == [20, 40, 80, 160, 320, 600, 600, 600]
+
+
+async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_turn(
+    scene: Scene,
+) -> None:
+    woken = Woken(scene.services)
+    waiting, given = await scene.staged("pair"), await scene.staged("pair")
+    await scene.report(given_back(await scene.claimed(given)))  # not due
+    await scene.set_all(wake_at=0)
+    sweep = patient(scene.services)
+    await sweep.wake_due()
+    fresh = await scene.staged()  # its first wake-up may be on its way
+    await sweep.wake_forgotten()
+    assert woken.wakes == [(waiting.id, 2)], "the queue holds it"
+    woken.forgotten = True
+    await sweep.wake_forgotten()
+    assert woken.wakes == [(waiting.id, 2), (waiting.id, 3)]
+    assert (await scene.now(given)).status is UploadStatus.STAGED
+    assert (await scene.now(fresh)).wake == 1
 
 
 @pytest.mark.parametrize("length", [None, 5000])

@@ -1,5 +1,7 @@
 """A sweep whose queue takes everything at once, where Redis is not what is looked at."""
 
+from collections.abc import Sequence
+
 from api.services import Services
 from api.sweep import Sweep
 
@@ -10,6 +12,9 @@ def willing_sweep(services: Services) -> Sweep:
     async def length() -> int:
         return 0
 
+    async def holds(wakes: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        return set(wakes)
+
     async def wake(upload_id: str, wake: int) -> bool:  # noqa: ARG001 - the seam's signature
         return True
 
@@ -17,6 +22,7 @@ def willing_sweep(services: Services) -> Sweep:
         return True
 
     services.queue.length = length  # type: ignore[method-assign] # a stand-in
+    services.queue.holds = holds  # type: ignore[method-assign] # a stand-in
     services.queue.wake = wake  # type: ignore[method-assign] # a stand-in
     services.queue.order_cleaning = order_cleaning  # type: ignore[method-assign] # a stand-in
     sweep = Sweep(services)
