@@ -36,8 +36,7 @@ class Sweep:
         self._services = services
         self._pause = services.settings.sweep_seconds
         self._lease = services.settings.lease_seconds
-        self._patience_until = 0.0
-        self._be_patient()
+        self._there_since = time.monotonic()
         self._last_seen_alive = time.monotonic()
         self._last_purging = ""
         self._last_woken = 0
@@ -91,7 +90,10 @@ class Sweep:
     def _be_patient(self) -> None:
         """Every lease looks lost after a time in which no heartbeat could come in: take none back
         for one lease (protocol P3)."""
-        self._patience_until = time.monotonic() + self._lease
+        self._there_since = time.monotonic()
+
+    def _is_patient(self) -> bool:
+        return time.monotonic() < self._there_since + self._lease
 
     # --- uploads that wait for a worker
 
@@ -128,7 +130,7 @@ class Sweep:
 
     async def take_back_lost_leases(self) -> None:
         """A worker that died or lost touch: its attempt counts, the upload is tried again."""
-        if time.monotonic() < self._patience_until:
+        if self._is_patient():
             return
         services = self._services
         async with services.database.read() as conn:
@@ -138,12 +140,20 @@ class Sweep:
     async def _take_back(self, tx: Transaction, row: UploadRow) -> None:
         current = await self._unchanged(tx, row)
         self._still_alive()
-        if time.monotonic() < self._patience_until:
+        if self._is_patient():
             return  # it hung since the leases were looked up
         if current and current.lease_until == row.lease_until:
-            log.warning("lease_lost", upload_id=row.id, generation=row.generation)
-            await give_back(tx, current, self._services.settings, counted=True)
+            counted = await self._heard_of(tx, current)
+            log.warning("lease_lost", upload_id=row.id, generation=row.generation, counted=counted)
+            await give_back(tx, current, self._services.settings, counted=counted)
             self._services.metrics.leases_lost.inc()
+
+    async def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:
+        """Whether the lease was renewed since heartbeats come in. If not, its worker may have been
+        stopped while nobody was there to take its upload back: no attempt is counted."""
+        there_for = time.monotonic() - self._there_since
+        there_since = await uploads.clock(tx.conn) - there_for * 1000
+        return (row.lease_until or 0) >= there_since + self._lease * 1000
 
     async def fail_overdue(self) -> None:
         """Past its deadline: visibly `failed`, with its bytes kept."""

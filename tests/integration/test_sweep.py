@@ -1,6 +1,7 @@
 """The sweep: what nobody is driving on is driven on (protocol P3–P5, P7, P10)."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from sqlalchemy import select, text
 
 from api import forms as use_forms
 from api import uploads as use_uploads
+from api import work
 from api.errors import Problem
 from api.records import cleaning, forms, migrate, uploads
 from api.records.database import DatabaseUnavailable, Transaction
@@ -56,7 +58,7 @@ class Woken:
 def patient(services: Services) -> Sweep:
     """A sweep whose first lease after its start is over."""
     sweep = Sweep(services)
-    sweep._patience_until = 0
+    sweep._there_since = -math.inf
     return sweep
 
 
@@ -134,6 +136,25 @@ async def test_a_lost_lease_gives_the_upload_to_the_next_worker(scene: Scene) ->
     assert order.key_prefix in await scene.doomed()
     with pytest.raises(Problem, match="stale-generation"):
         await scene.report(stored(order))
+
+
+async def test_a_lease_that_ran_out_while_no_api_was_there_counts_no_attempt(
+    tmp_path: Path, database_url: str
+) -> None:
+    quick = {"lease_seconds": 0.4, "heartbeat_seconds": 0.1}
+    async with services_on(tmp_path, database_url, **quick) as services:
+        scene = await Scene.create(services)
+        silent, renewed = await scene.staged("pair"), await scene.staged("pair")
+        await scene.claimed(silent)
+        order = await scene.claimed(renewed)
+        sweep = Sweep(services)  # as after a start
+        await asyncio.sleep(0.1)
+        await work.heartbeat(services, renewed.id, order.generation, "storing")
+        await asyncio.sleep(0.5)
+        await sweep.take_back_lost_leases()
+        rows = [await scene.now(silent), await scene.now(renewed)]
+        assert [row.status for row in rows] == [UploadStatus.STAGED, UploadStatus.STAGED]
+        assert [row.attempts for row in rows] == [0, 1]
 
 
 async def test_a_lease_further_ahead_than_two_lengths_is_over(scene: Scene) -> None:
@@ -363,7 +384,7 @@ async def test_a_process_that_hung_takes_no_lease_back_for_one_lease(scene: Scen
     sweep._last_seen_alive -= 60
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
-    sweep._patience_until = 0
+    sweep._there_since = -math.inf
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 

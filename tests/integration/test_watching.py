@@ -1,5 +1,6 @@
 """What operators see: metrics and details of readiness, on the internal listener alone."""
 
+import math
 import os
 from pathlib import Path
 
@@ -60,7 +61,7 @@ async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
     orphan = await scene.received()
     os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
     sweep = Sweep(scene.services)
-    sweep._patience_until = 0
+    sweep._there_since = -math.inf
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_leases_lost_total", ()] == 1

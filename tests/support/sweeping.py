@@ -1,5 +1,6 @@
 """A sweep whose queue takes everything at once, where Redis is not what is looked at."""
 
+import math
 from collections.abc import Sequence
 
 from api.services import Services
@@ -26,5 +27,5 @@ def willing_sweep(services: Services) -> Sweep:
     services.queue.wake = wake  # type: ignore[method-assign] # a stand-in
     services.queue.order_cleaning = order_cleaning  # type: ignore[method-assign] # a stand-in
     sweep = Sweep(services)
-    sweep._patience_until = 0
+    sweep._there_since = -math.inf
     return sweep
