@@ -1,4 +1,4 @@
-"""A worker that is told to stop while a claim of it is on its way."""
+"""A job ends well, whatever it meets: the queue's library would drop one that raises."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import httpx
+import pytest
 
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
 from worker.object_store import ObjectStore
@@ -22,6 +23,8 @@ class SlowApi:
         self.outcomes: list[dict[str, object]] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/heartbeat"):
+            return httpx.Response(204)
         if request.url.path.endswith("/claim"):
             self.asked.set()
             await self.granted.wait()
@@ -60,3 +63,21 @@ async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_pat
     (outcome,) = api.outcomes
     assert (outcome["outcome"], outcome["cause"]) == ("retry", "shutdown")
     assert not outcome["counted"]
+
+
+async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("nobody knows it")
+
+    monkeypatch.setattr("worker.pipeline.verified", broken)
+    api = SlowApi()
+    api.granted.set()
+    transport = httpx.MockTransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        promoter = Promoter(RecordsClient(http), cast("ObjectStore", None), settings(tmp_path))
+        await promoter.promote(UPLOAD_ID)
+    (outcome,) = api.outcomes
+    assert (outcome["outcome"], outcome["cause"]) == ("retry", "unexpected")
+    assert outcome["counted"]

@@ -25,6 +25,11 @@ def test_each_fault_has_its_row_and_each_row_a_test_that_exists() -> None:
             assert test in _tests(TESTS / path), f"{number}: {path}::{test}"
 
 
+def test_every_test_the_page_names_is_there() -> None:
+    for path, test in re.findall(r"`([\w/.]+)::(\w+)`", PAGE):
+        assert test in _tests(TESTS / path), f"{path}::{test}"
+
+
 def test_every_test_of_a_fault_is_on_the_page() -> None:
     for path in sorted((TESTS / "faults").glob("test_*.py")):
         for test in _tests(path):

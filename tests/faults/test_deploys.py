@@ -1,0 +1,37 @@
+"""Releases: api and worker are told to stop and replaced, again and again, while people upload."""
+
+import os
+import signal
+from contextlib import nullcontext
+
+import pytest
+
+from tests.support.faulty_stack import FaultyStack, until
+from tests.support.ledger import Ledger
+
+
+@pytest.mark.parametrize("deploys", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_deploys_in_a_row_lose_nothing_and_count_no_attempt(
+    faulty: FaultyStack, ledger: Ledger, deploys: int
+) -> None:
+    sent: list[str] = []
+    for deploy in range(deploys):
+        # Every other time the worker can't finish within its grace, and has to hand on.
+        stuck = faulty.links["s3"](freeze=True) if deploy % 2 else nullcontext()
+        with stuck:
+            newest = [ledger.send(form=ledger.new_form()) for _ in range(3)]
+            _wait_until_somebody_works(ledger, newest)
+            sent += newest
+            old = {name: faulty.pid(name) for name in ("worker", "api")}
+            for pid in old.values():
+                os.kill(pid, signal.SIGTERM)
+            for name, pid in old.items():
+                faulty.back(name, pid)
+            faulty.whole()
+    for upload_id in sent:
+        assert ledger.wait(upload_id, "stored")["attempts"] == 1
+    ledger.settle()
+
+
+def _wait_until_somebody_works(ledger: Ledger, sent: list[str]) -> None:
+    until(lambda: {ledger.read(each)["status"] for each in sent} != {"staged"}, "nobody works")

@@ -1,0 +1,419 @@
+"""The protocol as a state machine small enough to be looked at whole.
+
+One field for one file, two uploads of it, two workers, and whatever they, the sweep, the person and
+the crashes may do next, in any order: `explore` walks through every state that can be reached, and
+says the shortest way to one in which a promise is broken. Each of `Rules` may be taken out; that
+each is needed is shown by what breaks then.
+
+Not modelled: time (a lease may be over whenever somebody holds one), Redis (a job has no rights),
+texts, and that something happens at last.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Key = tuple[int, int]
+"""Upload and generation: what names an object's prefix."""
+
+
+class Rules(NamedTuple):
+    """The rules of `docs/protocol.md` that can be taken out."""
+
+    generation_in_key: bool = True
+    """P6. No two attempts write under one prefix."""
+    repeated_outcome_by_applied: bool = True
+    """P3. An outcome is known by the generation that was applied, whatever the status is now."""
+    outcome_needs_processing: bool = True
+    """P2. The same generation is not enough."""
+    stored_is_not_replaced_at_acknowledgement: bool = True
+    """P8."""
+    pending_is_not_replaced_at_acknowledgement: bool = True
+    """P8."""
+    only_older_is_replaced: bool = True
+    """P8."""
+    orphan_is_condemned_first: bool = True
+    """P5. The sweep and the receiver insert the same name into one table."""
+    unknown_commit_keeps_file: bool = True
+    """P5. Nothing is deleted once COMMIT was sent."""
+    bytes_are_condemned_first: bool = True
+    """P5. Condemn, commit, unlink."""
+    ended_generation_is_doomed: bool = True
+    """P7. In the transaction that ends it."""
+    cleaning_waits: bool = True
+    """P7. Until nobody can be putting there any more."""
+    form_is_checked_at_the_commit: bool = True
+    """P2. It may have been purged while the body came."""
+
+
+class Bounds(NamedTuple):
+    """How far is looked."""
+
+    generations: int
+    crashes: int = 0
+    retries: int = 0
+    purges: int = 0
+
+
+class Upload(NamedTuple):
+    receiver: str = "none"  # none, renamed, unknown (committed, and nobody knows), done
+    status: str = "none"
+    generation: int = 0
+    applied: int = 0
+    acknowledged: bool = False
+    kept: bool = True  # what the record says of the bytes
+    file: bool = False  # what the volume says
+    seq: int = 0
+    condemned: bool = False  # its name, before there was a row
+    orphan: str = ""  # how far the sweep is with a file without a row: seen, done
+    retention: str = ""  # the same for bytes whose time is over
+
+
+class Worker(NamedTuple):
+    at: str = "idle"  # idle, working, put, sent (the answer was lost), refused
+    upload: int = -1
+    generation: int = 0
+
+
+class State(NamedTuple):
+    uploads: tuple[Upload, Upload] = (Upload(), Upload())
+    workers: tuple[Worker, Worker] = (Worker(), Worker())
+    objects: frozenset[Key] = frozenset()
+    doomed: frozenset[Key] = frozenset()
+    seq: int = 0
+    crashes: int = 0
+    retries: int = 0
+    purges: int = 0
+
+    def upload(self, i: int, **values: Any) -> "State":
+        changed = self.uploads[i]._replace(**values)
+        return self._replace(
+            uploads=(changed, self.uploads[1]) if i == 0 else (self.uploads[0], changed)
+        )
+
+    def worker(self, k: int, worker: Worker) -> "State":
+        return self._replace(
+            workers=(worker, self.workers[1]) if k == 0 else (self.workers[0], worker)
+        )
+
+
+Step = tuple[str, State]
+LIVE = ("staged", "processing", "rejected", "failed", "stored")
+"""What can be replaced or removed."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    rules: Rules
+    bounds: Bounds
+
+    def steps(self, state: State) -> Iterator[Step]:
+        """Everything that may happen next."""
+        for i in (0, 1):
+            yield from self.receive(state, i)
+            yield from self.sweep_orphan(state, i)
+            yield from self.claim(state, i)
+            yield from self.lose_lease(state, i)
+            yield from self.pass_deadline(state, i)
+            yield from self.retry(state, i)
+            yield from self.end_retention(state, i)
+            yield from self.unlink(state, i)
+            yield from self.remove(state, i)
+        for k, worker in enumerate(state.workers):
+            if worker.at != "idle":
+                yield from self.work(state, k)
+        yield from self.clean(state)
+        yield from self.purge(state)
+
+    # --- the api receives
+
+    def receive(self, state: State, i: int) -> Iterator[Step]:
+        receiver = state.uploads[i].receiver
+        if receiver == "none":
+            yield f"receive {i}", state.upload(i, receiver="renamed", file=True)
+        elif receiver == "renamed":
+            yield f"acknowledge {i}", self._commit(state, i, known=True)
+            yield f"commit {i}, answer lost", self._commit(state, i, known=False)
+            yield f"api killed before the commit of {i}", state.upload(i, receiver="done")
+        elif receiver == "unknown":
+            # the client tries again with its key, and is answered with what was committed
+            yield f"acknowledge {i} by its key", state.upload(i, receiver="done", acknowledged=True)
+            if not self.rules.unknown_commit_keeps_file:
+                yield f"unlink {i}, commit unknown", state.upload(i, file=False)
+
+    def _commit(self, state: State, i: int, *, known: bool) -> State:
+        rules = self.rules
+        if rules.form_is_checked_at_the_commit and state.purges:
+            return state.upload(i, receiver="done", file=False)
+        if rules.orphan_is_condemned_first and state.uploads[i].condemned:
+            return state.upload(i, receiver="done")
+        seq = state.seq + 1
+        after = state.upload(
+            i,
+            receiver="done" if known else "unknown",
+            status="staged",
+            acknowledged=known,
+            seq=seq,
+        )._replace(seq=seq)
+        other = after.uploads[1 - i].status
+        stored = other == "stored" and not rules.stored_is_not_replaced_at_acknowledgement
+        waits = (
+            other in ("staged", "processing", "rejected", "failed")
+            and not rules.pending_is_not_replaced_at_acknowledgement
+        )
+        return self._end(after, 1 - i, "replaced") if stored or waits else after
+
+    # --- a worker
+
+    def claim(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.status != "staged" or upload.generation == self.bounds.generations:
+            return
+        generation = upload.generation + 1
+        for k, worker in enumerate(state.workers):
+            if worker.at == "idle":
+                claimed = state.upload(i, status="processing", generation=generation)
+                yield (
+                    f"{k} claims {i}.{generation}",
+                    claimed.worker(k, Worker("working", i, generation)),
+                )
+
+    def work(self, state: State, k: int) -> Iterator[Step]:
+        worker = state.workers[k]
+        name = f"{worker.upload}.{worker.generation}"
+        idle = state.worker(k, Worker())
+        if state.crashes < self.bounds.crashes:
+            yield f"{k} is killed", idle._replace(crashes=state.crashes + 1)
+        key = self._key(worker.upload, worker.generation)
+        if worker.at == "working":
+            put = state._replace(objects=state.objects | {key})
+            yield f"{k} puts {name}", put.worker(k, worker._replace(at="put"))
+            if self._owns(state, worker):
+                yield (
+                    f"{k} rejects {name}",
+                    self._end_unapplied(idle, worker.upload, "rejected", applied=True),
+                )
+                again = self._again(state.uploads[worker.upload])
+                yield (
+                    f"{k} gives {name} back: {again}",
+                    self._end_unapplied(idle, worker.upload, again),
+                )
+        elif worker.at == "refused":
+            yield f"{k} deletes {name}", idle._replace(objects=state.objects - {key})
+        elif worker.at == "put" and self._owns(state, worker):
+            stored = self._store(state, worker)
+            yield f"{k} stores {name}", stored.worker(k, Worker())
+            yield f"{k} stores {name}, answer lost", stored.worker(k, worker._replace(at="sent"))
+        elif self._is_known(state, worker):
+            yield f"{k} repeats {name}: known", idle
+        else:
+            yield f"{k} is refused {name}", state.worker(k, worker._replace(at="refused"))
+
+    def _owns(self, state: State, worker: Worker) -> bool:
+        upload = state.uploads[worker.upload]
+        processing = upload.status == "processing" or (
+            not self.rules.outcome_needs_processing and upload.status not in ("replaced", "removed")
+        )
+        return upload.generation == worker.generation and processing
+
+    def _is_known(self, state: State, worker: Worker) -> bool:
+        upload = state.uploads[worker.upload]
+        if self.rules.repeated_outcome_by_applied:
+            return upload.applied == worker.generation and worker.at == "sent"
+        return upload.status == "stored" and upload.generation == worker.generation
+
+    def _store(self, state: State, worker: Worker) -> State:
+        i, other = worker.upload, state.uploads[1 - worker.upload]
+        older = other.seq < state.uploads[i].seq or not self.rules.only_older_is_replaced
+        if other.status in LIVE and older:
+            state = self._end(state, 1 - i, "replaced")
+        return state.upload(i, status="stored", applied=worker.generation, kept=False)
+
+    # --- the sweep, the person, the cleaning
+
+    def sweep_orphan(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.file and upload.status == "none" and not upload.orphan:
+            condemned = self.rules.orphan_is_condemned_first
+            yield f"sweep sees {i}", state.upload(i, orphan="seen", condemned=condemned)
+        elif upload.orphan == "seen":
+            yield f"sweep takes {i} away", state.upload(i, orphan="done", file=False)
+
+    def lose_lease(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.status == "processing":
+            again = self._again(upload)
+            yield f"lease of {i} is over: {again}", self._end_unapplied(state, i, again)
+
+    def pass_deadline(self, state: State, i: int) -> Iterator[Step]:
+        if state.uploads[i].status == "staged":
+            yield f"{i} is overdue", state.upload(i, status="failed")
+
+    def retry(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        bytes_are_there = upload.kept or not self.rules.bytes_are_condemned_first
+        if (
+            upload.status == "failed"
+            and bytes_are_there
+            and state.retries < self.bounds.retries
+            and upload.generation < self.bounds.generations
+        ):
+            yield f"retry {i}", state.upload(i, status="staged")._replace(retries=state.retries + 1)
+
+    def end_retention(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.retention == "seen":  # without the rule: looked up, and then unlinked
+            yield f"sweep unlinks {i} by its age", state.upload(i, retention="done", file=False)
+        elif upload.status in ("failed", "rejected"):
+            if not self.rules.bytes_are_condemned_first:
+                if not upload.retention:
+                    yield f"sweep finds {i} old", state.upload(i, retention="seen")
+            elif upload.kept:
+                yield f"sweep condemns the bytes of {i}", state.upload(i, kept=False)
+
+    def unlink(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.file and upload.status != "none" and not upload.kept:
+            yield f"sweep unlinks {i}", state.upload(i, file=False)
+
+    def remove(self, state: State, i: int) -> Iterator[Step]:
+        if state.uploads[i].status in LIVE:
+            yield f"remove {i}", self._end(state, i, "removed")
+
+    def purge(self, state: State) -> Iterator[Step]:
+        if state.purges < self.bounds.purges:
+            after = state
+            for i in (0, 1):
+                if after.uploads[i].status in LIVE:
+                    after = self._end(after, i, "removed")
+            yield "purge", after._replace(purges=state.purges + 1)
+
+    def clean(self, state: State) -> Iterator[Step]:
+        for key in state.doomed:
+            may_put = any(
+                worker.at in ("working", "put", "refused")
+                and self._key(worker.upload, worker.generation) == key
+                for worker in state.workers
+            )
+            if not (may_put and self.rules.cleaning_waits):
+                objects, doomed = state.objects - {key}, state.doomed - {key}
+                yield f"clean {key}", state._replace(objects=objects, doomed=doomed)
+
+    # --- what a transition does beside the status
+
+    def _key(self, i: int, generation: int) -> Key:
+        return (i, generation if self.rules.generation_in_key else 0)
+
+    def _again(self, upload: Upload) -> str:
+        return "staged" if upload.generation < self.bounds.generations else "failed"
+
+    def _end_unapplied(self, state: State, i: int, to: str, *, applied: bool = False) -> State:
+        generation = state.uploads[i].generation
+        values = {"applied": generation} if applied else {}
+        return self._doom(state, i).upload(i, status=to, **values)
+
+    def _end(self, state: State, i: int, to: str) -> State:
+        if state.uploads[i].status in ("processing", "stored"):
+            state = self._doom(state, i)
+        return state.upload(i, status=to, kept=False)
+
+    def _doom(self, state: State, i: int) -> State:
+        """The current generation. Earlier ones were doomed when they ended."""
+        if not self.rules.ended_generation_is_doomed:
+            return state
+        return state._replace(doomed=state.doomed | {self._key(i, state.uploads[i].generation)})
+
+    # --- the promises
+
+    def broken(self, state: State) -> str | None:
+        """Which promise is broken in this state."""
+        for i in (0, 1):
+            trouble = self._lost(state, i) or self._wronged(state, i)
+            if trouble:
+                return f"upload {i} {trouble}"
+        if all(upload.status == "stored" for upload in state.uploads):
+            return "two are stored in one slot"
+        for worker in state.workers:
+            applied = state.uploads[worker.upload].applied
+            if worker.at == "refused" and worker.generation == applied:
+                return "a worker was refused what it had stored"
+        return None
+
+    def _wronged(self, state: State, i: int) -> str | None:
+        upload, other = state.uploads[i], state.uploads[1 - i]
+        if upload.status == "replaced":
+            if other.seq < upload.seq:
+                return "was replaced by an older one"
+            if not other.applied or other.status == "rejected":
+                return "was replaced by one that was never stored"
+        elif state.purges and upload.status not in ("none", "removed"):
+            return f"is {upload.status} in a purged form"
+        return None
+
+    def _lost(self, state: State, i: int) -> str | None:
+        upload = state.uploads[i]
+        if upload.status == "stored" and self._key(i, upload.applied) not in state.objects:
+            return "is stored, and its object is gone"
+        if not upload.acknowledged or upload.file:
+            return None
+        if upload.status in ("none", "staged", "processing"):
+            return f"was acknowledged, is {upload.status}, and its file is gone"
+        if upload.status == "failed" and upload.kept:
+            return "failed, and the bytes that were promised are gone"
+        return None
+
+    def left_over(self, state: State) -> str | None:
+        """What nobody will ever take away, in a state after which nothing happens."""
+        used = {
+            self._key(i, u.applied) for i, u in enumerate(state.uploads) if u.status == "stored"
+        }
+        if state.objects - used:
+            return f"orphaned objects {sorted(state.objects - used)}"
+        for i, upload in enumerate(state.uploads):
+            if upload.file and upload.status in ("none", "removed", "replaced", "stored"):
+                return f"orphaned file of upload {i}"
+        return None
+
+
+@dataclass(frozen=True)
+class Explored:
+    states: int
+    broken: str | None
+    way: tuple[str, ...]
+    """The steps to the broken state; empty when every promise holds."""
+    transitions: frozenset[tuple[str, str]]
+    """Of statuses, from and to, that were met."""
+
+
+def explore(rules: Rules, bounds: Bounds) -> Explored:
+    """Walk through every state, nearest first."""
+    protocol = Protocol(rules, bounds)
+    came_from: dict[State, Step | None] = {State(): None}
+    transitions: set[tuple[str, str]] = set()
+    queue = deque(came_from)
+    while queue:
+        state = queue.popleft()
+        steps = list(protocol.steps(state))
+        broken = protocol.broken(state) or (None if steps else protocol.left_over(state))
+        if broken:
+            return Explored(
+                len(came_from), broken, _way_to(state, came_from), frozenset(transitions)
+            )
+        for label, after in steps:
+            if after not in came_from:
+                came_from[after] = (label, state)
+                for old, new in zip(state.uploads, after.uploads, strict=True):
+                    if old.status != new.status:
+                        transitions.add((old.status, new.status))
+                queue.append(after)
+    return Explored(len(came_from), None, (), frozenset(transitions))
+
+
+def _way_to(state: State, came_from: dict[State, Step | None]) -> tuple[str, ...]:
+    way: list[str] = []
+    step = came_from[state]
+    while step:
+        way.append(step[0])
+        step = came_from[step[1]]
+    return tuple(reversed(way))

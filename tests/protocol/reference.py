@@ -1,0 +1,265 @@
+"""What the records must say after each operation: the protocol's rules in plain Python.
+
+Each method is one operation. It returns the answer that the api must give, which is the code of the
+problem where it refuses, and changes what the reference says of the form.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+TERMINAL = ("replaced", "removed")
+PENDING = ("staged", "processing")
+
+Prefix = tuple[str, int]
+"""Upload and generation."""
+
+
+@dataclass
+class Upload:
+    id: str
+    field: str
+    content: bytes
+    key: str | None
+    status: str = "staged"
+    bytes: str = "kept"
+    generation: int = 0
+    applied: int = 0
+    claim_id: str | None = None
+    attempts: int = 0
+    due: bool = True
+    overdue: bool = False
+    lease_over: bool = False
+
+    @property
+    def slot(self) -> str:
+        return self.id if self.field == "pair" else self.field
+
+    @property
+    def final(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass
+class Doomed:
+    passes: int = 0
+    due: bool = False
+
+
+@dataclass
+class Reference:
+    """One form."""
+
+    MAX_ATTEMPTS: ClassVar[int] = 2
+    PAIR: ClassVar[int] = 2
+
+    status: str = "draft"
+    note: str | None = None
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    """In the order of their acknowledgement."""
+    doomed: dict[Prefix, Doomed] = field(default_factory=dict)
+    condemned: set[str] = field(default_factory=set)
+    """Names of files that the sweep took for orphans."""
+
+    # --- the person
+
+    def acknowledge(self, upload_id: str, field: str, content: bytes, key: str | None) -> str:
+        if refusal := self._closed():
+            return refusal
+        for other in self.uploads.values():
+            if key and (other.field, other.key) == (field, key):
+                return other.id if other.content == content else "key-reused"
+        taken = [u for u in self._of(field) if u.status != "rejected"]
+        if field == "pair" and len(taken) >= self.PAIR:
+            return "too-many-files"
+        if upload_id in self.condemned:
+            return "unavailable"
+        self.uploads[upload_id] = Upload(upload_id, field, content, key)
+        return upload_id
+
+    def save(self, note: str) -> str:
+        if refusal := self._closed():
+            return refusal
+        self.note = note
+        return "ok"
+
+    def clear(self, field: str) -> str:
+        if refusal := self._closed():
+            return refusal
+        for upload in self._of(field):
+            self._end(upload, "removed")
+        return "ok"
+
+    def remove(self, upload_id: str, *, always: bool) -> str:
+        if refusal := self._closed(always=always):
+            return refusal
+        upload = self.uploads[upload_id]
+        if not upload.final:
+            self._end(upload, "removed")
+        return "ok"
+
+    def retry(self, upload_id: str, *, always: bool) -> str:
+        if refusal := self._closed(always=always):
+            return refusal
+        upload = self.uploads[upload_id]
+        if upload.status != "failed":
+            return "not-failed"
+        upload.status, upload.attempts, upload.due, upload.overdue = "staged", 0, True, False
+        return "ok"
+
+    def submit(self) -> str:
+        if refusal := self._closed():
+            return refusal
+        slots: dict[str, list[Upload]] = {}
+        for upload in self.uploads.values():
+            if not upload.final:
+                slots.setdefault(upload.slot, []).append(upload)
+        for of_slot in slots.values():
+            statuses = [upload.status for upload in of_slot]
+            waits = any(status in PENDING for status in statuses)
+            hopeless = statuses[-1] == "rejected" and "stored" not in statuses
+            if statuses[-1] in PENDING or (waits and hopeless):
+                return "uploads-pending"
+        needed = [upload.status for upload in slots.get("needed", [])]
+        if "stored" not in needed and needed[-1:] != ["failed"]:
+            return "form-incomplete"
+        self.status = "submitted"
+        return "ok"
+
+    def purge(self, *, always: bool) -> str:
+        if refusal := self._closed(always=always):
+            return refusal
+        for upload in self.uploads.values():
+            upload.key = None
+            if not upload.final:
+                self._end(upload, "removed")
+        self.status, self.note = "purging", None
+        return "ok"
+
+    # --- a worker
+
+    def claim(self, upload_id: str, claim_id: str) -> str:
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            return "not-found"
+        if upload.status == "processing":
+            return str(upload.generation) if upload.claim_id == claim_id else "upload-held"
+        if upload.status != "staged":
+            return "upload-final"
+        if not upload.due:
+            return "upload-not-due"
+        upload.status, upload.claim_id, upload.lease_over = "processing", claim_id, False
+        upload.generation += 1
+        upload.attempts += 1
+        return str(upload.generation)
+
+    def heartbeat(self, upload_id: str, generation: int) -> str:
+        if not self._owns(upload_id, generation):
+            return "stale-generation"
+        self.uploads[upload_id].lease_over = False
+        return "ok"
+
+    def report(self, upload_id: str, generation: int, outcome: str) -> str:
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            return "not-found"
+        if upload.applied == generation:
+            return upload.status
+        if not self._owns(upload_id, generation):
+            return "stale-generation"
+        if outcome == "stored":
+            self._store(upload)
+        elif outcome == "rejected":
+            self._end_unapplied(upload, "rejected")
+            upload.applied = generation
+        elif outcome == "shutdown":
+            self._end_unapplied(upload, "staged")
+            upload.attempts -= 1
+        else:
+            self._give_back(upload, counted=outcome == "counted", applied=generation)
+        return upload.status
+
+    def clean(self, *, confirmed: bool) -> str:
+        for doomed in self.doomed.values():
+            if doomed.due:
+                doomed.passes, doomed.due = doomed.passes + confirmed, False
+        return "ok"
+
+    # --- the sweep
+
+    def take_back(self) -> str:
+        for upload in self.uploads.values():
+            if upload.status == "processing" and upload.lease_over:
+                self._give_back(upload, counted=True)
+        return "ok"
+
+    def fail_overdue(self) -> str:
+        for upload in self.uploads.values():
+            if upload.status == "staged" and upload.overdue:
+                upload.status = "failed"
+        return "ok"
+
+    def clear_volume(self, received: set[str]) -> str:
+        """`received` are the files that no upload owns."""
+        for upload in self.uploads.values():
+            if upload.bytes == "condemned":
+                upload.bytes = "gone"
+        self.condemned |= received - set(self.uploads)
+        return "ok"
+
+    def forget_done(self) -> str:
+        self.doomed = {prefix: each for prefix, each in self.doomed.items() if each.passes < 2}
+        return "ok"
+
+    def erase(self) -> str:
+        bytes_left = any(upload.bytes != "gone" for upload in self.uploads.values())
+        objects_left = any(each.passes == 0 for each in self.doomed.values())
+        if self.status == "purging" and not bytes_left and not objects_left:
+            self.status = "erased"
+            self.uploads = {}
+        return "ok"
+
+    # --- what follows
+
+    def _closed(self, *, always: bool = False) -> str | None:
+        if self.status in ("purging", "erased"):
+            return "not-found"
+        return "form-submitted" if self.status == "submitted" and not always else None
+
+    def _of(self, field: str) -> list[Upload]:
+        return [each for each in self.uploads.values() if each.field == field and not each.final]
+
+    def _owns(self, upload_id: str, generation: int) -> bool:
+        upload = self.uploads.get(upload_id)
+        return upload is not None and (
+            (upload.status, upload.generation) == ("processing", generation)
+        )
+
+    def _store(self, upload: Upload) -> None:
+        for older in self.uploads.values():
+            if older is upload:
+                break
+            if older.slot == upload.slot and not older.final:
+                self._end(older, "replaced")
+        upload.status, upload.applied, upload.claim_id = "stored", upload.generation, None
+        upload.bytes = "condemned"
+
+    def _give_back(self, upload: Upload, *, counted: bool, applied: int | None = None) -> None:
+        if counted and upload.attempts >= self.MAX_ATTEMPTS:
+            self._end_unapplied(upload, "failed")
+            upload.applied = applied or upload.applied
+            return
+        self._end_unapplied(upload, "staged")
+        upload.attempts -= 0 if counted else 1
+        upload.due = False
+
+    def _end_unapplied(self, upload: Upload, to: str) -> None:
+        self.doomed.setdefault((upload.id, upload.generation), Doomed())
+        upload.status, upload.claim_id = to, None
+
+    def _end(self, upload: Upload, to: str) -> None:
+        if upload.status in ("processing", "stored"):
+            applied = upload.applied == upload.generation
+            self.doomed.setdefault((upload.id, upload.generation), Doomed(due=applied))
+        upload.status, upload.claim_id = to, None
+        if upload.bytes == "kept":
+            upload.bytes = "condemned"

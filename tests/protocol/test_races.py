@@ -1,0 +1,119 @@
+"""Two transactions on two connections, the second begun before the first commits: it waits, and
+then finds what the first left."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import pytest
+
+from tests.protocol.conftest import Home
+from tests.protocol.house import House, Operation
+
+RACES = [
+    ("submit", "acknowledge"),
+    ("acknowledge", "submit"),
+    ("purge", "acknowledge"),
+    ("acknowledge", "purge"),
+    ("purge", "store"),
+    ("store", "purge"),
+    ("remove the held", "store"),
+    ("store", "remove the held"),
+    ("take back", "store"),
+    ("store", "take back"),
+    ("take back", "take back"),
+    ("store", "remove the stored"),
+    ("save", "store"),
+    ("store", "save"),
+    ("store", "submit"),
+    ("submit", "reject"),
+    ("retry", "purge"),
+    ("purge", "retry"),
+    ("retry", "retry"),
+    ("remove the waiting", "acknowledge one of many"),
+    ("acknowledge one of many", "acknowledge one of many"),
+    ("acknowledge with a key", "acknowledge with a key"),
+    ("clear the volume", "acknowledge"),
+    ("acknowledge", "clear the volume"),
+    ("claim", "claim"),
+    ("claim", "remove the waiting"),
+    ("remove the waiting", "claim"),
+    ("clean", "clean"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), RACES)
+def test_who_comes_second_waits_and_finds_what_the_first_left(
+    home: Home, first: str, second: str
+) -> None:
+    home.run(_race(home.house, first, second))
+
+
+@pytest.mark.slow
+def test_and_so_it_is_for_any_two(home: Home) -> None:
+    for first, second in product(OPERATIONS, repeat=2):
+        home.run(_race(home.house, first, second))
+
+
+@dataclass(frozen=True)
+class Furniture:
+    """Uploads: a stored one, a newer one of its slot that is held by a worker whose lease is over,
+    a failed one and a waiting one. Beside them a prefix to be cleaned, and files just received."""
+
+    stored: str
+    failed: str
+    waiting: str
+    held: str
+
+
+Make = Callable[[House, Furniture], Operation]
+OPERATIONS: dict[str, Make] = {
+    "acknowledge": lambda house, _: house.acknowledge("needed"),
+    "acknowledge one of many": lambda house, _: house.acknowledge("pair"),
+    "acknowledge with a key": lambda house, _: house.acknowledge("needed", "key"),
+    "claim": lambda house, there: house.claim(there.waiting, house.new_claim()),
+    "store": lambda house, _: house.report(house.orders[0], "stored"),
+    "reject": lambda house, _: house.report(house.orders[0], "rejected"),
+    "remove the held": lambda house, there: house.remove(there.held, always=False),
+    "remove the stored": lambda house, there: house.remove(there.stored, always=False),
+    "remove the waiting": lambda house, there: house.remove(there.waiting, always=False),
+    "retry": lambda house, there: house.retry(there.failed, always=False),
+    "take back": lambda house, _: house.sweep("take_back_lost_leases"),
+    "clear the volume": lambda house, _: house.sweep("clear_volume"),
+    "clean": lambda house, _: house.clean(confirmed=True),
+    "save": lambda house, _: house.save(house.new_claim()),
+    "submit": lambda house, _: house.submit(),
+    "purge": lambda house, _: house.purge(always=False),
+}
+
+
+async def _race(house: House, first: str, second: str) -> None:
+    await house.move_in()
+    there = await _furnish(house)
+    if "submit" in (first, second) and not {"store", "reject"} & {first, second}:
+        await house.just_do(house.report(house.orders[0], "stored"))  # so that nothing is pending
+        await house.just_do(house.remove(there.waiting, always=False))
+    operations = [OPERATIONS[name](house, there) for name in (first, second)]
+    await house.carry_out_behind(operations[0], operations[1])
+    await house.move_out()
+
+
+async def _furnish(house: House) -> Furniture:
+    for field, outcomes in (("needed", ["stored"]), ("pair", ["counted", "counted"])):
+        await house.receive(b"old")
+        await house.just_do(house.acknowledge(field))
+        for outcome in outcomes:
+            upload_id = list(house.reference.uploads)[-1]
+            await house.pass_time("backoffs")
+            await house.just_do(house.claim(upload_id, house.new_claim()))
+            await house.just_do(house.report(house.orders[0], outcome))
+    for field in ("pair", "needed"):
+        await house.receive(b"newer")
+        await house.just_do(house.acknowledge(field))
+    there = Furniture(*house.reference.uploads)
+    await house.just_do(house.claim(there.held, house.new_claim()))
+    await house.pass_time("leases")
+    await house.let_cleanings_be_due()
+    for _ in range(2):
+        await house.receive(b"new")
+    return there

@@ -1,0 +1,189 @@
+"""Anything in any order, by two replicas, with crashes and lost answers: the records are what the
+protocol says, nothing is lost, nothing stays stuck, nothing is left over."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from tests.protocol.conftest import Home
+from tests.protocol.house import FAULTS, OUTCOMES, House, Operation, Order
+
+FIELDS = ("needed", "pair")
+SWEEPS = ("take_back_lost_leases", "fail_overdue", "clear_volume", "forget_done", "erase_purged")
+T = TypeVar("T")
+
+
+class Choice(NamedTuple):
+    """Which of the uploads or workers there are, and how."""
+
+    which: int
+    how: int
+
+    def of(self, there: list[T]) -> T:
+        return there[-1 - self.which % len(there)]
+
+    @property
+    def field(self) -> str:
+        return FIELDS[self.how % 2]
+
+
+class Kind(NamedTuple):
+    make: Callable[[House, Choice], Operation]
+    often: int = 1
+    needs: Callable[[House], object] = lambda _: True
+    takes_faults: bool = True
+
+
+def of_upload(make: Callable[[House, str, int], Operation], often: int = 1) -> Kind:
+    def made(house: House, choice: Choice) -> Operation:
+        return make(house, choice.of(list(house.reference.uploads)), choice.how)
+
+    return Kind(made, often, lambda house: house.reference.uploads)
+
+
+def of_worker(make: Callable[[House, Order, int], Operation], often: int = 1) -> Kind:
+    def made(house: House, choice: Choice) -> Operation:
+        return make(house, choice.of(house.orders), choice.how)
+
+    return Kind(made, often, lambda house: house.orders)
+
+
+def over(house: House) -> list[Order]:
+    """Workers that said what became of their upload."""
+    return [each for each in house.finished if each.reported]
+
+
+KINDS: dict[str, Kind] = {
+    "acknowledge": Kind(lambda house, choice: house.acknowledge(choice.field), 4),
+    "acknowledge with a key": Kind(
+        lambda house, choice: house.acknowledge(choice.field, f"key-{choice.which % 2}"), 2
+    ),
+    "save": Kind(lambda house, choice: house.save(f"note {choice.how}")),
+    "clear": Kind(lambda house, choice: house.clear(choice.field)),
+    "submit": Kind(lambda house, _: house.submit(), 2),
+    "purge": Kind(lambda house, choice: house.purge(always=bool(choice.how % 2))),
+    "clean": Kind(
+        lambda house, choice: house.clean(confirmed=bool(choice.how)), takes_faults=False
+    ),
+    "sweep": Kind(lambda house, choice: house.sweep(SWEEPS[choice.how % len(SWEEPS)]), 5),
+    "claim": of_upload(lambda house, upload, _: house.claim(upload, house.new_claim()), 8),
+    "remove": of_upload(lambda house, upload, how: house.remove(upload, always=bool(how % 2))),
+    "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
+    "claim again": of_worker(lambda house, order, _: house.claim(order.upload_id, order.claim_id)),
+    "heartbeat": of_worker(
+        lambda house, order, how: house.heartbeat(order, ("validating", "storing")[how % 2]), 2
+    ),
+    "report": of_worker(lambda house, order, how: house.report(order, OUTCOMES[how]), 8),
+    "report again": Kind(
+        lambda house, choice: house.report(choice.of(over(house)), "stored"), needs=over
+    ),
+}
+
+
+async def a_worker_puts_and_is_killed(house: House) -> None:
+    order = house.orders.pop()
+    house.bucket.add(order.key)
+
+
+async def another_worker_takes_over(house: House) -> None:
+    """The first is stalled, and goes on later."""
+    upload_id = house.orders[-1].upload_id
+    await house.pass_time("leases")
+    await house.just_do(house.sweep("take_back_lost_leases"))
+    await house.pass_time("backoffs")
+    await house.just_do(house.claim(upload_id, house.new_claim()))
+
+
+async def all_is_stored_and_submitted(house: House) -> None:
+    await house.come_to_rest()
+    await house.just_do(house.submit())
+
+
+class Happening(NamedTuple):
+    happen: Callable[[House], Coroutine[Any, Any, None]]
+    often: int = 1
+    needs: Callable[[House], object] = lambda _: True
+
+
+HAPPENINGS: dict[str, Happening] = {
+    **{
+        f"time passes: {what}": Happening(lambda house, what=what: house.pass_time(what), often)  # type: ignore[misc] # bound here
+        for what, often in (("backoffs", 4), ("leases", 2), ("deadlines", 1), ("work and a day", 1))
+    },
+    "a worker puts and is killed": Happening(
+        a_worker_puts_and_is_killed, 2, lambda house: house.orders
+    ),
+    "another worker takes over": Happening(
+        another_worker_takes_over, 2, lambda house: house.orders
+    ),
+    "all is stored and submitted": Happening(all_is_stored_and_submitted),
+}
+CHOICES = st.builds(Choice, st.integers(0, 3), st.integers(0, 5))
+
+
+class Records(RuleBasedStateMachine):
+    home: Home
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.house, self.run = self.home.house, self.home.run
+        self.run(self.house.move_in())
+
+    @rule(data=st.data(), number=st.sampled_from([1, 1, 2]))
+    def step(self, data: st.DataObject, number: int) -> None:
+        for content in (b"one", b"other")[len(self.house.received) :]:
+            self.run(self.house.receive(content))
+        happenings = [] if number == 2 else self._possible(HAPPENINGS)
+        name = data.draw(st.sampled_from([*self._possible(KINDS), *happenings]))
+        if name in HAPPENINGS:
+            self.run(HAPPENINGS[name].happen(self.house))
+            return
+        first = KINDS[name].make(self.house, data.draw(CHOICES))
+        if number == 2:
+            other = data.draw(st.sampled_from(self._possible(KINDS)))
+            second = KINDS[other].make(self.house, data.draw(CHOICES))
+            if first.name != second.name:
+                self.run(self.house.carry_out_both(first, second))
+                return
+        fault = data.draw(st.sampled_from([None, None, *FAULTS]))
+        fault = fault if KINDS[name].takes_faults else None
+        self.run(self.house.carry_out(first, data.draw(st.sampled_from([0, 1])), fault))
+
+    def _possible(self, table: dict[str, Kind] | dict[str, Happening]) -> list[str]:
+        return [
+            name
+            for name, each in table.items()
+            if each.needs(self.house)
+            for _ in range(each.often)
+        ]
+
+    def teardown(self) -> None:
+        self.run(self.house.come_to_rest())
+        self.run(self.house.move_out())
+
+
+def test_whatever_happens_in_whatever_order_the_records_follow_the_protocol(home: Home) -> None:
+    _run(home, examples=8, steps=50)
+
+
+@pytest.mark.slow
+def test_and_so_they_do_for_a_long_time(home: Home) -> None:
+    _run(home, examples=150, steps=80)
+
+
+def _run(home: Home, *, examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        type("AtHome", (Records,), {"home": home}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            database=None,  # no run depends on an earlier one
+        ),
+    )
