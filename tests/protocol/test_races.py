@@ -25,6 +25,7 @@ RACES = [
     ("store", "remove the stored"),
     ("save", "store"),
     ("store", "save"),
+    ("store", "store"),
     ("store", "submit"),
     ("submit", "reject"),
     ("retry", "purge"),

@@ -75,11 +75,11 @@ KINDS: dict[str, Kind] = {
     "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
     "claim again": of_worker(lambda house, order, _: house.claim(order.upload_id, order.claim_id)),
     "heartbeat": of_worker(
-        lambda house, order, how: house.heartbeat(order, ("validating", "storing")[how % 2]), 2
+        lambda house, order, how: house.heartbeat(order, ("validating", "storing")[how % 2]), 4
     ),
     "report": of_worker(lambda house, order, how: house.report(order, OUTCOMES[how]), 8),
     "report again": Kind(
-        lambda house, choice: house.report(choice.of(over(house)), "stored"), needs=over
+        lambda house, choice: house.report(choice.of(over(house)), "stored"), 4, needs=over
     ),
 }
 
