@@ -36,10 +36,10 @@ class Sweep:
         self._services = services
         self._pause = services.settings.sweep_seconds
         self._lease = services.settings.lease_seconds
-        self._there_since = time.monotonic()
+        self._hearing_since = time.monotonic()
         self._last_seen_alive = time.monotonic()
         self._last_purging = ""
-        self._last_woken = 0
+        self._asked_until = 0
 
     async def run(self) -> None:
         while True:
@@ -90,10 +90,10 @@ class Sweep:
     def _be_patient(self) -> None:
         """Every lease looks lost after a time in which no heartbeat could come in: take none back
         for one lease (protocol P3)."""
-        self._there_since = time.monotonic()
+        self._hearing_since = time.monotonic()
 
     def _is_patient(self) -> bool:
-        return time.monotonic() < self._there_since + self._lease
+        return time.monotonic() < self._hearing_since + self._lease
 
     # --- uploads that wait for a worker
 
@@ -110,8 +110,11 @@ class Sweep:
         if not await self._queue_takes_more():
             return
         async with self._services.database.read() as conn:
-            rows = await stalled.woken(conn, self._last_woken)
-        self._last_woken = rows[-1].wake_at if len(rows) == stalled.BATCH else 0
+            found = await stalled.woken(conn, self._asked_until)
+            now = await uploads.clock(conn)
+        self._asked_until = found[-1].wake_at if len(found) == stalled.BATCH else 0
+        # A job that ended without a claim is no longer held either: no reason to hurry.
+        rows = [row for row in found if stalled.last_woken(row) <= now - stalled.FIRST_WAKE_MS]
         held = await self._services.queue.holds([(row.id, row.wake) for row in rows])
         await self._wake([row for row in rows if (row.id, row.wake) not in held])
 
@@ -129,7 +132,8 @@ class Sweep:
                 return  # Redis is away: the rest keeps its turn
 
     async def take_back_lost_leases(self) -> None:
-        """A worker that died or lost touch: its attempt counts, the upload is tried again."""
+        """A worker that died or lost touch: the upload is tried again, and its attempt counts if
+        the worker was heard of."""
         if self._is_patient():
             return
         services = self._services
@@ -143,17 +147,21 @@ class Sweep:
         if self._is_patient():
             return  # it hung since the leases were looked up
         if current and current.lease_until == row.lease_until:
-            counted = await self._heard_of(tx, current)
+            settings = self._services.settings
+            counted = (
+                await self._heard_of(tx, current)
+                or current.backoffs >= settings.max_attempts  # it may be what ends us, too
+            )
             log.warning("lease_lost", upload_id=row.id, generation=row.generation, counted=counted)
-            await give_back(tx, current, self._services.settings, counted=counted)
+            await give_back(tx, current, settings, counted=counted)
             self._services.metrics.leases_lost.inc()
 
     async def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:
         """Whether the lease was renewed since heartbeats come in. If not, its worker may have been
         stopped while nobody was there to take its upload back: no attempt is counted."""
-        there_for = time.monotonic() - self._there_since
-        there_since = await uploads.clock(tx.conn) - there_for * 1000
-        return (row.lease_until or 0) >= there_since + self._lease * 1000
+        heard_for = time.monotonic() - self._hearing_since
+        hearing_since = await uploads.clock(tx.conn) - heard_for * 1000
+        return (row.lease_until or 0) >= hearing_since + self._lease * 1000
 
     async def fail_overdue(self) -> None:
         """Past its deadline: visibly `failed`, with its bytes kept."""

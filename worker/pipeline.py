@@ -64,7 +64,7 @@ class Promoter:
         except Over as over:
             log.info("claim_over", upload_id=upload_id, code=over.code)
             return
-        except RecordsUnavailable as error:
+        except (RecordsUnavailable, OutcomeRefused) as error:
             log.warning("claim_failed", upload_id=upload_id, reason=str(error))
             return
         with structlog.contextvars.bound_contextvars(

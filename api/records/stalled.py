@@ -13,6 +13,7 @@ from api.records.tables import (
     IS_PROCESSING,
     IS_PURGING,
     IS_STAGED,
+    WAS_WOKEN,
     cleanings,
     forms,
     staged_names,
@@ -43,21 +44,20 @@ async def due(conn: AsyncConnection) -> list[UploadRow]:
 
 
 async def woken(conn: AsyncConnection, after: int) -> list[UploadRow]:
-    """Staged, due, and woken by the sweep before: those whose next wake-up is yet to come, and
-    comes after the moment `after`. In its order."""
+    """Staged and woken by the sweep before, and so due: those whose next wake-up comes after the
+    moment `after`, and is yet to come. In its order."""
     return await _rows(
         conn,
         select(uploads)
-        .where(
-            IS_STAGED,
-            uploads.c.wake_at > the_time(),
-            uploads.c.wake_at > after,
-            uploads.c.next_attempt_at <= the_time(),
-            uploads.c.wakes_unanswered > 0,
-        )
+        .where(WAS_WOKEN, uploads.c.wake_at > the_time(), uploads.c.wake_at > after)
         .order_by(uploads.c.wake_at)
         .limit(BATCH),
     )
+
+
+def last_woken(upload: UploadRow) -> int:
+    """The moment at which the sweep woke it, by the database's clock."""
+    return upload.wake_at - wake_pause_ms(upload.wakes_unanswered)
 
 
 async def count_wake(tx: Transaction, upload: UploadRow) -> int | None:

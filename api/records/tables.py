@@ -29,6 +29,7 @@ Json = JSON(none_as_null=True)
 # What partial indexes are for. A query that says one of these in the same words can use its index;
 # no database can tell that from a bound parameter.
 IS_STAGED = text("status = 'staged'")
+WAS_WOKEN = text("status = 'staged' AND wakes_unanswered > 0")
 IS_PROCESSING = text("status = 'processing'")
 IS_BACKLOG = text("status IN ('receiving', 'staged', 'processing', 'failed')")
 IS_PURGING = text("status = 'purging'")
@@ -117,6 +118,7 @@ uploads = Table(
         postgresql_where=text("status = 'stored'"),
     ),
     _partial("ix_uploads_due", "wake_at", where=IS_STAGED),
+    _partial("ix_uploads_woken", "wake_at", where=WAS_WOKEN),
     _partial("ix_uploads_leases", "lease_until", where=IS_PROCESSING),
     _partial("ix_uploads_deadlines", "deadline", where=IS_STAGED),
     _partial("ix_uploads_condemned", "id", where=HAS_CONDEMNED_BYTES),

@@ -21,7 +21,7 @@ from tests.support.stack import CHECKOUT, Stack, forms_folder, free_port
 UPLOADS = int(os.environ.get("LONGSHORE_REPLICA_UPLOADS", "60"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def replicas(
     tmp_path_factory: pytest.TempPathFactory, postgres: URL
 ) -> Iterator[tuple[Stack, list[str]]]:

@@ -22,18 +22,7 @@ WORKER = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("faulty", "point"),
-    [
-        *(("sqlite", point) for point in (*BEFORE, *AFTER)),
-        ("postgresql", "api-after-commit"),
-        *(
-            pytest.param("postgresql", point, marks=pytest.mark.slow)
-            for point in (*BEFORE, "api-after-enqueue")
-        ),
-    ],
-    indirect=["faulty"],
-)
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 def test_an_api_killed_while_it_receives_or_acknowledges_loses_nothing(
     faulty: FaultyStack, ledger: Ledger, point: str
 ) -> None:

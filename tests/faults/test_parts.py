@@ -81,7 +81,7 @@ def test_a_worker_killed_within_a_multipart_is_followed_by_one_that_stores(
 
 
 @pytest.mark.slow
-def test_a_frozen_api_and_a_frozen_redis_delay_and_take_no_attempt(
+def test_an_api_that_is_frozen_for_three_leases_costs_no_attempt(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
     with faulty.crashing("worker-before-report", "SIGSTOP") as victim:
@@ -91,12 +91,18 @@ def test_a_frozen_api_and_a_frozen_redis_delay_and_take_no_attempt(
             os.kill(worker, signal.SIGCONT)
             time.sleep(10)  # three leases
     assert ledger.wait(upload_id, "stored")["attempts"] == 1
-    with faulty.frozen("redis"):
-        sent = [ledger.send(form=ledger.new_form()) for _ in range(5)]
-        time.sleep(60)
-    for each in sent:
-        ledger.wait(each, "stored", seconds=60)
     ledger.settle()
+
+
+@pytest.mark.slow
+def test_a_minute_without_an_answer_of_redis_delays_no_acknowledgement_by_a_second(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    usual = _acknowledgements(ledger, 100)
+    with faulty.frozen("redis"):
+        frozen = _acknowledgements(ledger, 200, pause=0.3)
+    assert _p99(frozen) <= _p99(usual) + 1
+    ledger.settle(120)
 
 
 @pytest.mark.slow
@@ -104,6 +110,23 @@ def test_after_all_that_nothing_is_left_in_the_bucket(ledger: Ledger) -> None:
     """The work time, a margin of a minute, and a minute between two orders to clean."""
     ledger.send()
     assert ledger.settle(bucket=True).bucket_orphans == []
+
+
+def _acknowledgements(ledger: Ledger, number: int, pause: float = 0) -> list[float]:
+    """Seconds until each of so many uploads was acknowledged."""
+    took = []
+    for _ in range(number):
+        form = ledger.new_form()
+        began = time.monotonic()
+        ledger.send(form=form)
+        took.append(time.monotonic() - began)
+        form.http.close()
+        time.sleep(pause)
+    return took
+
+
+def _p99(took: list[float]) -> float:
+    return sorted(took)[len(took) * 99 // 100 - 1]
 
 
 def _connection(faulty: FaultyStack) -> socket.socket:

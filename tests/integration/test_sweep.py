@@ -14,7 +14,7 @@ from api import forms as use_forms
 from api import uploads as use_uploads
 from api import work
 from api.errors import Problem
-from api.records import cleaning, forms, migrate, uploads
+from api.records import cleaning, forms, migrate, stalled, uploads
 from api.records.database import DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
@@ -22,6 +22,7 @@ from api.services import Services
 from api.sweep import Sweep
 from shared.ids import new_id
 from shared.status import UploadStatus
+from tests.support.many_rows import Work, fill
 from tests.support.services import Scene, given_back, services_on, stored
 
 
@@ -58,7 +59,7 @@ class Woken:
 def patient(services: Services) -> Sweep:
     """A sweep whose first lease after its start is over."""
     sweep = Sweep(services)
-    sweep._there_since = -math.inf
+    sweep._hearing_since = -math.inf
     return sweep
 
 
@@ -84,19 +85,52 @@ async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_tur
     scene: Scene,
 ) -> None:
     woken = Woken(scene.services)
-    waiting, given = await scene.staged("pair"), await scene.staged("pair")
-    await scene.report(given_back(await scene.claimed(given)))  # not due
-    await scene.set_all(wake_at=0)
+    upload = await scene.staged("pair")
     sweep = patient(scene.services)
+    await scene.set_all(wake_at=0)
     await sweep.wake_due()
-    fresh = await scene.staged()  # its first wake-up may be on its way
+    fresh = await scene.staged("pair")  # its first wake-up may be on its way
     await sweep.wake_forgotten()
-    assert woken.wakes == [(waiting.id, 2)], "the queue holds it"
     woken.forgotten = True
     await sweep.wake_forgotten()
-    assert woken.wakes == [(waiting.id, 2), (waiting.id, 3)]
-    assert (await scene.now(given)).status is UploadStatus.STAGED
+    assert woken.wakes == [(upload.id, 2)], "the queue holds it, or it was woken just now"
+    await _let_pass(scene, 10_000)
+    woken.forgotten = False
+    await sweep.wake_forgotten()
+    assert woken.wakes == [(upload.id, 2)], "the queue holds it"
+    woken.forgotten = True
+    await sweep.wake_forgotten()
+    assert woken.wakes == [(upload.id, 2), (upload.id, 3)]
     assert (await scene.now(fresh)).wake == 1
+
+
+async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
+    scene: Scene,
+) -> None:
+    woken = Woken(scene.services)
+    await fill(scene.services.database, 400, Work(waiting=stalled.BATCH + 50))
+    now = await _clock(scene)
+    async with scene.services.database.write() as tx:
+        await tx.conn.execute(
+            text(
+                "UPDATE uploads SET wakes_unanswered = 6,"
+                " wake_at = :soon + CAST(substr(id, 10) AS BIGINT) WHERE status = 'staged'"
+            ),
+            {"soon": now + 60_000},
+        )
+    sweep = patient(scene.services)
+    asked: set[str] = set()
+
+    async def holds(wakes: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        asked.update(upload_id for upload_id, _ in wakes)
+        return set(wakes)
+
+    scene.services.queue.holds = holds  # type: ignore[method-assign] # a stand-in
+    await sweep.wake_forgotten()
+    assert len(asked) == stalled.BATCH
+    await sweep.wake_forgotten()
+    assert len(asked) == stalled.BATCH + 50
+    assert woken.wakes == []
 
 
 @pytest.mark.parametrize("length", [None, 5000])
@@ -155,6 +189,22 @@ async def test_a_lease_that_ran_out_while_no_api_was_there_counts_no_attempt(
         rows = [await scene.now(silent), await scene.now(renewed)]
         assert [row.status for row in rows] == [UploadStatus.STAGED, UploadStatus.STAGED]
         assert [row.attempts for row in rows] == [0, 1]
+
+
+async def test_an_upload_that_ends_worker_and_api_together_runs_out_of_attempts(
+    tmp_path: Path, database_url: str
+) -> None:
+    quick = {"lease_seconds": 0.2, "heartbeat_seconds": 0.1, "max_attempts": 2}
+    async with services_on(tmp_path, database_url, **quick) as services:
+        scene = await Scene.create(services)
+        upload = await scene.staged()
+        for _ in range(4):
+            await scene.set_all(next_attempt_at=0)
+            await scene.claimed(upload)
+            sweep = Sweep(services)  # after a start, and nobody renews
+            await asyncio.sleep(0.3)
+            await sweep.take_back_lost_leases()
+        assert (await scene.now(upload)).status is UploadStatus.FAILED
 
 
 async def test_a_lease_further_ahead_than_two_lengths_is_over(scene: Scene) -> None:
@@ -384,7 +434,7 @@ async def test_a_process_that_hung_takes_no_lease_back_for_one_lease(scene: Scen
     sweep._last_seen_alive -= 60
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
-    sweep._there_since = -math.inf
+    sweep._hearing_since = -math.inf
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
@@ -475,3 +525,11 @@ async def _clock(scene: Scene) -> int:
 async def _exists(scene: Scene) -> bool:
     async with scene.services.database.read() as conn:
         return await forms.get(conn, scene.form.id) is not None
+
+
+async def _let_pass(scene: Scene, milliseconds: int) -> None:
+    """On the clock of the wake-ups."""
+    async with scene.services.database.write() as tx:
+        await tx.conn.execute(
+            text("UPDATE uploads SET wake_at = wake_at - :ms"), {"ms": milliseconds}
+        )

@@ -61,7 +61,7 @@ async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
     orphan = await scene.received()
     os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
     sweep = Sweep(scene.services)
-    sweep._there_since = -math.inf
+    sweep._hearing_since = -math.inf
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_leases_lost_total", ()] == 1

@@ -158,8 +158,8 @@ class House:
         raise AssertionError(f"{first.name} | {second.name}: {answers}, {found}; either of {tried}")
 
     async def carry_out_behind(self, first: Operation, second: Operation) -> None:
-        """Begin the second while the first has done everything but commit: it must wait for it, and
-        then do as if the first had long been over."""
+        """Begin the second while the first has done everything but commit: where they meet it must
+        wait, and then do as if the first had long been over."""
         with held_before_the_commit() as (held, go_on):
             leading = asyncio.create_task(answer_of(first, self.replicas[0]))
             holding = asyncio.create_task(held.wait())
@@ -191,9 +191,9 @@ class House:
     def acknowledge(self, field: str, key: str | None = None) -> Operation:
         """Of the bytes that came in last."""
         name, (received, content) = self.received.popitem()
+        self.abandoned.add(name)  # until it has a row
 
         async def do(services: Services) -> str:
-            self.abandoned.add(name)
             row = await use_uploads.acknowledge(
                 services,
                 self.scene.form.id,
