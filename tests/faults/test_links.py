@@ -101,7 +101,7 @@ def test_a_redis_that_comes_back_empty_delays_no_upload_for_long(
         second = f"ZSCORE longshore:jobs {upload_id}:2"
         until(lambda: not faulty.redis(second).startswith("$-1"), "not woken again", 20)
         faulty.redis("FLUSHALL")  # its third wake-up is 20 seconds away
-    ledger.wait(upload_id, "stored", 10)
+    ledger.wait(upload_id, "stored", 16)
     ledger.settle()
 
 

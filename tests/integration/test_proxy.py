@@ -125,6 +125,10 @@ class Proxy:
         return connection
 
     def logged(self) -> list[dict[str, object]]:
+        """The lines of its log, which is written after the answer."""
+        until = time.monotonic() + 5
+        while not self.log.read_text().endswith("\n") and time.monotonic() < until:
+            time.sleep(0.01)
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
