@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass
 
 from api.errors import Problem
-from api.records import waiting
+from api.records import ageing, waiting
+from api.records.ageing import OnVolume
 from api.services import Services
 
 FRESH_SECONDS = 5.0
@@ -24,6 +25,10 @@ class Waiting:
     cleanings: dict[str, int]
     """Prefixes to be deleted: `due`, and `later`."""
     quarantined: int
+    on_volume: dict[str, OnVolume]
+    """Bytes of uploads on the volume, by status."""
+    ending_soon: int
+    """Failed uploads whose bytes go soon, if nobody looks at them."""
 
 
 class Backlog:
@@ -44,12 +49,16 @@ class Backlog:
         return self._known
 
     async def _ask(self) -> Waiting | None:
-        kept_ms = int(self._services.settings.quarantine_seconds * 1000)
+        settings = self._services.settings
+        kept_ms = int(settings.quarantine_seconds * 1000)
+        warn_ms = max(settings.retention.failed_ms - settings.retention.failed_warning_ms, 0)
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._services.database.read() as conn:
                 statuses = await waiting.by_status(conn)
                 cleanings = await waiting.cleanings_due_and_later(conn)
                 quarantined = await waiting.orphans(conn, kept_ms)
+                on_volume = await ageing.on_volume(conn)
+                ending_soon = await ageing.ending_soon(conn, warn_ms)
         except (Problem, TimeoutError):
             return None
         pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
@@ -58,4 +67,6 @@ class Backlog:
             oldest_pending_seconds=max([0, *pending_ms]) / 1000,
             cleanings=cleanings,
             quarantined=quarantined,
+            on_volume=on_volume,
+            ending_soon=ending_soon,
         )

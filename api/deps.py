@@ -13,7 +13,9 @@ from api.auth import (
     unauthorized,
 )
 from api.errors import Problem
+from api.http.client_address import client_address
 from api.openapi.examples import FORM_ID, UPLOAD_ID
+from api.quotas import Beginner
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
@@ -113,6 +115,18 @@ async def scraper(request: Request, services: Serving) -> None:
     """Who may read the metrics: a secret for just that, or one of the internal listener."""
     settings = services.settings
     require_internal((*settings.metrics_secrets, *settings.internal_secrets), request)
+
+
+def beginner_of(request: Request, services: Services) -> Beginner | None:
+    """Who begins a draft; None for a service key."""
+    if "authorization" in request.headers and service_key(services, bearer(request)):
+        return None
+    return client_of(request, services)
+
+
+def client_of(request: Request, services: Services) -> Beginner:
+    address = client_address(request.scope, services.settings.trusted_proxies)
+    return Beginner(services.settings, address)
 
 
 def base_url(request: Request, services: Services) -> str:

@@ -100,6 +100,17 @@ ERRORS: dict[str, ErrorSpec] = {
         "What arrived is not what Repr-Digest announced; send it again.",
         retryable=True,
     ),
+    "form-full": ErrorSpec(
+        413,
+        "Form full",
+        "The form holds as many files or as much text as it may; remove some, then try again.",
+    ),
+    "too-many-forms": ErrorSpec(
+        429,
+        "Too many forms",
+        "Too many forms were begun from your network; try again later.",
+        retryable=True,
+    ),
     "not-stored": ErrorSpec(409, "Not stored yet", "The file is not in the bucket (yet)."),
     "not-failed": ErrorSpec(409, "Not failed", "Only a failed upload can be retried."),
     # our side of an upload: shown in its status, never as an answer
@@ -114,6 +125,11 @@ ERRORS: dict[str, ErrorSpec] = {
         "Gave up",
         "We could not process the file in time. It is kept, and can be tried again.",
         retryable=True,
+    ),
+    "bytes-expired": ErrorSpec(
+        500,
+        "No longer kept",
+        "We could not process the file and no longer keep it. Send it again.",
     ),
     "bytes-lost": ErrorSpec(
         500, "Bytes lost", "The received file is gone from the volume. Send it again."

@@ -6,7 +6,9 @@ from typing import Any
 from api import uploads as use_uploads
 from api.auth import hash_token, new_token
 from api.errors import Problem
+from api.quotas import Beginner, check_text
 from api.records import forms, lifecycle, uploads
+from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.sections import Edits, edits_of_json
 from api.services import Services
@@ -17,13 +19,24 @@ from shared.status import PENDING, TERMINAL, UploadStatus
 
 
 async def create(
-    services: Services, type_name: str, data: dict[str, Any], reference: str | None
+    services: Services,
+    type_name: str,
+    data: dict[str, Any],
+    reference: str | None,
+    *,
+    beginner: Beginner | None,
 ) -> tuple[FormRow, str, Edits]:
-    """A new draft, its token (shown once, stored hashed), and what of `data` was ignored."""
+    """A new draft, its token (shown once, stored hashed), and what of `data` was ignored.
+
+    `beginner` is None for a service key, whose drafts nobody counts. Raises `Problem`
+    unknown-form-type, form-full or too-many-forms.
+    """
     form_type = services.form_types.get(type_name)
     if form_type is None:
         raise Problem("unknown-form-type", field="type")
     edits = edits_of_json(form_type, data)
+    kept = {name: value for name, value in edits.text.items() if value is not None}
+    check_text(services.settings, kept)
     token = new_token()
     async with services.database.write() as tx:
         row = await forms.create(
@@ -32,8 +45,10 @@ async def create(
             form_type=type_name,
             reference=reference,
             token_hash=hash_token(token),
-            data={name: value for name, value in edits.text.items() if value is not None},
+            data=kept,
         )
+        if beginner:  # after the create, which lets one draft begin after the other
+            await beginner.count(tx)
     return row, token, edits
 
 
@@ -136,8 +151,13 @@ async def purge(services: Services, form: FormRow, *, always: bool) -> None:
         locked = await forms.lock(tx, form.id)
         if not always:
             use_uploads.check_draft(locked)
-        for row in await uploads.of_form(tx.conn, form.id):
-            if row.status not in TERMINAL:
-                await lifecycle.end(tx, row, UploadStatus.REMOVED)
-        await forms.purge(tx, locked)
-        await uploads.forget_personal(tx, form.id)
+        await purge_locked(tx, locked)
+
+
+async def purge_locked(tx: Transaction, form: FormRow) -> None:
+    """The same within a transaction that locked the form."""
+    for row in await uploads.of_form(tx.conn, form.id):
+        if row.status not in TERMINAL:
+            await lifecycle.end(tx, row, UploadStatus.REMOVED)
+    await forms.purge(tx, form)
+    await uploads.forget_personal(tx, form.id)

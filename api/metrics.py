@@ -47,6 +47,13 @@ class Metrics:
             "oldest_pending_seconds", "Since the oldest pending upload was acknowledged"
         )
         self.cleanings = gauge("cleanings", "Prefixes to be deleted: due, or later", "when")
+        self.bytes_on_volume = gauge(
+            "upload_bytes_on_volume", "Bytes of uploads on the staging volume, by status", "status"
+        )
+        self.oldest_on_volume = gauge(
+            "oldest_upload_on_volume_seconds", "Since the oldest of them was acknowledged", "status"
+        )
+        self.ending_soon = gauge("failed_uploads_ending_soon", "Failed uploads whose bytes go soon")
         self.quarantined = gauge("quarantined_files", "Orphaned files kept aside")
         # of the volume
         self.free_bytes = gauge("volume_free_bytes", "Free on the staging volume")

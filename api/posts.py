@@ -10,6 +10,7 @@ from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
 from api.errors import Problem
+from api.quotas import Beginner
 from api.receive.files import Received
 from api.receive.sections import SectionBody
 from api.records import uploads
@@ -53,12 +54,17 @@ class Outcome:
 
 
 async def begin(
-    services: Services, type_name: str, body: SectionBody, *, request_id: str
+    services: Services,
+    type_name: str,
+    body: SectionBody,
+    *,
+    beginner: Beginner,
+    request_id: str,
 ) -> tuple[str, Outcome]:
     """A new draft with its first section, and its token."""
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[type_name], body)
-        form, token, _ = await use_forms.create(services, type_name, {}, None)
+        form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
     return token, await _apply(services, form, post, request_id=request_id)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from api import uploads as use_uploads
 from api.errors import Problem
+from api.quotas import check_form, check_text
 from api.receive.sections import FilePart, SectionBody
 from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
@@ -97,7 +98,9 @@ async def save(
         use_uploads.check_draft(locked)
         check_precondition(locked, if_match)
         if edits.text or edits.cleared or edits.files:
-            await forms.save_text(tx, locked, _merged(locked.data, edits.text))
+            merged = _merged(locked.data, edits.text)
+            check_text(services.settings, merged)
+            await forms.save_text(tx, locked, merged)
         for name in edits.cleared:
             await _clear(tx, locked, name)
         before = await uploads.of_form(tx.conn, form.id) if edits.files else []
@@ -105,6 +108,9 @@ async def save(
             field_ = form_type.file_fields[file.name]
             of_field = [row for row in (*before, *added) if row.field == field_.name]
             full = field_.max_files > 1 and use_uploads.open_slots(field_, of_field) < 1
+            if not _fits(services, form_type, [*before, *added], file, full=full):
+                edits.problems.append(value_problem(field_, "form-full"))
+                continue
             added.append(await _add(services, tx, locked, field_, file, request_id, full=full))
     kept = {row.id for row in added if row.status is UploadStatus.STAGED}
     for row in added:
@@ -143,6 +149,18 @@ def unknown_field(name: str) -> Problem:
 def _merged(data: dict[str, Any], text: dict[str, str | bool | None]) -> dict[str, Any]:
     merged = {**data, **text}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def _fits(
+    services: Services, form_type: FormType, rows: list[UploadRow], file: FilePart, *, full: bool
+) -> bool:
+    """Whether the form holds this one too, be it only as a refused one without bytes."""
+    try:
+        more = file.size if file.received and not full else 0
+        check_form(services.settings, form_type, rows, more=more)
+    except Problem:
+        return False
+    return True
 
 
 async def _clear(tx: Transaction, form: FormRow, name: str) -> None:

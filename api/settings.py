@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
+from api.retention import Retention
 from shared.logs import LogFormat
 from shared.setting_types import (
     Environment,
@@ -33,6 +34,10 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 Csv = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -134,6 +139,43 @@ class Settings(BaseSettings):
     orphan_seconds: Annotated[
         Seconds, Field(description="age at which a file without a record counts as orphaned")
     ] = 3600
+    rejected_keep_seconds: Annotated[
+        Seconds, Field(description="how long the bytes of a rejected upload are kept")
+    ] = 86400
+    failed_keep_seconds: Annotated[
+        Seconds, Field(description="how long those of a failed one are, to be tried again")
+    ] = 30 * 86400
+    failed_warning_seconds: Annotated[
+        float, Field(description="how long before that end log and metrics warn", ge=0)
+    ] = 7 * 86400
+    draft_keep_seconds: Annotated[
+        Seconds, Field(description="a draft is purged so long after the person's last edit")
+    ] = 30 * 86400
+    submitted_keep_seconds: Annotated[
+        float, Field(description="and a form so long after it was submitted; 0 is never", ge=0)
+    ] = 0
+    max_form_bytes: Annotated[
+        int | None,
+        Field(
+            description="bytes that the files of one form may have together; default: twice what"
+            " all fields of its type may hold",
+            gt=0,
+        ),
+    ] = None
+    max_form_uploads: Annotated[
+        int, Field(description="uploads of one form; removed and replaced ones count", gt=0)
+    ] = 500
+    max_form_text_bytes: Annotated[
+        int, Field(description="bytes that the texts of one form may have, as JSON", gt=0)
+    ] = 256 * 1024
+    max_drafts_per_hour: Annotated[
+        int | None,
+        Field(
+            description="drafts that one client address may begin; 0 is no limit. Default: 60 where"
+            " TRUSTED_PROXIES tells clients apart, else no limit",
+            ge=0,
+        ),
+    ] = None
     receive_idle_seconds: Annotated[
         Seconds, Field(description="a body that brings nothing for this long is cut off")
     ] = 30
@@ -153,6 +195,7 @@ class Settings(BaseSettings):
         int,
         Field(description="the same from one address; behind a proxy all have the proxy's", ge=0),
     ] = 0
+    trusted_proxies: Annotated[Csv, Field(description="STUB")] = ()
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)
     ] = 256 * 1024 * 1024
@@ -181,6 +224,17 @@ class Settings(BaseSettings):
             idle_seconds=self.receive_idle_seconds,
             min_bytes_per_second=self.receive_min_bytes_per_second,
             window_seconds=self.receive_rate_seconds,
+        )
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is kept."""
+        return Retention(
+            rejected_ms=_ms(self.rejected_keep_seconds),
+            failed_ms=_ms(self.failed_keep_seconds),
+            failed_warning_ms=_ms(self.failed_warning_seconds),
+            draft_ms=_ms(self.draft_keep_seconds),
+            submitted_ms=_ms(self.submitted_keep_seconds) or None,
         )
 
     @property

@@ -7,10 +7,12 @@ own: several replicas may sweep at once, and what fails is tried again by the ne
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
+from api.ageing import Ageing
 from api.errors import Problem
 from api.records import cleaning, forms, staged, stalled, uploads
 from api.records.database import DatabaseUnavailable, Transaction
@@ -24,6 +26,7 @@ from shared.status import UploadStatus
 from shared.volume import STAGED
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 BATCHES = 10
 """Batches of condemned bytes that one sweep unlinks at most: they come as fast as uploads do."""
@@ -40,6 +43,7 @@ class Sweep:
         self._last_seen_alive = time.monotonic()
         self._last_purging = ""
         self._asked_until = 0
+        self._ageing = Ageing(services, self._each)
 
     async def run(self) -> None:
         while True:
@@ -59,6 +63,11 @@ class Sweep:
                 self.fail_overdue,
                 self.order_cleaning,
                 self.forget_done,
+                self._ageing.date_drafts,
+                self._ageing.warn_of_ending_bytes,
+                self._ageing.drop_old_bytes,
+                self._ageing.purge_old_forms,
+                self._ageing.forget_begun_drafts,
                 self.erase_purged,
                 self.clear_volume,
             )
@@ -178,18 +187,19 @@ class Sweep:
             log.error("upload_overdue", upload_id=row.id, form_id=row.form_id)
 
     async def _each(
-        self, rows: list[UploadRow], act: Callable[[Transaction, UploadRow], Awaitable[None]]
+        self, items: Sequence[T], act: Callable[[Transaction, T], Awaitable[None]], /
     ) -> None:
-        """One transaction a row, so that a row nobody can handle doesn't hold up the others."""
-        for row in rows:
+        """One transaction an item, a row or the id of one, so that one nobody can handle doesn't
+        hold up the others."""
+        for item in items:
             self._still_alive()
             try:
                 async with self._services.database.write() as tx:
-                    await act(tx, row)
+                    await act(tx, item)
             except Problem:
-                raise  # the database is away: so it is for the next row
+                raise  # the database is away: so it is for the next one
             except Exception:
-                log.exception("sweep_row_failed", upload_id=row.id)
+                log.exception("sweep_row_failed", id=getattr(item, "id", item))
 
     async def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
         """The row under its form's lock, if it is still in the state it was found in."""

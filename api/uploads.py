@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.errors import Problem
+from api.quotas import check_form
 from api.receive.files import Received
 from api.records import forms, lifecycle, staged, stalled, uploads
 from api.records.database import CommitUnknown, Transaction, now_ms
@@ -60,6 +61,8 @@ async def acknowledge(
         if winner is None:
             rows = await uploads.of_form(tx.conn, form_id)
             check_room(field, [row for row in rows if row.field == field.name])
+            form_type = services.form_types[form.type]
+            check_form(services.settings, form_type, rows, more=received.staged.size)
             added.append(
                 await add(services, tx, form, field, received, request_id=request_id, key=key)
             )
@@ -112,7 +115,7 @@ async def add(
     settings = services.settings
     upload_id = received.staged.name
     await staged.own(tx, upload_id)
-    return await uploads.create(
+    row = await uploads.create(
         tx,
         upload_id,
         form.id,
@@ -130,6 +133,8 @@ async def add(
         bytes="kept",
         request_id=request_id,
     )
+    await lifecycle.condemn_rejected_before(tx, row)
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ class Refused:
 async def add_refused(
     tx: Transaction, form: FormRow, field: FileField, refused: Refused, *, request_id: str
 ) -> UploadRow:
-    return await uploads.create(
+    row = await uploads.create(
         tx,
         refused.upload_id,
         form.id,
@@ -164,6 +169,8 @@ async def add_refused(
         request_id=request_id,
         error=upload_error(refused.code, refused.params, field.policy),
     )
+    await lifecycle.condemn_rejected_before(tx, row)
+    return row
 
 
 def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
@@ -199,6 +206,7 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
         retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
         if not retryable or row.bytes != "kept":
             raise Problem("not-failed")
+        await forms.touch(tx, form.id)
         row = await uploads.transition(
             tx,
             row,
@@ -225,6 +233,7 @@ async def remove(services: Services, upload: UploadRow, *, always: bool) -> None
         row = await _current(tx, upload)
         if row.status in TERMINAL:
             return
+        await forms.touch(tx, form.id)
         await lifecycle.end(tx, row, UploadStatus.REMOVED)
 
 

@@ -26,6 +26,7 @@ VALUE_PROBLEMS: dict[str, str] = {
     "invalid-value": "{label} can't be that",
     "not-text": "{label} takes text, not a file",
     "upload-rejected": "{label}: choose another file",
+    "form-full": "{label}: the form holds as many files as it may; remove some first",
 }
 """Problems of values, by code; `docs/errors.md` lists them too."""
 

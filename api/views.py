@@ -130,7 +130,10 @@ class FormView(BaseModel):
     created_at: Moment
     updated_at: Moment
     submitted_at: Moment | None
-    expires_at: Moment | None
+    expires_at: Annotated[
+        Moment | None,
+        Field(description="purged then, unless the person goes on with the draft before"),
+    ]
 
 
 class FormList(BaseModel):
@@ -183,6 +186,7 @@ def form_view(
     rows: list[UploadRow],
     base_url: str,
     *,
+    expires_at: int | None = None,
     ignored: list[dict[str, str]] | None = None,
     problems: list[dict[str, str]] | None = None,
 ) -> FormView:
@@ -218,7 +222,7 @@ def form_view(
         created_at=timestamp(form.created_at),
         updated_at=timestamp(form.updated_at),
         submitted_at=None if form.submitted_at is None else timestamp(form.submitted_at),
-        expires_at=None,
+        expires_at=None if expires_at is None else timestamp(expires_at),
     )
 
 

@@ -59,6 +59,10 @@ ANSWERS = {
     "file-empty": "an upload whose file has no bytes",
     "file-too-large": "an upload over its field's `max_bytes`, by `Content-Length` or as it comes",
     "too-many-files": "409: the field for many files is full. 422: a second file in one upload",
+    "form-full": "an upload, or a section's body, is more than the form may hold of files "
+    "(`MAX_FORM_BYTES`, `MAX_FORM_UPLOADS`), or values are more text (`MAX_FORM_TEXT_BYTES`)",
+    "too-many-forms": "a client address began more than `MAX_DRAFTS_PER_HOUR` drafts; with "
+    "`Retry-After`",
     "key-reused": "a key that already stands for other bytes in this field",
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
@@ -84,6 +88,7 @@ UPLOADS = {
     "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
     "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
+    "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
     "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
     "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
 }

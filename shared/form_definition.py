@@ -223,6 +223,11 @@ class FormType(_Model):
     def file_fields(self) -> dict[str, FileField]:
         return {name: field for name, field in self.fields.items() if isinstance(field, FileField)}
 
+    @property
+    def max_bytes(self) -> int:
+        """What all its files may have together."""
+        return sum(field.max_bytes * field.max_files for field in self.file_fields.values())
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         names = [field.name for section in self.sections for field in section.fields]

@@ -38,6 +38,8 @@ CREATE_FORM = operation(
         "invalid-request",
         "unknown-field",
         "unknown-form-type",
+        "form-full",
+        "too-many-forms",
     ),
     body=bodies.NEW_FORM,
 )

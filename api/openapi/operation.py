@@ -17,7 +17,7 @@ INTERNAL_SECRET: Credential = {"internal_secret": []}
 OWNER = (FORM_TOKEN, SERVICE_KEY)
 """Who may do anything with a form and its uploads."""
 
-RECEIVING: tuple[Coded, ...] = ("form-submitted", "storage-full")
+RECEIVING: tuple[Coded, ...] = ("form-submitted", "form-full", "storage-full")
 """What receiving files can meet."""
 MULTIPART: tuple[Coded, ...] = ("unsupported-media-type", "malformed-multipart")
 

@@ -14,6 +14,9 @@ from shared.status import PENDING, TERMINAL, UploadStatus
 _AUTOCOMPLETE = {"email": "email", "tel": "tel", "url": "url", "full_name": "name"}
 """What browsers may fill in, by kind or name of a field (WCAG 2.2, 1.3.5)."""
 
+_UNSAVED = {False: "invalid-value", True: "form-full"}
+"""Why something that came isn't in the record, by whether it is a file."""
+
 _STATES = {
     UploadStatus.RECEIVING: "Not all here yet",
     UploadStatus.STAGED: "Received, being checked",
@@ -111,7 +114,9 @@ def mistakes(draft: Draft, *, missing: bool, unsaved: Sequence[str] = ()) -> lis
         found += [_mistake(each) for each in errors if each["code"] == "required"]
     fields = draft.form_type.fields
     found += [
-        _mistake(value_problem(fields[name], "invalid-value")) for name in unsaved if name in fields
+        _mistake(value_problem(fields[name], _UNSAVED[isinstance(fields[name], FileField)]))
+        for name in unsaved
+        if name in fields
     ]
     order = list(fields)
     return sorted(found, key=lambda each: order.index(each.field))

@@ -27,6 +27,14 @@ _WORDS = {
         "The form did not arrive whole",
         "Nothing of it was saved. Go back and try again.",
     ),
+    "form-full": (
+        "Your form holds as much as it may",
+        "Nothing of this was saved. Go back, remove files you no longer need, and try again.",
+    ),
+    "too-many-forms": (
+        "Too many forms were begun from your network",
+        "Try again in an hour. A form that you began already is still there.",
+    ),
     "storage-full": (
         "There is no room for your files right now",
         "Nothing was saved. Try again in a few minutes.",

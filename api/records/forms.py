@@ -41,6 +41,7 @@ async def create(
             edit=1,
             created_at=now,
             updated_at=now,
+            edited_at=now,
         )
         .returning(*forms.c)
     )
@@ -125,8 +126,21 @@ async def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
 
 
 async def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
-    """Keep what the person typed: an edit."""
-    await _change(tx, form, data=data, edit=form.edit + 1)
+    """Keep what the person typed: an edit. Of the edits before it no event is left, so that a form
+    has as many as uploads and states, however often it is saved."""
+    await tx.conn.execute(
+        delete(events).where(
+            events.c.form_id == form.id,
+            events.c.upload_id.is_(None),
+            events.c.from_status == events.c.to_status,
+        )
+    )
+    await _change(tx, form, data=data, edit=form.edit + 1, edited_at=now_ms())
+
+
+async def touch(tx: Transaction, form_id: str) -> None:
+    """The person did something with an upload: the draft is kept for longer."""
+    await tx.conn.execute(update(forms).where(forms.c.id == form_id).values(edited_at=now_ms()))
 
 
 async def submit(tx: Transaction, form: FormRow) -> None:

@@ -4,7 +4,7 @@ from sqlalchemy import insert, select
 
 from api.records import uploads
 from api.records.database import Transaction, now_ms
-from api.records.rows import UploadRow
+from api.records.rows import Json, UploadRow
 from api.records.tables import cleanings
 from shared.keys import generation_prefix
 from shared.status import TERMINAL, UploadStatus
@@ -59,6 +59,28 @@ async def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow
         lease_until=None,
         stage=None,
     )
+
+
+async def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:
+    """Let the bytes of a settled upload go, which keeps its status; `error` is what it shows."""
+    if error != upload.error:
+        await uploads.amend(tx, upload, bytes="condemned", error=error)
+    else:
+        await uploads.condemn(tx, [upload.id])
+
+
+async def condemn_rejected_before(tx: Transaction, upload: UploadRow) -> None:
+    """A new upload is the newest of its slot: what was rejected there before needs no bytes."""
+    older = [
+        other.id
+        for other in await uploads.of_form(tx.conn, upload.form_id)
+        if other.slot == upload.slot
+        and other.seq < upload.seq
+        and other.status is UploadStatus.REJECTED
+        and other.bytes == "kept"
+    ]
+    if older:
+        await uploads.condemn(tx, older)
 
 
 async def _doom(tx: Transaction, upload: UploadRow) -> None:

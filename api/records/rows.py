@@ -23,6 +23,7 @@ class FormRow:
     created_at: int
     updated_at: int
     submitted_at: int | None
+    edited_at: int | None
 
     @classmethod
     def of(cls, row: RowMapping) -> Self:

@@ -32,7 +32,9 @@ IS_STAGED = text("status = 'staged'")
 WAS_WOKEN = text("status = 'staged' AND wakes_unanswered > 0")
 IS_PROCESSING = text("status = 'processing'")
 IS_BACKLOG = text("status IN ('receiving', 'staged', 'processing', 'failed')")
+IS_DRAFT = text("status = 'draft'")
 IS_PURGING = text("status = 'purging'")
+KEEPS_BYTES = text("bytes = 'kept'")
 HAS_CONDEMNED_BYTES = text("bytes = 'condemned'")
 IS_CONDEMNED = text("condemned")
 IS_TO_BE_CLEANED = text("passes < 2")
@@ -57,10 +59,12 @@ forms = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("submitted_at", BigInteger),
+    Column("edited_at", BigInteger),  # null until the sweep dates what an older api made
     Index("ix_forms_created_at_id", "created_at", "id"),
     Index("ix_forms_submitted_at_id", "submitted_at", "id"),
     Index("ix_forms_reference", "reference"),
     _partial("ix_forms_purging", "id", where=IS_PURGING),
+    _partial("ix_forms_drafts", "edited_at", where=IS_DRAFT),
 )
 
 uploads = Table(
@@ -123,6 +127,8 @@ uploads = Table(
     _partial("ix_uploads_deadlines", "deadline", where=IS_STAGED),
     _partial("ix_uploads_condemned", "id", where=HAS_CONDEMNED_BYTES),
     _partial("ix_uploads_backlog", "status", "created_at", where=IS_BACKLOG),
+    # all that is asked of bytes on the volume is in it: how old, and how many
+    _partial("ix_uploads_kept", "status", "updated_at", "created_at", "size", where=KEEPS_BYTES),
 )
 
 events = Table(
@@ -173,6 +179,16 @@ running_keys = Table(
     Column("key", String(200), primary_key=True),
     Column("holder", String(40), nullable=False),
     Column("until", BigInteger, nullable=False),
+)
+
+begun_drafts = Table(
+    "begun_drafts",
+    metadata,
+    # how many drafts a client address began, in steps of some minutes; gone after an hour
+    Column("client", String(64), primary_key=True),  # a keyed hash, not the address
+    Column("step", BigInteger, primary_key=True, autoincrement=False),
+    Column("drafts", Integer, nullable=False),
+    Index("ix_begun_drafts_step", "step"),
 )
 
 volume = Table(

@@ -1,5 +1,6 @@
 """Uploads: rows, and the one function that changes their status."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select, update
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.records import forms
 from api.records.database import Change, Transaction, now_ms
 from api.records.rows import UploadRow
-from api.records.tables import events, uploads
+from api.records.tables import KEEPS_BYTES, events, uploads
 from shared.status import TRANSITIONS, UploadStatus
 
 
@@ -57,7 +58,7 @@ async def any_stored(conn: AsyncConnection) -> str | None:
 
 async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
-    version = await forms.bump(tx, form_id)
+    version = await forms.bump(tx, form_id, edited_at=now_ms())
     now = now_ms()
     created = await tx.conn.execute(
         insert(uploads)
@@ -116,15 +117,28 @@ async def transition(
 
 
 async def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
-    """Record what the worker is doing now: a change that clients see, without a transition."""
+    """Record what the worker is doing now."""
+    await amend(tx, upload, stage=stage)
+
+
+async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> None:
+    """A change that clients see, without a transition; the form must be locked."""
     version = await forms.bump(tx, upload.form_id)
     changed = await tx.conn.execute(
         update(uploads)
         .where(uploads.c.id == upload.id)
-        .values(stage=stage, version=version, updated_at=now_ms())
+        .values(version=version, updated_at=now_ms(), **values)
         .returning(*uploads.c)
     )
     await _record(tx, UploadRow.of(changed.mappings().one()), before=upload.status)
+
+
+async def condemn(tx: Transaction, upload_ids: Sequence[str]) -> None:
+    """Let bytes go that are kept (protocol P5): a change that no client sees. The form must be
+    locked."""
+    await tx.conn.execute(
+        update(uploads).where(uploads.c.id.in_(upload_ids), KEEPS_BYTES).values(bytes="condemned")
+    )
 
 
 async def renew_lease(

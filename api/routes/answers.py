@@ -114,6 +114,7 @@ def form_answer(
         form,
         rows,
         base_url(request, services),
+        expires_at=services.settings.retention.expires_at(form),
         ignored=ignored,
         problems=problems,
     )
@@ -126,9 +127,11 @@ def form_answer(
 
 
 def forms_answer(request: Request, services: Services, page: Page) -> Response:
-    base = base_url(request, services)
+    base, retention = base_url(request, services), services.settings.retention
     views = [
-        form_view(services.form_types[form.type], form, rows, base)
+        form_view(
+            services.form_types[form.type], form, rows, base, expires_at=retention.expires_at(form)
+        )
         for form, rows in page.forms
         if form.type in services.form_types
     ]

@@ -9,7 +9,7 @@ from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
 from api.auth import ServiceKey
-from api.deps import Asking, OwnForm, Serving, back_end, request_id
+from api.deps import Asking, OwnForm, Serving, back_end, beginner_of, request_id
 from api.errors import Problem
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
@@ -42,6 +42,9 @@ MERGE_PATCH = ("application/merge-patch+json", "application/json")
     **described.CREATE_FORM,
 )
 async def create_form(request: Request, services: Serving) -> Response:
+    beginner = beginner_of(request, services)
+    if beginner:
+        await beginner.check(services)
     body = await read_json(request, pace=services.settings.pace)
     type_name, data, reference = body.get("type"), body.get("data", {}), body.get("reference")
     if not isinstance(type_name, str):
@@ -52,7 +55,9 @@ async def create_form(request: Request, services: Serving) -> Response:
         isinstance(reference, str) and 0 < len(reference) <= MAX_REFERENCE and "\0" not in reference
     ):
         raise _invalid("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
-    form, token, edits = await use_forms.create(services, type_name, data, reference)
+    form, token, edits = await use_forms.create(
+        services, type_name, data, reference, beginner=beginner
+    )
     return form_answer(
         request,
         services,
@@ -175,7 +180,7 @@ async def _edits(request: Request, services: Services, form: FormRow) -> section
         return sections.edits_of_json(
             form_type, _flat(await read_json(request, pace=pace, types=types))
         )
-    section = await receive_multipart(request, services, form_type)
+    section = await receive_multipart(request, services, form_type, form)
     return sections.edits_of_multipart(form_type, section)
 
 

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api import forms as use_forms
 from api import posts
-from api.deps import FormId, Serving, caller, own_form, request_id
+from api.deps import FormId, Serving, caller, client_of, own_form, request_id
 from api.errors import Problem
 from api.http.preferences import prefers_html, wants_json
 from api.http.section_bodies import receive_html_form
@@ -60,8 +60,12 @@ async def begin(request: Request, services: Serving) -> Response:
     form_type = services.form_types.get(SIGNUP)
     if form_type is None:
         raise Problem("not-found")
-    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
-    token, outcome = await posts.begin(services, SIGNUP, body, request_id=request_id(request))
+    beginner = client_of(request, services)
+    await beginner.check(services)
+    body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
+    token, outcome = await posts.begin(
+        services, SIGNUP, body, beginner=beginner, request_id=request_id(request)
+    )
     answer = _see_other(request, services, outcome)
     session.start(answer, request, services, token)
     return answer
@@ -82,7 +86,7 @@ async def start_over(request: Request, services: Serving) -> Response:
 async def _take(request: Request, services: Services, form: FormRow) -> posts.Outcome:
     check_draft(form)
     form_type = services.form_types[form.type]
-    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+    body = await receive_html_form(request, services, form_type, form, posts.CONTROLS)
     return await posts.take(services, form, body, request_id=request_id(request))
 
 

@@ -18,6 +18,7 @@ from api.http.preferences import applied, matches, wait_seconds, wants_json
 from api.idempotency import running
 from api.links import link_of
 from api.openapi import of_uploads as described
+from api.quotas import check_form
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
@@ -191,6 +192,8 @@ async def _open_body(
     of_field = [row for row in rows if row.field == policy.name]
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
         use_uploads.check_room(policy, of_field)
+        more = max((body.declared or 0) - allowance, 0)
+        check_form(services.settings, services.form_types[form.type], rows, more=more)
     await services.volume.require()
     if sent_digest(request):
         body.hash = hashlib.sha256()

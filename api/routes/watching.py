@@ -12,6 +12,7 @@ from api.backlog import Backlog
 from api.deps import Serving, scraper
 from api.metrics import Metrics
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
+from api.records.ageing import ON_VOLUME
 from api.records.waiting import BACKLOG
 from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
 from api.services import Services
@@ -23,6 +24,9 @@ router.get("/healthz", summary="Alive", **ALIVE)(healthz)
 class Details(Readiness):
     backlog: dict[str, int] | None
     oldest_pending_seconds: float | None
+    bytes_on_volume: dict[str, int] | None
+    oldest_on_volume_seconds: dict[str, float] | None
+    failed_ending_soon: int | None
     last_stored_at: str | None
     last_sweep_at: str | None
 
@@ -33,6 +37,9 @@ _TEXT = answer("Prometheus' text format") | {
 _DETAILS = READY | {
     "backlog": {"receiving": 0, "staged": 3, "processing": 2, "failed": 0},
     "oldest_pending_seconds": 1.204,
+    "bytes_on_volume": {"staged": 731204, "processing": 60412, "rejected": 18230, "failed": 0},
+    "oldest_on_volume_seconds": {"staged": 1.2, "processing": 0.9, "rejected": 3600, "failed": 0},
+    "failed_ending_soon": 0,
     "last_stored_at": "2026-01-31T12:00:00Z",
     "last_sweep_at": "2026-01-31T12:00:02Z",
 }
@@ -69,6 +76,11 @@ async def readyz(services: Serving, backlog: Waiting) -> Response:
         await checks(services),
         backlog=waiting and waiting.by_status,
         oldest_pending_seconds=waiting and round(waiting.oldest_pending_seconds, 3),
+        bytes_on_volume=waiting
+        and {status: each.size for status, each in waiting.on_volume.items()},
+        oldest_on_volume_seconds=waiting
+        and {status: each.age_ms / 1000 for status, each in waiting.on_volume.items()},
+        failed_ending_soon=waiting and waiting.ending_soon,
         last_stored_at=_moment(services.metrics.last_stored_at),
         last_sweep_at=_moment(services.metrics.last_sweep_at),
     )
@@ -94,6 +106,11 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
     shown.quarantined.set(waiting.quarantined if waiting else nan)
     for status in waiting.by_status if waiting else BACKLOG:
         shown.backlog.labels(status).set(waiting.by_status[status] if waiting else nan)
+    shown.ending_soon.set(waiting.ending_soon if waiting else nan)
+    for status in ON_VOLUME:
+        held = waiting.on_volume[status] if waiting else None
+        shown.bytes_on_volume.labels(status).set(held.size if held else nan)
+        shown.oldest_on_volume.labels(status).set(held.age_ms / 1000 if held else nan)
     for when in ("due", "later"):
         shown.cleanings.labels(when).set(waiting.cleanings[when] if waiting else nan)
     try:

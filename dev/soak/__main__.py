@@ -92,7 +92,7 @@ async def _run(plan: Plan) -> int:
         finally:
             news.cancel()
         say("waiting until everything is final ...")
-        verdict = await settle(ledger, stack.info, Patience())
+        verdict = await settle(ledger, stack.info, Patience(ageing=True))
         stack.keep = verdict.broken
         told = report(plan, ledger, trouble, verdict, time.monotonic() - began)
     show(told)

@@ -101,6 +101,8 @@ class Person:
             await self._http.get(path, headers={**self._headers, **patient})
             answer = await self._http.post(f"{path}/submit", headers=self._headers)
             self._ledger.clients[f"submits answered {answer.status_code}"] += 1
+            if answer.is_success:
+                self._ledger.submitted.add(self.form_id)
 
     async def break_off(self, field: str, file: File, share: float) -> None:
         """Send a part of a file, and reset the connection."""

@@ -27,6 +27,8 @@ class Ledger:
     entries: dict[str, Entry] = field(default_factory=dict)
     clients: Counter[str] = field(default_factory=Counter)
     """What the clients did and met, by name."""
+    submitted: set[str] = field(default_factory=set)
+    """Forms whose submit was answered with 200: none of them ages."""
     broken: list[str] = field(default_factory=list)
     """Promises that were seen broken while it ran."""
 

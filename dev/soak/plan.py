@@ -32,11 +32,20 @@ class Plan:
         return max(1, self.kills // 3)
 
 
+REJECTED_KEPT = 20
+FAILED_KEPT = 1200
+"""Long enough for the operator who tries it again in the end."""
+DRAFT_KEPT = 240
+"""Longer than a person whose api is away goes on trying, so that none loses the form to its age."""
+
 SETTINGS = {
     # So that what is kept for hours, for people to look at, is gone while the soak can see it.
     "WORK_SECONDS": "45",
     "ORPHAN_SECONDS": "30",
     "QUARANTINE_SECONDS": "30",
+    "REJECTED_KEEP_SECONDS": str(REJECTED_KEPT),
+    "FAILED_KEEP_SECONDS": str(FAILED_KEPT),
+    "DRAFT_KEEP_SECONDS": str(DRAFT_KEPT),
     "LOG_LEVEL": "warning",
 }
 SETTLED_WITHIN = 900.0

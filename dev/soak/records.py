@@ -22,6 +22,8 @@ class Records:
     """The application's back end."""
 
     def __init__(self, info: dict[str, Any]) -> None:
+        self.drafts = 0
+        """How many of the forms that were read last are drafts."""
         self._http = httpx.AsyncClient(
             base_url=info["url"],
             headers={"Authorization": f"Bearer {info['service_key']}"},
@@ -38,6 +40,7 @@ class Records:
     async def uploads(self) -> dict[str, Upload]:
         """All uploads of all forms but removed ones, by id."""
         found: dict[str, Upload] = {}
+        drafts = 0
         after: str | None = None
         while True:
             cursor = {"after": after} if after else {}
@@ -45,10 +48,12 @@ class Records:
             answer.raise_for_status()
             page = answer.json()
             for form in page["forms"]:
+                drafts += form["status"] == "draft"
                 for of_field in form["uploads"].values():
                     found |= {upload["id"]: upload for upload in of_field}
             after = page.get("next")
             if not after:
+                self.drafts = drafts
                 return found
 
     async def upload(self, upload_id: str) -> Upload | None:

@@ -44,7 +44,7 @@ def report(
     }
 
 
-STATES = ("stored", "replaced", "removed", "rejected", "failed")
+STATES = ("stored", "replaced", "removed", "rejected", "failed", "aged")
 
 
 def show(told: dict[str, Any]) -> None:

@@ -18,8 +18,6 @@ from dev.soak.records import Bucket, Records, Upload, folder_of, on_volume
 
 LOOK_EVERY = 2.0
 PENDING = {"receiving", "staged", "processing"}
-KEPT = {"rejected", "failed"}
-"""States that keep their bytes on the volume."""
 LISTED = 20
 """Ids of each kind of trouble that are named."""
 
@@ -57,6 +55,8 @@ class Patience:
     cleaned: float = LEFT_OVER_FOR
     bucket: bool = True
     """Whether the bucket has to be clean, too: a cleaning takes minutes."""
+    ageing: bool = False
+    """Whether what ages does so in seconds: then neither drafts nor rejected bytes are left."""
 
 
 async def settle(ledger: Ledger, info: dict[str, Any], patience: Patience) -> Verdict:
@@ -69,14 +69,19 @@ async def settle(ledger: Ledger, info: dict[str, Any], patience: Patience) -> Ve
         verdict.settled_after = time.monotonic() - began
         await _add_removed(records, ledger, uploads)
     verdict.stuck = [i for i, upload in uploads.items() if upload["status"] in PENDING]
+    if patience.ageing and records.drafts:
+        verdict.stuck.append(f"{records.drafts} drafts outlived their age")
     verdict.unanswered = len(uploads.keys() - ledger.entries.keys())
     staging = Path(info["staging_dir"])
     await _leftovers(verdict, uploads, bucket, staging, patience)
     verdict.lost += await _not_in_bucket(uploads, bucket)
     for entry in ledger.entries.values():
         upload = uploads.get(entry.upload_id)
+        if upload is None and patience.ageing and entry.form_id not in ledger.submitted:
+            verdict.states["aged"] += 1
+            continue
         verdict.states[upload["status"] if upload else "unknown"] += 1
-        judge(verdict, entry, upload, uploads, staging)
+        judge(verdict, entry, upload, uploads, staging, rejected_kept=not patience.ageing)
     verdict.stored_after = [
         _moment(upload["updated_at"]) - _moment(upload["created_at"])
         for upload in uploads.values()
@@ -95,7 +100,8 @@ async def _final(records: Records, verdict: Verdict, patience: Patience) -> dict
             uploads = await records.uploads()
             failed = {i for i, upload in uploads.items() if upload["status"] == "failed"}
             pending = any(upload["status"] in PENDING for upload in uploads.values())
-            if not pending and failed <= retried:
+            aged = not (patience.ageing and records.drafts)
+            if not pending and aged and failed <= retried:
                 break
             for upload_id in failed - retried:
                 verdict.retried += await records.retry(upload_id)
@@ -118,7 +124,8 @@ async def _leftovers(
     """What nobody owns, once the sweep and the cleaning had their time."""
     stored = [upload for upload in uploads.values() if upload["status"] == "stored"]
     used = {folder_of(bucket.key_of(upload)) for upload in stored}
-    kept = {upload_id for upload_id, upload in uploads.items() if upload["status"] in KEPT}
+    rejected_kept = not patience.ageing
+    kept = {i for i, upload in uploads.items() if _keeps(upload, uploads, rejected_kept)}
     deadline = time.monotonic() + patience.cleaned
     while True:
         left = [path for path in on_volume(staging) if path.name not in kept]
@@ -154,6 +161,8 @@ def judge(
     upload: Upload | None,
     uploads: dict[str, Upload],
     staging: Path,
+    *,
+    rejected_kept: bool = True,
 ) -> None:
     if upload is None:
         verdict.lost.append(f"{entry.upload_id}: the record does not know it")
@@ -166,7 +175,7 @@ def judge(
         verdict.lost.append(f"{name}, which nobody asked for")
     if status == "replaced" and not _has_successor(entry, upload, uploads):
         verdict.lost.append(f"{name}, by nothing that is stored")
-    if status in KEPT and not _is_kept(staging, entry):
+    if _keeps(upload, uploads, rejected_kept) and not _is_kept(staging, entry):
         verdict.lost.append(f"{name}, without its bytes")
     if status == "stored" and entry.unchanged and upload["object"]["sha256"] != entry.sha256:
         verdict.lost.append(f"{name}, as other bytes than were sent")
@@ -186,6 +195,18 @@ def _has_successor(entry: Entry, upload: Upload, uploads: dict[str, Upload]) -> 
         and other["id"] != entry.upload_id
         for other in uploads.values()
     )
+
+
+def _keeps(upload: Upload, uploads: dict[str, Upload], rejected_kept: bool) -> bool:  # noqa: FBT001 - one of its facts
+    """Whether its bytes have to be on the volume, settled as it is."""
+    if upload["status"] == "failed":
+        return bool(upload["error"]["code"] != "bytes-expired")
+    newest = not any(
+        (other["form_id"], other["field"]) == (upload["form_id"], upload["field"])
+        and other["created_at"] > upload["created_at"]
+        for other in uploads.values()
+    )
+    return upload["status"] == "rejected" and rejected_kept and newest
 
 
 def _is_kept(staging: Path, entry: Entry) -> bool:

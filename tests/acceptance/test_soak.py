@@ -27,6 +27,6 @@ def test_a_short_soak_keeps_the_promise_and_says_so(tmp_path: Path) -> None:
     assert told["killed"] == 4
     for name in ("lost", "stuck", "wrong", "orphans_on_volume", "orphans_in_bucket"):
         assert told[name] == 0
-    ended = ("stored", "replaced", "removed", "rejected", "failed")
+    ended = ("stored", "replaced", "removed", "rejected", "failed", "aged")
     assert sum(told[name] for name in ended) == told["acknowledged"]
     assert "promise kept; seed 5" in done.stdout

@@ -30,5 +30,8 @@ async def _create(services: Services) -> FormRow:
 
 async def test_no_two_forms_have_one_moment(scene: Scene) -> None:
     type_name = next(iter(scene.services.form_types))
-    made = [await use_forms.create(scene.services, type_name, {}, None) for _ in range(20)]
+    made = [
+        await use_forms.create(scene.services, type_name, {}, None, beginner=None)
+        for _ in range(20)
+    ]
     assert len({form.created_at for form, _, _ in made}) == 20

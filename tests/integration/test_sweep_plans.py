@@ -7,22 +7,39 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.records import cleaning, staged, stalled
+from api.records import ageing, begun_drafts, cleaning, staged, stalled
 from api.records.database import Database
 from api.records.tables import metadata
 from api.services import Services
+from shared.status import UploadStatus
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
 from tests.support.services import services_on
 from tests.support.sweeping import willing_sweep
 
 ROWS = 6000
-WORK = Work(due=5, overdue=5, lost=5, condemned=5, purging=5, waiting=300, leased=20, failed=50)
+WORK = Work(
+    due=5,
+    overdue=5,
+    lost=5,
+    condemned=5,
+    purging=5,
+    waiting=300,
+    leased=20,
+    failed=50,
+    rejected=200,
+    drafts=1000,
+    undated=5,
+    old_rejected=5,
+    old_failed=5,
+    old_drafts=5,
+    old_submitted=5,
+)
 
 
 @pytest.fixture
 async def crowded(tmp_path: Path, database_url: str) -> AsyncIterator[Services]:
-    async with services_on(tmp_path, database_url) as services:
+    async with services_on(tmp_path, database_url, submitted_keep_seconds=86_400) as services:
         await fill(services.database, ROWS, WORK, clean_every=1)
         yield services
 
@@ -31,7 +48,8 @@ async def test_no_statement_of_the_sweep_looks_at_every_row(crowded: Services) -
     await _give_everything_to_do(crowded)
     with captured(crowded.database) as statements:
         await willing_sweep(crowded).once()
-    assert await _left(crowded.database) == 0, "it did all of its work"
+    purged = WORK.old_drafts + WORK.old_submitted
+    assert await _left(crowded.database) == purged, "only objects to be cleaned are left"
     assert len(statements) > 20
     async with crowded.database.read() as conn:
         for statement, parameters in statements.items():
@@ -97,6 +115,7 @@ async def _give_everything_to_do(services: Services) -> None:
             "UPDATE cleanings SET passes = 2 WHERE id <= 3",
             "UPDATE cleanings SET not_before = 1 WHERE id = 5",
             "UPDATE staged_names SET at = 1 WHERE name = 'upl_1000001000'",
+            "INSERT INTO begun_drafts (client, step, drafts) VALUES ('somebody', 1, 5)",
         ):
             await tx.conn.execute(text(statement))
     for name in ("upl_orphan", "upl_1000003001"):
@@ -115,6 +134,12 @@ async def _left(database: Database) -> int:
             *await stalled.purging(conn, ""),
             *await cleaning.done(conn),
             *await staged.long_condemned(conn, 8 * 86_400_000),
+            *await ageing.undated_drafts(conn),
+            *await ageing.old_drafts(conn, 30 * 86_400_000),
+            *await ageing.old_submitted(conn, 86_400_000),
+            *await ageing.old_bytes(conn, UploadStatus.REJECTED, 86_400_000),
+            *await ageing.old_bytes(conn, UploadStatus.FAILED, 30 * 86_400_000),
+            *[True] * await begun_drafts.any_old(conn),
         ]
     return len(found)
 

@@ -358,13 +358,16 @@ class House:
         expects: dict[str, Callable[[Reference], str]] = {
             "take_back_lost_leases": lambda r: r.take_back(),
             "fail_overdue": lambda r: r.fail_overdue(),
+            "drop_old_bytes": lambda r: r.drop_old_bytes(),
+            "purge_old_forms": lambda r: r.purge_old_forms(),
             "clear_volume": lambda r: r.clear_volume(unowned),
             "forget_done": lambda r: r.forget_done(),
             "erase_purged": lambda r: r.erase(),
         }
 
         async def do(services: Services) -> str:
-            await getattr(willing_sweep(services), step)()
+            sweep = willing_sweep(services)
+            await getattr(sweep if hasattr(sweep, step) else sweep._ageing, step)()
             return "ok"
 
         return Operation(f"sweep: {step}", do, expects[step], is_sweep=True)
@@ -379,6 +382,8 @@ class House:
                 await self.scene.set_all(lease_until=1)
             case "deadlines":
                 await self.scene.set_all(deadline=1)
+            case "retentions":
+                await self._let_all_be_old()
             case "work and a day":  # no worker puts any more
                 self.orders.clear()
                 await self.let_cleanings_be_due()
@@ -386,6 +391,14 @@ class House:
             upload.due |= what == "backoffs"
             upload.lease_over |= what == "leases"
             upload.overdue |= what == "deadlines"
+            upload.old |= what == "retentions" and upload.status in ("rejected", "failed")
+        self.reference.abandoned |= what == "retentions"
+
+    async def _let_all_be_old(self) -> None:
+        async with self.replicas[0].database.write() as tx:
+            await tx.conn.execute(update(form_table).values(edited_at=1))
+            settled = upload_table.c.status.in_(("rejected", "failed"))
+            await tx.conn.execute(update(upload_table).where(settled).values(updated_at=1))
 
     async def let_cleanings_be_due(self) -> None:
         """Of prefixes that nobody puts to any more."""

@@ -29,6 +29,8 @@ class Upload:
     due: bool = True
     overdue: bool = False
     lease_over: bool = False
+    old: bool = False
+    """It settled so long ago that its bytes aren't kept any more."""
 
     @property
     def slot(self) -> str:
@@ -54,6 +56,8 @@ class Reference:
 
     status: str = "draft"
     note: str | None = None
+    abandoned: bool = False
+    """Nobody edited it for as long as a draft is kept."""
     uploads: dict[str, Upload] = field(default_factory=dict)
     """In the order of their acknowledgement."""
     doomed: dict[Prefix, Doomed] = field(default_factory=dict)
@@ -73,13 +77,19 @@ class Reference:
             return "too-many-files"
         if upload_id in self.condemned:
             return "unavailable"
-        self.uploads[upload_id] = Upload(upload_id, field, content, key)
+        upload = Upload(upload_id, field, content, key)
+        for older in self.uploads.values():
+            if (older.slot, older.status, older.bytes) == (upload.slot, "rejected", "kept"):
+                older.bytes = "condemned"
+        self.uploads[upload_id] = upload
+        self.abandoned = False
         return upload_id
 
     def save(self, note: str) -> str:
         if refusal := self._closed():
             return refusal
         self.note = note
+        self.abandoned = False
         return "ok"
 
     def clear(self, field: str) -> str:
@@ -87,6 +97,7 @@ class Reference:
             return refusal
         for upload in self._of(field):
             self._end(upload, "removed")
+        self.abandoned = False
         return "ok"
 
     def remove(self, upload_id: str, *, always: bool) -> str:
@@ -95,15 +106,17 @@ class Reference:
         upload = self.uploads[upload_id]
         if not upload.final:
             self._end(upload, "removed")
+            self.abandoned = False
         return "ok"
 
     def retry(self, upload_id: str, *, always: bool) -> str:
         if refusal := self._closed(always=always):
             return refusal
         upload = self.uploads[upload_id]
-        if upload.status != "failed":
+        if (upload.status, upload.bytes) != ("failed", "kept"):
             return "not-failed"
         upload.status, upload.attempts, upload.due, upload.overdue = "staged", 0, True, False
+        upload.old = self.abandoned = False
         return "ok"
 
     def submit(self) -> str:
@@ -128,11 +141,7 @@ class Reference:
     def purge(self, *, always: bool) -> str:
         if refusal := self._closed(always=always):
             return refusal
-        for upload in self.uploads.values():
-            upload.key = None
-            if not upload.final:
-                self._end(upload, "removed")
-        self.status, self.note = "purging", None
+        self._purge()
         return "ok"
 
     # --- a worker
@@ -198,6 +207,18 @@ class Reference:
                 upload.status = "failed"
         return "ok"
 
+    def drop_old_bytes(self) -> str:
+        for upload in self.uploads.values():
+            if upload.old and upload.status in ("rejected", "failed") and upload.bytes == "kept":
+                upload.bytes = "condemned"
+        return "ok"
+
+    def purge_old_forms(self) -> str:
+        waits = any(upload.status in PENDING for upload in self.uploads.values())
+        if self.status == "draft" and self.abandoned and not waits:
+            self._purge()
+        return "ok"
+
     def clear_volume(self, received: set[str]) -> str:
         """`received` are the files that no upload owns."""
         for upload in self.uploads.values():
@@ -251,6 +272,13 @@ class Reference:
         self._end_unapplied(upload, "staged")
         upload.attempts -= 0 if counted else 1
         upload.due = False
+
+    def _purge(self) -> None:
+        for upload in self.uploads.values():
+            upload.key = None
+            if not upload.final:
+                self._end(upload, "removed")
+        self.status, self.note = "purging", None
 
     def _end_unapplied(self, upload: Upload, to: str) -> None:
         self.doomed.setdefault((upload.id, upload.generation), Doomed())

@@ -13,7 +13,10 @@ from tests.protocol.conftest import Home
 from tests.protocol.house import FAULTS, OUTCOMES, House, Operation, Order
 
 FIELDS = ("needed", "pair")
-SWEEPS = ("take_back_lost_leases", "fail_overdue", "clear_volume", "forget_done", "erase_purged")
+SWEEPS = (
+    *("take_back_lost_leases", "fail_overdue", "clear_volume", "forget_done", "erase_purged"),
+    *("drop_old_bytes", "purge_old_forms"),
+)
 T = TypeVar("T")
 
 
@@ -69,7 +72,9 @@ KINDS: dict[str, Kind] = {
     "clean": Kind(
         lambda house, choice: house.clean(confirmed=bool(choice.how)), takes_faults=False
     ),
-    "sweep": Kind(lambda house, choice: house.sweep(SWEEPS[choice.how % len(SWEEPS)]), 5),
+    "sweep": Kind(
+        lambda house, choice: house.sweep(SWEEPS[(choice.which * 6 + choice.how) % len(SWEEPS)]), 6
+    ),
     "claim": of_upload(lambda house, upload, _: house.claim(upload, house.new_claim()), 8),
     "remove": of_upload(lambda house, upload, how: house.remove(upload, always=bool(how % 2))),
     "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
@@ -112,8 +117,9 @@ class Happening(NamedTuple):
 HAPPENINGS: dict[str, Happening] = {
     **{
         f"time passes: {what}": Happening(lambda house, what=what: house.pass_time(what), often)  # type: ignore[misc] # bound here
-        for what, often in (("backoffs", 4), ("leases", 2), ("deadlines", 1), ("work and a day", 1))
+        for what, often in (("backoffs", 4), ("leases", 2), ("deadlines", 1), ("retentions", 2))
     },
+    "time passes: work and a day": Happening(lambda house: house.pass_time("work and a day")),
     "a worker puts and is killed": Happening(
         a_worker_puts_and_is_killed, 2, lambda house: house.orders
     ),

@@ -29,6 +29,14 @@ class Work:
     """Staged with a wake-up to come: a backlog."""
     leased: int = 0
     failed: int = 0
+    rejected: int = 0
+    drafts: int = 0
+    old_rejected: int = 0
+    old_failed: int = 0
+    old_drafts: int = 0
+    undated: int = 0
+    """Drafts of an api that doesn't know when they were edited."""
+    old_submitted: int = 0
 
     def kinds(self) -> dict[str, range]:
         """Kind → numbers of its rows."""
@@ -54,19 +62,28 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
     status = case(
         dict.fromkeys(("due", "overdue", "waiting"), "'staged'")
         | dict.fromkeys(("lost", "leased"), "'processing'")
-        | {"failed": "'failed'", "purging": "'removed'", "condemned": "'replaced'"},
+        | dict.fromkeys(("failed", "old_failed"), "'failed'")
+        | dict.fromkeys(("rejected", "old_rejected"), "'rejected'")
+        | {"purging": "'removed'", "condemned": "'replaced'"},
         "'stored'",
     )
-    kept = dict.fromkeys(("due", "overdue", "waiting", "lost", "leased", "failed"), "'kept'")
+    with_bytes = ("due", "overdue", "waiting", "lost", "leased", "failed", "rejected")
+    kept = dict.fromkeys((*with_bytes, "old_failed", "old_rejected"), "'kept'")
+    form = case(
+        {"purging": "'purging'"} | dict.fromkeys(("drafts", "old_drafts", "undated"), "'draft'"),
+        "'submitted'",
+    )
     policy = FilePolicy.model_validate({"accept": ["image/png"], "max_bytes": 1000})
     async with database.write() as tx:
         now = await clock(tx.conn)
         number, count = f"CAST({FIRST} + i AS VARCHAR)", NUMBERS.format(count=rows)
         for statement in (
             f"""INSERT INTO forms (id, type, status, token_hash, data, version, edit, created_at,
-                updated_at) {count} SELECT 'frm_' || {number}, 'acceptance',
-                {case({"purging": "'purging'"}, "'submitted'")}, {number}, '{{}}', 1, 1,
-                {now} - i, {now} FROM n""",
+                updated_at, edited_at, submitted_at) {count} SELECT 'frm_' || {number},
+                'acceptance', {form}, {number}, '{{}}', 1, 1, {now} - i, {now},
+                {case({"old_drafts": "1", "undated": "NULL"}, f"{now} - i")},
+                {case(dict.fromkeys(("drafts", "old_drafts", "undated"), "NULL") | {"old_submitted": "1"}, f"{now} - i")}
+                FROM n""",
             f"""INSERT INTO uploads (id, form_id, field, slot, seq, status, version, generation,
                 applied_generation, work_until, lease_until, attempts, backoffs, next_attempt_at,
                 deadline, wake, wakes_unanswered, wake_at, filename, size, sha256, bytes, policy,
@@ -77,11 +94,14 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
                 {case({"overdue": "1"}, f"{now} + {7 * DAY} + i")}, 1, 0,
                 {case({"due": "1"}, f"{now} + {DAY} + i")}, 'licence.png', 1000, '{"0" * 64}',
                 {case(kept | {"condemned": "'condemned'"}, "'gone'")}, :policy,
-                'acceptance/' || {number}, '{{}}', '[]', {now} - i, {now} FROM n""",
+                'acceptance/' || {number}, '{{}}', '[]', {now} - i,
+                {case(dict.fromkeys(("old_rejected", "old_failed"), "1"), f"{now} - i")} FROM n""",
             f"""INSERT INTO events (form_id, version, upload_id, to_status, at) {count}
                 SELECT 'frm_' || {number}, 1, 'upl_' || {number}, 'stored', {now} FROM n""",
             f"""INSERT INTO staged_names (name, condemned, at) {count}
                 SELECT 'upl_' || {number}, i % 1000 = 0, {now} - i FROM n""",
+            f"""INSERT INTO begun_drafts (client, step, drafts) {count}
+                SELECT {number}, {now} / 300000, 1 FROM n""",
             f"""INSERT INTO cleanings (prefix, form_id, not_before, passes, at) {count}
                 SELECT 'acceptance/' || {number}, 'frm_' || {number}, {now} + {DAY} + i, 1, {now}
                 FROM n WHERE i % {clean_every} = 0""",

@@ -13,12 +13,14 @@ from api.records.tables import metadata
 
 SMALL = {"volume"}
 """Tables of one row."""
+CROWDED = {"ix_forms_drafts", "ix_uploads_kept"}
+"""Partial indexes with a row for every draft, or for every file on the volume."""
 PARTIAL = {
     str(index.name)
     for table in metadata.tables.values()
     for index in table.indexes
     if index.dialect_options["sqlite"]["where"] is not None
-}
+} - CROWDED
 """Indexes that hold only rows which wait for something: to go over one from its start is fine."""
 
 Statement = tuple[str, Any]

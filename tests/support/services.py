@@ -61,7 +61,7 @@ class Scene:
 
     @classmethod
     async def create(cls, services: Services, form_type: str = "acceptance") -> "Scene":
-        form, _, _ = await use_forms.create(services, form_type, {}, None)
+        form, _, _ = await use_forms.create(services, form_type, {}, None, beginner=None)
         return cls(services, form)
 
     async def received(self, content: bytes = b"bytes") -> Received:

@@ -37,7 +37,7 @@ def _upload(status: str, **values: Any) -> dict[str, Any]:
         "status": status,
         "sha256": SHA,
         "object": {"sha256": SHA},
-        "error": None,
+        "error": {"code": "attempts-exhausted"},
         "created_at": "2026-01-01T00:00:00Z",
         **values,
     }
@@ -91,6 +91,19 @@ def test_what_ended_as_it_must_is_no_trouble(
     tmp_path: Path, entry: Entry, upload: dict[str, Any], beside: list[dict[str, Any]]
 ) -> None:
     _keep(tmp_path)
+    assert not _judged(tmp_path, entry, upload, beside).broken
+
+
+@pytest.mark.parametrize(
+    ("entry", "upload", "beside"),
+    [
+        (_entry(), _upload("failed", error={"code": "bytes-expired"}), []),
+        (_entry(hostile=True), _upload("rejected"), [NEWER]),
+    ],
+)
+def test_bytes_that_may_be_gone_are_not_missed(
+    tmp_path: Path, entry: Entry, upload: dict[str, Any], beside: list[dict[str, Any]]
+) -> None:
     assert not _judged(tmp_path, entry, upload, beside).broken
 
 
