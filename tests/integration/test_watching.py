@@ -163,7 +163,7 @@ async def test_the_gauges_search_indexes_and_ask_once_in_a_while(
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
             with captured(services.database) as again:
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
-        assert len(statements) == 3
+        assert len(statements) == 5
         assert not again
         async with services.database.read() as conn:
             for statement, parameters in statements.items():

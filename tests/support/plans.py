@@ -13,8 +13,8 @@ from api.records.tables import metadata
 
 SMALL = {"volume"}
 """Tables of one row."""
-CROWDED = {"ix_forms_drafts", "ix_uploads_kept"}
-"""Partial indexes with a row for every draft, or for every file on the volume."""
+CROWDED = {"ix_forms_drafts"}
+"""Partial indexes with a row for every draft there is."""
 PARTIAL = {
     str(index.name)
     for table in metadata.tables.values()
