@@ -13,7 +13,7 @@ from api.auth import (
     unauthorized,
 )
 from api.errors import Problem
-from api.http.client_address import client_address
+from api.http.client_address import address_of
 from api.openapi.examples import FORM_ID, UPLOAD_ID
 from api.quotas import Beginner
 from api.records import forms, uploads
@@ -125,8 +125,7 @@ def beginner_of(request: Request, services: Services) -> Beginner | None:
 
 
 def client_of(request: Request, services: Services) -> Beginner:
-    address = client_address(request.scope, services.settings.trusted_proxies)
-    return Beginner(services.settings, address)
+    return Beginner(services.settings, address_of(request.scope))
 
 
 def base_url(request: Request, services: Services) -> str:

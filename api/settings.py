@@ -195,7 +195,6 @@ class Settings(BaseSettings):
         int,
         Field(description="the same from one address; behind a proxy all have the proxy's", ge=0),
     ] = 0
-    trusted_proxies: Annotated[Csv, Field(description="STUB")] = ()
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)
     ] = 256 * 1024 * 1024
