@@ -56,6 +56,15 @@ def check_text(settings: Settings, data: Mapping[str, Any]) -> None:
         )
 
 
+def _drafts_per_hour(settings: Settings, address: str) -> int:
+    """0 is no limit, as where the address is a proxy's own: it stands for anybody."""
+    if settings.proxies.trusts(address):
+        return 0
+    if settings.max_drafts_per_hour is not None:
+        return settings.max_drafts_per_hour
+    return DRAFTS_PER_HOUR if settings.trusted_proxies else 0
+
+
 class Beginner:
     """Who begins drafts: one client address, whose drafts of the last hour are counted."""
 
@@ -63,9 +72,7 @@ class Beginner:
         # Not the address: the count needs none, and a keyed hash of it can't be guessed back.
         key = settings.internal_secrets[0].encode()
         self._client = hmac.new(key, address.encode(), hashlib.sha256).hexdigest()
-        limit = settings.max_drafts_per_hour
-        tells_apart = bool(settings.trusted_proxies)
-        self._limit = limit if limit is not None else DRAFTS_PER_HOUR * tells_apart
+        self._limit = _drafts_per_hour(settings, address)
 
     async def check(self, services: Services) -> None:
         """Raise `Problem` too-many-forms if there were too many already."""

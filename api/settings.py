@@ -256,6 +256,7 @@ class Settings(BaseSettings):
             submitted_ms=_ms(self.submitted_keep_seconds) or None,
         )
 
+    @property
     def proxies(self) -> TrustedProxies:
         """Whose word is taken about the client."""
         return TrustedProxies.of(self.trusted_proxies, self.forwarding_header)
