@@ -159,5 +159,23 @@ def test_a_client_that_begins_too_many_drafts_is_told_when_to_come_back(
         assert http.post("/v1/forms", json=new, headers=key).status_code == 201
 
 
+def test_behind_a_trusted_proxy_each_client_has_a_quota_of_its_own_by_default(
+    tmp_path: Path,
+) -> None:
+    with (
+        ApiProcess(tmp_path, trusted_proxies="127.0.0.1") as api,
+        httpx.Client(base_url=api.url, trust_env=False) as http,
+    ):
+
+        def begin(forwarded: str) -> int:
+            headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+            return http.post("/v1/forms", json={"type": "acceptance"}, headers=headers).status_code
+
+        answers = [begin(f"198.51.100.{number}, 203.0.113.9") for number in range(62)]
+        assert answers == [201] * 60 + [429] * 2, "whatever the client says of itself"
+        assert begin("203.0.113.10") == 201
+        assert {begin("") for _ in range(70)} == {201}, "whom the proxy doesn't name"
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
