@@ -134,12 +134,14 @@ async def _apply(
                 error=None,
                 public_url=public_url(base, settings.s3_bucket, outcome.object.key),
             )
-        case Rejected() | Failed():
-            rejected = isinstance(outcome, Rejected)
+        case Rejected():
+            error = upload_error(outcome.code, outcome.params, policy)
+            return await lifecycle.reject(tx, row, detected_type=outcome.detected_type, error=error)
+        case Failed():
             return await lifecycle.end_unapplied(
                 tx,
                 row,
-                UploadStatus.REJECTED if rejected else UploadStatus.FAILED,
+                UploadStatus.FAILED,
                 applied_generation=row.generation,
                 detected_type=outcome.detected_type,
                 error=upload_error(outcome.code, outcome.params, policy),

@@ -26,6 +26,19 @@ async def end_unapplied(
     )
 
 
+async def reject(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+    """The rejected outcome: the bytes are kept only if no newer upload waits in the slot."""
+    superseded = any(
+        other.slot == upload.slot and other.seq > upload.seq and other.status not in TERMINAL
+        for other in await uploads.of_form(tx.conn, upload.form_id)
+    )
+    if superseded:
+        values["bytes"] = "condemned"
+    return await end_unapplied(
+        tx, upload, UploadStatus.REJECTED, applied_generation=upload.generation, **values
+    )
+
+
 async def store(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The stored outcome: everything older in its slot is `replaced` by it, and nothing newer
     (protocol P8)."""

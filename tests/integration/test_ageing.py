@@ -50,6 +50,18 @@ async def test_bytes_of_a_rejected_upload_go_as_soon_as_a_newer_one_is_acknowled
     assert _on_volume(scene) == {newest.id}
 
 
+async def test_bytes_of_an_upload_that_is_rejected_after_a_newer_one_came_are_not_kept(
+    scene: Scene,
+) -> None:
+    first, second, third = [await scene.staged() for _ in range(3)]
+    for upload in (second, first):
+        await scene.report(rejected(await scene.claimed(upload)))
+    await use_uploads.remove(scene.services, third, always=False)
+    last = await _rejected(scene)
+    await _sweep(scene)
+    assert _on_volume(scene) == {last.id}
+
+
 async def test_bytes_of_a_rejected_upload_of_a_field_for_many_stay_beside_newer_ones(
     scene: Scene,
 ) -> None:

@@ -180,6 +180,9 @@ class Reference:
         elif outcome == "rejected":
             self._end_unapplied(upload, "rejected")
             upload.applied = generation
+            of_slot = [u for u in self.uploads.values() if u.slot == upload.slot and not u.final]
+            if of_slot[-1] is not upload:
+                upload.bytes = "condemned"
         elif outcome == "shutdown":
             self._end_unapplied(upload, "staged")
             upload.attempts -= 1
