@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 
 from api.http.bodies import media_type
+from api.http.whole_files import require_whole_files
 from api.receive.body import Body
 from api.receive.multipart import boundary_of
 from api.receive.sections import SectionBody, receive_section
@@ -21,6 +22,7 @@ async def receive_multipart(
     request: Request, services: Services, form_type: FormType, controls: Collection[str] = ()
 ) -> SectionBody:
     """Text, and files that are durable on the volume. `controls` are names besides the fields'."""
+    require_whole_files(request)
     boundary = boundary_of(request.headers.get("content-type"))
     body = Body(request, limit=_limit(form_type), pace=services.settings.pace)
     await services.volume.require()
@@ -39,6 +41,7 @@ async def receive_html_form(
     request: Request, services: Services, form_type: FormType, controls: Collection[str]
 ) -> SectionBody:
     """What a `<form>` sends, with either of its encodings."""
+    require_whole_files(request)
     if media_type(request) != URLENCODED:
         return await receive_multipart(request, services, form_type, controls)
 
