@@ -25,6 +25,16 @@ ERRORS: dict[str, ErrorSpec] = {
     "malformed-multipart": ErrorSpec(
         400, "Malformed multipart body", "The body is not complete and valid multipart/form-data."
     ),
+    "unsupported-transfer-encoding": ErrorSpec(
+        400,
+        "Unsupported transfer encoding",
+        "A part comes in a transfer encoding that isn't known; send it as it is.",
+    ),
+    "fragment-not-supported": ErrorSpec(
+        400,
+        "A piece of a file",
+        "This is a piece of a file; send the whole file in one request (without chunks).",
+    ),
     "unauthorized": ErrorSpec(
         401, "Unauthorized", "Send the form's token as 'Authorization: Bearer …'."
     ),

@@ -30,8 +30,13 @@ class Links:
         self._bucket = settings.s3_bucket
         self.seconds = settings.presigned_seconds
 
-    async def presign(self, key: str, *, filename: str, content_type: str, inline: bool) -> str:
-        """A URL that reads the object for `seconds`, as a download unless `inline`."""
+    async def presign(
+        self, key: str, *, filename: str, content_type: str, inline: bool, head: bool = False
+    ) -> str:
+        """A URL that reads the object for `seconds`, as a download unless `inline`.
+
+        A signature holds for one method: with `head` for HEAD, else for GET.
+        """
         params: dict[str, Any] = {
             "Bucket": self._bucket,
             "Key": key,
@@ -39,7 +44,7 @@ class Links:
             "ResponseContentType": content_type,
         }
         return await self._client.generate_presigned_url(
-            "get_object", Params=params, ExpiresIn=self.seconds
+            "head_object" if head else "get_object", Params=params, ExpiresIn=self.seconds
         )
 
 
@@ -68,8 +73,10 @@ def content_disposition(filename: str, *, inline: bool) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
-async def link_of(links: Links, upload: UploadRow, derivative: str | None, *, inline: bool) -> str:
-    """A link to an upload's object, or to one of its derivatives.
+async def link_of(
+    links: Links, upload: UploadRow, derivative: str | None, *, inline: bool, head: bool = False
+) -> str:
+    """A link to an upload's object, or to one of its derivatives; for HEAD, or for GET.
 
     Raises `Problem` not-stored or not-found. Only images that we made ourselves are ever shown
     inline: anything else may be active content.
@@ -85,6 +92,7 @@ async def link_of(links: Links, upload: UploadRow, derivative: str | None, *, in
         filename=_download_name(upload.filename, content_type, derivative),
         content_type=content_type,
         inline=inline and content_type in INLINE_TYPES,
+        head=head,
     )
 
 

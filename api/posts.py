@@ -86,6 +86,8 @@ def read(form_type: FormType, body: SectionBody) -> Post:
     """
     if any(file.name in CONTROLS for file in body.files):
         raise Problem("bad-request", "A control of the form holds a file.")
+    if CONTROLS & set(body.unreadable):
+        raise Problem("bad-request", "A control of the form can't be read.")
     values = [part for part in body.text if part.name in CONTROLS]
     body.text = [part for part in body.text if part.name not in CONTROLS]
     section = _section(form_type, [part.value for part in values if part.name == "section"])

@@ -71,6 +71,11 @@ def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
     for name in section.empty:
         if name in form_type.file_fields:
             edits.ignore(name, "empty")
+    for name in section.unreadable:
+        if name in form_type.file_fields:
+            edits.ignore(name, "not-a-file")
+        else:
+            edits.problems.append(value_problem(form_type.fields[name], "unreadable-text"))
     for part in section.text:
         target = text_field(form_type, part.name)
         if target is None:

@@ -25,6 +25,7 @@ VALUE_PROBLEMS: dict[str, str] = {
     "invalid-choice": "{label} must be one of the choices",
     "invalid-value": "{label} can't be that",
     "not-text": "{label} takes text, not a file",
+    "unreadable-text": "{label} has characters that can't be read; type it again",
     "upload-rejected": "{label}: choose another file",
     "form-full": "{label}: the form holds as many files as it may; remove some first",
 }
@@ -54,7 +55,7 @@ def from_form(field: AnyTextField, value: str) -> str | bool:
     if isinstance(field, CheckboxField):
         return value.strip().lower() in _CHECKED
     _check_text(field, value)
-    return value
+    return _api_value(value)
 
 
 def from_json(field: AnyTextField, value: Any) -> str | bool:
@@ -65,7 +66,7 @@ def from_json(field: AnyTextField, value: Any) -> str | bool:
             return value
     elif isinstance(value, str):
         _check_text(field, value)
-        return value
+        return _api_value(value)
     wanted = "true or false" if isinstance(field, CheckboxField) else "a string"
     raise _invalid(field, f"{field.label} must be {wanted}")
 
@@ -76,7 +77,7 @@ def problem_of(field: AnyTextField, value: Any) -> dict[str, str] | None:
         return None
     if isinstance(field, ChoiceField):
         return None if value in field.choices else value_problem(field, "invalid-choice")
-    if len(value) > field.max_length:
+    if _length(value) > field.max_length:
         return value_problem(field, "too-long", max_length=field.max_length)
     if not _is_a(field.kind, value):
         return value_problem(field, f"invalid-{field.kind}")
@@ -94,6 +95,17 @@ def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str
     """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
     detail = VALUE_PROBLEMS[code].format(label=field.label, **params)
     return {"field": field.name, "code": code, "detail": detail}
+
+
+def _api_value(value: str) -> str:
+    """As HTML has the value of a control, with line feeds alone ("API value"); it is submitted
+    with CRLF."""
+    return value.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _length(value: str) -> int:
+    """In UTF-16 code units, as `maxlength` counts (HTML, "length"): browser and api agree."""
+    return len(value.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _is_a(kind: str, value: str) -> bool:

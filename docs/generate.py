@@ -33,10 +33,15 @@ DOCS = Path(__file__).parent
 FORMS = DOCS.parent / "forms"
 
 ANSWERS = {
-    "bad-request": "a text part or a `{key}` is too long, a text part is not UTF-8",
+    "bad-request": "a text part or a `{key}` is too long, a `{key}` is not UTF-8",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
-    "with over 8 headers or the same header twice",
+    "with over 8 headers or the same header twice, an encoded part that can't be decoded",
+    "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
+    "`quoted-printable`, `7bit`, `8bit` and `binary`",
+    "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
+    "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
+    "a piece of a file",
     "unauthorized": "no bearer token, or one that opens nothing",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
     "in `Origin`",

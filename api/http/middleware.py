@@ -6,12 +6,14 @@ import re
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.ids import new_id
 
 DRAIN_BYTES = 64 * 1024 * 1024
 DRAIN_SECONDS = 2.0
+_IS_HEAD = "longshore.head"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 ALLOWED_HEADERS = [
@@ -100,8 +102,13 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", _IS_HEAD: True}
         await self._app(scope, receive, send)
+
+
+def is_head(request: Request) -> bool:
+    """Whether the client asked by HEAD, which `HeadAsGet` hides."""
+    return bool(request.scope.get(_IS_HEAD))
 
 
 class DrainUnread:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 
 from api.http.bodies import media_type
+from api.http.whole_files import require_whole_files
 from api.quotas import check_form
 from api.receive.body import Body
 from api.receive.multipart import boundary_of
@@ -32,6 +33,7 @@ async def receive_multipart(
     `form` is None while there is none yet. Raises `Problem` form-full before the body is read if
     it is more than the form may still hold.
     """
+    require_whole_files(request)
     boundary = boundary_of(request.headers.get("content-type"))
     body = Body(request, limit=_limit(form_type), pace=services.settings.pace)
     if form:
@@ -56,6 +58,7 @@ async def receive_html_form(
     controls: Collection[str],
 ) -> SectionBody:
     """What a `<form>` sends, with either of its encodings."""
+    require_whole_files(request)
     if media_type(request) != URLENCODED:
         return await receive_multipart(request, services, form_type, form, controls)
 

@@ -17,9 +17,18 @@ INTERNAL_SECRET: Credential = {"internal_secret": []}
 OWNER = (FORM_TOKEN, SERVICE_KEY)
 """Who may do anything with a form and its uploads."""
 
-RECEIVING: tuple[Coded, ...] = ("form-submitted", "form-full", "storage-full")
+RECEIVING: tuple[Coded, ...] = (
+    "fragment-not-supported",
+    "form-submitted",
+    "form-full",
+    "storage-full",
+)
 """What receiving files can meet."""
-MULTIPART: tuple[Coded, ...] = ("unsupported-media-type", "malformed-multipart")
+MULTIPART: tuple[Coded, ...] = (
+    "unsupported-media-type",
+    "malformed-multipart",
+    "unsupported-transfer-encoding",
+)
 
 NOT_MODIFIED: dict[str, Any] = {
     "description": "What the client has is the newest",

@@ -5,8 +5,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from api.errors import Problem
+from api.receive import fragments
 from api.receive.body import Body
-from api.receive.multipart import PartData, PartEnd, PartStart, clean_filename, read_parts
+from api.receive.multipart import PartData, PartEnd, PartStart, read_parts
+from api.receive.names import clean_filename
 from api.staging import Staged, Staging, Writer
 
 UNNAMED = "file"
@@ -88,18 +90,20 @@ async def receive_raw(
 async def receive_one_of_multipart(
     staging: Staging, body: Body, boundary: bytes, name: str, *, max_bytes: int
 ) -> Received:
-    """The first part with a filename is the file, whatever its name; text parts are ignored.
+    """The first part with a filename is the file, whatever its name; text parts are ignored, but
+    for those that tell of pieces.
 
     Raises `Problem` too-many-files (422) for a second file that isn't empty, file-empty,
-    file-missing, file-too-large.
+    file-missing, file-too-large, fragment-not-supported.
     """
     file: Intake | None = None  # the one that is kept
     part: Intake | None = None  # the one that is arriving
     empty: Intake | None = None
+    text: _PieceField | None = None
     async with AsyncExitStack() as stack:
         async for event in read_parts(body, boundary):
             if isinstance(event, PartStart):
-                part = None
+                part, text = None, _PieceField.of(event)
                 if event.filename is not None:
                     part = Intake(staging, name, max_bytes, event.filename, event.content_type)
                     stack.push_async_callback(part.discard)
@@ -117,9 +121,31 @@ async def receive_one_of_multipart(
                     raise file_too_large(max_bytes)
             elif isinstance(event, PartEnd) and part:
                 empty = part if not part.size else empty
+            elif text:
+                text.take(event)
         if file is None:
             raise Problem("file-empty" if empty else "file-missing")
         return await file.finish()
+
+
+class _PieceField:
+    """A text part that tells of pieces of a file."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._value = b""
+
+    @classmethod
+    def of(cls, part: PartStart) -> "_PieceField | None":
+        tells = part.filename is None and fragments.says_of_pieces(part.name)
+        return cls(part.name) if tells else None
+
+    def take(self, event: PartData | PartEnd) -> None:
+        """Raises `Problem` fragment-not-supported at its end."""
+        if isinstance(event, PartData):
+            self._value = (self._value + event.data)[: fragments.MAX_VALUE]
+        else:
+            fragments.refuse_by_field(self._name, self._value.decode("latin-1"))
 
 
 def file_too_large(max_bytes: int) -> Problem:

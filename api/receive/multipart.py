@@ -1,27 +1,27 @@
 """multipart/form-data (RFC 7578), parsed as it streams by.
 
 The parser calls back synchronously; here its calls become events, so that whoever consumes them
-can await a write in between. Data events are views into the received chunk: nothing is copied.
+can await a write in between. Data events are views into the received chunk: nothing is copied, but
+where a part comes in a transfer encoding.
 """
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from typing import Any
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState
 
 from api.errors import Problem
+from api.receive import header_values
 from api.receive.body import Body
+from api.receive.names import filename_in, text_of, unescaped
+from api.receive.preamble import Preamble
+from api.receive.transfer_encodings import Decoder, decoder_of
 
 MAX_PARTS = 1000
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
 MAX_NAME = 200
-MAX_FILENAME = 255
-"""Bytes; a longer file name keeps its end, where the extension is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class PartStart:
     filename: str | None
     """None for a text part; may be empty: a file input that nothing was selected for."""
     content_type: str | None
+    charset: str | None = None
+    """Of a text part that names one (RFC 7578, section 4.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,10 @@ def boundary_of(content_type: str | None) -> bytes:
 
     Raises `Problem` unsupported-media-type or malformed-multipart.
     """
-    kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data":
+    value = header_values.parse((content_type or "").encode("latin-1", "replace"))
+    if value.value != "multipart/form-data":
         raise Problem("unsupported-media-type", params={"expected": "multipart/form-data"})
-    boundary = options.get(b"boundary", b"")
+    boundary = value.get("boundary") or b""
     if not 1 <= len(boundary) <= 70:  # noqa: PLR2004 - RFC 2046, section 5.1.1
         raise Problem("malformed-multipart", "The Content-Type has no usable boundary.")
     return boundary
@@ -79,9 +81,10 @@ async def read_parts(body: Body, boundary: bytes) -> AsyncIterator[Event]:
         max_header_count=MAX_HEADERS,
         max_header_size=MAX_HEADER_BYTES,
     )
+    preamble = Preamble(boundary)
     async for chunk in body:
         try:
-            parser.write(chunk)
+            parser.write(chunk if preamble.over else preamble.rest_of(chunk))
         except FormParserError as error:
             raise Problem("malformed-multipart") from error
         for event in collector.take():
@@ -94,9 +97,10 @@ class _Collector:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._parts = 0
-        self._headers: dict[str, str] = {}
+        self._headers: dict[str, bytes] = {}
         self._field = b""
         self._value = b""
+        self._decoder: Decoder | None = None
 
     def take(self) -> list[Event]:
         events, self._events = self._events, []
@@ -118,75 +122,56 @@ class _Collector:
         name = self._field.decode("latin-1").lower()
         if name in self._headers:  # parsers disagree on which of two counts
             raise Problem("malformed-multipart", f"A part has two {name!r} headers.")
-        self._headers[name] = self._value.decode("utf-8", "replace")
+        self._headers[name] = self._value
         self._field = self._value = b""
 
     def headers_finished(self) -> None:
-        kind, options = _options(self._headers.get("content-disposition", ""))
-        name = options.get("name")
-        if kind != "form-data" or name is None:
+        disposition = header_values.parse(self._headers.get("content-disposition", b""))
+        names = [value for name, value in disposition.parameters if name == "name"]
+        if disposition.value != "form-data" or not names:
             raise Problem("malformed-multipart", "A part has no name.")
+        if len(names) > 1 or [each for each, _ in disposition.parameters].count("filename") > 1:
+            raise Problem("malformed-multipart", "A part has two names.")
+        name = unescaped(text_of(names[0]))
         if len(name) > MAX_NAME:
             raise Problem("malformed-multipart", "A part's name is too long.")
-        filename = options.get("filename")
+        content_type = self._header("content-type")
+        charset = header_values.parse(self._headers.get("content-type", b"")).get("charset")
+        self._decoder = decoder_of(self._header("content-transfer-encoding"))
         self._events.append(
             PartStart(
                 name=name,
-                filename=None if filename is None else clean_filename(filename),
-                content_type=clean_media_type(self._headers.get("content-type")),
+                filename=filename_in(disposition),
+                content_type=clean_media_type(content_type),
+                charset=None if charset is None else charset.decode("latin-1"),
             )
         )
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
-        self._events.append(PartData(memoryview(data)[start:end]))
+        view = memoryview(data)[start:end]
+        self._add(self._decoder.feed(bytes(view)) if self._decoder else view)
 
     def part_end(self) -> None:
+        if self._decoder:
+            self._add(self._decoder.finish())
         self._events.append(PartEnd())
+
+    def _add(self, data: bytes | memoryview) -> None:
+        if data:
+            self._events.append(PartData(memoryview(data)))
+
+    def _header(self, name: str) -> str | None:
+        value = self._headers.get(name)
+        return None if value is None else text_of(value)
 
 
 def filename_of(disposition: str | None) -> str:
-    """The filename of a request's own Content-Disposition (RFC 6266); empty without one.
-
-    `filename*` counts before `filename`, which may hold UTF-8 as it is.
-    """
-    message = Message()
-    sent = (disposition or "").encode("latin-1", "replace")
-    message["Content-Disposition"] = sent.decode("utf-8", "replace")
-    try:
-        parameters: list[tuple[str, Any]] = message.get_params([], header="content-disposition")
-        names = [value for name, value in parameters if name.lower() == "filename"]
-        extended = [value for value in names if isinstance(value, tuple)]  # of filename*, as parsed
-        return collapse_rfc2231_value((extended or names or [""])[0])
-    except (TypeError, ValueError):  # what the parser makes of continuations and charsets
-        return ""
-
-
-def _options(header: str) -> tuple[str, dict[str, str]]:
-    kind, options = parse_options_header(header.encode("utf-8").decode("latin-1"))
-    return kind.decode("latin-1"), {
-        name.decode("latin-1"): _unescape(value.decode("utf-8", "replace"))
-        for name, value in options.items()
-    }
-
-
-def _unescape(value: str) -> str:
-    """Undo what browsers escape in names (HTML, "multipart form data"): quotes and line ends."""
-    return value.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
+    """The filename of a request's own Content-Disposition (RFC 6266), cleaned; empty without
+    one."""
+    return filename_in(header_values.parse((disposition or "").encode("latin-1", "replace"))) or ""
 
 
 def clean_media_type(header: str | None) -> str | None:
     """A declared type, for showing only."""
     shown = "".join(char for char in header or "" if char.isprintable())[:255]
     return shown or None
-
-
-def clean_filename(name: str) -> str:
-    """A file name that is safe to show and to send in a header; it never names a path.
-
-    Keeps the last path segment; control characters and those that turn the writing direction are
-    dropped, and what is too long loses its beginning.
-    """
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(char for char in last if char.isprintable()).strip()
-    encoded = shown.encode("utf-8", "ignore")[-MAX_FILENAME:]
-    return encoded.decode("utf-8", "ignore")

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from api.errors import Problem
 from api.receive.body import Body
+from api.receive.charsets import codec, decoded
 from api.receive.files import Intake, Received
+from api.receive.fragments import MAX_VALUE, refuse_by_field, says_of_pieces
 from api.receive.multipart import PartData, PartStart, read_parts
 from api.staging import Staging
 from shared.ids import new_id
@@ -18,10 +20,24 @@ MAX_FILES = 32
 """File parts with contents in one request: each holds a file open until the body is whole."""
 
 
+CHARSET = "_charset_"
+"""A part of this name says the charset of text parts that name none (RFC 7578, section 4.6)."""
+DEFAULT_CHARSET = "utf-8"
+
+
 @dataclass(frozen=True, slots=True)
 class TextPart:
     name: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A value as it came; `charset` is what it said of itself."""
+
+    name: str
+    data: bytes
+    charset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,21 @@ class SectionBody:
     files: list[FilePart] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     """Names of file parts without contents."""
+    unreadable: list[str] = field(default_factory=list)
+    """Names of texts that aren't in the charset they are said to be in."""
+
+    def read_text(self, came: list[EncodedText]) -> None:
+        """Decode values that came, each in its charset, that of `_charset_`, or UTF-8."""
+        named = [each.data.decode("latin-1").strip() for each in came if each.name == CHARSET]
+        common = named[-1] if named and codec(named[-1]) else DEFAULT_CHARSET
+        for each in came:
+            if each.name == CHARSET:
+                continue
+            value = decoded(each.data, each.charset or common)
+            if value is None:
+                self.unreadable.append(each.name)
+            else:
+                self.text.append(TextPart(each.name, value))
 
 
 async def receive_section(
@@ -76,14 +107,17 @@ class _Reader:
         self._limit_of = limit_of
         self._section = SectionBody()
         self._intakes: list[tuple[str, Intake]] = []
-        self._name = ""
+        self._part = PartStart("", None, None)
         self._file: Intake | None = None
         self._text = bytearray()
+        self._came: list[EncodedText] = []
         self._all_text = 0
 
     def start(self, part: PartStart) -> None:
+        self._part, self._file, self._text = part, None, bytearray()
+        if part.filename is None and (part.name == CHARSET or says_of_pieces(part.name)):
+            return
         limit = self._limit_of(part.name)
-        self._name, self._file, self._text = part.name, None, bytearray()
         if part.filename is not None:
             self._file = Intake(
                 self._staging, new_id("upl"), limit, part.filename, part.content_type
@@ -102,11 +136,17 @@ class _Reader:
         self._text += data
 
     def end(self) -> None:
-        if self._file is None:
-            self._section.text.append(TextPart(self._name, _decode(self._text)))
+        if self._file:
+            return
+        name, data = self._part.name, bytes(self._text)
+        if says_of_pieces(name):
+            refuse_by_field(name, data[:MAX_VALUE].decode("latin-1"))
+            self._limit_of(name)  # of a whole file, and perhaps no field of ours
+        self._came.append(EncodedText(name, data, self._part.charset))
 
     async def finish(self) -> SectionBody:
         section = self._section
+        section.read_text(self._came)
         section.empty = [name for name, file in self._intakes if not file.size]
         try:
             for name, file in self._intakes:
@@ -133,10 +173,3 @@ async def _finish(name: str, file: Intake) -> FilePart:
         size=file.size,
         received=None if file.too_large else await file.finish(),
     )
-
-
-def _decode(text: bytearray) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Problem("bad-request", "A text part is not UTF-8.") from error

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from api.errors import Problem
 from api.receive.body import Body
 from api.receive.multipart import MAX_PARTS
-from api.receive.sections import SectionBody, TextPart
+from api.receive.sections import CHARSET, EncodedText, SectionBody
 
 MAX_URLENCODED = 1024 * 1024
 URLENCODED = "application/x-www-form-urlencoded"
@@ -16,19 +16,27 @@ URLENCODED = "application/x-www-form-urlencoded"
 async def receive_urlencoded(body: Body, known: Callable[[str], object]) -> SectionBody:
     """All values, in their order. `known` raises `Problem` unknown-field.
 
-    Raises `Problem` bad-request for what is not UTF-8 or has too many values.
+    Raises `Problem` bad-request for too many values.
     """
     raw = await body.read()
     try:
+        # byte by byte: which text the bytes are is told by the form, or UTF-8
         pairs = parse_qsl(
-            raw.decode("utf-8"),
+            raw.decode("latin-1"),
             keep_blank_values=True,
-            errors="strict",
+            encoding="latin-1",
             max_num_fields=MAX_PARTS,
         )
     except ValueError as error:
-        detail = f"The body is not UTF-8, or has more than {MAX_PARTS} values."
-        raise Problem("bad-request", detail) from error
-    for name, _ in pairs:
-        known(name)
-    return SectionBody(text=[TextPart(name, value) for name, value in pairs])
+        raise Problem("bad-request", f"The body has more than {MAX_PARTS} values.") from error
+    came = [EncodedText(_name(name), value.encode("latin-1")) for name, value in pairs]
+    for each in came:
+        if each.name != CHARSET:
+            known(each.name)
+    section = SectionBody()
+    section.read_text(came)
+    return section
+
+
+def _name(name: str) -> str:
+    return name.encode("latin-1").decode("utf-8", "replace")

@@ -14,7 +14,10 @@ from api.auth import ServiceKey
 from api.deps import Asking, OwnFileField, OwnForm, OwnUpload, Serving, request_id
 from api.errors import Problem
 from api.http.digest import sent_digest
+from api.http.keys import MAX_KEY, key_of_header, key_of_path
+from api.http.middleware import is_head
 from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.http.whole_files import require_whole_files
 from api.idempotency import running
 from api.links import link_of
 from api.openapi import of_uploads as described
@@ -44,7 +47,6 @@ Inline = Annotated[
 
 MULTIPART_ALLOWANCE = 64 * 1024
 """Bytes of a multipart body beside its file."""
-MAX_KEY = 200
 
 
 @router.post(
@@ -58,8 +60,7 @@ async def upload_multipart(
     request: Request, services: Serving, form: OwnForm, policy: OwnFileField
 ) -> Response:
     boundary = boundary_of(request.headers.get("content-type"))
-    key = request.headers.get("idempotency-key")
-    _check_key(key)
+    key = key_of_header(request)
     body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
     async with _receiving(services, form, policy, body, key):
         received = await receive_one_of_multipart(
@@ -69,7 +70,7 @@ async def upload_multipart(
 
 
 @router.put(
-    "/forms/{form_id}/fields/{field}/uploads/{key}",
+    "/forms/{form_id}/fields/{field}/uploads/{key:path}",
     status_code=202,
     response_model=UploadView,
     summary="Send a file as the raw body",
@@ -89,7 +90,7 @@ async def upload_raw(
         ),
     ],
 ) -> Response:
-    _check_key(key)
+    key = key_of_path(request)
     body = await _open_body(request, services, form, policy, 0, key=key)
     async with _receiving(services, form, policy, body, key):
         received = await receive_raw(
@@ -181,6 +182,7 @@ async def _open_body(
 ) -> Body:
     """The request's body, after everything that its headers and the record decide."""
     use_uploads.check_draft(form)
+    require_whole_files(request)
     body = Body(
         request,
         limit=policy.max_bytes + allowance,
@@ -198,11 +200,6 @@ async def _open_body(
     if sent_digest(request):
         body.hash = hashlib.sha256()
     return body
-
-
-def _check_key(key: str | None) -> None:
-    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
-        raise Problem("bad-request", f"A key has 1 to {MAX_KEY} printable characters.")
 
 
 @asynccontextmanager
@@ -243,7 +240,7 @@ async def _content(
     *,
     inline: bool,
 ) -> Response:
-    url = await link_of(services.links, upload, derivative, inline=inline)
+    url = await link_of(services.links, upload, derivative, inline=inline, head=is_head(request))
     headers = {"Cache-Control": "no-store"}
     if not wants_json(request):
         return RedirectResponse(url, status_code=307, headers=headers)
