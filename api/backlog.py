@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from api.errors import Problem
-from api.records import waiting
+from api.records import waiting, workers
 from api.services import Services
 
 FRESH_SECONDS = 5.0
@@ -24,6 +24,7 @@ class Waiting:
     cleanings: dict[str, int]
     """Prefixes to be deleted: `due`, and `later`."""
     quarantined: int
+    workers: workers.Living
 
 
 class Backlog:
@@ -50,6 +51,7 @@ class Backlog:
                 statuses = await waiting.by_status(conn)
                 cleanings = await waiting.cleanings_due_and_later(conn)
                 quarantined = await waiting.orphans(conn, kept_ms)
+                living = await workers.living(conn)
         except (Problem, TimeoutError):
             return None
         pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
@@ -58,4 +60,5 @@ class Backlog:
             oldest_pending_seconds=max([0, *pending_ms]) / 1000,
             cleanings=cleanings,
             quarantined=quarantined,
+            workers=living,
         )

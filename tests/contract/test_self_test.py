@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from dev.provision_s3 import policies
 from shared.finding import Finding, Level, wrong
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
-from worker.object_store import ObjectStore, StoreSettings, StoreWatch, open_object_store
+from worker.object_store import ObjectStore, StoreSettings, open_object_store
 from worker.object_store import self_test as under_test
 from worker.object_store.self_test import PREFIX, SelfTest
 
@@ -29,7 +29,7 @@ async def strict_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
 
 async def found_with(settings: StoreSettings) -> list[str]:
     async with open_object_store(settings) as store:
-        return [f"{each.level} {each}" for each in await store.self_test()]
+        return [f"{each.level} {each}" for each in (await store.self_test()).findings]
 
 
 def left(endpoint: S3Endpoint) -> list[Any]:
@@ -58,7 +58,8 @@ def refusing(name: str, code: str, status: int) -> Callable[..., Any]:
 
 
 async def found_by(endpoint: S3Endpoint, client: Any) -> list[str]:
-    return [f"{each.level} {each}" for each in await SelfTest(client, endpoint.settings()).run()]
+    tested = await SelfTest(client, endpoint.settings()).run()
+    return [f"{each.level} {each}" for each in tested.findings]
 
 
 async def test_a_store_that_does_all_is_one_line_and_nothing_stays_in_the_bucket(
@@ -195,37 +196,6 @@ async def test_a_store_without_multiparts_is_named_by_the_call(
     (line,) = await found_by(ministack, Answered(strict_store, create_multipart_upload=unable))
     assert line.startswith("wrong S3_ENDPOINT_URL: the store fails at CreateMultipartUpload (501 ")
     assert left(ministack) == []
-
-
-async def test_the_alarm_lasts_from_a_refusal_until_the_store_takes_us_again() -> None:
-    refused = wrong("S3_BUCKET", "there is none")
-    answers: list[list[Finding]] = [[], [refused], [refused], []]
-    seen: list[bool] = []
-
-    async def test() -> list[Finding]:
-        seen.append(watch.alarm)
-        return answers[len(seen) - 1] if len(seen) <= len(answers) else []
-
-    watch = StoreWatch(test, again=0.05)
-    running = asyncio.create_task(watch.run())
-    await asyncio.sleep(0.2)
-    assert seen == [False], "nothing is asked while all is well"
-    watch.refused()
-    await asyncio.sleep(0.5)
-    running.cancel()
-    assert seen == [False, False, True, True]
-    assert not watch.alarm
-
-
-async def test_a_refused_put_rings_for_the_self_test(ministack: S3Endpoint) -> None:
-    rung: list[bool] = []
-    async with open_object_store(
-        dataclasses.replace(ministack.settings(), bucket="nowhere")
-    ) as store:
-        store.on_refused = lambda: rung.append(True)
-        with pytest.raises(Exception, match="store-refused"):
-            await store.clean("a/upl_1.1/")
-    assert rung == [True]
 
 
 async def test_a_store_that_is_only_away_raises_no_alarm() -> None:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
-from worker.object_store import ObjectStore
+from worker.main import storing_for
+from worker.object_store import Breaker, ObjectStore
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient
 from worker.settings import Settings
@@ -48,11 +49,17 @@ def settings(folder: Path) -> Settings:
     )
 
 
+def promoter_of(http: httpx.AsyncClient, folder: Path) -> Promoter:
+    own = settings(folder)
+    storing = storing_for(own, Breaker())
+    return Promoter(RecordsClient(http), cast("ObjectStore", None), storing, own)
+
+
 async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_path: Path) -> None:
     api = SlowApi()
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        promoter = Promoter(RecordsClient(http), cast("ObjectStore", None), settings(tmp_path))
+        promoter = promoter_of(http, tmp_path)
         promoting = asyncio.create_task(promoter.promote(UPLOAD_ID))
         await api.asked.wait()
         promoting.cancel()
@@ -76,7 +83,7 @@ async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_excepti
     api.granted.set()
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        promoter = Promoter(RecordsClient(http), cast("ObjectStore", None), settings(tmp_path))
+        promoter = promoter_of(http, tmp_path)
         await promoter.promote(UPLOAD_ID)
     (outcome,) = api.outcomes
     assert (outcome["outcome"], outcome["cause"]) == ("retry", "unexpected")
