@@ -1,7 +1,7 @@
 """Promote one upload: open → validate → convert → put → report.
 
 A job of the queue lasts until the file is checked; what follows goes on beside it. So the queue's
-slots are those of checking, and `worker/storing.py` has those of putting.
+places are those of checking, and `worker/storing.py` has those of putting.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ REPORT_MARGIN = 30.0
 """Beyond the order's work time, to get the outcome into the record."""
 HAND_IN_SECONDS = 2.5
 """For all cancelled promotions together; the supervisor's patience is longer."""
+KNOWN = 10_000
+"""Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
 STAGE_PAUSE = 1.0
 """Stages that come faster than this are shown together: a small file has no use for five calls."""
 
@@ -55,6 +57,8 @@ class Promoter:
         self._storing = storing
         self._settings = settings
         self._decoders = asyncio.Semaphore(settings.max_decoders)
+        self._known_good: dict[str, int] = {}
+        """Uploads that were checked here and not stored: the bytes that were made of each."""
         self._running: set[asyncio.Task[None]] = set()
         self._stopping_until: float | None = None
 
@@ -195,16 +199,29 @@ class Promoter:
             return _retry(order, "unexpected", counted=True)
 
     async def _store_it(self, order: WorkOrder, stages: "_Stages", kept: AsyncExitStack) -> Stored:
-        """Check the file and put what becomes of it. Its room is `kept` until it is reported."""
+        """Check the file and put what becomes of it. Its room is `kept` until it is reported.
+
+        Bytes and policy of an upload never change. One that is known to be good and would find no
+        room isn't checked again: those that may be bad are to be found soon.
+        """
+        if order.upload_id in self._known_good:
+            self._storing.refuse_without_room(self._known_good[order.upload_id])
         async with _scratch(self._settings.scratch_dir) as scratch:
             processed = await self._checked(order, stages, scratch)
             reached("worker-after-check")
             stages.show(Stage.STORING)
             made = sum(each.size for each in processed.outputs if each.path.parent == scratch)
+            self._remember(order.upload_id, made)
             await kept.enter_async_context(self._storing.room(made))
             stages.checked.set()
             await self._storing.put(lambda: self._put_all(order, processed))
+        self._known_good.pop(order.upload_id, None)
         return _stored(order, processed)
+
+    def _remember(self, upload_id: str, made: int) -> None:
+        self._known_good[upload_id] = made
+        if len(self._known_good) > KNOWN:
+            del self._known_good[next(iter(self._known_good))]
 
     async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Processed:
         stages.show(Stage.VALIDATING)

@@ -1,7 +1,7 @@
 """Who may put, and what was checked and waits for it.
 
-Checking and putting have slots of their own: a store that is away holds up the storing alone. What
-waits has no slot of either kind, keeps its files in scratch and its lease, and is bounded.
+Checking and putting have places of their own: a store that is away holds up the storing alone. What
+waits has a place of neither kind, keeps its files in scratch and its lease, and is bounded.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Storing:
-    """The room for what was checked, and the slots of those that are put."""
+    """The room for what was checked, and the places of those that are put."""
 
     def __init__(self, breaker: Breaker, *, puts: int, uploads: int, scratch_bytes: int) -> None:
         self.breaker = breaker
@@ -36,9 +36,15 @@ class Storing:
         breaker.on_change.append(self._bell.ring)
 
     def stop(self) -> None:
-        """What has no slot now gets none: the next worker is to have it at once."""
+        """What has no place now gets none: the next worker is to have it at once."""
         self._stopping = True
         self._bell.ring()
+
+    def refuse_without_room(self, scratch_bytes: int) -> None:
+        """Raise `TransientError` when the store is away and there is no room to wait for it."""
+        if self.breaker.cause and not self._has_room(scratch_bytes):
+            detail = f"{self.uploads} uploads wait for it already"
+            raise TransientError(self.breaker.cause, counted=False, detail=detail)
 
     @asynccontextmanager
     async def room(self, scratch_bytes: int) -> AsyncIterator[None]:
@@ -49,9 +55,7 @@ class Storing:
         """
         async with self._door:
             while not self._has_room(scratch_bytes):
-                if self.breaker.cause:
-                    detail = f"{self.uploads} uploads wait for it already"
-                    raise TransientError(self.breaker.cause, counted=False, detail=detail)
+                self.refuse_without_room(scratch_bytes)
                 await self._something_changes()
             self.uploads += 1
             self._bytes += scratch_bytes
@@ -63,14 +67,14 @@ class Storing:
             self._bell.ring()
 
     async def put(self, put: Callable[[], Awaitable[None]]) -> None:
-        """Call `put` with a slot, while the breaker is closed; again when the store failed.
+        """Call `put` with a place, while the breaker is closed; again when the store failed.
 
         Raises what `put` raises for the upload's own sake, and `TransientError("shutdown")` for
         what has to wait when the worker is stopping.
         """
         for more in reversed(range(PUT_TRIES)):
             try:
-                async with self._slot():
+                async with self._place():
                     await put()
                     return
             except TransientError as error:
@@ -85,7 +89,7 @@ class Storing:
         return self.uploads < self._max_uploads and fits
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    async def _place(self) -> AsyncIterator[None]:
         async with self._queue:
             while self.breaker.is_open or self._puts >= self._max_puts:
                 await self._something_changes()

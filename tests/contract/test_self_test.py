@@ -12,9 +12,9 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from dev.provision_s3 import policies
-from shared.finding import Finding, Level, wrong
+from shared.status import StoreState
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
-from worker.object_store import ObjectStore, StoreSettings, open_object_store
+from worker.object_store import Breaker, ObjectStore, StoreSettings, open_object_store
 from worker.object_store import self_test as under_test
 from worker.object_store.self_test import PREFIX, SelfTest
 
@@ -198,7 +198,49 @@ async def test_a_store_without_multiparts_is_named_by_the_call(
     assert left(ministack) == []
 
 
-async def test_a_store_that_is_only_away_raises_no_alarm() -> None:
-    assert not under_test.refuses_us([wrong("S3_ENDPOINT_URL", "away")])
-    assert under_test.refuses_us([wrong("S3_BUCKET", "gone")])
-    assert not under_test.refuses_us([Finding(Level.WARNING, "S3_BUCKET", "public")])
+async def test_a_refused_call_opens_the_breaker(ministack: S3Endpoint) -> None:
+    breaker = Breaker()
+    nowhere = dataclasses.replace(ministack.settings(), bucket="nowhere")
+    async with open_object_store(nowhere, breaker) as store:
+        with pytest.raises(Exception, match="store-refused"):
+            await store.clean("a/upl_1.1/")
+    assert breaker.state is StoreState.REFUSED
+
+
+async def test_whatever_a_store_answers_is_a_sign_of_life_and_a_failure_is_none(
+    ministack: S3Endpoint,
+) -> None:
+    ours = ministack.settings()
+    strangers = dataclasses.replace(ours, access_key_id="AKIANOBODY")
+    for settings in (ours, dataclasses.replace(ours, bucket="nowhere"), strangers):
+        now = [0.0]
+        breaker = Breaker(lambda: now[0])  # noqa: B023 - used within this turn
+        async with open_object_store(settings, breaker) as store:
+            now[0] = 9
+            assert await store.knock() is None
+            assert breaker.silent_seconds == 0
+        away = dataclasses.replace(settings, endpoint_url=f"http://{HOST}:{free_port()}")
+        async with open_object_store(away, breaker) as store:
+            now[0] = 20
+            found = await store.knock()
+            assert "nothing listens" in str(found)
+            assert breaker.silent_seconds == 11
+
+
+async def test_a_knock_at_a_store_that_never_answers_takes_a_bounded_time(
+    ministack: S3Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    monkeypatch.setattr("worker.object_store.store.KNOCK_SECONDS", 0.5)
+    async with await asyncio.start_server(never_answer, HOST, 0) as server:
+        url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        settings = dataclasses.replace(ministack.settings(), endpoint_url=url)
+        async with open_object_store(settings) as store:
+            began = time.monotonic()
+            found = await store.knock()
+    assert "doesn't answer in time" in str(found)
+    assert time.monotonic() - began < 5

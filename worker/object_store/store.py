@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from types_aiobotocore_s3 import S3Client
 
 READ_BACK_BYTES = 1024 * 1024
-PROBE_SECONDS = 4.0
+KNOCK_SECONDS = 4.0
 """A store that doesn't answer the smallest of questions for so long is away."""
 CONFLICT_PAUSES = (0.2, 0.5)
 """Seconds to wait before starting again when S3 says that another write is under way."""
@@ -110,11 +110,11 @@ class ObjectStore:
                     deleted += 1
         return deleted
 
-    async def probe(self) -> Finding | None:
-        """Ask for a sign of life; what is wrong when there is none within `PROBE_SECONDS`, or a
+    async def knock(self) -> Finding | None:
+        """Ask for a sign of life; what is wrong when there is none within `KNOCK_SECONDS`, or a
         failure. What the store refuses is no matter here."""
         try:
-            async with asyncio.timeout(PROBE_SECONDS):
+            async with asyncio.timeout(KNOCK_SECONDS):
                 await self._client.head_bucket(Bucket=self._bucket)
         except STORE_ERRORS as error:
             if not isinstance(error, ClientError) or is_failure(status_of(error)):

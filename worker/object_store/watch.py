@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class Testable(Protocol):
     """What is asked of a store to know how it is."""
 
-    async def probe(self) -> Finding | None: ...
+    async def knock(self) -> Finding | None: ...
 
     async def self_test(self) -> SelfTested: ...
 
@@ -32,7 +32,7 @@ class Pauses:
     """In seconds."""
 
     silence: float = 2.0
-    """After so much of it, a probe asks for a sign of life."""
+    """After so much of it we knock: any answer is a sign of life."""
     first: float = 1.0
     """Between two tries to close the breaker; doubles up to one of the next two."""
     away: float = 2.0
@@ -44,7 +44,7 @@ class Pauses:
 class StoreWatch:
     """Runs the self-test at the start, while something is wrong, and to close the breaker.
 
-    Beside the work, which never waits for it: what can't be put waits, and takes no slot.
+    Beside the work, which never waits for it: what can't be put waits, and takes nobody's place.
     """
 
     def __init__(self, store: Testable, breaker: Breaker, pauses: Pauses | None = None) -> None:
@@ -67,7 +67,7 @@ class StoreWatch:
 
     async def _watched(self) -> None:
         """The breaker is closed: look now and then."""
-        await self._opened.heard(self._pauses.silence)
+        await self._opened.heard(max(self._pauses.silence - self._breaker.silent_seconds, 0))
         lately = time.monotonic() - self._tested_at < self._pauses.again
         if self._breaker.is_open or (wrongs(self._told) and not lately):
             await self._try_it()
@@ -99,11 +99,13 @@ class StoreWatch:
             self._breaker.trip(state, "; ".join(map(str, wrongs(tested.findings))))
 
     async def _is_there(self) -> bool:
-        away = await self._store.probe()
+        away = await self._store.knock()
         if away:
             self._tell([away])
             self.alarm = False  # it may come back by itself
             self._breaker.trip(StoreState.AWAY, str(away))
+        else:
+            self._breaker.answered()
         return not away
 
     async def _tested(self) -> SelfTested:
