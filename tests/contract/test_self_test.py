@@ -217,30 +217,29 @@ async def test_whatever_a_store_answers_is_a_sign_of_life_and_a_failure_is_none(
         breaker = Breaker(lambda: now[0])  # noqa: B023 - used within this turn
         async with open_object_store(settings, breaker) as store:
             now[0] = 9
-            assert await store.knock() is None
+            assert await store.knock(10) is None
             assert breaker.silent_seconds == 0
         away = dataclasses.replace(settings, endpoint_url=f"http://{HOST}:{free_port()}")
         async with open_object_store(away, breaker) as store:
             now[0] = 20
-            found = await store.knock()
+            found = await store.knock(10)
             assert "nothing listens" in str(found)
             assert breaker.silent_seconds == 11
 
 
 async def test_a_knock_at_a_store_that_never_answers_takes_a_bounded_time(
-    ministack: S3Endpoint, monkeypatch: pytest.MonkeyPatch
+    ministack: S3Endpoint,
 ) -> None:
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
             pass
         writer.close()
 
-    monkeypatch.setattr("worker.object_store.store.KNOCK_SECONDS", 0.5)
     async with await asyncio.start_server(never_answer, HOST, 0) as server:
         url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
         settings = dataclasses.replace(ministack.settings(), endpoint_url=url)
         async with open_object_store(settings) as store:
             began = time.monotonic()
-            found = await store.knock()
+            found = await store.knock(0.5)
     assert "doesn't answer in time" in str(found)
     assert time.monotonic() - began < 5

@@ -125,6 +125,17 @@ def test_a_store_that_refuses_us_is_told_from_one_that_is_away(
     ledger.settle()
 
 
+@pytest.mark.slow
+def test_a_store_that_takes_five_seconds_for_every_answer_is_given_what_it_can_take(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.links["s3"](delay=5):
+        until(lambda: _store(faulty) == "away", "not seen", SEEN_WITHIN + 5)
+        upload_id = ledger.send()
+        assert ledger.wait(upload_id, "stored", 120)["attempts"] == 1
+    ledger.settle()
+
+
 def test_a_worker_that_is_told_to_stop_hands_on_all_that_waits_for_the_store(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:

@@ -17,7 +17,7 @@ from worker.object_store.watch import Pauses
 AWAY = wrong("S3_ENDPOINT_URL", "nothing listens")
 UNKNOWN_KEY = wrong("S3_ACCESS_KEY_ID", "the store doesn't know this key")
 FINE = ok("S3_ENDPOINT_URL", "does all")
-QUICK = Pauses(silence=0.02, first=0.01, away=0.02, refused=0.02, again=0.05)
+QUICK = Pauses(silence=0.02, patience=1, first=0.01, away=0.02, refused=0.02, again=0.05)
 
 
 class Store:
@@ -27,11 +27,13 @@ class Store:
         self.away: Finding | None = None
         self.finding = FINE
         self.takes_puts = True
+        self.answers_after = 0.0
         self.knocks = self.self_tests = 0
 
-    async def knock(self) -> Finding | None:
+    async def knock(self, seconds: float) -> Finding | None:
         self.knocks += 1
-        return self.away
+        await asyncio.sleep(min(self.answers_after, seconds))
+        return AWAY if self.answers_after > seconds else self.away
 
     async def self_test(self) -> SelfTested:
         self.self_tests += 1
@@ -192,6 +194,24 @@ async def test_the_alarm_lasts_from_a_refusal_until_the_store_takes_us_again() -
             await until(lambda: watch.alarm)
         await until(lambda: not breaker.is_open)
         assert not watch.alarm
+
+
+async def test_a_store_too_slow_for_any_test_is_given_puts_now_and_then() -> None:
+    store, breaker = Store(), Breaker()
+    store.answers_after, store.finding, store.takes_puts = 0.05, AWAY, False
+    closed = []
+    breaker.on_change.append(lambda: closed.append(not breaker.is_open))
+    pauses = Pauses(silence=0.02, patience=0.02, most_patience=1, first=0.01, away=0.02)
+    async with watching(store, breaker, pauses):
+        await until(lambda: closed.count(True) >= 2)
+
+
+async def test_a_store_that_answers_soon_and_fails_its_test_is_given_none() -> None:
+    store, breaker = Store(), Breaker()
+    store.finding, store.takes_puts = AWAY, False
+    async with watching(store, breaker):
+        await until(lambda: store.self_tests > 5)
+        assert breaker.is_open
 
 
 async def test_a_permission_that_no_put_needs_raises_the_alarm_and_holds_nothing_up() -> None:

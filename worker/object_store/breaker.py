@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 class Breaker:
     """Closed while the store takes what is put; open from its first failure until its self-test
-    passes. Knows nothing of how that is found out: see `StoreWatch`."""
+    passes, or a put that was under way. What else is done to find out: see `StoreWatch`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

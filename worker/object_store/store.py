@@ -38,8 +38,6 @@ if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from types_aiobotocore_s3 import S3Client
 
 READ_BACK_BYTES = 1024 * 1024
-KNOCK_SECONDS = 4.0
-"""A store that doesn't answer the smallest of questions for so long is away."""
 CONFLICT_PAUSES = (0.2, 0.5)
 """Seconds to wait before starting again when S3 says that another write is under way."""
 
@@ -58,9 +56,9 @@ class _Put(NamedTuple):
 
 class ObjectStore:
     """One bucket. Every method raises `TransientError("store")` for a store that fails and
-    `TransientError("store-refused")` for one that refuses us; neither is counted. Puts and
-    cleanings that fail for the store's sake open the breaker; whether to call at all while it is
-    open is for the caller to decide.
+    `TransientError("store-refused")` for one that refuses us; neither is counted. A put or
+    a cleaning that fails for the store's sake opens the breaker, a put that succeeds closes it;
+    whether to call at all while it is open is for the caller to decide.
     """
 
     def __init__(
@@ -87,6 +85,7 @@ class ObjectStore:
             checksum = await self._send_past_conflicts(put)
             if not await self._holds(put, checksum):
                 raise KeyTaken(key)
+        self._breaker.close()
 
     async def clean(self, prefix: str) -> int:
         """Abort every multipart and delete every object under `prefix`; how many objects were.
@@ -110,11 +109,11 @@ class ObjectStore:
                     deleted += 1
         return deleted
 
-    async def knock(self) -> Finding | None:
-        """Ask for a sign of life; what is wrong when there is none within `KNOCK_SECONDS`, or a
+    async def knock(self, seconds: float) -> Finding | None:
+        """Ask for a sign of life; what is wrong when there is none within so many seconds, or a
         failure. What the store refuses is no matter here."""
         try:
-            async with asyncio.timeout(KNOCK_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._client.head_bucket(Bucket=self._bucket)
         except STORE_ERRORS as error:
             if not isinstance(error, ClientError) or is_failure(status_of(error)):

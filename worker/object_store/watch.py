@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class Testable(Protocol):
     """What is asked of a store to know how it is."""
 
-    async def knock(self) -> Finding | None: ...
+    async def knock(self, seconds: float) -> Finding | None: ...
 
     async def self_test(self) -> SelfTested: ...
 
@@ -33,6 +33,9 @@ class Pauses:
 
     silence: float = 2.0
     """After so much of it we knock: any answer is a sign of life."""
+    patience: float = 4.0
+    """How long the answer may take; while the breaker is open it doubles up to the next."""
+    most_patience: float = 30.0
     first: float = 1.0
     """Between two tries to close the breaker; doubles up to one of the next two."""
     away: float = 2.0
@@ -51,7 +54,7 @@ class StoreWatch:
         self._store = store
         self._breaker = breaker
         self._pauses = pauses or Pauses()
-        self._pause = self._pauses.first
+        self._pause, self._patience = self._pauses.first, self._pauses.patience
         self._opened = Bell()
         breaker.on_change.append(self._opened.ring)
         self._told: list[Finding] = []
@@ -80,26 +83,29 @@ class StoreWatch:
         pauses, refused = self._pauses, self._breaker.state is StoreState.REFUSED
         self._pause = min(self._pause * 2, pauses.refused if refused else pauses.away)
         await self._try_it()
+        self._patience = min(self._patience * 2, pauses.most_patience)
         if not self._breaker.is_open:
-            self._pause = pauses.first
+            self._pause, self._patience = pauses.first, pauses.patience
 
     async def _try_it(self) -> None:
         """The self-test decides, once there is a sign of life: it writes, and what it wrote to a
         store that hangs would stay there."""
+        began = time.monotonic()
         if not await self._is_there():
             return
+        slow = time.monotonic() - began > self._pauses.patience
         tested = await self._tested()
         self._tested_at = time.monotonic()
         self._tell(tested.findings)
         self.alarm = refuses_us(tested.findings)
-        if tested.takes_puts:
-            self._breaker.close()
+        if tested.takes_puts or (slow and not self.alarm):
+            self._breaker.close()  # puts have more time than any test
         else:
             state = StoreState.REFUSED if self.alarm else StoreState.AWAY
             self._breaker.trip(state, "; ".join(map(str, wrongs(tested.findings))))
 
     async def _is_there(self) -> bool:
-        away = await self._store.knock()
+        away = await self._knocked()
         if away:
             self._tell([away])
             self.alarm = False  # it may come back by itself
@@ -107,6 +113,13 @@ class StoreWatch:
         else:
             self._breaker.answered()
         return not away
+
+    async def _knocked(self) -> Finding | None:
+        try:
+            return await self._store.knock(self._patience)
+        except Exception:  # whatever a store makes of it, the work goes on
+            log.exception("store_check_broke")
+            return None
 
     async def _tested(self) -> SelfTested:
         try:
