@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from api.errors import Problem
-from api.records import ageing, waiting
+from api.records import ageing, waiting, workers
 from api.records.ageing import OnVolume
 from api.services import Services
 
@@ -29,6 +29,7 @@ class Waiting:
     """Bytes of uploads on the volume, by status."""
     ending_soon: int
     """Failed uploads whose bytes go soon, if nobody looks at them."""
+    workers: workers.Living
 
 
 class Backlog:
@@ -59,6 +60,7 @@ class Backlog:
                 quarantined = await waiting.orphans(conn, kept_ms)
                 on_volume = await ageing.on_volume(conn)
                 ending_soon = await ageing.ending_soon(conn, warn_ms)
+                living = await workers.living(conn)
         except (Problem, TimeoutError):
             return None
         pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
@@ -69,4 +71,5 @@ class Backlog:
             quarantined=quarantined,
             on_volume=on_volume,
             ending_soon=ending_soon,
+            workers=living,
         )

@@ -55,6 +55,11 @@ class Metrics:
         )
         self.ending_soon = gauge("failed_uploads_ending_soon", "Failed uploads whose bytes go soon")
         self.quarantined = gauge("quarantined_files", "Orphaned files kept aside")
+        self.workers = gauge("workers", "Workers that were heard of in the last 20 s")
+        self.store_up = gauge(
+            "store_up", "1 if every worker can put, 0 if one can't; NaN without workers"
+        )
+        self.checked = gauge("checked_uploads", "Uploads that are checked and not yet stored")
         # of the volume
         self.free_bytes = gauge("volume_free_bytes", "Free on the staging volume")
         self.free_inodes = gauge("volume_free_inodes", "Free on the staging volume, if counted")

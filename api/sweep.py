@@ -14,7 +14,7 @@ import structlog
 
 from api.ageing import Ageing
 from api.errors import Problem
-from api.records import cleaning, forms, staged, stalled, uploads
+from api.records import cleaning, forms, staged, stalled, uploads, workers
 from api.records.database import DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.rejections import upload_error
@@ -218,15 +218,18 @@ class Sweep:
             await self._services.queue.order_cleaning(int(time.time() // 60))
 
     async def forget_done(self) -> None:
-        """Rows that have served: prefixes cleaned for good, names of orphans long gone."""
+        """Rows that have served: prefixes cleaned for good, names of orphans long gone, workers
+        that ended."""
         kept_ms = int((self._services.settings.quarantine_seconds + 86_400) * 1000)
         async with self._services.database.read() as conn:
             cleaned = await cleaning.done(conn)
             names = await staged.long_condemned(conn, kept_ms)
-        if cleaned or names:
+            silent = await workers.silent(conn)
+        if cleaned or names or silent:
             async with self._services.database.write() as tx:
                 await cleaning.forget(tx, cleaned)
                 await staged.forget(tx, names)
+                await workers.forget(tx, silent)
 
     async def erase_purged(self) -> None:
         """Purged forms of which nothing is left but rows. Those that still wait for something are

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.form_definition import FilePolicy, Name
-from shared.status import Stage, UploadStatus
+from shared.status import Stage, StoreState, UploadStatus
 
 
 def _is_text(value: str) -> str:
@@ -152,6 +152,16 @@ class Applied(BaseModel):
     status: UploadStatus
     generation: int
     """The one that the upload is at."""
+
+
+class WorkerReport(BaseModel):
+    """How a worker is, every few seconds and as soon as the state of the store changes."""
+
+    store: StoreState
+    store_for_seconds: Annotated[Number, Field(ge=0, lt=1e9), BeforeValidator(_is_number)]
+    """How long so: of the worker's own clock."""
+    waiting: Count
+    """Uploads that it has checked and that aren't stored yet."""
 
 
 class Cleaning(BaseModel):

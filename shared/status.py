@@ -30,6 +30,14 @@ class Stage(StrEnum):
     ATTACHING = "attaching"
 
 
+class StoreState(StrEnum):
+    """What a worker knows of the object store."""
+
+    OK = "ok"  # it takes what is put
+    AWAY = "away"  # it can't be reached, doesn't answer, or fails
+    REFUSED = "refused"  # it answers, but not to us: an operator must look
+
+
 _S = UploadStatus
 
 PENDING = frozenset({_S.RECEIVING, _S.STAGED, _S.PROCESSING})

@@ -29,7 +29,7 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
         async with open_records(settings) as records:
             found.append(await check_records(records, settings))
         async with open_object_store(store_settings(settings)) as store:
-            found += await store.self_test()
+            found += (await store.self_test()).findings
     return found
 
 

@@ -3,21 +3,25 @@
 import structlog
 
 from worker.errors import TransientError
-from worker.object_store import ObjectStore
+from worker.object_store import Breaker, ObjectStore
 from worker.records_client import RecordsClient, RecordsUnavailable
 
 log = structlog.get_logger()
 
 
 class Cleaner:
-    def __init__(self, records: RecordsClient, store: ObjectStore) -> None:
+    def __init__(self, records: RecordsClient, store: ObjectStore, breaker: Breaker) -> None:
         self._records = records
         self._store = store
+        self._breaker = breaker
 
     async def clean(self) -> None:
-        """Work off what is due. What isn't confirmed is ordered again later."""
+        """Work off what is due, while the store is there. What isn't confirmed is ordered again
+        later."""
         try:
-            while cleanings := await self._records.claim_cleanings():
+            while not self._breaker.is_open and (
+                cleanings := await self._records.claim_cleanings()
+            ):
                 for cleaning in cleanings:
                     deleted = await self._store.clean(cleaning.prefix)
                     await self._records.confirm_cleaning(cleaning)

@@ -6,6 +6,10 @@ if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait f
     from shared.internal_api import Params
 
 
+STORE, REFUSED, SHUTDOWN = "store", "store-refused", "shutdown"
+"""Causes that more than one module knows."""
+
+
 class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a fault of ours
     """This file can't be accepted, however often it is tried: the person must act.
 
@@ -35,6 +39,16 @@ class TransientError(Exception):
         self.cause = cause
         self.counted = counted
         self.detail = detail
+
+
+class KeyTaken(TransientError):  # noqa: N818 - says what happened, as FileRejected does
+    """The key holds other bytes, which are left as they are: the next claim has keys of its own.
+
+    Nothing that the store is to blame for.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(STORE, counted=False, detail=f"{key} holds other bytes")
 
 
 class SourceChanged(TransientError):  # noqa: N818 - says what happened, as FileRejected does

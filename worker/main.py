@@ -21,10 +21,12 @@ from worker.cleaning import Cleaner
 from worker.diagnosis.folders import check_folders
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
-from worker.object_store import StoreSettings, StoreWatch, open_object_store
+from worker.object_store import Breaker, StoreSettings, StoreWatch, open_object_store
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
 from worker.settings import Settings
+from worker.storing import Storing
+from worker.telling import keep_telling
 
 log = structlog.get_logger()
 
@@ -75,19 +77,21 @@ async def run(settings: Settings) -> None:
     refuse_or_tell([*check_folders(settings), *await check_redis(settings.redis_url)])
     scratch = _own_scratch(settings.scratch_dir)
     try:
+        breaker = Breaker()
         async with (
             open_records(settings) as records,
-            open_object_store(store_settings(settings)) as store,
+            open_object_store(store_settings(settings), breaker) as store,
         ):
-            watch = StoreWatch(store.self_test)
-            store.on_refused = watch.refused
+            watch, storing = StoreWatch(store, breaker), storing_for(settings, breaker)
             beside = [
                 asyncio.create_task(watch.run()),
+                asyncio.create_task(keep_telling(records, storing)),
                 asyncio.create_task(_tell_of_records(records, settings)),
             ]
             own = settings.model_copy(update={"scratch_dir": scratch})
+            promoter = Promoter(records, store, storing, own)
             try:
-                await _work(own, Promoter(records, store, own), Cleaner(records, store), watch)
+                await _work(own, promoter, Cleaner(records, store, breaker), watch)
             finally:
                 for task in beside:
                     task.cancel()
@@ -103,6 +107,15 @@ def store_settings(settings: Settings) -> StoreSettings:
         bucket=settings.s3_bucket,
         access_key_id=settings.s3_access_key_id,
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+    )
+
+
+def storing_for(settings: Settings, breaker: Breaker) -> Storing:
+    return Storing(
+        breaker,
+        puts=settings.max_puts,
+        uploads=settings.max_checked,
+        scratch_bytes=settings.max_checked_bytes,
     )
 
 
@@ -142,8 +155,13 @@ async def _work(
     )
     worker.in_progress_timeout_s = IN_PROGRESS_SECONDS
     loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        promoter.stop(settings.shutdown_seconds)
+        worker.handle_sig_wait_for_completion(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.handle_sig_wait_for_completion, number)
+        loop.add_signal_handler(number, stop, number)
     health = asyncio.create_task(_show_health(settings.health_file, worker, watch))
     log.info("worker_starting", max_jobs=settings.max_jobs)
     try:
@@ -153,6 +171,7 @@ async def _work(
     except Exception:
         # Redis is lost, and that is no upload's doing: what is under way may still end, and what
         # doesn't is given back rather than left to lose its lease and an attempt.
+        promoter.stop(settings.shutdown_seconds)
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=settings.shutdown_seconds)
         for task in worker.tasks.values():
@@ -160,6 +179,8 @@ async def _work(
         raise
     finally:
         health.cancel()
+        # The queue's library knows of those that are checked, and only of those, no longer.
+        await promoter.end(GIVE_BACK_SECONDS)
         # Jobs that were cancelled still give their uploads back. arq's close would cancel them a
         # second time, and go on at the first that ends.
         if worker.tasks:

@@ -1,11 +1,15 @@
-"""Promote one upload: open → validate → convert → put → report."""
+"""Promote one upload: open → validate → convert → put → report.
+
+A job of the queue lasts until the file is checked; what follows goes on beside it. So the queue's
+places are those of checking, and `worker/storing.py` has those of putting.
+"""
 
 import asyncio
 import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from shared.crash_points import reached
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject, WorkOrder
 from shared.status import Stage
-from worker.errors import FileRejected, TransientError
+from worker.errors import REFUSED, SHUTDOWN, FileRejected, TransientError
 from worker.object_store import ObjectStore
 from worker.records_client import (
     STALE,
@@ -27,32 +31,43 @@ from worker.records_client import (
 from worker.sandbox import Output, Processed, process
 from worker.settings import Settings
 from worker.staged_file import BytesGone, verified
+from worker.storing import Storing
 
 log = structlog.get_logger()
 
 CLAIM_SECONDS = 15.0
 REPORT_MARGIN = 30.0
 """Beyond the order's work time, to get the outcome into the record."""
-HAND_IN_SECONDS = 1.5
-SHUTDOWN = "shutdown"
+HAND_IN_SECONDS = 2.5
+"""For all cancelled promotions together; the supervisor's patience is longer."""
+KNOWN = 10_000
+"""Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
 STAGE_PAUSE = 1.0
 """Stages that come faster than this are shown together: a small file has no use for five calls."""
 
 
 class Promoter:
-    """Promotes uploads; keeps nothing between them."""
+    """Promotes uploads, and owns those that are checked and not yet stored."""
 
-    def __init__(self, records: RecordsClient, store: ObjectStore, settings: Settings) -> None:
+    def __init__(
+        self, records: RecordsClient, store: ObjectStore, storing: Storing, settings: Settings
+    ) -> None:
         self._records = records
         self._store = store
+        self._storing = storing
         self._settings = settings
         self._decoders = asyncio.Semaphore(settings.max_decoders)
+        self._known_good: dict[str, int] = {}
+        """Uploads that were checked here and not stored: the bytes that were made of each."""
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping_until: float | None = None
 
     async def promote(self, upload_id: str) -> None:
-        """Claim the upload and drive it to an outcome, or leave it to who owns it.
+        """Claim the upload and check it, or leave it to who owns it; drive it to an outcome.
 
-        Never raises for what the world does: a job that raises is final to the queue, and whatever
-        isn't reported here is found by the api's sweep.
+        Returns when there is an outcome, or else as soon as the file is checked and has its room:
+        the rest goes on until `end`. Never raises for what the world does: a job that raises is
+        final to the queue, and whatever isn't reported here is found by the api's sweep.
         """
         claim = self._records.claim(upload_id, new_id("clm"), seconds=CLAIM_SECONDS)
         claiming = asyncio.ensure_future(claim)
@@ -67,34 +82,78 @@ class Promoter:
         except (RecordsUnavailable, OutcomeRefused) as error:
             log.warning("claim_failed", upload_id=upload_id, reason=str(error))
             return
-        with structlog.contextvars.bound_contextvars(
+        promotion = asyncio.create_task(self._promote(order, stages := _Stages()))
+        self._running.add(promotion)
+        promotion.add_done_callback(self._ended)
+        promotion.add_done_callback(lambda _: stages.checked.set())
+        try:
+            await stages.checked.wait()
+        except asyncio.CancelledError:
+            promotion.cancel()
+            await asyncio.wait([promotion])
+            raise
+
+    def stop(self, seconds: float) -> None:
+        """The worker was told to stop: what waits for the store is handed on at once, what is
+        being put has `seconds`. Only the first call counts."""
+        if self._stopping_until is None:
+            self._stopping_until = asyncio.get_running_loop().time() + seconds
+            self._storing.stop()
+
+    async def end(self, seconds: float) -> None:
+        """Wait for what may still end after `stop`; have the rest hand in its uploads, for which
+        there are `seconds` more."""
+        left = (self._stopping_until or 0) - asyncio.get_running_loop().time()
+        if self._running:
+            await asyncio.wait(self._running, timeout=max(left, 0))
+        for each in self._running:
+            if not each.cancelling():  # a second time would interrupt its handing in
+                each.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+
+    def _ended(self, promotion: "asyncio.Task[None]") -> None:
+        self._running.discard(promotion)
+        if not promotion.cancelled() and (error := promotion.exception()):
+            log.error("promotion_broke", exc_info=error)  # its lease will run out
+
+    async def _promote(self, order: WorkOrder, stages: "_Stages") -> None:
+        structlog.contextvars.bind_contextvars(  # of this task alone
             upload_id=order.upload_id,
             form_id=order.form_id,
             generation=order.generation,
             request_id=order.request_id,
-        ):
-            await self._promote(order)
-
-    async def _promote(self, order: WorkOrder) -> None:
+        )
         reached("worker-after-claim")
         log.info("promotion_started", attempt=order.attempt, size=order.size)
         until = asyncio.get_running_loop().time() + order.work_seconds + REPORT_MARGIN
-        work = asyncio.ensure_future(self._outcome(order, stages := _Stages()))
-        beating = asyncio.create_task(self._beat(order, stages, work))
-        outcome: Outcome | None = None
+        async with AsyncExitStack() as kept:
+            work = asyncio.ensure_future(self._outcome(order, stages, kept))
+            beating = asyncio.create_task(self._beat(order, stages, work))
+            try:
+                await self._work_and_report(order, stages, work, until)
+            finally:
+                beating.cancel()
+
+    async def _work_and_report(
+        self, order: WorkOrder, stages: "_Stages", work: "asyncio.Task[Outcome]", until: float
+    ) -> None:
+        reporting: asyncio.Task[None] | None = None
         try:
-            outcome = await work
+            outcome = await asyncio.shield(work)
             reached("worker-before-report")
             stages.show(Stage.ATTACHING)
-            await self._report(order, outcome, until)
+            reporting = asyncio.create_task(self._report(order, outcome, until))
+            await asyncio.shield(reporting)
         except asyncio.CancelledError:
+            work.cancel()
             if stages.lost:
+                await asyncio.wait([work])
                 await self._delete_own(order)
                 return
-            await self._hand_in(order, outcome)
+            await (_ended_soon(reporting) if reporting else self._hand_in(order, work))
+            await asyncio.wait([work])  # what it has to take back may outlast the handing in
             raise
-        finally:
-            beating.cancel()
 
     async def _report(self, order: WorkOrder, outcome: Outcome, until: float) -> None:
         """Patch the form record. What a stale generation put is deleted."""
@@ -113,12 +172,12 @@ class Promoter:
             if over.code == STALE:
                 await self._delete_own(order)
 
-    async def _outcome(self, order: WorkOrder, stages: "_Stages") -> Outcome:
+    async def _outcome(self, order: WorkOrder, stages: "_Stages", kept: AsyncExitStack) -> Outcome:
         """What became of the file. Every way it can end has an outcome."""
         ids = {"upload_id": order.upload_id, "generation": order.generation}
         try:
             async with asyncio.timeout(order.work_seconds):
-                return await self._store_it(order, stages)
+                return await self._store_it(order, stages, kept)
         except FileRejected as bad:
             return Rejected(
                 **ids, code=bad.code, params=bad.params, detected_type=bad.detected_type
@@ -127,36 +186,57 @@ class Promoter:
             log.error("bytes_gone", code=error.code)
             return Failed(**ids, code=error.code)
         except TransientError as error:
-            level = log.error if error.cause == "store-refused" else log.warning
+            level = log.error if error.cause == REFUSED else log.warning
             level("promotion_given_back", cause=error.cause, detail=error.detail)
             return _retry(order, error.cause, counted=error.counted)
         except TimeoutError:
-            log.warning("promotion_given_back", cause="deadline", stage=stages.now)
             slow_store = stages.now is Stage.STORING  # not the file's doing
-            return _retry(order, "deadline", counted=not slow_store)
+            cause = (self._storing.breaker.cause if slow_store else None) or "deadline"
+            log.warning("promotion_given_back", cause=cause, stage=stages.now)
+            return _retry(order, cause, counted=not slow_store)
         except Exception:
             log.exception("promotion_broke")
             return _retry(order, "unexpected", counted=True)
 
-    async def _store_it(self, order: WorkOrder, stages: "_Stages") -> Stored:
+    async def _store_it(self, order: WorkOrder, stages: "_Stages", kept: AsyncExitStack) -> Stored:
+        """Check the file and put what becomes of it. Its room is `kept` until it is reported.
+
+        Bytes and policy of an upload never change. One that is known to be good and would find no
+        room isn't checked again: those that may be bad are to be found soon.
+        """
+        if order.upload_id in self._known_good:
+            self._storing.refuse_without_room(self._known_good[order.upload_id])
+        async with _scratch(self._settings.scratch_dir) as scratch:
+            processed = await self._checked(order, stages, scratch)
+            reached("worker-after-check")
+            stages.show(Stage.STORING)
+            made = sum(each.size for each in processed.outputs if each.path.parent == scratch)
+            self._remember(order.upload_id, made)
+            await kept.enter_async_context(self._storing.room(made))
+            stages.checked.set()
+            await self._storing.put(lambda: self._put_all(order, processed))
+        self._known_good.pop(order.upload_id, None)
+        return _stored(order, processed)
+
+    def _remember(self, upload_id: str, made: int) -> None:
+        self._known_good[upload_id] = made
+        if len(self._known_good) > KNOWN:
+            del self._known_good[next(iter(self._known_good))]
+
+    async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Processed:
         stages.show(Stage.VALIDATING)
         staged = await verified(self._settings.staging_dir, order)
         _check_size(order)
-        async with _scratch(self._settings.scratch_dir) as scratch:
-            async with self._decoders:
-                processed = await process(
-                    staged,
-                    scratch,
-                    policy=order.policy,
-                    field=order.field,
-                    deadline_seconds=self._settings.decode_seconds,
-                    on_stage=stages.show,
-                )
-            processed = _as_acknowledged(order, processed, staged)
-            reached("worker-after-check")
-            stages.show(Stage.STORING)
-            await self._put_all(order, processed)
-        return _stored(order, processed)
+        async with self._decoders:
+            processed = await process(
+                staged,
+                scratch,
+                policy=order.policy,
+                field=order.field,
+                deadline_seconds=self._settings.decode_seconds,
+                on_stage=stages.show,
+            )
+        return _as_acknowledged(order, processed, staged)
 
     async def _put_all(self, order: WorkOrder, processed: Processed) -> None:
         try:
@@ -193,17 +273,22 @@ class Promoter:
         with contextlib.suppress(RecordsUnavailable, Over, TimeoutError):
             async with asyncio.timeout(HAND_IN_SECONDS):
                 order = await claiming
-            await self._hand_in(order, None)
+            await self._hand_in(order)
 
-    async def _hand_in(self, order: WorkOrder, outcome: Outcome | None) -> None:
-        """The worker is stopping: report what is known, else hand the upload to the next worker,
-        which is no attempt."""
-        known = outcome or _retry(order, SHUTDOWN, counted=False)
+    async def _hand_in(
+        self, order: WorkOrder, work: "asyncio.Future[Outcome] | None" = None
+    ) -> None:
+        """The worker is stopping: report what came of the work, else hand the upload to the next
+        worker, which is no attempt."""
+        known = work.result() if work and work.done() and not work.cancelled() else None
+        outcome = known or _retry(order, SHUTDOWN, counted=False)
         with contextlib.suppress(RecordsUnavailable, OutcomeRefused, Over):
-            await self._records.report(order, known, seconds=HAND_IN_SECONDS)
+            await self._records.report(order, outcome, seconds=HAND_IN_SECONDS)
 
     async def _delete_own(self, order: WorkOrder) -> None:
         """What a stale generation put is nobody's: delete its own prefix and nothing else."""
+        if self._storing.breaker.is_open:
+            return  # it is doomed all the same
         try:
             await self._store.clean(order.key_prefix)
         except TransientError as error:
@@ -214,6 +299,8 @@ class _Stages:
     """The stage the work is in, for the heartbeat."""
 
     def __init__(self) -> None:
+        self.checked = asyncio.Event()
+        """The file is good and has its room, or there is an outcome already."""
         self.now = Stage.VALIDATING
         self.lost = False
         self._changed = asyncio.Event()
@@ -230,6 +317,12 @@ class _Stages:
             async with asyncio.timeout(max(seconds - STAGE_PAUSE, 0)):
                 await self._changed.wait()
         self._changed.clear()
+
+
+async def _ended_soon(reporting: "asyncio.Task[None]") -> None:
+    """A report that is on its way when the worker stops: it isn't sent a second time."""
+    await asyncio.wait([reporting], timeout=HAND_IN_SECONDS)
+    reporting.cancel()
 
 
 @asynccontextmanager

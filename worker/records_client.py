@@ -16,6 +16,7 @@ from shared.internal_api import (
     CleaningReport,
     Heartbeat,
     Outcome,
+    WorkerReport,
     WorkOrder,
 )
 from shared.status import Stage
@@ -88,6 +89,14 @@ class RecordsClient:
         """
         path = f"/internal/forms/{order.form_id}"
         await self._repeat("PATCH", path, outcome.model_dump(mode="json"), seconds)
+
+    async def tell_of_worker(self, worker_id: str, report: WorkerReport) -> None:
+        """Say how the worker is, once: the next report is never far."""
+        body = report.model_dump(mode="json")
+        try:
+            await self._call("PUT", f"/internal/workers/{worker_id}", body)
+        except httpx.HTTPError as error:
+            log.debug("worker_report_lost", error=type(error).__name__)
 
     async def claim_cleanings(self) -> list[Cleaning]:
         answer = await self._repeat(

@@ -53,8 +53,22 @@ class Settings(BaseSettings):
     ]
     s3_secret_access_key: Annotated[OtherSecret, Field(description="its secret")]
     max_jobs: Annotated[
-        int, Field(description="uploads that are promoted at the same time", gt=0, le=200)
+        int, Field(description="uploads that are checked at the same time", gt=0, le=200)
     ] = 8
+    max_puts: Annotated[
+        int, Field(description="uploads that are put at the same time", gt=0, le=64)
+    ] = 8
+    max_checked: Annotated[
+        int,
+        Field(
+            description="checked uploads that may wait for the store, those being put among them",
+            gt=0,
+            le=1000,
+        ),
+    ] = 64
+    max_checked_bytes: Annotated[
+        int, Field(description="bytes of converted files that may wait for the store", gt=0)
+    ] = 256 * 1024 * 1024
     max_decoders: Annotated[
         int, Field(description="files that are decoded at the same time", gt=0, le=64)
     ] = 2

@@ -198,3 +198,14 @@ volume = Table(
     Column("id", String(40), nullable=False),
     Column("confirmed", Boolean, nullable=False),  # its marker file was written
 )
+
+# As many rows as there are workers, and so without an index but its key.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(40), primary_key=True),  # the process's own, new at each start
+    Column("store", String(20), nullable=False),  # ok | away | refused
+    Column("store_since", BigInteger, nullable=False),
+    Column("waiting", Integer, nullable=False),  # checked, and not yet stored
+    Column("seen_at", BigInteger, nullable=False),
+)

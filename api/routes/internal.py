@@ -9,7 +9,7 @@ from api import work
 from api.deps import FormId, Serving, UploadId, internal_caller
 from api.openapi import examples
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
-from api.records import cleaning
+from api.records import cleaning, workers
 from shared.internal_api import (
     Applied,
     ClaimRequest,
@@ -18,10 +18,19 @@ from shared.internal_api import (
     CleaningReport,
     Heartbeat,
     Outcome,
+    WorkerReport,
     WorkOrder,
 )
 
 RowId = Annotated[int, Path(gt=0, lt=2**63)]
+WorkerId = Annotated[
+    str,
+    Path(
+        description="a worker's own name, new at each start",
+        examples=["wrk_3hq7ktwkd5m2u6vyp4xzfbnsce"],
+        pattern=r"^wrk_[a-z2-7]{26}$",
+    ),
+]
 
 router = APIRouter(prefix="/internal", tags=["worker"], dependencies=[Depends(internal_caller)])
 
@@ -98,4 +107,17 @@ async def confirm_cleaning(
 ) -> Response:
     async with services.database.write() as tx:
         await cleaning.confirm(tx, cleaning_id, report.passes)
+    return Response(status_code=204)
+
+
+@router.put(
+    "/workers/{worker_id}",
+    status_code=204,
+    summary="Say how a worker is",
+    **_described(answer("Noted"), status=204),
+)
+async def note_worker(services: Serving, worker_id: WorkerId, body: WorkerReport) -> Response:
+    """Shown to operators; nothing follows from it. A worker that is silent for 20 s is none."""
+    async with services.database.write() as tx:
+        await workers.heard(tx, worker_id, body)
     return Response(status_code=204)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from api.backlog import Backlog
@@ -14,11 +15,21 @@ from api.metrics import Metrics
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
 from api.records.ageing import ON_VOLUME
 from api.records.waiting import BACKLOG
+from api.records.workers import Living
 from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
 from api.services import Services
+from shared.status import StoreState
 
 router = APIRouter(tags=["operations"])
 router.get("/healthz", summary="Alive", **ALIVE)(healthz)
+
+
+class StoreDetails(BaseModel):
+    """What the workers say of the object store: the worst of it."""
+
+    state: StoreState
+    since: str
+    waiting_uploads: int
 
 
 class Details(Readiness):
@@ -29,6 +40,8 @@ class Details(Readiness):
     failed_ending_soon: int | None
     last_stored_at: str | None
     last_sweep_at: str | None
+    workers: int | None
+    store: StoreDetails | None
 
 
 _TEXT = answer("Prometheus' text format") | {
@@ -42,6 +55,8 @@ _DETAILS = READY | {
     "failed_ending_soon": 0,
     "last_stored_at": "2026-01-31T12:00:00Z",
     "last_sweep_at": "2026-01-31T12:00:02Z",
+    "workers": 1,
+    "store": {"state": "ok", "since": "2026-01-31T09:15:40Z", "waiting_uploads": 2},
 }
 
 
@@ -70,7 +85,8 @@ Waiting = Annotated[Backlog, Depends(backlog_of)]
 )
 async def readyz(services: Serving, backlog: Waiting) -> Response:
     """The backlog is that of all replicas, and null when the database doesn't answer; the sweep
-    and the last stored upload are this process's."""
+    and the last stored upload are this process's. `store` is null without a worker, and no reason
+    to refuse uploads."""
     waiting = await backlog.read()
     return readiness(
         await checks(services),
@@ -83,6 +99,8 @@ async def readyz(services: Serving, backlog: Waiting) -> Response:
         failed_ending_soon=waiting and waiting.ending_soon,
         last_stored_at=_moment(services.metrics.last_stored_at),
         last_sweep_at=_moment(services.metrics.last_sweep_at),
+        workers=waiting and waiting.workers.count,
+        store=waiting and _of_store(waiting.workers),
     )
 
 
@@ -104,6 +122,7 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
     shown.database_up.set(waiting is not None)
     shown.oldest_pending.set(waiting.oldest_pending_seconds if waiting else nan)
     shown.quarantined.set(waiting.quarantined if waiting else nan)
+    _show_workers(waiting.workers if waiting else None, shown)
     for status in waiting.by_status if waiting else BACKLOG:
         shown.backlog.labels(status).set(waiting.by_status[status] if waiting else nan)
     shown.ending_soon.set(waiting.ending_soon if waiting else nan)
@@ -121,6 +140,19 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
     else:
         shown.free_bytes.set(free.bytes)
         shown.free_inodes.set(nan if free.inodes is None else free.inodes)
+
+
+def _show_workers(living: Living | None, shown: Metrics) -> None:
+    shown.workers.set(living.count if living else nan)
+    shown.checked.set(living.waiting if living else nan)
+    shown.store_up.set(living.store is StoreState.OK if living and living.store else nan)
+
+
+def _of_store(living: Living) -> dict[str, object] | None:
+    if living.store is None or living.store_since is None:
+        return None
+    since = _moment(living.store_since / 1000)
+    return {"state": living.store, "since": since, "waiting_uploads": living.waiting}
 
 
 def _moment(timestamp: float | None) -> str | None:

@@ -15,14 +15,14 @@ def test_a_stopping_worker_gives_back_what_it_holds_and_counts_no_attempt(tmp_pa
     try:
         stack.start()
         client = FormClient(stack.url)
-        photos = [jpeg(4000 + n, 4000) for n in range(3)]
+        photos = [jpeg(4000 + n, 4000) for n in range(6)]
         os.kill(stack.pid("worker"), signal.SIGSTOP)  # so that it has them all before it
         sent = [client.upload("certificates", each, kind="image/jpeg") for each in photos]
         os.kill(stack.pid("worker"), signal.SIGCONT)
         for _ in range(2):
             deadline = time.monotonic() + 10
             while not any(status == "processing" for status in _statuses(client)):
-                assert time.monotonic() < deadline
+                assert time.monotonic() < deadline, _statuses(client)
                 time.sleep(0.05)
             old = stack.pid("worker")
             os.kill(old, signal.SIGTERM)

@@ -12,9 +12,9 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from dev.provision_s3 import policies
-from shared.finding import Finding, Level, wrong
+from shared.status import StoreState
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
-from worker.object_store import ObjectStore, StoreSettings, StoreWatch, open_object_store
+from worker.object_store import Breaker, ObjectStore, StoreSettings, open_object_store
 from worker.object_store import self_test as under_test
 from worker.object_store.self_test import PREFIX, SelfTest
 
@@ -29,7 +29,7 @@ async def strict_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
 
 async def found_with(settings: StoreSettings) -> list[str]:
     async with open_object_store(settings) as store:
-        return [f"{each.level} {each}" for each in await store.self_test()]
+        return [f"{each.level} {each}" for each in (await store.self_test()).findings]
 
 
 def left(endpoint: S3Endpoint) -> list[Any]:
@@ -58,7 +58,8 @@ def refusing(name: str, code: str, status: int) -> Callable[..., Any]:
 
 
 async def found_by(endpoint: S3Endpoint, client: Any) -> list[str]:
-    return [f"{each.level} {each}" for each in await SelfTest(client, endpoint.settings()).run()]
+    tested = await SelfTest(client, endpoint.settings()).run()
+    return [f"{each.level} {each}" for each in tested.findings]
 
 
 async def test_a_store_that_does_all_is_one_line_and_nothing_stays_in_the_bucket(
@@ -197,38 +198,48 @@ async def test_a_store_without_multiparts_is_named_by_the_call(
     assert left(ministack) == []
 
 
-async def test_the_alarm_lasts_from_a_refusal_until_the_store_takes_us_again() -> None:
-    refused = wrong("S3_BUCKET", "there is none")
-    answers: list[list[Finding]] = [[], [refused], [refused], []]
-    seen: list[bool] = []
-
-    async def test() -> list[Finding]:
-        seen.append(watch.alarm)
-        return answers[len(seen) - 1] if len(seen) <= len(answers) else []
-
-    watch = StoreWatch(test, again=0.05)
-    running = asyncio.create_task(watch.run())
-    await asyncio.sleep(0.2)
-    assert seen == [False], "nothing is asked while all is well"
-    watch.refused()
-    await asyncio.sleep(0.5)
-    running.cancel()
-    assert seen == [False, False, True, True]
-    assert not watch.alarm
-
-
-async def test_a_refused_put_rings_for_the_self_test(ministack: S3Endpoint) -> None:
-    rung: list[bool] = []
-    async with open_object_store(
-        dataclasses.replace(ministack.settings(), bucket="nowhere")
-    ) as store:
-        store.on_refused = lambda: rung.append(True)
+async def test_a_refused_call_opens_the_breaker(ministack: S3Endpoint) -> None:
+    breaker = Breaker()
+    nowhere = dataclasses.replace(ministack.settings(), bucket="nowhere")
+    async with open_object_store(nowhere, breaker) as store:
         with pytest.raises(Exception, match="store-refused"):
             await store.clean("a/upl_1.1/")
-    assert rung == [True]
+    assert breaker.state is StoreState.REFUSED
 
 
-async def test_a_store_that_is_only_away_raises_no_alarm() -> None:
-    assert not under_test.refuses_us([wrong("S3_ENDPOINT_URL", "away")])
-    assert under_test.refuses_us([wrong("S3_BUCKET", "gone")])
-    assert not under_test.refuses_us([Finding(Level.WARNING, "S3_BUCKET", "public")])
+async def test_whatever_a_store_answers_is_a_sign_of_life_and_a_failure_is_none(
+    ministack: S3Endpoint,
+) -> None:
+    ours = ministack.settings()
+    strangers = dataclasses.replace(ours, access_key_id="AKIANOBODY")
+    for settings in (ours, dataclasses.replace(ours, bucket="nowhere"), strangers):
+        now = [0.0]
+        breaker = Breaker(lambda: now[0])  # noqa: B023 - used within this turn
+        async with open_object_store(settings, breaker) as store:
+            now[0] = 9
+            assert await store.knock(10) is None
+            assert breaker.silent_seconds == 0
+        away = dataclasses.replace(settings, endpoint_url=f"http://{HOST}:{free_port()}")
+        async with open_object_store(away, breaker) as store:
+            now[0] = 20
+            found = await store.knock(10)
+            assert "nothing listens" in str(found)
+            assert breaker.silent_seconds == 11
+
+
+async def test_a_knock_at_a_store_that_never_answers_takes_a_bounded_time(
+    ministack: S3Endpoint,
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, HOST, 0) as server:
+        url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        settings = dataclasses.replace(ministack.settings(), endpoint_url=url)
+        async with open_object_store(settings) as store:
+            began = time.monotonic()
+            found = await store.knock(0.5)
+    assert "doesn't answer in time" in str(found)
+    assert time.monotonic() - began < 5

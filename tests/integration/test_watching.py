@@ -2,14 +2,17 @@
 
 import math
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select, update
 
 from api.metrics import Metrics
 from api.records import uploads
 from api.records.database import DatabaseUnavailable
+from api.records.tables import workers
 from api.services import Services
 from api.sweep import Sweep
 from tests.support.listeners import SECRET, internal, new_form, public, send
@@ -119,6 +122,79 @@ async def test_metrics_want_a_secret_which_may_be_one_for_them_alone(
         assert claim.status_code == 401
 
 
+async def test_the_worst_that_a_living_worker_says_of_the_store_is_shown_by_every_replica(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url) as one,
+        services_on(tmp_path, database_url) as other,
+    ):
+        await _heard(one, "wrk_" + "a" * 26, store="ok", waiting=2)
+        await _heard(one, "wrk_" + "b" * 26, store="away", seconds=90, waiting=30)
+        await _heard(one, "wrk_" + "b" * 26, store="away", seconds=95, waiting=40)
+        await _heard(one, "wrk_" + "c" * 26, store="refused", seconds=10)
+        await _silent_for(one, "wrk_" + "c" * 26, 21)
+        for services in (one, other):
+            seen = await _scraped(services)
+            assert seen["longshore_workers", ()] == 2
+            assert seen["longshore_store_up", ()] == 0
+            assert seen["longshore_checked_uploads", ()] == 42
+            async with internal(services) as client:
+                answer = await client.get("/readyz")
+            said = answer.json()
+            assert answer.status_code == 200, "uploads are taken without a store"
+            assert said["workers"] == 2
+            assert (said["store"]["state"], said["store"]["waiting_uploads"]) == ("away", 42)
+            since = datetime.fromisoformat(said["store"]["since"]).timestamp() * 1000
+            assert abs(await _now(services) - 95_000 - since) < 10_000
+
+
+async def test_without_a_worker_nothing_is_said_of_the_store(services: Services) -> None:
+    seen = await _scraped(services)
+    assert seen["longshore_workers", ()] == 0
+    assert math.isnan(seen["longshore_store_up", ()])
+    async with internal(services) as client:
+        said = (await client.get("/readyz")).json()
+    assert (said["status"], said["workers"], said["store"]) == ("ready", 0, None)
+
+
+async def test_a_worker_that_was_silent_for_long_is_forgotten_by_the_sweep(
+    services: Services,
+) -> None:
+    gone, alive = "wrk_" + "a" * 26, "wrk_" + "b" * 26
+    for each in (gone, alive):
+        await _heard(services, each)
+    await _silent_for(services, gone, 61)
+    await Sweep(services).once()
+    async with services.database.read() as conn:
+        kept = (await conn.execute(select(workers.c.id))).scalars().all()
+    assert kept == [alive]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"store": "gone"},
+        {"store_for_seconds": -1},
+        {"store_for_seconds": "many"},
+        {"store_for_seconds": 1e300},
+        {"waiting": -1},
+        {"waiting": None},
+    ],
+)
+async def test_a_report_that_makes_no_sense_is_refused(
+    services: Services, report: dict[str, object]
+) -> None:
+    fine = {"store": "ok", "store_for_seconds": 1.5, "waiting": 0}
+    path = f"/internal/workers/wrk_{'a' * 26}"
+    async with internal(services) as client:
+        answer = await client.put(path, json=fine | report, headers=SECRET)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+        assert (await client.put(path, json=fine)).status_code == 401
+        odd = await client.put("/internal/workers/me", json=fine, headers=SECRET)
+        assert odd.status_code == 422
+
+
 async def test_only_the_internal_readiness_says_more_than_its_checks(scene: Scene) -> None:
     await scene.stored()
     await scene.staged()
@@ -163,12 +239,12 @@ async def test_the_gauges_search_indexes_and_ask_once_in_a_while(
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
             with captured(services.database) as again:
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
-        assert len(statements) == 5
+        assert len(statements) == 6
         assert not again
         async with services.database.read() as conn:
             for statement, parameters in statements.items():
-                if "cleanings" in statement:
-                    continue  # here all of them wait, so that there is nothing to search
+                if "cleanings" in statement or "FROM workers" in statement:
+                    continue  # all of them wait here; there are as many rows as workers
                 plan = await explain(conn, statement, parameters)
                 assert not full_scans(plan), f"{statement}\n{plan}"
 
@@ -192,6 +268,24 @@ async def _scraped(services: Services) -> Samples:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+
+
+async def _heard(
+    services: Services, worker: str, *, store: str = "ok", seconds: float = 0, waiting: int = 0
+) -> None:
+    report = {"store": store, "store_for_seconds": seconds, "waiting": waiting}
+    async with internal(services) as client:
+        answer = await client.put(f"/internal/workers/{worker}", json=report, headers=SECRET)
+    assert answer.status_code == 204, answer.text
+
+
+async def _silent_for(services: Services, worker: str, seconds: int) -> None:
+    async with services.database.write() as tx:
+        await tx.conn.execute(
+            update(workers)
+            .where(workers.c.id == worker)
+            .values(seen_at=workers.c.seen_at - seconds * 1000)
+        )
 
 
 async def _now(services: Services) -> int:

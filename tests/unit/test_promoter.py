@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
@@ -9,9 +11,13 @@ import httpx
 import pytest
 
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
-from worker.object_store import ObjectStore
+from shared.status import StoreState
+from worker.bell import Bell
+from worker.main import storing_for
+from worker.object_store import Breaker, ObjectStore
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient
+from worker.sandbox import Output, Processed
 from worker.settings import Settings
 
 
@@ -21,6 +27,7 @@ class SlowApi:
     def __init__(self) -> None:
         self.asked, self.granted = asyncio.Event(), asyncio.Event()
         self.outcomes: list[dict[str, object]] = []
+        self._told = Bell()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/heartbeat"):
@@ -31,7 +38,13 @@ class SlowApi:
             return httpx.Response(200, json=ORDER)
         assert request.url.path == f"/internal/forms/{FORM_ID}"
         self.outcomes.append(json.loads(request.content))
+        self._told.ring()
         return httpx.Response(200, json=APPLIED)
+
+    async def reported(self, number: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.outcomes) < number:
+                await self._told.heard()
 
 
 def settings(folder: Path) -> Settings:
@@ -48,11 +61,17 @@ def settings(folder: Path) -> Settings:
     )
 
 
+def promoter_of(http: httpx.AsyncClient, folder: Path) -> Promoter:
+    own = settings(folder)
+    storing = storing_for(own, Breaker())
+    return Promoter(RecordsClient(http), cast("ObjectStore", None), storing, own)
+
+
 async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_path: Path) -> None:
     api = SlowApi()
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        promoter = Promoter(RecordsClient(http), cast("ObjectStore", None), settings(tmp_path))
+        promoter = promoter_of(http, tmp_path)
         promoting = asyncio.create_task(promoter.promote(UPLOAD_ID))
         await api.asked.wait()
         promoting.cancel()
@@ -76,8 +95,138 @@ async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_excepti
     api.granted.set()
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        promoter = Promoter(RecordsClient(http), cast("ObjectStore", None), settings(tmp_path))
+        promoter = promoter_of(http, tmp_path)
         await promoter.promote(UPLOAD_ID)
     (outcome,) = api.outcomes
     assert (outcome["outcome"], outcome["cause"]) == ("retry", "unexpected")
     assert outcome["counted"]
+
+
+class Frozen:
+    """A store to which nothing gets through until it thaws."""
+
+    def __init__(self) -> None:
+        self.thawed, self.keys = asyncio.Event(), list[str]()
+
+    async def put(self, path: Path, key: str, **_: object) -> None:
+        await self.thawed.wait()
+        assert await asyncio.to_thread(path.exists), "scratch is kept while it waits"
+        self.keys.append(key)
+
+
+def left_in(scratch: Path) -> list[Path]:
+    return list(scratch.iterdir())
+
+
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file is found good, and some bytes are made of it; the files that were checked."""
+    checked: list[Path] = []
+
+    async def verified(*_: object) -> Path:
+        return Path("/staged")
+
+    async def process(staged: Path, scratch: Path, **_: object) -> Processed:
+        checked.append(staged)
+        made = scratch / "headshot.jpg"
+        made.write_bytes(b"made")
+        output = Output("headshot.jpg", made, "image/jpeg", 4, ORDER["sha256"])
+        return Processed(
+            detected_type="image/jpeg",
+            object=output,
+            derivatives={},
+            original=None,
+            notices=[],
+            object_is_staged=False,
+            confinement=frozenset(),
+        )
+
+    monkeypatch.setattr("worker.pipeline.verified", verified)
+    monkeypatch.setattr("worker.pipeline.process", process)
+    return checked
+
+
+@asynccontextmanager
+async def promoting(
+    folder: Path, store: Frozen, **bounds: int
+) -> AsyncIterator[tuple[SlowApi, Promoter, Breaker]]:
+    api, breaker = SlowApi(), Breaker()
+    api.granted.set()
+    own = settings(folder).model_copy(update=bounds)
+    transport = httpx.MockTransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        storing = storing_for(own, breaker)
+        promoter = Promoter(RecordsClient(http), cast("ObjectStore", store), storing, own)
+        yield api, promoter, breaker
+        promoter.stop(0)
+        await promoter.end(5)
+
+
+async def test_a_job_ends_when_the_file_is_checked_and_the_outcome_follows_with_the_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    store = Frozen()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        assert api.outcomes == []
+        store.thawed.set()
+        await api.reported(1)
+        assert api.outcomes[0]["outcome"] == "stored"
+    assert not left_in(tmp_path)
+
+
+async def test_what_waits_for_the_store_is_handed_on_at_once_when_the_worker_is_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    async with promoting(tmp_path, Frozen()) as (api, promoter, breaker):
+        breaker.trip(StoreState.AWAY, "gone")
+        for _ in range(64):
+            await promoter.promote(UPLOAD_ID)
+        promoter.stop(60)
+        await promoter.end(5)
+        assert len(api.outcomes) == 64
+    assert {(each["cause"], each["counted"]) for each in api.outcomes} == {("shutdown", False)}
+    assert not left_in(tmp_path)
+
+
+async def test_what_is_being_put_has_the_grace_to_end_and_is_handed_on_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    for grace in (60, 0.1):
+        store = Frozen()
+        async with promoting(tmp_path, store) as (api, promoter, _):
+            await promoter.promote(UPLOAD_ID)
+            promoter.stop(grace)
+            ending = asyncio.create_task(promoter.end(5))
+            if grace == 60:
+                store.thawed.set()
+            await ending
+            expected = "stored" if grace == 60 else "retry"
+            assert [each["outcome"] for each in api.outcomes] == [expected]
+
+
+async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = checks(monkeypatch)
+    async with promoting(tmp_path, Frozen(), max_checked=1) as (api, promoter, breaker):
+        breaker.trip(StoreState.AWAY, "gone")
+        await promoter.promote(UPLOAD_ID)
+        await promoter.promote(UPLOAD_ID)
+        await promoter.promote(UPLOAD_ID)
+        assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)] * 2
+    assert len(checked) == 1
+
+
+async def test_a_store_that_stays_away_gives_the_upload_back_when_its_work_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    monkeypatch.setitem(ORDER, "work_seconds", 0.2)
+    async with promoting(tmp_path, Frozen()) as (api, promoter, breaker):
+        breaker.trip(StoreState.REFUSED, "the key is gone")
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+        assert (api.outcomes[0]["cause"], api.outcomes[0]["counted"]) == ("store-refused", False)

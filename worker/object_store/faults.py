@@ -7,11 +7,10 @@ from http import HTTPStatus
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from worker.errors import TransientError
+from worker.errors import REFUSED, STORE, KeyTaken, TransientError
 
 STORE_ERRORS = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
 
-REFUSED = "store-refused"
 _REFUSALS = frozenset(
     {"AuthorizationHeaderMalformed", "InvalidBucketName", "NoSuchBucket", "PermanentRedirect"}
 )
@@ -26,11 +25,21 @@ def as_transient() -> Iterator[None]:
     except ClientError as error:
         status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
         refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code in _REFUSALS
-        cause = REFUSED if refused else "store"
+        cause = REFUSED if refused else STORE
         detail = f"{error.operation_name}: {status} {code}"
         raise TransientError(cause, counted=False, detail=detail) from error
     except STORE_ERRORS as error:
-        raise TransientError("store", counted=False, detail=repr(error)) from error
+        raise TransientError(STORE, counted=False, detail=repr(error)) from error
+
+
+def concerns_store(error: TransientError) -> bool:
+    """Whether the next put may well meet the same, whatever it puts."""
+    return error.cause in (STORE, REFUSED) and not isinstance(error, KeyTaken)
+
+
+def is_failure(status: int) -> bool:
+    """Whether it says that the store itself is unwell, and not only that it won't do something."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
 
 
 def status_of(error: BaseException) -> int:

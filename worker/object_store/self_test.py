@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 from botocore.exceptions import ClientError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # the stubs are not installed where the worker runs
 
 SECONDS = 20.0
 """For all of it; a store that is slower than that has been found wanting."""
+STEP_SECONDS = 6.0
+"""For one of its steps, of a few calls each: a store that hangs is found out soon."""
 CLEANING_SECONDS = 5.0
 PREFIX = "longshore-probe/"
 LEFT_BEHIND = timedelta(minutes=5)
@@ -34,6 +36,13 @@ BODY, OTHER = b"longshore", b"something else"
 _ONLY_THIS_CALL = "S3_ACCESS_KEY_ID"
 """The one setting whose fault may be one permission: with any other, nothing else will work."""
 _NO_CHECKSUMS = "keeps no SHA-256 of {what}: each is read back to be verified"
+
+
+class SelfTested(NamedTuple):
+    findings: list[Finding]
+    takes_puts: bool
+    """Whether an object was put and read back, and nothing was left without an answer: what else
+    the store can't do is no reason not to put."""
 
 
 class SelfTest:
@@ -47,23 +56,25 @@ class SelfTest:
         self._whole, self._parts = f"{self._folder}whole", f"{self._folder}parts"
         self.findings: list[Finding] = []
 
-    async def run(self) -> list[Finding]:
+    async def run(self) -> SelfTested:
         """Never raises what a store can cause, and ends within `SECONDS` and some cleaning."""
+        takes_puts = False
         try:
             async with asyncio.timeout(SECONDS):
-                await self._try_all()
+                takes_puts = await self._try_all()
         except STORE_ERRORS as error:  # TimeoutError is one of them
             self._add(explain(error, self._settings))
         if not self.findings:
             where = self._settings.endpoint_url or "AWS S3"
             self._add(ok(ENDPOINT, f"{where} does all that is asked of bucket {self._bucket!r}"))
-        return self.findings
+        return SelfTested(self.findings, takes_puts)
 
-    async def _try_all(self) -> None:
+    async def _try_all(self) -> bool:
+        """Whether an object was put and read back."""
         if not await self._try(self._put):
-            return
+            return False
         try:
-            await self._try(self._get)
+            was_read = await self._try(self._get)
             await self._try(self._refuse_what_is_there)
             await self._try(self._refuse_other_bytes)
             await self._try(self._put_in_parts)
@@ -71,11 +82,13 @@ class SelfTest:
             await self._refuse_strangers()
         finally:
             await asyncio.shield(self._clean())
+        return was_read
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> bool:
         """Whether the step came to its end. Raises what makes further steps pointless."""
         try:
-            await step()
+            async with asyncio.timeout(STEP_SECONDS):
+                await step()
         except STORE_ERRORS as error:
             finding = explain(error, self._settings)
             answered = isinstance(error, ClientError)

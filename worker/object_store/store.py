@@ -13,19 +13,28 @@ import structlog
 from botocore.exceptions import ClientError
 
 from shared.finding import Finding
-from worker.errors import TransientError
+from worker.errors import KeyTaken, TransientError
+from worker.object_store.breaker import Breaker
 from worker.object_store.client import StoreSettings, open_client
-from worker.object_store.faults import REFUSED, STORE_ERRORS, as_transient, status_of
+from worker.object_store.faults import (
+    STORE_ERRORS,
+    as_transient,
+    concerns_store,
+    is_failure,
+    status_of,
+)
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,
     open_multipart,
     send_parts,
 )
-from worker.object_store.self_test import SelfTest
+from worker.object_store.self_test import SelfTest, SelfTested
 from worker.object_store.source import Source, open_source
+from worker.object_store.words import explain
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
+    from botocore.awsrequest import AWSResponse
     from types_aiobotocore_s3 import S3Client
 
 READ_BACK_BYTES = 1024 * 1024
@@ -47,18 +56,21 @@ class _Put(NamedTuple):
 
 class ObjectStore:
     """One bucket. Every method raises `TransientError("store")` for a store that fails and
-    `TransientError("store-refused")` for one that refuses us; neither is counted.
+    `TransientError("store-refused")` for one that refuses us; neither is counted. A put or
+    a cleaning that fails for the store's sake opens the breaker, a put that succeeds closes it;
+    whether to call at all while it is open is for the caller to decide.
     """
 
-    def __init__(self, client: "S3Client", settings: StoreSettings) -> None:
+    def __init__(
+        self, client: "S3Client", settings: StoreSettings, breaker: Breaker | None = None
+    ) -> None:
         self._client = client
         self._settings = settings
         self._bucket = settings.bucket
         self._part_bytes = settings.part_bytes
         self._put_concurrency = settings.put_concurrency
+        self._breaker = breaker or Breaker()
         self._knows_conditions = True
-        self.on_refused: Callable[[], None] | None = None
-        """Called when the store answers, but not to us: an operator must look."""
 
     async def put(self, path: Path, key: str, *, content_type: str, size: int, sha256: str) -> None:
         """Store the file at `path` under `key` and verify what the store holds.
@@ -69,10 +81,11 @@ class ObjectStore:
         more to leave no multipart open. Holds at most `part_bytes * put_concurrency` in memory.
         """
         put = _Put(path, key, content_type, size, sha256)
-        with self._as_transient():
+        with self._telling_breaker():
             checksum = await self._send_past_conflicts(put)
             if not await self._holds(put, checksum):
-                raise TransientError("store", counted=False, detail=f"{key} holds other bytes")
+                raise KeyTaken(key)
+        self._breaker.close()
 
     async def clean(self, prefix: str) -> int:
         """Abort every multipart and delete every object under `prefix`; how many objects were.
@@ -82,7 +95,7 @@ class ObjectStore:
         if not prefix.endswith("/") or not prefix.strip("/"):
             raise ValueError(f"{prefix!r} is not the folder of one generation")
         deleted = 0
-        with self._as_transient():
+        with self._telling_breaker():
             multiparts = self._client.get_paginator("list_multipart_uploads")
             async for page in multiparts.paginate(Bucket=self._bucket, Prefix=prefix):
                 for upload in page.get("Uploads", []):
@@ -96,19 +109,30 @@ class ObjectStore:
                     deleted += 1
         return deleted
 
-    async def self_test(self) -> list[Finding]:
+    async def knock(self, seconds: float) -> Finding | None:
+        """Ask for a sign of life; what is wrong when there is none within so many seconds, or a
+        failure. What the store refuses is no matter here."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._client.head_bucket(Bucket=self._bucket)
+        except STORE_ERRORS as error:
+            if not isinstance(error, ClientError) or is_failure(status_of(error)):
+                return explain(error, self._settings)
+        return None
+
+    async def self_test(self) -> SelfTested:
         """What the store can't do, in words; one finding when it can do all. Never raises what a
         store can cause, and takes a bounded time."""
         return await SelfTest(self._client, self._settings).run()
 
     @contextmanager
-    def _as_transient(self) -> Iterator[None]:
+    def _telling_breaker(self) -> Iterator[None]:
         try:
             with as_transient():
                 yield
         except TransientError as error:
-            if error.cause == REFUSED and self.on_refused:
-                self.on_refused()
+            if concerns_store(error):
+                self._breaker.failed(error)
             raise
 
     async def _abort(self, key: str, upload_id: str) -> None:
@@ -230,7 +254,17 @@ class ObjectStore:
 
 
 @asynccontextmanager
-async def open_object_store(settings: StoreSettings) -> AsyncIterator[ObjectStore]:
-    """The store, with one client for its lifetime."""
+async def open_object_store(
+    settings: StoreSettings, breaker: Breaker | None = None
+) -> AsyncIterator[ObjectStore]:
+    """The store, with one client for its lifetime. Its failures open the breaker, and whatever it
+    answers is a sign of life."""
+    breaker = breaker or Breaker()
+
+    def listen(http_response: "AWSResponse", **_: object) -> None:
+        if not is_failure(http_response.status_code):
+            breaker.answered()
+
     async with open_client(settings) as client:
-        yield ObjectStore(client, settings)
+        client.meta.events.register("after-call.s3", listen)
+        yield ObjectStore(client, settings, breaker)

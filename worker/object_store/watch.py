@@ -1,56 +1,132 @@
-"""Tell what the store can't do, once, and raise an alarm for as long as it refuses us."""
+"""Find out whether the store takes puts, and open and close the breaker accordingly.
+
+Tells what the store can't do, once, and raises an alarm for as long as it refuses us.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from shared.finding import Finding, Level, wrongs
-from worker.object_store.self_test import refuses_us
-
-AGAIN_SECONDS = 30.0
-"""Between two self-tests: while something is wrong, and at least so long after the last."""
+from shared.status import StoreState
+from worker.bell import Bell
+from worker.object_store.breaker import Breaker
+from worker.object_store.self_test import SelfTested, refuses_us
 
 log = structlog.get_logger()
 
 
-class StoreWatch:
-    """Runs the self-test at the start, while something is wrong, and when a promotion is refused.
+class Testable(Protocol):
+    """What is asked of a store to know how it is."""
 
-    Beside the work, which never waits for it: uploads that can't be put are kept and tried again.
+    async def knock(self, seconds: float) -> Finding | None: ...
+
+    async def self_test(self) -> SelfTested: ...
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """In seconds."""
+
+    silence: float = 2.0
+    """After so much of it we knock: any answer is a sign of life."""
+    patience: float = 4.0
+    """How long the answer may take; while the breaker is open it doubles up to the next."""
+    most_patience: float = 30.0
+    first: float = 1.0
+    """Between two tries to close the breaker; doubles up to one of the next two."""
+    away: float = 2.0
+    refused: float = 30.0
+    again: float = 30.0
+    """Between two self-tests while something is wrong and the store takes puts all the same."""
+
+
+class StoreWatch:
+    """Runs the self-test at the start, while something is wrong, and to close the breaker.
+
+    Beside the work, which never waits for it: what can't be put waits, and takes nobody's place.
     """
 
-    def __init__(
-        self, test: Callable[[], Awaitable[list[Finding]]], *, again: float = AGAIN_SECONDS
-    ) -> None:
-        self._test = test
-        self._again = again
-        self._refused = asyncio.Event()
+    def __init__(self, store: Testable, breaker: Breaker, pauses: Pauses | None = None) -> None:
+        self._store = store
+        self._breaker = breaker
+        self._pauses = pauses or Pauses()
+        self._pause, self._patience = self._pauses.first, self._pauses.patience
+        self._opened = Bell()
+        breaker.on_change.append(self._opened.ring)
         self._told: list[Finding] = []
+        self._tested_at = 0.0
         self.alarm = False
         """Whether the store refuses us: the worker isn't healthy then."""
 
-    def refused(self) -> None:
-        """Somebody's call was refused: find out why, soon."""
-        self._refused.set()
-
     async def run(self) -> None:
         """For the life of the worker."""
+        await self._try_it()
         while True:
-            self._refused.clear()
-            findings = await self._tested()
-            self._tell(findings)
-            self.alarm = refuses_us(findings)
-            await asyncio.sleep(self._again)
-            if not wrongs(findings):
-                await self._refused.wait()
+            await (self._back() if self._breaker.is_open else self._watched())
 
-    async def _tested(self) -> list[Finding]:
+    async def _watched(self) -> None:
+        """The breaker is closed: look now and then."""
+        await self._opened.heard(max(self._pauses.silence - self._breaker.silent_seconds, 0))
+        lately = time.monotonic() - self._tested_at < self._pauses.again
+        if self._breaker.is_open or (wrongs(self._told) and not lately):
+            await self._try_it()
+        elif self._breaker.silent_seconds >= self._pauses.silence:
+            await self._is_there()
+
+    async def _back(self) -> None:
+        """The breaker is open: try to close it."""
+        await asyncio.sleep(self._pause)
+        pauses, refused = self._pauses, self._breaker.state is StoreState.REFUSED
+        self._pause = min(self._pause * 2, pauses.refused if refused else pauses.away)
+        await self._try_it()
+        self._patience = min(self._patience * 2, pauses.most_patience)
+        if not self._breaker.is_open:
+            self._pause, self._patience = pauses.first, pauses.patience
+
+    async def _try_it(self) -> None:
+        """The self-test decides, once there is a sign of life: it writes, and what it wrote to a
+        store that hangs would stay there."""
+        began = time.monotonic()
+        if not await self._is_there():
+            return
+        slow = time.monotonic() - began > self._pauses.patience
+        tested = await self._tested()
+        self._tested_at = time.monotonic()
+        self._tell(tested.findings)
+        self.alarm = refuses_us(tested.findings)
+        if tested.takes_puts or (slow and not self.alarm):
+            self._breaker.close()  # puts have more time than any test
+        else:
+            state = StoreState.REFUSED if self.alarm else StoreState.AWAY
+            self._breaker.trip(state, "; ".join(map(str, wrongs(tested.findings))))
+
+    async def _is_there(self) -> bool:
+        away = await self._knocked()
+        if away:
+            self._tell([away])
+            self.alarm = False  # it may come back by itself
+            self._breaker.trip(StoreState.AWAY, str(away))
+        else:
+            self._breaker.answered()
+        return not away
+
+    async def _knocked(self) -> Finding | None:
         try:
-            return await self._test()
+            return await self._store.knock(self._patience)
         except Exception:  # whatever a store makes of it, the work goes on
             log.exception("store_check_broke")
-            return []
+            return None
+
+    async def _tested(self) -> SelfTested:
+        try:
+            return await self._store.self_test()
+        except Exception:  # whatever a store makes of it, the work goes on
+            log.exception("store_check_broke")
+            return SelfTested([], takes_puts=True)
 
     def _tell(self, findings: list[Finding]) -> None:
         """Log what is new since the last time, in one line each."""

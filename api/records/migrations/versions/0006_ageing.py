@@ -4,14 +4,14 @@ Drafts that are there already are dated by the sweep, from the first one after t
 ends with the update.
 
 Revision ID: 0006
-Revises: 0003
+Revises: 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0005"
 
 DRAFTS = sa.text("status = 'draft'")
 KEPT = sa.text("bytes = 'kept'")

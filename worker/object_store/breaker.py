@@ -1,0 +1,71 @@
+"""Whether to put at all: a store that is away holds up nobody who doesn't need it."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from shared.status import StoreState
+from worker.errors import REFUSED, STORE, TransientError
+
+log = structlog.get_logger()
+
+
+class Breaker:
+    """Closed while the store takes what is put; open from its first failure until its self-test
+    passes, or a put that was under way. What else is done to find out: see `StoreWatch`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = self._answered_at = clock()
+        self.state = StoreState.OK
+        self.on_change: list[Callable[[], None]] = []
+        """Called after every change of `state`."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is not StoreState.OK
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been open, or closed."""
+        return self._clock() - self._since
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the store last answered anything."""
+        return self._clock() - self._answered_at
+
+    @property
+    def cause(self) -> str | None:
+        """Of what is given back because it is open; None while it is closed."""
+        causes = {StoreState.AWAY: STORE, StoreState.REFUSED: REFUSED}
+        return causes.get(self.state)
+
+    def answered(self) -> None:
+        """The store gave a sign of life."""
+        self._answered_at = self._clock()
+
+    def failed(self, error: TransientError) -> None:
+        """Open for an error that is the store's, and not one object's."""
+        self.trip(StoreState.REFUSED if error.cause == REFUSED else StoreState.AWAY, str(error))
+
+    def trip(self, state: StoreState, reason: str) -> None:
+        """Open, or stay open for another reason."""
+        if state is self.state:
+            return
+        if not self.is_open:
+            self._since = self._clock()
+        log.warning("breaker_opened", store=state, reason=reason)
+        self._become(state)
+
+    def close(self) -> None:
+        if self.is_open:
+            log.info("breaker_closed", after_seconds=round(self.seconds, 1))
+            self._since = self._clock()
+            self._become(StoreState.OK)
+
+    def _become(self, state: StoreState) -> None:
+        self.state = state
+        for tell in self.on_change:
+            tell()
