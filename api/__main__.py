@@ -48,6 +48,7 @@ def _server(app: ASGIApp, host: str, port: int, protocol: type[BoundedHead]) -> 
             host=host,
             port=port,
             http=protocol,
+            proxy_headers=False,  # KnowClient reads them, and knows whose to believe
             ws="none",  # an upgrade would take the connection out of our count
             loop="uvloop",
             lifespan="off",

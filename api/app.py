@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from api.backlog import Backlog
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
+from api.http.client_address import KnowClient
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
 from api.http.stopping import RefuseWhenStopping
 from api.openapi import document
@@ -37,7 +38,8 @@ def create_public_app(services: Services) -> ASGIApp:
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
-    return with_cors(RequestId(DrainUnread(gate)), services.settings.cors_origins)
+    known = KnowClient(DrainUnread(gate), services.settings.proxies)
+    return with_cors(RequestId(known), services.settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:

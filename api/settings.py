@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.http.client_address import ForwardingHeader, TrustedProxies, network
 from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
 from shared.logs import LogFormat
@@ -33,6 +34,10 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 Csv = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -153,6 +158,21 @@ class Settings(BaseSettings):
         int,
         Field(description="the same from one address; behind a proxy all have the proxy's", ge=0),
     ] = 0
+    trusted_proxies: Annotated[
+        Csv,
+        Field(
+            description="addresses or networks of proxies whose word is taken about the client's "
+            "address and scheme, by commas; nobody else's is"
+        ),
+    ] = ()
+    forwarding_header: Annotated[
+        ForwardingHeader,
+        BeforeValidator(_lower),
+        Field(
+            description="where they say it: `x-forwarded-for`, with X-Forwarded-Proto, or "
+            "`forwarded` (RFC 7239); the other one is not read"
+        ),
+    ] = "x-forwarded-for"
     min_free_bytes: Annotated[
         int, Field(description="free space on the volume below which uploads are refused", ge=0)
     ] = 256 * 1024 * 1024
@@ -182,6 +202,11 @@ class Settings(BaseSettings):
             min_bytes_per_second=self.receive_min_bytes_per_second,
             window_seconds=self.receive_rate_seconds,
         )
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """Whose word is taken about the client."""
+        return TrustedProxies.of(self.trusted_proxies, self.forwarding_header)
 
     @property
     def service_keys(self) -> tuple[tuple[str, str], ...]:
@@ -229,6 +254,13 @@ class Settings(BaseSettings):
                 raise ValueError("name:secret pairs, separated by commas")
             refuse_weak(secret, info, whose=f"the secret of entry {number} ")
         return keys
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in proxies:
+            network(entry)
+        return proxies
 
     @field_validator("heartbeat_seconds")
     @classmethod

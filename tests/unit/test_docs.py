@@ -17,6 +17,7 @@ from starlette.routing import Route
 from api import views
 from api.app import create_internal_app, create_public_app
 from api.errors import ERRORS
+from api.http.client_address import TrustedProxies
 from api.http.stopping import Stopping
 from api.metrics import Metrics
 from api.openapi import examples
@@ -142,7 +143,7 @@ def documented(listener: str) -> Endpoints:
 async def document(listener: str) -> dict[str, Any]:
     """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
-    settings = SimpleNamespace(cors_origins=("*",))
+    settings = SimpleNamespace(cors_origins=("*",), proxies=TrustedProxies())
     parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
