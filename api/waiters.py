@@ -23,8 +23,10 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
 """A change made by another replica is seen this late at most."""
-PATIENCE = 10.0
-"""Seconds for that query, and for a read after the first; then the database counts as away."""
+PATIENCE = 15.0
+"""Seconds for that query, and for a read; then the database counts as away."""
+READS_AT_ONCE = 4
+"""Of those who wait, so that hundreds who begin, or are woken, leave connections to the others."""
 
 Versions = Callable[[Sequence[str]], Awaitable[dict[str, int]]]
 """The versions of those of the forms that there are."""
@@ -53,6 +55,7 @@ class Waiters:
         self._per_client = per_client
         self._of_form: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._of_client: Counter[str] = Counter()
+        self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._looking: asyncio.Task[None] | None = None
         self._last_look = 0.0
         """When the last query that succeeded began, by the loop's clock."""
@@ -110,7 +113,7 @@ class Waiters:
     ) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        value, waiter.read_version = await read()
+        value = await self._read(waiter, read)
         if done(value):
             return value
         timer = loop.call_at(end, waiter.woken.set)
@@ -124,7 +127,7 @@ class Waiters:
                     raise ClientGone
                 if not waiter.changed and self._sees(loop.time()):
                     break
-                value = await self._read_again(waiter, read)
+                value = await self._read(waiter, read)
                 if done(value):
                     break
             return value
@@ -133,13 +136,13 @@ class Waiters:
             if leaving:
                 leaving.cancel()
 
-    async def _read_again(self, waiter: _Waiter, read: Callable[[], Awaitable[tuple[T, int]]]) -> T:
+    async def _read(self, waiter: _Waiter, read: Callable[[], Awaitable[tuple[T, int]]]) -> T:
         """Raises `DatabaseUnavailable` in place of waiting for one that says nothing."""
-        waiter.woken.clear()
-        waiter.changed = False
         waiter.read_version = None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE), self._reading:
+                waiter.woken.clear()
+                waiter.changed = False
                 value, waiter.read_version = await read()
         except TimeoutError as error:
             raise DatabaseUnavailable from error

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import select
+import socket
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +27,6 @@ PER_FORM = 4
 ADDRESSES = 16
 """Of loopback, that clients come from: each may hold its share only."""
 DISK = machine.GIB // 4
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def waiting(options: argparse.Namespace) -> None:
@@ -53,7 +54,7 @@ async def _fresh(folder: Path, redis: str, count: int, seconds: float) -> dict[s
         await _settled(api, heads[0])
         idle_memory, idle_cpu = resident(api.pid, "VmRSS"), await _cpu(api, seconds)
         before = api.cpu_seconds()
-        async with _waiters(api.port, heads, count):
+        with _waiters(api.port, heads, count):
             await _quiet(api)
             begin = api.cpu_seconds() - before
             cpu = await _cpu(api, seconds)
@@ -101,21 +102,19 @@ async def _cpu(api: LongshoreApi, seconds: float) -> float:
     return 100 * (api.cpu_seconds() - before) / (time.monotonic() - began)
 
 
-@asynccontextmanager
-async def _waiters(port: int, heads: Sequence[str], count: int) -> AsyncIterator[None]:
+@contextmanager
+def _waiters(port: int, heads: Sequence[str], count: int) -> Iterator[None]:
     """All are still waiting when this ends. Raises `Problem` when one isn't."""
-    async with AsyncExitStack() as stack:
-        opened: list[Connection] = []
+    answered = select.poll()
+    with ExitStack() as stack:
         for number in range(count):
             source = f"127.0.1.{number % ADDRESSES + 1}"
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", port, local_addr=(source, 0)
-            )
-            stack.callback(writer.close)
-            writer.write(heads[number % len(heads)].encode())
-            opened.append((reader, writer))
+            opened = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+            stack.callback(opened.close)
+            opened.sendall(heads[number % len(heads)].encode())
+            answered.register(opened, select.POLLIN)
         yield
-        early = sum(bool(reader._buffer) for reader, _ in opened)  # type: ignore[attr-defined]
+        early = len(answered.poll(0))
         if early:
             raise Problem(f"bench: {early} of {count} did not wait")
 
