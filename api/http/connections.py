@@ -1,8 +1,10 @@
 """How much one client may have at a time, and all together: connections, and requests."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
+import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,7 +12,11 @@ from api.errors import Problem
 from api.http import problems
 from api.http.client_address import TrustedProxies, address_of, client_address
 
+log = structlog.get_logger()
+
 RETRY_SECONDS = 5
+TELL_SECONDS = 60.0
+"""Between two lines in the log about clients that want more than their share."""
 
 
 class Connections:
@@ -24,15 +30,18 @@ class Connections:
         self._per_client = per_client
         self._proxies = proxies or TrustedProxies()
         self._open: Counter[str] = Counter()
+        self._told = -TELL_SECONDS
 
     def admit(self, peer: str) -> bool:
         """Count one more, unless it is one too many."""
         client = self._client(peer)
         if self._in_all and self._open.total() >= self._in_all:
             return False
-        if self._per_client and self._open[client] >= self._per_client:
-            return self._proxies.trusts(peer) and self._count(client)
-        return self._count(client)
+        if self._has_its_share(client) and not self._proxies.trusts(peer):
+            self._tell(client)
+            return False
+        self._open[client] += 1
+        return True
 
     def gone(self, peer: str) -> None:
         """One that was admitted is closed."""
@@ -41,9 +50,15 @@ class Connections:
         if not self._open[client]:
             del self._open[client]
 
-    def _count(self, client: str) -> bool:
-        self._open[client] += 1
-        return True
+    def _has_its_share(self, client: str) -> bool:
+        return bool(self._per_client) and self._open[client] >= self._per_client
+
+    def _tell(self, client: str) -> None:
+        """It may be a proxy that nobody named; an operator has to know."""
+        now = time.monotonic()
+        if now - self._told > TELL_SECONDS:
+            self._told = now
+            log.warning("client_has_its_share", client=client, connections=self._open[client])
 
     def _client(self, peer: str) -> str:
         return client_address(peer, (), self._proxies)

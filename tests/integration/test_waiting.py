@@ -44,6 +44,16 @@ def opened(api: ApiProcess, form: FormClient, seconds: int = WAIT) -> socket.soc
     return connection
 
 
+def whole(connection: socket.socket) -> bytes:
+    """An answer with a JSON object, which may come in pieces."""
+    answer = b""
+    while not answer.endswith(b"}"):
+        piece = connection.recv(65536)
+        assert piece, answer
+        answer += piece
+    return answer
+
+
 def answers_within(connection: socket.socket, seconds: float) -> bool:
     connection.settimeout(seconds)
     try:
@@ -61,7 +71,7 @@ def test_whoever_waits_at_one_replica_hears_of_a_commit_at_another(
         assert not answers_within(waiting, 1.5)
         form.http.patch(f"{there.url}{form.path}", json={"note": "there"})
         began = time.monotonic()
-        answer = waiting.recv(65536)
+        answer = whole(waiting)
         assert time.monotonic() - began < SOON
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b'"there"' in answer
@@ -89,10 +99,7 @@ def test_of_many_that_wait_for_one_form_all_are_told(tmp_path: Path) -> None:
         for connection in waiting:
             with connection:
                 connection.settimeout(WAIT)
-                answer = b""
-                while not answer.endswith(b"}"):
-                    answer += connection.recv(65536)
-                assert b'"all"' in answer
+                assert b'"all"' in whole(connection)
 
 
 def test_a_client_that_goes_away_no_longer_counts_as_waiting(tmp_path: Path) -> None:
