@@ -68,10 +68,12 @@ async def serve(settings: Settings) -> None:
     taken = wrongs(check_listeners(settings))
     if taken:
         raise StartError(taken)
-    _allow_files(settings.max_connections)
+    _allow_files(settings.max_connections + settings.max_internal_connections)
     async with open_services(settings) as services:
         head = settings.receive_head_seconds
-        connections = Connections(settings.max_connections, settings.max_connections_per_client)
+        connections = Connections(
+            settings.max_connections, settings.max_connections_per_client, settings.proxies
+        )
         servers = [
             _server(
                 create_public_app(services),
@@ -83,7 +85,7 @@ async def serve(settings: Settings) -> None:
                 create_internal_app(services),
                 settings.internal_host,
                 settings.internal_port,
-                bounded(head, Connections()),
+                bounded(head, Connections(settings.max_internal_connections)),
             ),
         ]
         stop = asyncio.Event()
@@ -122,6 +124,7 @@ async def _stop(stop: asyncio.Event, servers: list[_Server], services: Services)
     internal listener serves until then, for the workers."""
     await stop.wait()
     services.stopping.begin()
+    services.waiters.close()  # who waits is told how things stand, and asks the next one
     await services.stopping.finished(services.settings.shutdown_seconds)
     for server in servers:
         server.should_exit = True

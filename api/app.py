@@ -1,5 +1,6 @@
 """The two applications: what they serve and what wraps it. The only wiring of routes."""
 
+from functools import partial
 from types import ModuleType
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from api.backlog import Backlog
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
 from api.http.client_address import KnowClient
+from api.http.connections import ShareRequests
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
 from api.http.stopping import RefuseWhenStopping
 from api.openapi import document
@@ -38,8 +40,11 @@ def create_public_app(services: Services) -> ASGIApp:
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
-    known = KnowClient(DrainUnread(gate), services.settings.proxies)
-    return with_cors(RequestId(known), services.settings.cors_origins)
+    settings = services.settings
+    refused = partial(services.metrics.refusal, "public")
+    shared = ShareRequests(gate, settings.max_connections_per_client, refused)
+    known = KnowClient(DrainUnread(shared), settings.proxies)
+    return with_cors(RequestId(known), settings.cors_origins)
 
 
 def create_internal_app(services: Services) -> ASGIApp:

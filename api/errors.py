@@ -59,6 +59,12 @@ ERRORS: dict[str, ErrorSpec] = {
     "unsupported-media-type": ErrorSpec(
         415, "Unsupported media type", "Send the body as {expected}."
     ),
+    "too-many-requests": ErrorSpec(
+        429,
+        "Too many requests",
+        "Too many requests of yours are under way; try again.",
+        retryable=True,
+    ),
     "invalid-request": ErrorSpec(422, "Invalid request", "Some values can't be used."),
     "unknown-field": ErrorSpec(422, "Unknown field", "This form has no such field."),
     "unknown-form-type": ErrorSpec(422, "Unknown form type", "There is no such form type."),

@@ -13,7 +13,7 @@ from api.errors import Problem
 from api.quotas import Beginner
 from api.receive.files import Received
 from api.receive.sections import SectionBody
-from api.records import uploads
+from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from shared.form_definition import CheckboxField, FormType, Section
@@ -60,23 +60,28 @@ async def begin(
     *,
     beginner: Beginner,
     request_id: str,
+    client: str,
 ) -> tuple[str, Outcome]:
     """A new draft with its first section, and its token."""
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[type_name], body)
         form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
-    return token, await _apply(services, form, post, request_id=request_id)
+    return token, await _apply(services, form, post, request_id=request_id, client=client)
 
 
-async def take(services: Services, form: FormRow, body: SectionBody, *, request_id: str) -> Outcome:
+async def take(
+    services: Services, form: FormRow, body: SectionBody, *, request_id: str, client: str
+) -> Outcome:
     """Save, remove, submit: what of them the body asks for, in this order.
+
+    `client` is whom a submit that waits is counted for.
 
     Typed values are kept whatever button was pressed. Raises `Problem` not-found for an upload
     that is not the form's.
     """
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[form.type], body)
-    return await _apply(services, form, post, request_id=request_id)
+    return await _apply(services, form, post, request_id=request_id, client=client)
 
 
 def read(form_type: FormType, body: SectionBody) -> Post:
@@ -103,7 +108,9 @@ def read(form_type: FormType, body: SectionBody) -> Post:
     )
 
 
-async def _apply(services: Services, form: FormRow, post: Post, *, request_id: str) -> Outcome:
+async def _apply(
+    services: Services, form: FormRow, post: Post, *, request_id: str, client: str
+) -> Outcome:
     files = [file.received for file in post.edits.files if file.received]
     async with use_uploads.keeping(services, files):
         before = {row.id: row for row in await _uploads(services, form)}
@@ -115,7 +122,7 @@ async def _apply(services: Services, form: FormRow, post: Post, *, request_id: s
         row.status is UploadStatus.REJECTED and row.id not in before
         for row in await _uploads(services, form)
     )
-    refused = await _submit(services, form) if post.submit else None
+    refused = await _submit(services, form, client) if post.submit else None
     return Outcome(
         form_type=services.form_types[form.type],
         section=post.section,
@@ -129,13 +136,20 @@ async def _apply(services: Services, form: FormRow, post: Post, *, request_id: s
     )
 
 
-async def _submit(services: Services, form: FormRow) -> Problem | None:
+async def _submit(services: Services, form: FormRow, client: str) -> Problem | None:
     """Submit once no file is under way, or after a while; the reason where it can't be."""
-    await services.changes.wait_until(
+
+    async def read() -> tuple[list[UploadRow], int]:
+        async with services.database.read() as conn:
+            version = (await forms.versions(conn, [form.id])).get(form.id, 0)
+            return await uploads.of_form(conn, form.id), version
+
+    await services.waiters.wait_until(
         form.id,
-        lambda: _uploads(services, form),
+        read,
         lambda rows: not any(row.status in PENDING for row in rows),
         SUBMIT_PATIENCE,
+        client=client,
     )
     try:
         await use_forms.submit(services, form)

@@ -1,6 +1,6 @@
 """What the use cases work with, opened in one place at start."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,11 +13,13 @@ from api.http.stopping import Stopping
 from api.links import Links, open_links
 from api.metrics import Metrics
 from api.queue import Queue
+from api.records import forms
 from api.records.database import Change, Database
 from api.settings import Settings
 from api.space import Space
 from api.staging import Staging
 from api.volume import Volume
+from api.waiters import Waiters
 from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 
@@ -33,6 +35,7 @@ class Services:
     volume: Volume
     queue: Queue
     changes: Changes
+    waiters: Waiters
     links: Links
     metrics: Metrics
     stopping: Stopping
@@ -50,7 +53,15 @@ def staging_of(settings: Settings) -> Staging:
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
-    changes, metrics = Changes(), Metrics()
+
+    async def versions(form_ids: Sequence[str]) -> dict[str, int]:
+        async with database.read() as conn:
+            return await forms.versions(conn, form_ids)
+
+    waiters = Waiters(
+        versions, in_all=settings.max_waiting, per_client=settings.max_waiting_per_client
+    )
+    changes, metrics = Changes(waiters), Metrics()
 
     def committed(what: list[Change]) -> None:
         metrics.committed(what)
@@ -80,11 +91,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 volume=volume,
                 queue=queue,
                 changes=changes,
+                waiters=waiters,
                 links=links,
                 metrics=metrics,
                 stopping=Stopping(),
             )
     finally:
+        waiters.close()
         await queue.close()
         staging.close()
         await database.close()

@@ -198,8 +198,26 @@ class Settings(BaseSettings):
     ] = 2000
     max_connections_per_client: Annotated[
         int,
-        Field(description="the same from one address; behind a proxy all have the proxy's", ge=0),
-    ] = 0
+        Field(
+            description="the same for one client, which is an address, of IPv6 a /64; behind "
+            "TRUSTED_PROXIES it bounds the client's requests under way. 0 is no limit",
+            ge=0,
+        ),
+    ] = 600
+    max_internal_connections: Annotated[
+        int, Field(description="open connections of the internal listener; 0 is no limit", ge=0)
+    ] = 1000
+    max_waiting: Annotated[
+        int,
+        Field(
+            description="requests that may wait (`Prefer: wait`) at a time; beyond, they are "
+            "answered at once. 0 is no limit",
+            ge=0,
+        ),
+    ] = 1500
+    max_waiting_per_client: Annotated[
+        int, Field(description="the same for one client; 0 is no limit", ge=0)
+    ] = 300
     trusted_proxies: Annotated[
         Csv,
         Field(

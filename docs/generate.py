@@ -50,6 +50,8 @@ ANSWERS = {
     "method-not-allowed": "the address exists, this method of it doesn't",
     "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
     "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
+    "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
+    "proxy",
     "precondition-failed": "`If-Match` names an older edit",
     "request-too-large": "JSON over 1 MiB; a section over what all its form's files may have "
     "together, and 1 MiB of text",

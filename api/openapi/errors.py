@@ -9,9 +9,15 @@ from pydantic import BaseModel, ConfigDict
 from api.errors import ERRORS, Problem
 from api.openapi.headers import header_objects
 
-UNIVERSAL = ("bad-request", "request-timeout", "internal-error", "unavailable")
-"""Of every operation: a head that can't be parsed or never ends, a fault of ours, a service that is
-stopping, crowded, or without its database."""
+UNIVERSAL = (
+    "bad-request",
+    "request-timeout",
+    "too-many-requests",
+    "internal-error",
+    "unavailable",
+)
+"""Of every operation: a head that can't be parsed or never ends, a client that has its share under
+way, a fault of ours, a service that is stopping, crowded, or without its database."""
 
 Coded = str | tuple[str, int]
 """An error code; or a code with another status than its own."""

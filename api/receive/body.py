@@ -15,6 +15,12 @@ class ClientGone(Exception):  # noqa: N818 - what happened, nobody's error
     """The client went away before its body was complete: there is nobody to answer."""
 
 
+async def gone(request: Request) -> None:
+    """Until the client has gone. What it still sends of a body that nobody wants is dropped."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 class Body:
     """Chunks of a request's body as they arrive, each seen once.
 

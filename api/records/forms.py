@@ -1,5 +1,6 @@
 """Forms: rows, locks, versions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Column, and_, delete, func, insert, or_, select, update
@@ -14,6 +15,8 @@ DRAFT = "draft"
 SUBMITTED = "submitted"
 PURGING = "purging"
 
+IDS_AT_ONCE = 512
+"""In one statement; databases bound its parameters."""
 ONE_AFTER_THE_OTHER = 0x10463401
 """Ours among PostgreSQL's advisory locks; taken after the form's, and last of all."""
 
@@ -58,6 +61,18 @@ async def by_token(conn: AsyncConnection, token_hash: str) -> FormRow | None:
     found = await conn.execute(select(forms).where(forms.c.token_hash == token_hash))
     row = found.mappings().one_or_none()
     return FormRow.of(row) if row else None
+
+
+async def versions(conn: AsyncConnection, form_ids: Sequence[str]) -> dict[str, int]:
+    """The versions of those of the forms that there are, and nothing else of them."""
+    found: dict[str, int] = {}
+    for first in range(0, len(form_ids), IDS_AT_ONCE):
+        some = list(form_ids[first : first + IDS_AT_ONCE])
+        # Numbers of parameters that are powers of two: few statements for the server to prepare.
+        padded = [*some, *some[:1] * ((1 << (len(some) - 1).bit_length()) - len(some))]
+        rows = await conn.execute(select(forms.c.id, forms.c.version).where(forms.c.id.in_(padded)))
+        found |= {row.id: row.version for row in rows}
+    return found
 
 
 async def page(

@@ -1,7 +1,7 @@
 """The two resources clients poll, as answers."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -9,14 +9,18 @@ from starlette.responses import JSONResponse, Response
 
 from api.deps import base_url
 from api.errors import Problem
+from api.http.client_address import address_of
 from api.http.preferences import applied, matches, wait_seconds
 from api.listing import Page
+from api.receive.body import gone
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.sections import etag as form_etag
 from api.services import Services
 from api.views import FormList, form_view, upload_view
 from shared.status import PENDING
+
+T = TypeVar("T")
 
 RETRY_AFTER = {"Retry-After": "1"}
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -57,19 +61,20 @@ async def wait_for_upload(request: Request, services: Services, row: UploadRow) 
     """The upload once it differs from what the client has, or once it is final."""
     conditional = "if-none-match" in request.headers
 
-    async def read() -> UploadRow:
+    async def read() -> tuple[UploadRow, int]:
         async with services.database.read() as conn:
+            version = (await forms.versions(conn, [row.form_id])).get(row.form_id, 0)
             found = await uploads.get(conn, row.id)
         if found is None:
             raise Problem("not-found")
-        return found
+        return found, version
 
     def done(found: UploadRow) -> bool:
         if conditional:
             return not matches(request, upload_etag(found))
         return found.status not in PENDING
 
-    return await services.changes.wait_until(row.form_id, read, done, wait_seconds(request))
+    return await _wait(request, services, row.form_id, read, done)
 
 
 async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[UploadRow]]:
@@ -92,8 +97,28 @@ async def wait_for_form(
             return not matches(request, form_etag(found[0]))
         return not any(row.status in PENDING for row in found[1])
 
-    return await services.changes.wait_until(
-        form.id, lambda: form_and_uploads(services, form.id), done, wait_seconds(request)
+    async def read() -> tuple[tuple[FormRow, list[UploadRow]], int]:
+        found = await form_and_uploads(services, form.id)
+        return found, found[0].version
+
+    return await _wait(request, services, form.id, read, done)
+
+
+async def _wait(
+    request: Request,
+    services: Services,
+    form_id: str,
+    read: Callable[[], Awaitable[tuple[T, int]]],
+    done: Callable[[T], bool],
+) -> T:
+    """As long as the client asked for, and no longer than it stays."""
+    return await services.waiters.wait_until(
+        form_id,
+        read,
+        done,
+        wait_seconds(request),
+        client=address_of(request.scope),
+        left=lambda: gone(request),
     )
 
 

@@ -10,6 +10,7 @@ from api import forms as use_forms
 from api import posts
 from api.deps import FormId, Serving, caller, client_of, own_form, request_id
 from api.errors import Problem
+from api.http.client_address import address_of
 from api.http.preferences import prefers_html, wants_json
 from api.http.section_bodies import receive_html_form
 from api.openapi import of_forms as described
@@ -64,7 +65,12 @@ async def begin(request: Request, services: Serving) -> Response:
     await beginner.check(services)
     body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
     token, outcome = await posts.begin(
-        services, SIGNUP, body, beginner=beginner, request_id=request_id(request)
+        services,
+        SIGNUP,
+        body,
+        beginner=beginner,
+        request_id=request_id(request),
+        client=address_of(request.scope),
     )
     answer = _see_other(request, services, outcome)
     session.start(answer, request, services, token)
@@ -87,7 +93,8 @@ async def _take(request: Request, services: Services, form: FormRow) -> posts.Ou
     check_draft(form)
     form_type = services.form_types[form.type]
     body = await receive_html_form(request, services, form_type, form, posts.CONTROLS)
-    return await posts.take(services, form, body, request_id=request_id(request))
+    client = address_of(request.scope)
+    return await posts.take(services, form, body, request_id=request_id(request), client=client)
 
 
 def _see_other(request: Request, services: Services, outcome: posts.Outcome) -> Response:

@@ -1,4 +1,4 @@
-"""`./longshore bench receive|sections|sweep`: options, and an end in good order."""
+"""`./longshore bench receive|sections|sweep|waiting`: options, and an end in good order."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from dev.bench.longshore_api import redis_server
 from dev.bench.receive import receive
 from dev.bench.sections import sections
 from dev.bench.sweep import sweep
+from dev.bench.waiting import waiting
 from dev.say import Problem, explain
 
 
@@ -34,6 +35,7 @@ BENCHES = {
     "sweep": Bench(
         sweep, (), 5, "what the sweep costs beside up to a million rows", needs_redis=False
     ),
+    "waiting": Bench(waiting, (), 3, "what requests cost that wait"),
 }
 
 

@@ -30,7 +30,7 @@ async def measure(way: Way, load: Load) -> Peak:
     await asyncio.to_thread(server.clear)
     job = await way.job(load)
     await asyncio.sleep(SETTLE)
-    idle = _resident(server.pid, "VmRSS")
+    idle = resident(server.pid, "VmRSS")
     _reset_high_water(server.pid)
     samples = [idle]
     sampling = asyncio.create_task(_sample(server.pid, samples))
@@ -38,18 +38,19 @@ async def measure(way: Way, load: Load) -> Peak:
     sampling.cancel()
     with suppress(asyncio.CancelledError):
         await sampling
-    peak = _resident(server.pid, "VmHWM")
+    peak = resident(server.pid, "VmHWM")
     await asyncio.to_thread(server.clear)
     return Peak(idle, peak - idle, max(samples) - idle)
 
 
 async def _sample(pid: int, samples: list[float]) -> None:
     while True:
-        samples.append(_resident(pid, "VmRSS"))
+        samples.append(resident(pid, "VmRSS"))
         await asyncio.sleep(SAMPLE_EVERY)
 
 
-def _resident(pid: int, which: str) -> float:
+def resident(pid: int, which: str) -> float:
+    """MiB; `which` is a line of /proc/PID/status, such as VmRSS."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{which}:"):
             return int(line.split()[1]) / 1024

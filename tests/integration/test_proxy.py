@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT
 from tests.support.files import png
@@ -333,3 +334,45 @@ def test_a_patient_request_is_not_cut_off(to_the_stack: Proxy) -> None:
     form = FormClient(to_the_stack.url)
     answer = form.http.get(form.path, headers={"Prefer": "wait=2"})
     assert answer.status_code == 200
+
+
+def test_clients_of_the_proxy_have_a_share_each_and_none_gets_another_by_what_it_says(
+    tmp_path: Path,
+) -> None:
+    names = Names(FIRST)
+    with (
+        ApiProcess(tmp_path, trusted_proxies=FIRST, max_connections_per_client=3) as api,
+        run_proxy(tmp_path, names, api.port) as proxy,
+        contextlib.ExitStack() as held,
+    ):
+        form = FormClient(api.url, "acceptance")
+        for number in range(3):
+            waiting = held.enter_context(_asks(proxy, SECOND, form, f"198.51.100.{number}"))
+            waiting.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+        with _asks(proxy, SECOND, form, "198.51.100.9") as beyond:
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += beyond.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 429 "), answer
+            assert b"too-many-requests" in answer
+        with _asks(proxy, "127.0.0.3", form, SECOND, seconds=1) as another:
+            assert another.recv(65536).startswith(b"HTTP/1.1 304 ")
+    names.close()
+
+
+def _asks(
+    proxy: Proxy, source: str, form: FormClient, claimed: str, seconds: int = 15
+) -> socket.socket:
+    """From this address, with another one in the header, a request that waits."""
+    connection = socket.create_connection(
+        (FIRST, proxy.port), timeout=SECONDS, source_address=(source, 0)
+    )
+    head = (
+        f"GET {form.path} HTTP/1.1\nHost: lo\nAuthorization: Bearer {form.token}\n"
+        f'Prefer: wait={seconds}\nIf-None-Match: "1.1"\nX-Forwarded-For: {claimed}\n'
+        f"Forwarded: for={claimed}\n\n"
+    )
+    connection.sendall(head.replace("\n", "\r\n").encode())
+    return connection

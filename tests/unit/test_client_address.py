@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.http.client_address import Origin, TrustedProxies, client_address, network, origin
+from api.http.connections import Connections
 from api.settings import Settings
 
 PROXY, OTHER_PROXY, CLIENT, LIAR = "10.0.0.2", "10.0.0.3", "203.0.113.7", "198.51.100.1"
@@ -147,3 +148,21 @@ def test_a_proxy_that_is_no_address_or_is_everybody_stops_the_start(
     found = [error for error in refused.value.errors() if error["loc"] == ("trusted_proxies",)]
     assert len(found) == 1
     assert "network" in found[0]["msg"]
+
+
+def test_one_client_s_share_of_connections_is_that_of_its_whole_network() -> None:
+    counted = Connections(in_all=5, per_client=2)
+    assert counted.admit("2001:db8::1")
+    assert counted.admit("2001:db8::2")
+    assert not counted.admit("2001:db8::3")
+    assert counted.admit("2001:db8:0:1::1")
+    counted.gone("2001:db8::2")
+    assert counted.admit("2001:db8::3")
+
+
+def test_a_trusted_proxy_has_no_share_and_is_bounded_with_all() -> None:
+    counted = Connections(in_all=4, per_client=2, proxies=TRUSTED)
+    assert all(counted.admit(PROXY) for _ in range(4))
+    assert not counted.admit(PROXY)
+    counted.gone(PROXY)
+    assert counted.admit(CLIENT)

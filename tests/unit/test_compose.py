@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +295,20 @@ def test_only_the_proxy_and_the_object_store_are_published_and_only_on_this_mach
 def test_the_proxy_reaches_the_api_alone(services: dict[str, Service]) -> None:
     others = set(services) - {"proxy"}
     assert {name for name in others if shared_networks(services, "proxy", name)} == {"api"}
+
+
+def test_the_api_believes_what_its_proxy_says_of_clients_and_nobody_else(
+    project: dict[str, Any], services: dict[str, Service]
+) -> None:
+    in_front = {name for name in services if "front" in services[name].get("networks", {})}
+    assert in_front == {"proxy", "api"}
+    [front] = project["networks"]["front"]["ipam"]["config"]
+    [public] = project["networks"]["public"]["ipam"]["config"]
+    trusted = environment(services["api"])["TRUSTED_PROXIES"].split(",")
+    assert [entry for entry in trusted if entry] == [front["subnet"]]
+    assert not ip_network(front["subnet"]).overlaps(ip_network(public["subnet"]))
+    outer = str(next(ip_network(public["subnet"]).hosts()))
+    assert f"#OUTER_PROXIES={outer}\n" in (CHECKOUT / ".env.example").read_text("utf-8")
 
 
 def test_the_internal_listener_redis_and_the_database_are_on_a_network_without_a_way_out(

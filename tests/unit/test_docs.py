@@ -143,7 +143,9 @@ def documented(listener: str) -> Endpoints:
 async def document(listener: str) -> dict[str, Any]:
     """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
-    settings = SimpleNamespace(cors_origins=("*",), proxies=TrustedProxies())
+    settings = SimpleNamespace(
+        cors_origins=("*",), proxies=TrustedProxies(), max_connections_per_client=0
+    )
     parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
