@@ -201,6 +201,44 @@ async def test_who_leaves_is_let_go_at_once(waiters: Waiters, forms: Forms) -> N
     assert not len(waiters)
 
 
+async def test_who_leaves_while_a_read_stands_in_line_is_let_go_too(
+    waiters: Waiters, forms: Forms
+) -> None:
+    gone, open_again = asyncio.Event(), asyncio.Event()
+    reads = 0
+
+    async def left() -> None:
+        await gone.wait()
+
+    async def read() -> tuple[int, int]:
+        nonlocal reads
+        reads += 1
+        return await forms.read()
+
+    waiting = asyncio.create_task(waiters.wait_until("a", read, lambda _: False, LONG, left=left))
+    await asyncio.sleep(0.01)
+
+    async def slow() -> tuple[int, int]:
+        await open_again.wait()
+        return 2, 2
+
+    ahead = [
+        asyncio.create_task(waiters.wait_until("b", slow, lambda _: True, LONG, client=client))
+        for client in "wxyz"
+    ]
+    await asyncio.sleep(0.01)
+    waiters.changed("a")
+    await asyncio.sleep(0.01)
+    gone.set()
+    await asyncio.sleep(0.01)
+    open_again.set()
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientGone):
+            await waiting
+        await asyncio.gather(*ahead)
+    assert reads == 2
+
+
 async def test_at_a_stop_all_are_answered_with_what_is_known(
     waiters: Waiters, forms: Forms
 ) -> None:
