@@ -181,6 +181,8 @@ class Waiters:
         while self._of_form:
             await asyncio.sleep(LOOK_SECONDS)
             asked, began = list(self._of_form), loop.time()
+            if not asked:
+                return
             try:
                 async with asyncio.timeout(PATIENCE):
                     found = await self._versions(asked)

@@ -122,8 +122,9 @@ async def test_one_query_serves_all_and_none_is_made_when_nobody_waits(
 ) -> None:
     waiting = [wait(waiters, forms, form=form, seconds=4.5 * LOOK, client=form) for form in "aaabb"]
     assert await asyncio.gather(*waiting) == [1] * 5
-    assert 2 <= len(forms.asked) <= 5
-    assert all(sorted(ids) == ["a", "b"] for ids in forms.asked)
+    assert 1 <= len(forms.asked) <= 5
+    assert sorted(forms.asked[0]) == ["a", "b"]
+    assert all(forms.asked), "nobody asks about nothing"
     looks = len(forms.asked)
     await asyncio.sleep(3 * LOOK)
     assert len(forms.asked) <= looks + 1
