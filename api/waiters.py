@@ -122,7 +122,8 @@ class Waiters:
             leaving.add_done_callback(lambda _: waiter.woken.set())
         try:
             while loop.time() < end and not self._closed:
-                await waiter.woken.wait()
+                if not (leaving and leaving.done()):  # it may have left while it read
+                    await waiter.woken.wait()
                 if leaving and leaving.done():
                     raise ClientGone
                 if not waiter.changed and self._sees(loop.time()):
@@ -180,6 +181,8 @@ class Waiters:
         while self._of_form:
             await asyncio.sleep(LOOK_SECONDS)
             asked, began = list(self._of_form), loop.time()
+            if not asked:
+                return
             try:
                 async with asyncio.timeout(PATIENCE):
                     found = await self._versions(asked)
