@@ -18,6 +18,7 @@ from api.settings import Settings
 from api.space import Space
 from api.staging import Staging
 from api.volume import Volume
+from api.watchdog import Watchdog
 from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 
@@ -36,6 +37,7 @@ class Services:
     links: Links
     metrics: Metrics
     stopping: Stopping
+    watchdog: Watchdog
 
 
 def staging_of(settings: Settings) -> Staging:
@@ -83,6 +85,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 links=links,
                 metrics=metrics,
                 stopping=Stopping(),
+                watchdog=Watchdog(metrics),
             )
     finally:
         await queue.close()

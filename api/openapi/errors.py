@@ -9,9 +9,20 @@ from pydantic import BaseModel, ConfigDict
 from api.errors import ERRORS, Problem
 from api.openapi.headers import header_objects
 
-UNIVERSAL = ("bad-request", "request-timeout", "internal-error", "unavailable")
-"""Of every operation: a head that can't be parsed or never ends, a fault of ours, a service that is
-stopping, crowded, or without its database."""
+UNIVERSAL = (
+    "bad-request",
+    "request-timeout",
+    "uri-too-long",
+    "unsupported-content-encoding",
+    "header-too-large",
+    "internal-error",
+    "method-not-implemented",
+    "unsupported-transfer-coding",
+    "unavailable",
+    "http-version-not-supported",
+)
+"""Of every operation: a head that can't be parsed, is too much or never ends, a fault of
+ours, a service that is stopping, crowded, or without its database."""
 
 Coded = str | tuple[str, int]
 """An error code; or a code with another status than its own."""
@@ -62,6 +73,7 @@ class ProblemDetails(BaseModel):
 
 _PARAMS: dict[str, Any] = {
     "expected": "multipart/form-data",
+    "header": "Cookie",
     "max_bytes": 20_000_000,
     "max_size": "20MB",
     "max_files": 10,
@@ -133,6 +145,8 @@ def _sometimes(status: int, codes: list[str]) -> tuple[str, ...]:
         names.append("Retry-After")
     if status == HTTPStatus.UNAUTHORIZED:
         names.append("WWW-Authenticate")
+    if "unsupported-content-encoding" in codes:
+        names.append("Accept-Encoding")
     if "precondition-failed" in codes:
         names.append("ETag")
     return tuple(names)

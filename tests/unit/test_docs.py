@@ -24,6 +24,7 @@ from api.openapi.errors import UNIVERSAL
 from api.routes import docs, pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
+from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
 from shared import internal_api
@@ -142,8 +143,10 @@ def documented(listener: str) -> Endpoints:
 async def document(listener: str) -> dict[str, Any]:
     """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
-    settings = SimpleNamespace(cors_origins=("*",))
-    parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
+    settings = SimpleNamespace(cors_origins=("*",), cors_headers=())
+    parts = SimpleNamespace(
+        settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
+    )
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
