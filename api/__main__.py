@@ -79,20 +79,22 @@ async def serve(settings: Settings) -> None:
                 create_public_app(services),
                 settings.host,
                 settings.port,
-                bounded(head, connections),
+                bounded(head, connections, services.watchdog),
             ),
             _server(
                 create_internal_app(services),
                 settings.internal_host,
                 settings.internal_port,
-                bounded(head, Connections(settings.max_internal_connections)),
+                bounded(head, Connections(settings.max_internal_connections), services.watchdog),
             ),
         ]
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        sweeping = asyncio.create_task(Sweep(services).run())
+        sweeping = asyncio.create_task(
+            services.watchdog.watch(Sweep(services).run(), lambda: "sweep")
+        )
         sweeping.add_done_callback(lambda _: stop.set())  # without a sweep there is no promise
         stopping = asyncio.create_task(_stop(stop, servers, services))
         telling = asyncio.create_task(_tell_of_redis(settings.redis_url))

@@ -1,6 +1,6 @@
 """The two applications: what they serve and what wraps it. The only wiring of routes."""
 
-from functools import partial
+from collections.abc import Callable
 from types import ModuleType
 
 from fastapi import FastAPI
@@ -11,10 +11,13 @@ from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
 from api.http.client_address import KnowClient
 from api.http.connections import ShareRequests
-from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
+from api.http.cookie import OneCookie
+from api.http.middleware import DrainUnread, HeadAsGet, RefuseHead, RequestId, with_cors
 from api.http.stopping import RefuseWhenStopping
+from api.http.watched import WatchLoop
 from api.openapi import document
 from api.pages.pages import static_files
+from api.pages.session import COOKIE
 from api.routes import (
     docs,
     form_types,
@@ -38,20 +41,26 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 def create_public_app(services: Services) -> ASGIApp:
     modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
-    timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
+    timed = TimeAcknowledgements(HeadAsGet(OneCookie(app, COOKIE)), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
     settings = services.settings
-    refused = partial(services.metrics.refusal, "public")
+    refused = _refusals(services, "public")
     shared = ShareRequests(gate, settings.max_connections_per_client, refused)
-    known = KnowClient(DrainUnread(shared), settings.proxies)
-    return with_cors(RequestId(known), settings.cors_origins)
+    judged = RequestId(KnowClient(DrainUnread(RefuseHead(shared, refused)), settings.proxies))
+    whole = with_cors(judged, settings.cors_origins, settings.cors_headers)
+    return WatchLoop(whole, services.watchdog, app.state.routes)
 
 
 def create_internal_app(services: Services) -> ASGIApp:
     modules = (internal, watching, docs)
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
     app.state.backlog = Backlog(services)
-    return RequestId(DrainUnread(HeadAsGet(app)))
+    judged = RefuseHead(HeadAsGet(OneCookie(app, COOKIE)), _refusals(services, "internal"))
+    return WatchLoop(RequestId(DrainUnread(judged)), services.watchdog, app.state.routes)
+
+
+def _refusals(services: Services, listener: str) -> Callable[[str], None]:
+    return lambda code: services.metrics.refusal(listener, code)
 
 
 def _app(
@@ -70,6 +79,6 @@ def _app(
         app.include_router(module.router)
     app.router.routes += static_files()
     routes = [route for module in modules for route in module.router.routes]
-    problems.install(app, routes, lambda code: services.metrics.refusal(listener, code))
+    problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)
     return app

@@ -65,6 +65,22 @@ ERRORS: dict[str, ErrorSpec] = {
         "Too many requests of yours are under way; try again.",
         retryable=True,
     ),
+    "uri-too-long": ErrorSpec(
+        414, "Address too long", "Path and query are longer than {max_bytes} bytes."
+    ),
+    "unsupported-content-encoding": ErrorSpec(
+        415, "Unsupported content encoding", "Send the body as it is, without Content-Encoding."
+    ),
+    "header-too-large": ErrorSpec(
+        431, "Header too large", "The header {header} is larger than {max_bytes} bytes."
+    ),
+    "method-not-implemented": ErrorSpec(501, "Method not implemented", "This service is no proxy."),
+    "unsupported-transfer-coding": ErrorSpec(
+        501, "Unsupported transfer coding", "The only transfer coding is chunked."
+    ),
+    "http-version-not-supported": ErrorSpec(
+        505, "HTTP version not supported", "Speak HTTP/1.1 or HTTP/1.0."
+    ),
     "invalid-request": ErrorSpec(422, "Invalid request", "Some values can't be used."),
     "unknown-field": ErrorSpec(422, "Unknown field", "This form has no such field."),
     "unknown-form-type": ErrorSpec(422, "Unknown form type", "There is no such form type."),

@@ -5,6 +5,7 @@ Labels have few values: statuses, the documented codes, the causes that workers 
 """
 
 import time
+from collections.abc import Callable
 from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +26,29 @@ CAUSES = (
 )
 OTHER = "other"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Longest:
+    """The longest of the current minute and the one before: however many scrape, all see it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._minute = int(clock() // 60)
+        self._now = self._before = 0.0
+
+    def note(self, seconds: float) -> None:
+        self._turn()
+        self._now = max(self._now, seconds)
+
+    def longest(self) -> float:
+        self._turn()
+        return max(self._now, self._before)
+
+    def _turn(self) -> None:
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            self._before = self._now if minute == self._minute + 1 else 0.0
+            self._minute, self._now = minute, 0.0
 
 
 class Metrics:
@@ -81,6 +105,11 @@ class Metrics:
         self.last_sweep = gauge(
             "last_sweep_timestamp_seconds", "When a sweep last ended without a failure"
         )
+        self.longest_hold = gauge(
+            "loop_longest_hold_seconds", "Longest hold of the event loop in the last two minutes"
+        )
+        self._holds = Longest()
+        self.longest_hold.set_function(self._holds.longest)
         self.last_stored.set(nan)  # not 1970, which would look like an outage
         self.last_sweep.set_to_current_time()  # a process that never sweeps has to be noticed
         self.last_stored_at: float | None = None
@@ -113,6 +142,10 @@ class Metrics:
         if not failed:
             self.last_sweep_at = time.time()
             self.last_sweep.set(self.last_sweep_at)
+
+    def held(self, seconds: float) -> None:
+        """One piece of work held the event loop for so long."""
+        self._holds.note(seconds)
 
     def gave_back(self, cause: str) -> None:
         self.given_back.labels(cause if cause in CAUSES else OTHER).inc()

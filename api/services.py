@@ -20,6 +20,7 @@ from api.space import Space
 from api.staging import Staging
 from api.volume import Volume
 from api.waiters import Waiters
+from api.watchdog import Watchdog
 from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 
@@ -39,6 +40,7 @@ class Services:
     links: Links
     metrics: Metrics
     stopping: Stopping
+    watchdog: Watchdog
 
 
 def staging_of(settings: Settings) -> Staging:
@@ -95,6 +97,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 links=links,
                 metrics=metrics,
                 stopping=Stopping(),
+                watchdog=Watchdog(metrics),
             )
     finally:
         waiters.close()

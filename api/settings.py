@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     cors_origins: Annotated[
         Csv, Field(description="origins that may call from a browser, by commas; `*` is any")
     ] = ("*",)
+    cors_headers: Annotated[
+        Csv,
+        Field(
+            description="headers that their scripts may send besides ours and those of common "
+            "tracing tools, by commas"
+        ),
+    ] = ()
     presigned_seconds: Annotated[
         int, Field(description="how long a link to an object works", gt=0, le=300)
     ] = 300

@@ -33,7 +33,8 @@ DOCS = Path(__file__).parent
 FORMS = DOCS.parent / "forms"
 
 ANSWERS = {
-    "bad-request": "a text part or a `{key}` is too long, a `{key}` is not UTF-8",
+    "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
+    "a text part or a `{key}` is too long, a `{key}` is not UTF-8",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
     "with over 8 headers or the same header twice, an encoded part that can't be decoded",
@@ -56,6 +57,13 @@ ANSWERS = {
     "request-too-large": "JSON over 1 MiB; a section over what all its form's files may have "
     "together, and 1 MiB of text",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
+    "uri-too-long": "path and query over 8192 bytes",
+    "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
+    "answer has `Accept-Encoding: identity`",
+    "header-too-large": "a header that is parsed, over its own bound; `params` name both",
+    "method-not-implemented": "`CONNECT`",
+    "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
+    "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "a value that can't be kept: wrong JSON type, over 65536 characters, NUL",
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",

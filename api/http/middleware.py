@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,6 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.errors import Problem
+from api.http import problems
 from shared.ids import new_id
 
 DRAIN_BYTES = 64 * 1024 * 1024
@@ -30,13 +33,30 @@ ALLOWED_HEADERS = [
     "Prefer",
     "Repr-Digest",
     "Last-Event-ID",
-    "Tus-Resumable",
-    "Upload-Length",
-    "Upload-Offset",
-    "Upload-Metadata",
-    "Upload-Name",
-    "Upload-Checksum",
-    "Upload-Complete",
+    # of tracing tools, which add them to every call of a page
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "b3",
+    "X-B3-TraceId",
+    "X-B3-SpanId",
+    "X-B3-ParentSpanId",
+    "X-B3-Sampled",
+    "X-B3-Flags",
+    "uber-trace-id",
+    "newrelic",
+    "elastic-apm-traceparent",
+    "X-Amzn-Trace-Id",
+    "X-Cloud-Trace-Context",
+    "X-Datadog-Trace-Id",
+    "X-Datadog-Parent-Id",
+    "X-Datadog-Origin",
+    "X-Datadog-Sampling-Priority",
+    "X-Datadog-Tags",
+    "Request-Id",
+    "Request-Context",
+    "X-Correlation-ID",
 ]
 EXPOSED_HEADERS = [
     "Location",
@@ -44,26 +64,18 @@ EXPOSED_HEADERS = [
     "Retry-After",
     "Preference-Applied",
     "Content-Disposition",
-    "Tus-Resumable",
-    "Tus-Version",
-    "Tus-Extension",
-    "Tus-Max-Size",
-    "Upload-Offset",
-    "Upload-Length",
-    "Upload-Metadata",
-    "Upload-Expires",
     "X-Request-ID",
 ]
 
 
-def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+def with_cors(app: ASGIApp, origins: tuple[str, ...], headers: tuple[str, ...] = ()) -> ASGIApp:
     """Outermost, so that errors can be read by a page of another origin too. Cross-origin is
-    bearer only: credentials are never allowed."""
+    bearer only: credentials are never allowed. `headers` are allowed besides ours."""
     return CORSMiddleware(
         app,
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=ALLOWED_HEADERS,
+        allow_headers=[*ALLOWED_HEADERS, *headers],
         expose_headers=EXPOSED_HEADERS,
         allow_credentials=False,
         max_age=7200,
@@ -109,6 +121,22 @@ class HeadAsGet:
 def is_head(request: Request) -> bool:
     """Whether the client asked by HEAD, which `HeadAsGet` hides."""
     return bool(request.scope.get(_IS_HEAD))
+
+
+class RefuseHead:
+    """Answers what the protocol found wrong with a head that it could read to its end."""
+
+    def __init__(self, app: ASGIApp, refused: Callable[[str], None]) -> None:
+        self._app = app
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem: Problem | None = scope.get("refused")
+        if problem is None:
+            await self._app(scope, receive, send)
+            return
+        self._refused(problem.code)
+        await problems.answer(Request(scope), problem)(scope, receive, send)
 
 
 class DrainUnread:

@@ -3,22 +3,30 @@ made of them."""
 
 import asyncio
 import json
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
+import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import Problem
-from api.http import problems
+from api.http import head, problems
 from api.http.connections import Connections
+from api.watchdog import Watchdog
 from shared.ids import new_id
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
 
 
-class HeadTooLargeError(ValueError):
-    """Raised inside the parser, which takes it for a malformed request."""
+class RefusedError(ValueError):
+    """Raised inside the parser, which then stops; `problem` is the answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -30,6 +38,7 @@ class BoundedHead(HttpToolsProtocol):
 
     head_seconds = 15.0
     connections_admitted = Connections()
+    watchdog: Watchdog | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,6 +49,8 @@ class BoundedHead(HttpToolsProtocol):
         self._head_received = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._admitted = False
+        self._replaying = False
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
@@ -56,37 +67,136 @@ class BoundedHead(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        if self._replaying:
+            return
         self._in_head, self._between_requests = True, False
         self._head_bytes = self._head_count = self._head_received = 0
         self._expect_head()
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        if self._replaying:
+            return
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise RefusedError(_too_large())
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._replaying:
+            return
         self._head_count += 1
         self._head_bytes += len(name) + len(value)
         if self._head_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
-            raise HeadTooLargeError
-        super().on_header(name, value)
+            raise RefusedError(_too_large())
+        if self._in_head:  # a trailer is no header (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        if self._replaying:
+            return
         self._head_is_here()
+        self._judge()
+        self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # of the parser's making: see `_ignore_upgrade`
         self._between_requests = True
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return  # refused
+        if self._refused or self.transport.is_closing():
+            return
         if self._between_requests:
             self._expect_head()
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            with self.watchdog.step(_reading) if self.watchdog else nullcontext():
+                self._feed(memoryview(data))
+        except httptools.HttpParserError as error:
+            self._refuse_in_turn(_problem_of(error))
+            return
         if self._in_head and not self.transport.is_closing():
             self._head_received += len(data)  # one endless header calls nobody until it ends
             if self._head_received > MAX_HEAD_BYTES:
-                self.send_400_response("The head of the request is too large.")
+                self._refuse_in_turn(_too_large())
+
+    def _feed(self, data: memoryview) -> None:
+        """Parse on after every upgrade that is not taken, as if it had not been asked for."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self._ignore_upgrade()
+            else:
+                return
+
+    def _ignore_upgrade(self) -> None:
+        """RFC 9110, section 7.8: a server may ignore Upgrade, and then serves the request.
+
+        The parser takes what follows such a head for another protocol. A new one is told the head
+        again, silently and without the Upgrade, and so finds the body.
+        """
+        framing = (b"content-length", b"transfer-encoding")
+        lines = [b"%s: %s\r\n" % each for each in self.headers if each[0] in framing]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self._replaying = True
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+        finally:
+            self._replaying = False
+
+    def _judge(self) -> None:
+        """Refuse what can't be framed here; what is wrong besides is answered in the app, where
+        the answer gets all that others get."""
+        version = self.parser.get_http_version()
+        wrong = head.framing_problem(self.parser.get_method().decode(), version, self.headers)
+        if wrong:
+            raise RefusedError(wrong)
+        self.url, self.headers[:] = head.origin_form(self.url, self.headers)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        found = head.problem_of(self.url, version, self.headers)
+        if found:
+            problem, name = found
+            self.scope["refused"] = problem  # type: ignore[typeddict-unknown-key] # ours: see `RefuseHead`
+            self.headers[:] = [each for each in self.headers if each[0] != name]
+            if problem.code == "uri-too-long":
+                self.url = b"/"
+
+    def _refuse_in_turn(self, problem: Problem) -> None:
+        """Answer with the problem, after the answers to the requests before it, and close."""
+        self._refused = True
+        self._head_is_here()
+        current: RequestResponseCycle | None = self.cycle
+        under_way = current is not None and not current.response_complete
+        if under_way and self._in_head:
+            self.pipeline.appendleft((self._last_cycle(), _answering(problem)))
+        elif self.pipeline:  # the body of one that waits
+            self.pipeline[0] = (self._last_cycle(), _answering(problem))
+        elif under_way and current is not None and current.response_started:
+            self.transport.close()
+        else:
+            self._refuse(problem)
+
+    def _last_cycle(self) -> RequestResponseCycle:
+        return RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Problem("bad-request", msg))
@@ -117,23 +227,71 @@ class BoundedHead(HttpToolsProtocol):
             self._refuse(Problem("request-timeout", "The head of the request took too long."))
 
     def _refuse(self, problem: Problem, retry: int | None = None) -> None:
-        request_id = new_id("req")
-        body = json.dumps(problems.details(problem, request_id)).encode()
-        head = (
-            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
-            f"content-type: {problems.PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\ncache-control: no-store\r\n"
-            + (f"retry-after: {retry}\r\n" if retry else "")
-            + "access-control-allow-origin: *\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self._refused = True
+        headers, body = _written(problem, retry)
+        lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
 
 
-def bounded(head_seconds: float, connections: Connections) -> type[BoundedHead]:
+def _reading() -> str:
+    return "reading a request"
+
+
+def _too_large() -> Problem:
+    detail = f"The head of the request has over {MAX_HEAD_BYTES} bytes, or {MAX_HEADERS} headers."
+    return Problem("bad-request", detail)
+
+
+def _problem_of(error: httptools.HttpParserError) -> Problem:
+    if isinstance(error.__context__, RefusedError):
+        return error.__context__.problem
+    reason = str(error)
+    if reason == "Invalid HTTP version" or "PRI/Upgrade" in reason:
+        return Problem("http-version-not-supported")
+    if reason == "Invalid `Transfer-Encoding` header value":
+        return Problem("unsupported-transfer-coding")
+    return Problem("bad-request", "Invalid HTTP request received.")
+
+
+def _written(problem: Problem, retry: int | None = None) -> tuple[head.Headers, bytes]:
+    """Headers and body of a problem that is answered before there is a request."""
+    request_id = new_id("req")
+    body = json.dumps(problems.details(problem, request_id)).encode()
+    headers = [
+        (b"content-type", problems.PROBLEM_JSON.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+        (b"cache-control", b"no-store"),
+        *([(b"retry-after", b"%d" % retry)] if retry else []),
+        (b"access-control-allow-origin", b"*"),
+        (b"connection", b"close"),
+    ]
+    return headers, body
+
+
+def _answering(problem: Problem) -> Any:
+    """An application that answers with the problem, whatever it is asked."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        headers, body = _written(problem)
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def bounded(
+    head_seconds: float, connections: Connections, watchdog: Watchdog | None = None
+) -> type[BoundedHead]:
     """The protocol with these limits, as a class: the server makes one object a connection."""
     return type(
         "Bounded",
         (BoundedHead,),
-        {"head_seconds": head_seconds, "connections_admitted": connections},
+        {
+            "head_seconds": head_seconds,
+            "connections_admitted": connections,
+            "watchdog": watchdog,
+        },
     )

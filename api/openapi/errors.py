@@ -13,11 +13,17 @@ UNIVERSAL = (
     "bad-request",
     "request-timeout",
     "too-many-requests",
+    "uri-too-long",
+    "unsupported-content-encoding",
+    "header-too-large",
     "internal-error",
+    "method-not-implemented",
+    "unsupported-transfer-coding",
     "unavailable",
+    "http-version-not-supported",
 )
-"""Of every operation: a head that can't be parsed or never ends, a client that has its share under
-way, a fault of ours, a service that is stopping, crowded, or without its database."""
+"""Of every operation: a head that can't be parsed, is too much or never ends, a client that has its
+share under way, a fault of ours, a service that is stopping, crowded, or without its database."""
 
 Coded = str | tuple[str, int]
 """An error code; or a code with another status than its own."""
@@ -68,6 +74,7 @@ class ProblemDetails(BaseModel):
 
 _PARAMS: dict[str, Any] = {
     "expected": "multipart/form-data",
+    "header": "Cookie",
     "max_bytes": 20_000_000,
     "max_size": "20MB",
     "max_files": 10,
@@ -139,6 +146,8 @@ def _sometimes(status: int, codes: list[str]) -> tuple[str, ...]:
         names.append("Retry-After")
     if status == HTTPStatus.UNAUTHORIZED:
         names.append("WWW-Authenticate")
+    if "unsupported-content-encoding" in codes:
+        names.append("Accept-Encoding")
     if "precondition-failed" in codes:
         names.append("ETag")
     return tuple(names)

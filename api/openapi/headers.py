@@ -6,6 +6,7 @@ _INTEGER = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 
 _ANSWERED: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "Accept-Encoding": ("the content codings that a body may have", _TEXT, "identity"),
     "Cache-Control": ("who may keep the answer", _TEXT, "private, no-cache"),
     "Connection": (
         "`close` where the body was not read to its end",

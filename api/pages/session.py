@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.auth import bearer, form_of_token, unauthorized
 from api.errors import Problem
+from api.http.cookie import value_of
 from api.http.origin import check_origin
 from api.records import forms
 from api.records.rows import FormRow
@@ -35,7 +36,7 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
 
     A write must pass `check_write` too. Raises `Problem` unauthorized or not-found.
     """
-    token = bearer(request) if has_bearer(request) else request.cookies.get(COOKIE)
+    token = bearer(request) if has_bearer(request) else _cookie(request)
     if not token:
         raise unauthorized()
     return await form_of_token(services, token)
@@ -43,10 +44,11 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
 
 async def draft_of_session(services: Services, request: Request) -> FormRow | None:
     """The draft that the person is at; None where there is no such session any more."""
-    if not request.cookies.get(COOKIE):
+    token = _cookie(request)
+    if not token:
         return None
     try:
-        form = await form_of_token(services, request.cookies[COOKIE])
+        form = await form_of_token(services, token)
     except Problem as problem:
         if problem.code in ("unauthorized", "not-found"):  # of another time: begin anew
             return None
@@ -56,7 +58,7 @@ async def draft_of_session(services: Services, request: Request) -> FormRow | No
 
 def check_write(services: Services, request: Request) -> None:
     """A write that the cookie lets in, or that sets it, must come from our own pages."""
-    known = COOKIE in request.cookies
+    known = _cookie(request) is not None
     check_origin(request, services.settings.public_url, must_be_named=known)
 
 
@@ -66,6 +68,10 @@ def start(answer: Response, request: Request, services: Services, token: str) ->
 
 def end(answer: Response, request: Request, services: Services) -> None:
     answer.delete_cookie(COOKIE, **_attributes(request, services))
+
+
+def _cookie(request: Request) -> str | None:
+    return value_of(request.headers.getlist("cookie"), COOKIE)
 
 
 def _attributes(request: Request, services: Services) -> _Attributes:

@@ -25,6 +25,7 @@ from api.openapi.errors import UNIVERSAL
 from api.routes import docs, pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
+from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
 from shared import internal_api
@@ -144,9 +145,14 @@ async def document(listener: str) -> dict[str, Any]:
     """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
     settings = SimpleNamespace(
-        cors_origins=("*",), proxies=TrustedProxies(), max_connections_per_client=0
+        cors_origins=("*",),
+        cors_headers=(),
+        proxies=TrustedProxies(),
+        max_connections_per_client=0,
     )
-    parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
+    parts = SimpleNamespace(
+        settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
+    )
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
