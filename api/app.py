@@ -9,9 +9,11 @@ from api.backlog import Backlog
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
 from api.http.middleware import DrainUnread, HeadAsGet, RequestId, with_cors
+from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
 from api.openapi import document
 from api.pages.pages import static_files
+from api.public_url import path_of
 from api.routes import (
     docs,
     form_types,
@@ -34,10 +36,13 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 def create_public_app(services: Services) -> ASGIApp:
     modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
+    path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
+    app.servers = [{"url": public}] if path else []  # as seen from where the description is read
     timed = TimeAcknowledgements(HeadAsGet(app), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
-    return with_cors(RequestId(DrainUnread(gate)), services.settings.cors_origins)
+    served = with_cors(RequestId(DrainUnread(gate)), services.settings.cors_origins)
+    return BelowPath(served, path, public, app.routes) if path else served
 
 
 def create_internal_app(services: Services) -> ASGIApp:

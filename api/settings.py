@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.public_url import PublicUrl
 from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
 from shared.logs import LogFormat
@@ -57,8 +58,11 @@ class Settings(BaseSettings):
     ] = "127.0.0.1"
     internal_port: Annotated[Port, Field(description="port of the internal listener")] = 8001
     public_url: Annotated[
-        HttpUrl | None,
-        Field(description="what clients call the public listener; default: what they asked for"),
+        PublicUrl | None,
+        Field(
+            description="what clients call the public listener, with the path that it is below, "
+            "if any; default: what they asked for"
+        ),
     ] = None
     database_url: Annotated[
         DatabaseUrl, Field(description="SQLAlchemy URL of the records", repr=False)

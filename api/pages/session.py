@@ -12,11 +12,13 @@ from starlette.responses import Response
 from api.auth import bearer, form_of_token, unauthorized
 from api.errors import Problem
 from api.http.origin import check_origin
+from api.http.public_path import public_path
 from api.records import forms
 from api.records.rows import FormRow
 from api.services import Services
 
 COOKIE = "longshore_form"
+"""Its name where PUBLIC_URL has no path."""
 
 
 class _Attributes(TypedDict):
@@ -24,6 +26,12 @@ class _Attributes(TypedDict):
     httponly: bool
     samesite: Literal["lax"]
     secure: bool
+
+
+def cookie_name(request: Request) -> str:
+    """Another one below each path: a browser sends the cookies of the paths above too, and which
+    of two with the same name is whose can't be told (RFC 6265, section 4.2.2)."""
+    return COOKIE + public_path(request).replace("/", "_")
 
 
 def has_bearer(request: Request) -> bool:
@@ -35,7 +43,7 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
 
     A write must pass `check_write` too. Raises `Problem` unauthorized or not-found.
     """
-    token = bearer(request) if has_bearer(request) else request.cookies.get(COOKIE)
+    token = bearer(request) if has_bearer(request) else request.cookies.get(cookie_name(request))
     if not token:
         raise unauthorized()
     return await form_of_token(services, token)
@@ -43,10 +51,10 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
 
 async def draft_of_session(services: Services, request: Request) -> FormRow | None:
     """The draft that the person is at; None where there is no such session any more."""
-    if not request.cookies.get(COOKIE):
+    if not request.cookies.get(cookie_name(request)):
         return None
     try:
-        form = await form_of_token(services, request.cookies[COOKIE])
+        form = await form_of_token(services, request.cookies[cookie_name(request)])
     except Problem as problem:
         if problem.code in ("unauthorized", "not-found"):  # of another time: begin anew
             return None
@@ -56,19 +64,20 @@ async def draft_of_session(services: Services, request: Request) -> FormRow | No
 
 def check_write(services: Services, request: Request) -> None:
     """A write that the cookie lets in, or that sets it, must come from our own pages."""
-    known = COOKIE in request.cookies
+    known = cookie_name(request) in request.cookies
     check_origin(request, services.settings.public_url, must_be_named=known)
 
 
 def start(answer: Response, request: Request, services: Services, token: str) -> None:
-    answer.set_cookie(COOKIE, token, **_attributes(request, services))
+    answer.set_cookie(cookie_name(request), token, **_attributes(request, services))
 
 
 def end(answer: Response, request: Request, services: Services) -> None:
-    answer.delete_cookie(COOKIE, **_attributes(request, services))
+    answer.delete_cookie(cookie_name(request), **_attributes(request, services))
 
 
 def _attributes(request: Request, services: Services) -> _Attributes:
     public_url = services.settings.public_url or ""
     secure = request.url.scheme == "https" or public_url.lower().startswith("https:")
-    return {"path": "/", "httponly": True, "samesite": "lax", "secure": secure}
+    path = public_path(request) or "/"
+    return {"path": path, "httponly": True, "samesite": "lax", "secure": secure}
