@@ -142,7 +142,7 @@ def documented(listener: str) -> Endpoints:
 async def document(listener: str) -> dict[str, Any]:
     """The listener's own description; nothing behind the routes is needed for it."""
     create = create_public_app if listener == "Public listener" else create_internal_app
-    settings = SimpleNamespace(cors_origins=("*",))
+    settings = SimpleNamespace(cors_origins=("*",), public_url=None)
     parts = SimpleNamespace(settings=settings, metrics=Metrics(), stopping=Stopping())
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
