@@ -13,11 +13,13 @@ from api.http.client_address import KnowClient
 from api.http.connections import ShareRequests
 from api.http.cookie import OneCookie
 from api.http.middleware import DrainUnread, HeadAsGet, RefuseHead, RequestId, with_cors
+from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
 from api.http.watched import WatchLoop
 from api.openapi import document
 from api.pages.pages import static_files
-from api.pages.session import COOKIE
+from api.pages.session import COOKIE, cookie_below
+from api.public_url import path_of
 from api.routes import (
     docs,
     form_types,
@@ -40,15 +42,19 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 def create_public_app(services: Services) -> ASGIApp:
     modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
+    path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
-    timed = TimeAcknowledgements(HeadAsGet(OneCookie(app, COOKIE)), services.metrics)
+    app.servers = [{"url": public}] if path else []  # as seen from where the description is read
+    cookied = OneCookie(app, cookie_below(public))
+    timed = TimeAcknowledgements(HeadAsGet(cookied), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
     settings = services.settings
     refused = _refusals(services, "public")
     shared = ShareRequests(gate, settings.max_connections_per_client, refused)
     judged = RequestId(KnowClient(DrainUnread(RefuseHead(shared, refused)), settings.proxies))
     whole = with_cors(judged, settings.cors_origins, settings.cors_headers)
-    return WatchLoop(whole, services.watchdog, app.state.routes)
+    watched = WatchLoop(whole, services.watchdog, app.state.routes)
+    return BelowPath(watched, path, public, app.routes) if path else watched
 
 
 def create_internal_app(services: Services) -> ASGIApp:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.http.client_address import ForwardingHeader, TrustedProxies, network
+from api.public_url import PublicUrl
 from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
 from api.retention import Retention
@@ -67,8 +68,11 @@ class Settings(BaseSettings):
     ] = "127.0.0.1"
     internal_port: Annotated[Port, Field(description="port of the internal listener")] = 8001
     public_url: Annotated[
-        HttpUrl | None,
-        Field(description="what clients call the public listener; default: what they asked for"),
+        PublicUrl | None,
+        Field(
+            description="what clients call the public listener, with the path that it is below, "
+            "if any; default: what they asked for"
+        ),
     ] = None
     database_url: Annotated[
         DatabaseUrl, Field(description="SQLAlchemy URL of the records", repr=False)

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from api.errors import ERRORS, Problem
 from api.http.preferences import prefers_html
+from api.http.public_path import public_path
 from api.pages.problem_page import problem_page
 from api.receive.body import ClientGone
 
@@ -39,7 +40,8 @@ def answer(request: Request, problem: Problem) -> Response:
     """The problem as a page for a person, or as JSON: `application/problem+json`, or plain for who
     asked for plain."""
     if prefers_html(request):
-        return problem_page(problem, str(request.scope.get("request_id", "")))
+        request_id = str(request.scope.get("request_id", ""))
+        return problem_page(problem, request_id, public_path(request))
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
     body = details(problem, str(request.scope.get("request_id", "")))

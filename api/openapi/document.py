@@ -20,7 +20,8 @@ _SCHEMES: dict[str, dict[str, Any]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "longshore_form",
-        "description": "Of our own pages; a write with it must come from them (Origin).",
+        "description": "Of our own pages; a write with it must come from them (Origin). "
+        "Below a path such as `/apply` its name is `longshore_form_apply`.",
     },
 }
 _REF = "#/components/schemas/{model}"
@@ -44,6 +45,7 @@ def _finished(app: FastAPI, description: str) -> dict[str, Any]:
         openapi_version=app.openapi_version,
         description=description,
         routes=app.routes,
+        servers=app.servers or None,
     )
     operations = [each for path in document["paths"].values() for each in path.values()]
     for each in operations:

@@ -29,11 +29,13 @@ _templates.filters["filesize"] = size
 
 
 def render(
-    template: str, *, status: int = 200, cache: str = "no-store", **context: object
+    template: str, *, root: str, status: int = 200, cache: str = "no-store", **context: object
 ) -> HTMLResponse:
-    """A page; not stored anywhere unless `cache` allows it, since most show a person's answers."""
+    """A page; not stored anywhere unless `cache` allows it, since most show a person's answers.
+
+    Addresses in it are put after `root`, the public path."""
     return HTMLResponse(
-        _templates.get_template(template).render(context),
+        _templates.get_template(template).render(context, root=root),
         status_code=status,
         headers={
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -51,10 +51,11 @@ _WORDS = {
 """Heading and text by code; a problem without words of its own shows its title and detail."""
 
 
-def problem_page(problem: Problem, request_id: str) -> HTMLResponse:
+def problem_page(problem: Problem, request_id: str, root: str) -> HTMLResponse:
     heading, text = _WORDS.get(problem.code, (problem.title, problem.detail))
     page = render(
         "problem.html",
+        root=root,
         status=problem.status,
         heading=heading,
         text=text,

@@ -13,11 +13,13 @@ from api.auth import bearer, form_of_token, unauthorized
 from api.errors import Problem
 from api.http.cookie import value_of
 from api.http.origin import check_origin
+from api.http.public_path import public_path
 from api.records import forms
 from api.records.rows import FormRow
 from api.services import Services
 
 COOKIE = "longshore_form"
+"""Its name where PUBLIC_URL has no path."""
 
 
 class _Attributes(TypedDict):
@@ -25,6 +27,16 @@ class _Attributes(TypedDict):
     httponly: bool
     samesite: Literal["lax"]
     secure: bool
+
+
+def cookie_name(request: Request) -> str:
+    """Another one below each path: a browser sends the cookies of the paths above too, and which
+    of two with the same name is whose can't be told (RFC 6265, section 4.2.2)."""
+    return cookie_below(public_path(request))
+
+
+def cookie_below(path: str) -> str:
+    return COOKIE + path.replace("/", "_")
 
 
 def has_bearer(request: Request) -> bool:
@@ -63,18 +75,19 @@ def check_write(services: Services, request: Request) -> None:
 
 
 def start(answer: Response, request: Request, services: Services, token: str) -> None:
-    answer.set_cookie(COOKIE, token, **_attributes(request, services))
+    answer.set_cookie(cookie_name(request), token, **_attributes(request, services))
 
 
 def end(answer: Response, request: Request, services: Services) -> None:
-    answer.delete_cookie(COOKIE, **_attributes(request, services))
+    answer.delete_cookie(cookie_name(request), **_attributes(request, services))
 
 
 def _cookie(request: Request) -> str | None:
-    return value_of(request.headers.getlist("cookie"), COOKIE)
+    return value_of(request.headers.getlist("cookie"), cookie_name(request))
 
 
 def _attributes(request: Request, services: Services) -> _Attributes:
     public_url = services.settings.public_url or ""
     secure = request.url.scheme == "https" or public_url.lower().startswith("https:")
-    return {"path": "/", "httponly": True, "samesite": "lax", "secure": secure}
+    path = public_path(request) or "/"
+    return {"path": path, "httponly": True, "samesite": "lax", "secure": secure}

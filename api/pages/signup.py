@@ -25,15 +25,21 @@ class Answer:
 
 
 def section_page(
-    draft: Draft, section: Section, *, missing: bool = False, unsaved: Sequence[str] = ()
+    draft: Draft,
+    section: Section,
+    *,
+    root: str,
+    missing: bool = False,
+    unsaved: Sequence[str] = (),
 ) -> HTMLResponse:
     """A section to fill in. `missing` points out required answers that aren't there, `unsaved`
-    names those that came and couldn't be kept."""
+    names those that came and couldn't be kept; `root` is the public path."""
     wrong = mistakes(draft, missing=missing, unsaved=unsaved)
     names = {each.name for each in section.fields}
     own = [each for each in wrong if each.field in names]
     return render(
         "section.html",
+        root=root,
         form_type=draft.form_type,
         section=section,
         action=draft.action,
@@ -47,7 +53,7 @@ def section_page(
     )
 
 
-def check_page(draft: Draft) -> HTMLResponse:
+def check_page(draft: Draft, *, root: str) -> HTMLResponse:
     """All answers, what is missing, and the button that sends them."""
     wrong = mistakes(draft, missing=True)
     verdict = judge(draft.form_type, draft.form, list(draft.rows)) if draft.form else None
@@ -56,6 +62,7 @@ def check_page(draft: Draft) -> HTMLResponse:
     texts = {each.field: each.detail for each in reversed(wrong)}
     return render(
         "check.html",
+        root=root,
         form_type=draft.form_type,
         action=draft.action,
         steps=steps(draft, wrong, None),
@@ -72,9 +79,9 @@ def check_page(draft: Draft) -> HTMLResponse:
     )
 
 
-def thank_you_page(*, later: bool) -> HTMLResponse:
+def thank_you_page(*, root: str, later: bool) -> HTMLResponse:
     """The end; `later` where files of ours are still to be processed."""
-    return render("thank_you.html", later=later, start=addresses.START)
+    return render("thank_you.html", root=root, later=later, start=addresses.START)
 
 
 def _answer(draft: Draft, each: AnyField, problem: str) -> Answer:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.deps import Serving
 from api.errors import Problem
+from api.http.public_path import public_path
 from api.pages.models import Draft
 from api.pages.session import draft_of_session, form_of_session
 from api.pages.signup import check_page, section_page, thank_you_page
@@ -28,17 +29,17 @@ async def first_page(request: Request, services: Serving) -> Response:
     if form is None and SIGNUP not in services.form_types:
         raise Problem("not-found")
     draft = await _draft(services, form) if form else Draft(services.form_types[SIGNUP])
-    return section_page(draft, draft.form_type.sections[0])
+    return section_page(draft, draft.form_type.sections[0], root=public_path(request))
 
 
 @router.get("/signup/check-answers")
 async def check_answers(request: Request, services: Serving) -> Response:
-    return check_page(await _open_draft(request, services))
+    return check_page(await _open_draft(request, services), root=public_path(request))
 
 
 @router.get("/signup/thank-you")
-async def thank_you(later: Annotated[str, Query()] = "") -> Response:
-    return thank_you_page(later=bool(later))
+async def thank_you(request: Request, later: Annotated[str, Query()] = "") -> Response:
+    return thank_you_page(root=public_path(request), later=bool(later))
 
 
 @router.get("/signup/{section}")
@@ -53,7 +54,8 @@ async def one_section(
     found = [each for each in draft.form_type.sections if each.name == section]
     if not found:
         raise Problem("not-found")
-    return section_page(draft, found[0], missing=bool(missing), unsaved=unsaved)
+    root = public_path(request)
+    return section_page(draft, found[0], root=root, missing=bool(missing), unsaved=unsaved)
 
 
 async def _open_draft(request: Request, services: Services) -> Draft:

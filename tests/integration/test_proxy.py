@@ -25,6 +25,7 @@ CONFIG = CHECKOUT / "deploy/proxy/nginx.conf"
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: req_of_the_api\r\n\r\nok"
 SECONDS = 10
+TO_THE_API = "location / {\n            set $api api;"
 
 
 class Names:
@@ -134,7 +135,10 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def run_proxy(folder: Path, names: Names, api_port: int) -> Iterator[Proxy]:
+def run_proxy(
+    folder: Path, names: Names, api_port: int, location: str = TO_THE_API
+) -> Iterator[Proxy]:
+    """The shipped rules; `location` stands in place of the one that leads to the api."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if nginx is None:
         pytest.skip("no nginx here")
@@ -144,6 +148,7 @@ def run_proxy(folder: Path, names: Names, api_port: int) -> Iterator[Proxy]:
     for ours, theirs in (
         ("resolver 127.0.0.11 valid=5s", f"resolver {FIRST}:{names.port} valid=1s"),
         ("listen 8080;", f"listen {FIRST}:{port};"),
+        (TO_THE_API, location),
         ("http://$api:8000;", f"http://$api:{api_port};"),
         ("access_log /dev/stdout json;", f"access_log {log} json;"),
         ("pid /tmp/nginx.pid;", f"pid {folder}/nginx.pid;"),

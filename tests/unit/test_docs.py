@@ -149,6 +149,7 @@ async def document(listener: str) -> dict[str, Any]:
         cors_headers=(),
         proxies=TrustedProxies(),
         max_connections_per_client=0,
+        public_url=None,
     )
     parts = SimpleNamespace(
         settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
