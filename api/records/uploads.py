@@ -116,15 +116,22 @@ async def transition(
 
 
 async def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
-    """Record what the worker is doing now: a change that clients see, without a transition."""
+    """Record what the worker is doing now."""
+    await amend(tx, upload, stage=stage)
+
+
+async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
+    """Correct what clients see of an upload, without a transition; the form must be locked."""
     version = await forms.bump(tx, upload.form_id)
     changed = await tx.conn.execute(
         update(uploads)
         .where(uploads.c.id == upload.id)
-        .values(stage=stage, version=version, updated_at=now_ms())
+        .values(version=version, updated_at=now_ms(), **values)
         .returning(*uploads.c)
     )
-    await _record(tx, UploadRow.of(changed.mappings().one()), before=upload.status)
+    row = UploadRow.of(changed.mappings().one())
+    await _record(tx, row, before=upload.status)
+    return row
 
 
 async def renew_lease(
