@@ -4,7 +4,7 @@ import random
 
 import structlog
 
-from api.records import forms, stalled, uploads
+from api.records import forms, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
 from api.settings import Settings

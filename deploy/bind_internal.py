@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 PATIENCE = 20.0
 """Seconds in which our own address has to be among those of the name."""
@@ -41,7 +42,7 @@ def own_address(name: str, patience: float) -> str:
         time.sleep(PAUSE)
 
 
-def _is_ours(family: int, address: tuple[str | int, ...]) -> bool:
+def _is_ours(family: int, address: tuple[Any, ...]) -> bool:
     """Whether we would call it from itself: what no other machine's address can do, whatever the
     kernel lets us bind. Nothing is sent."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 RESOLVE_SECONDS = 2.0
-"""For a look-up. A name server that is slow or gone must not hold up what its last answer allows."""
+"""For a look-up: a name server that is slow must not hold up what its last answer allows."""
 RESOLVE_EVERY = 5.0
 """Replicas come and go: as often the name is looked up, at most."""
 

@@ -130,10 +130,10 @@ def test_a_worker_goes_on_within_two_seconds_of_the_return_of_redis(
     worker, redis = faulty.pid("worker"), faulty.kill("redis")
     faulty.back("redis", redis)
     until(lambda: faulty.redis("PING"), "Redis is not back")
-    _is_taken_within_two_seconds(faulty, ledger)
+    _is_taken_within_two_seconds(ledger)
     with faulty.frozen("redis"):
         time.sleep(12)  # longer than a call of the worker's may take
-    _is_taken_within_two_seconds(faulty, ledger)
+    _is_taken_within_two_seconds(ledger)
     assert faulty.pid("worker") == worker, "without ending"
     ledger.settle()
 
@@ -156,7 +156,7 @@ def test_a_worker_that_is_started_or_stopped_without_redis_waits_or_ends_at_once
     ledger.settle()
 
 
-def _is_taken_within_two_seconds(faulty: FaultyStack, ledger: Ledger) -> None:
+def _is_taken_within_two_seconds(ledger: Ledger) -> None:
     """From the return of Redis, which was just now, to the claim of a new upload."""
     began = time.monotonic()
     form = ledger.new_form()

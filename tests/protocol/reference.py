@@ -4,6 +4,7 @@ Each method is one operation. It returns the answer that the api must give, whic
 problem where it refuses, and changes what the reference says of the form.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class Upload:
     claim_id: str | None = None
     attempts: int = 0
     backoffs: int = 0
-    lost: list[int] = field(default_factory=list)
+    lost: list[int] = dataclasses.field(default_factory=list)
     """Generations whose lost lease was counted as an attempt."""
     exhausted: bool = False
     """It failed for nothing but its attempts."""

@@ -576,16 +576,16 @@ def test_an_internal_address_that_is_given_is_kept(stub: str) -> None:
 
 
 def test_of_the_addresses_of_all_replicas_it_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = launcher(monkeypatch, "192.0.2.1", "192.0.2.2", "127.0.0.1")
+    module = launcher(monkeypatch, "198.51.100.1", "198.51.100.2", "127.0.0.1")
     assert module.environment({"INTERNAL_NAME": "internal"}, 0)["INTERNAL_HOST"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("addresses", [(), ("192.0.2.1",)])
+@pytest.mark.parametrize("addresses", [(), ("198.51.100.1",)])
 def test_without_an_address_of_its_own_it_is_refused(
     monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
 ) -> None:
     module = launcher(monkeypatch, *addresses)
-    with pytest.raises(OSError, match="no such name|is ours"):
+    with pytest.raises(OSError, match=r"no such name|is ours"):
         module.environment({"INTERNAL_NAME": "internal"}, 0)
 
 

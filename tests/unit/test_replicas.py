@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -13,6 +13,7 @@ from tests.unit.test_records_client import ORDER
 from worker.records_client import RecordsClient
 from worker.replicas import Replicas
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HUNG, LIVE, SICK, GONE = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
 
@@ -36,7 +37,7 @@ async def replicas(name: Name) -> AsyncIterator[tuple[RecordsClient, list[tuple[
     """One that accepts and never answers, one that lives, and one that is ill, on one port."""
     heard: list[tuple[str, str]] = []
 
-    def server(address: str, answer: bytes | None):  # type: ignore[no-untyped-def] # a closure
+    def server(address: str, answer: bytes | None) -> Serve:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             host = next(each for each in head.split(b"\r\n") if each.lower().startswith(b"host:"))

@@ -14,9 +14,7 @@ NAME = "REDIS_URL"
 ANSWER_SECONDS = 5.0
 
 
-async def check_redis(
-    url: str, *, away: Callable[[str, str], Finding] = wrong
-) -> list[Finding]:
+async def check_redis(url: str, *, away: Callable[[str, str], Finding] = wrong) -> list[Finding]:
     """One finding when it can't be used, else what it is and what it may lose. `away` is the
     finding for one that doesn't answer and may yet come; one that refuses us is wrong."""
     where = address(url, 6379)
