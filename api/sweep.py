@@ -162,7 +162,7 @@ class Sweep:
                 or current.backoffs >= settings.max_attempts  # it may be what ends us, too
             )
             log.warning("lease_lost", upload_id=row.id, generation=row.generation, counted=counted)
-            await give_back(tx, current, settings, counted=counted)
+            await give_back(tx, current, settings, counted=counted, lost=True)
             self._services.metrics.leases_lost.inc()
 
     async def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:

@@ -212,6 +212,7 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
             row,
             UploadStatus.STAGED,
             attempts=0,
+            lost_generations=[],
             backoffs=0,
             error=None,
             next_attempt_at=now_ms(),

@@ -1,9 +1,8 @@
 """The worker's side of an upload: claim, heartbeat, outcome (protocol P2, P3, P11)."""
 
-import random
-
 import structlog
 
+from api.attempts import EXHAUSTED, backoff_ms, heard_of, remembers
 from api.errors import Problem
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
@@ -70,7 +69,9 @@ async def heartbeat(services: Services, upload_id: str, generation: int, stage: 
     async with services.database.write() as tx:
         row = await uploads.renew_lease(tx, upload_id, generation, lease_ms)
         if row is None:
-            raise Problem("stale-generation")
+            await heard_of(tx, upload_id, generation, services.settings)
+    if row is None:
+        raise Problem("stale-generation")
     if row.stage != stage:  # a change that clients see: with the form's version, under its lock
         async with services.database.write() as tx:
             row = await _locked(tx, upload_id)
@@ -91,9 +92,13 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
             raise Problem("stale-generation")
         if row.applied_generation == outcome.generation:
             return row
-        if row.status is not UploadStatus.PROCESSING or row.generation != outcome.generation:
-            raise Problem("stale-generation")
-        row = await _apply(services, tx, row, outcome)
+        is_owner = (row.status, row.generation) == (UploadStatus.PROCESSING, outcome.generation)
+        if is_owner:
+            row = await _apply(services, tx, row, outcome)
+        else:
+            await heard_of(tx, row.id, outcome.generation, services.settings)
+    if not is_owner:  # after the commit, which may have given an attempt back
+        raise Problem("stale-generation")
     if isinstance(outcome, Retry):
         services.metrics.gave_back(outcome.cause)
     if isinstance(outcome, Retry) and outcome.cause == SHUTDOWN:
@@ -187,13 +192,18 @@ async def give_back(
     settings: Settings,
     *,
     counted: bool,
+    lost: bool = False,
     applied_generation: int | None = None,
 ) -> UploadRow:
     """Let a `processing` upload be tried again after a backoff, or end it `failed` when its
     attempts are used up. What was nobody's attempt gives it back.
 
     `applied_generation` is set by an outcome that ends the upload: repeating it is fine then.
+    `lost` says that nobody gave it back, but that its lease was over: should its worker be heard
+    of after all, the attempt wasn't one.
     """
+    remembered = [row.generation] if lost and counted and remembers(row, settings) else []
+    lost_generations = row.lost_generations + remembered
     if counted and row.attempts >= settings.max_attempts:
         policy = FilePolicy.model_validate(row.policy)
         return await lifecycle.end_unapplied(
@@ -201,7 +211,8 @@ async def give_back(
             row,
             UploadStatus.FAILED,
             applied_generation=applied_generation or row.applied_generation,
-            error=upload_error("attempts-exhausted", {"attempts": row.attempts}, policy),
+            lost_generations=lost_generations,
+            error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
         )
     due = now_ms() + backoff_ms(row.backoffs, settings)
     return await lifecycle.end_unapplied(
@@ -209,20 +220,12 @@ async def give_back(
         row,
         UploadStatus.STAGED,
         attempts=row.attempts if counted else row.attempts - 1,
+        lost_generations=lost_generations,
         backoffs=row.backoffs + 1,
         next_attempt_at=due,
         wakes_unanswered=0,
         wake_at=due,
     )
-
-
-def backoff_ms(earlier: int, settings: Settings) -> int:
-    """Doubles from the first to the longest pause; up to a tenth less, so that uploads that
-    failed together don't come back together."""
-    pause = min(
-        settings.first_backoff_seconds * 2 ** min(earlier, 30), settings.max_backoff_seconds
-    )
-    return int(pause * 1000 * random.uniform(0.9, 1))  # noqa: S311 - spreads load
 
 
 async def _locked(tx: Transaction, upload_id: str) -> UploadRow:

@@ -1,41 +1,63 @@
-"""Start the api with its internal listener in the network of Redis, and in no other.
+"""Start the api with its internal listener in the network of INTERNAL_NAME, and in no other.
 
-A container has an address in each of its networks, and none of them is known beforehand. The one
-that it would reach Redis from lies in the network that the workers share and the proxy doesn't.
+A container has an address in each of its networks, and none of them is known beforehand.
+INTERNAL_NAME is a name that the apis, and nothing else, have in the network that the workers share
+and the proxy doesn't: an alias of theirs. Of its addresses, one for each replica, one is our own.
 """  # noqa: INP001 - a script that the image holds beside the packages
 
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import Any
+
+PATIENCE = 20.0
+"""Seconds in which our own address has to be among those of the name."""
+PAUSE = 0.2
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` with INTERNAL_HOST, unless it is set. Raises `OSError` when Redis has no name."""
+def environment(environ: Mapping[str, str], patience: float = PATIENCE) -> dict[str, str]:
+    """`environ` with INTERNAL_HOST, unless it is set. Raises `OSError` when none of the name's
+    addresses is ours."""
     if environ.get("INTERNAL_HOST"):
         return dict(environ)
-    return {**environ, "INTERNAL_HOST": address_towards(environ["REDIS_URL"])}
+    return {**environ, "INTERNAL_HOST": own_address(environ["INTERNAL_NAME"], patience)}
 
 
-def address_towards(url: str) -> str:
-    """This machine's address in the network of the URL's host. Nothing is sent."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise OSError(f"no host in it: {parts.scheme}:")
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        parts.hostname, parts.port or 6379, type=socket.SOCK_DGRAM
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(address)
-        return str(probe.getsockname()[0])
+def own_address(name: str, patience: float) -> str:
+    """The name's address that is this machine's. A container may start before its name is known."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            found = socket.getaddrinfo(name, 0, type=socket.SOCK_DGRAM)
+            own = [str(address[0]) for family, *_, address in found if _is_ours(family, address)]
+            if own:
+                return own[0]
+            reason = "no address of this name is ours"
+        except OSError as error:
+            reason = str(error)
+        if time.monotonic() > deadline:
+            raise OSError(reason)
+        time.sleep(PAUSE)
+
+
+def _is_ours(family: int, address: tuple[Any, ...]) -> bool:
+    """Whether we would call it from itself: what no other machine's address can do, whatever the
+    kernel lets us bind. Nothing is sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address[0], 9, *address[2:]))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address[0])
 
 
 def main() -> None:
     try:
         env = environment(os.environ)
     except (KeyError, OSError) as error:
-        sys.exit(f"api: REDIS_URL: {error}")
+        sys.exit(f"api: INTERNAL_NAME: {error}")
     os.execve(sys.executable, [sys.executable, "-m", "api"], env)  # noqa: S606 - PID and signals stay
 
 

@@ -124,7 +124,12 @@ class Stack:
             service.replace()  # nothing, while they don't run yet
 
     async def _api_answers(self, _child: Child) -> bool:
-        return await answers.http_ok(self.services.ports["public"], "/readyz")
+        """It lives: whether it can take uploads is another matter, and often needs the worker."""
+        return await answers.http_ok(self.services.ports["public"], "/healthz")
+
+    async def missing(self) -> list[str]:
+        """What the api lacks to take uploads: what is staged is driven on without it."""
+        return await answers.failed_checks(self.services.ports["public"])
 
     async def _worker_answers(self, child: Child) -> bool:
         """It touches this file when it is ready, and every few seconds from then on."""

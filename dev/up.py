@@ -56,7 +56,7 @@ async def _run(stack: Stack, began: float, state_dir: Path, *, open_browser: boo
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            _announce(stack, time.monotonic() - began, state_dir)
+            _announce(stack, time.monotonic() - began, state_dir, await stack.missing())
             if open_browser:
                 webbrowser.open(stack.services.url)
             supervision = {c.supervision for c in stack.children if c.supervision}
@@ -104,14 +104,18 @@ async def _show_news(stack: Stack) -> None:
         await asyncio.sleep(NEWS_EVERY)
 
 
-def _announce(stack: Stack, seconds: float, state_dir: Path) -> None:
+def _announce(stack: Stack, seconds: float, state_dir: Path, missing: list[str]) -> None:
     services = stack.services
     option = "" if state_dir == DEFAULT else f" --state-dir {_near(state_dir)}"
     say(f"Form      {services.url}/")
     say(f"API docs  {services.url}/docs")
     say(f"Bucket    {services.s3_url}/{BUCKET}  (./longshore objects{option})")
     say(f"Logs      {_near(state_dir / 'logs')}/")
-    say(f"ready in {seconds:.1f} s; Ctrl-C stops")
+    if missing:
+        say(f"takes no uploads yet: {', '.join(missing)}; what is staged is stored all the same")
+        say(f"started in {seconds:.1f} s; Ctrl-C stops")
+    else:
+        say(f"ready in {seconds:.1f} s; Ctrl-C stops")
 
 
 def _near(path: Path) -> Path:

@@ -37,6 +37,17 @@ def _http_url(value: str) -> str:
     return value
 
 
+def split_urls(value: str) -> list[str]:
+    """Those between commas."""
+    return [each.strip() for each in value.split(",")]
+
+
+def _http_urls(value: str) -> str:
+    for each in split_urls(value):
+        _http_url(each)
+    return value
+
+
 def _redis_url(value: str, info: ValidationInfo) -> str:
     if not _names_a_redis(value):
         raise ValueError("is no address of a Redis; it looks like redis://:password@host:6379/0")
@@ -106,6 +117,8 @@ Present = BeforeValidator(_present)
 """An empty value is not taken for one: an empty path would be the current folder."""
 Text = Annotated[str, Present]
 HttpUrl = Annotated[str, Present, AfterValidator(_http_url)]
+HttpUrls = Annotated[str, Present, AfterValidator(_http_urls)]
+"""One or more, by commas."""
 RedisUrl = Annotated[str, Present, AfterValidator(_redis_url)]
 KeyId = Annotated[str, Present, AfterValidator(_shown)]
 OtherSecret = Annotated[SecretStr, Present, AfterValidator(_hidden(refuse_example))]

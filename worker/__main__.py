@@ -2,10 +2,8 @@
 
 import sys
 
-import structlog
 import uvloop
 from pydantic import ValidationError
-from redis.exceptions import RedisError
 
 from shared import crash_points
 from shared.finding import StartError, refuse
@@ -26,10 +24,6 @@ def main() -> int:
         uvloop.run(run(settings))
     except StartError as error:
         return refuse("worker", error.findings)
-    except (RedisError, OSError) as error:
-        reason = str(error) or type(error).__name__
-        structlog.get_logger().error("worker_lost_redis", setting="REDIS_URL", error=reason)
-        return 1
     return 0
 
 

@@ -15,7 +15,7 @@ from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 from redis.asyncio import ConnectionPool
 
-from shared.finding import Level, refuse_or_tell
+from shared.finding import Level, refuse_or_tell, warning
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
 from worker.cleaning import Cleaner
 from worker.diagnosis.folders import check_folders
@@ -24,6 +24,7 @@ from worker.diagnosis.redis import check_redis
 from worker.object_store import Breaker, StoreSettings, StoreWatch, open_object_store
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
+from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
 from worker.settings import Settings
 from worker.storing import Storing
 from worker.telling import keep_telling
@@ -44,15 +45,47 @@ REDIS_SECONDS = 10.0
 HEALTH_SECONDS = 5.0
 GIVE_BACK_SECONDS = 3.0
 """For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
+CLOSE_SECONDS = 0.5
 PROBE_SECONDS = 0.5
 """For a self-test that is cut short to take its probe away; the next one finds it otherwise."""
 
 
 class _Worker(Worker):
-    """arq's worker, which says when it last polled the queue and which jobs it still runs."""
+    """arq's worker, which says when it last polled the queue and which jobs it still runs, and
+    which waits for a Redis that is lost: arq's own would end."""
 
+    redis_watch: RedisWatch
     polled_at: float | None = None
     _renewed_at = 0.0
+
+    async def main(self) -> None:
+        while True:
+            try:
+                await self._poll_iteration()
+            except LOST as error:
+                self.redis_watch.lost(error)
+                await self._until_redis_is_back()
+            else:
+                self.redis_watch.works()
+                await asyncio.sleep(self.poll_delay_s)
+
+    async def _until_redis_is_back(self) -> None:
+        """Jobs under way go on meanwhile: they need the record and the store, and no Redis."""
+        while True:
+            await asyncio.sleep(ASK_EVERY)
+            for job_id, task in list(self.tasks.items()):
+                if task.done():  # it couldn't tell the queue; the record knows of it
+                    del self.tasks[job_id]
+                    if not task.cancelled():
+                        task.exception()
+            if await self.redis_watch.answers():
+                break
+        # Connections from before may be dead, and a job that was being taken kept its slot.
+        await self.pool.connection_pool.disconnect(inuse_connections=False)
+        self.job_counter = sum(not task.done() for task in self.tasks.values())
+        self.sem = asyncio.BoundedSemaphore(self.max_jobs + 1)
+        for _ in range(self.job_counter):
+            await self.sem.acquire()
 
     async def heart_beat(self) -> None:
         await super().heart_beat()
@@ -71,10 +104,12 @@ class _Worker(Worker):
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT.
 
-    Raises `StartError` with all that is wrong, and Redis' errors when it goes away later: the
-    supervisor starts us again. The object store and the api may be away: uploads wait for them.
+    Raises `StartError` with all that is wrong. Redis, the object store and the api may be away,
+    now and later: uploads wait for them. A Redis that refuses user or password is wrong at the
+    start, and waited for later.
     """
-    refuse_or_tell([*check_folders(settings), *await check_redis(settings.redis_url)])
+    redis = await check_redis(settings.redis_url, away=warning)
+    refuse_or_tell([*check_folders(settings), *redis])
     scratch = _own_scratch(settings.scratch_dir)
     try:
         breaker = Breaker()
@@ -153,6 +188,7 @@ async def _work(
         handle_signals=False,
         log_results=False,
     )
+    worker.redis_watch = RedisWatch(settings.redis_url)
     worker.in_progress_timeout_s = IN_PROGRESS_SECONDS
     loop = asyncio.get_running_loop()
 
@@ -169,7 +205,7 @@ async def _work(
     except asyncio.CancelledError:
         log.info("worker_stopped")  # arq cancels its own main task on a signal
     except Exception:
-        # Redis is lost, and that is no upload's doing: what is under way may still end, and what
+        # Nobody knows what, and no upload's doing: what is under way may still end, and what
         # doesn't is given back rather than left to lose its lease and an attempt.
         promoter.stop(settings.shutdown_seconds)
         if worker.tasks:
@@ -185,8 +221,9 @@ async def _work(
         # second time, and go on at the first that ends.
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GIVE_BACK_SECONDS)
-        with contextlib.suppress(asyncio.CancelledError):
-            await worker.close()
+        with contextlib.suppress(asyncio.CancelledError, *LOST):
+            async with asyncio.timeout(CLOSE_SECONDS):  # it tells Redis, which may be away
+                await worker.close()
 
 
 def _redis(url: str) -> ArqRedis:
@@ -199,7 +236,7 @@ def _redis(url: str) -> ArqRedis:
 
 async def _show_health(path: Path | None, worker: _Worker, watch: StoreWatch) -> None:
     """Touch the health file every few seconds while the queue is being polled and the store
-    doesn't refuse us."""
+    doesn't refuse us: who waits for Redis takes no jobs, and isn't healthy."""
     touched: float | None = None
     while path:
         polled = worker.polled_at

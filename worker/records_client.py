@@ -20,11 +20,15 @@ from shared.internal_api import (
     WorkOrder,
 )
 from shared.status import Stage
+from worker.replicas import Replica, Replicas
 from worker.settings import Settings
 
 log = structlog.get_logger()
 
 CALL_SECONDS = 10.0
+"""For one call, whichever addresses it tries."""
+LEAST_SECONDS = 0.5
+"""For one address, however many there are: those behind it come first the next time."""
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 STALE = "stale-generation"
 _OVER = {STALE, "not-found", "upload-final", "upload-held", "upload-not-due"}
@@ -50,10 +54,13 @@ class RecordsUnavailable(Exception):  # noqa: N818 - what is, not who erred
 
 
 class RecordsClient:
-    """Calls are repeated on 401 (a rotation), 5xx and timeouts; all of them bear repetition."""
+    """Calls are repeated on 401 (a rotation), 5xx and timeouts; all of them bear repetition, by
+    the next replica too."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, replicas: Replicas | None = None) -> None:
+        """Without `replicas`, the client's own base URL is all there is."""
         self._http = http
+        self._replicas = replicas or Replicas([http.base_url], resolve=_as_it_is)
 
     async def knock(self) -> int:
         """The status of a claim that asks for nothing: 422 says that we are let in. Raises
@@ -70,11 +77,15 @@ class RecordsClient:
 
     async def heartbeat(self, order: WorkOrder, stage: Stage) -> bool:
         """Renew the lease, once. False when the upload is no longer ours; a call that didn't get
-        through says nothing either way."""
+        through says nothing either way.
+
+        Every address is tried within half a lease, so that a living one hears of us in time.
+        """
+        seconds = min(CALL_SECONDS, order.lease_seconds / 2)
         body = Heartbeat(generation=order.generation, stage=stage).model_dump(mode="json")
         try:
             answer = await self._call(
-                "POST", f"/internal/uploads/{order.upload_id}/heartbeat", body
+                "POST", f"/internal/uploads/{order.upload_id}/heartbeat", body, seconds
             )
         except httpx.HTTPError as error:
             log.warning("heartbeat_lost", error=type(error).__name__)
@@ -117,7 +128,7 @@ class RecordsClient:
             async with asyncio.timeout(seconds):
                 while True:
                     try:
-                        answer = await self._call(method, path, body)
+                        answer = await self._call(method, path, body, min(seconds, CALL_SECONDS))
                     except httpx.HTTPError as error:
                         reason = type(error).__name__
                     else:
@@ -131,10 +142,44 @@ class RecordsClient:
         except TimeoutError as error:
             raise RecordsUnavailable(f"{method} {path}: {reason}") from error
 
-    async def _call(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
-        """One call. Raises `httpx.HTTPError` for whatever keeps its answer away."""
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any], seconds: float = CALL_SECONDS
+    ) -> httpx.Response:
+        """One call, by the first replica that answers and isn't in trouble itself. Raises
+        `httpx.HTTPError` for whatever keeps its answer away."""
+        replicas = await self._replicas.in_turn()
+        share = max(seconds / len(replicas), LEAST_SECONDS)
+        answer: httpx.Response | None = None
+        failure: httpx.HTTPError = httpx.ConnectError("no address")
+        for replica in replicas:
+            try:
+                async with asyncio.timeout(share):
+                    answer = await self._ask(replica, method, path, body)
+            except httpx.HTTPError as error:
+                failure = error
+            except TimeoutError as error:
+                failure = httpx.ReadTimeout(f"no answer in {share:g} s")
+                failure.__cause__ = error
+            else:
+                if not answer.is_server_error:
+                    self._replicas.answered(replica)
+                    return answer
+            self._replicas.silent(replica)
+        if answer is None:
+            raise failure
+        return answer
+
+    async def _ask(
+        self, replica: Replica, method: str, path: str, body: dict[str, Any]
+    ) -> httpx.Response:
         try:
-            return await self._http.request(method, path, json=body)
+            return await self._http.request(
+                method,
+                replica.url.copy_with(raw_path=f"{replica.url.path.rstrip('/')}{path}".encode()),
+                json=body,
+                headers={"Host": replica.host},
+                extensions={"sni_hostname": replica.name},
+            )
         except httpx.HTTPError:
             raise
         except Exception as error:
@@ -163,10 +208,14 @@ def _code(answer: httpx.Response) -> str:
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[RecordsClient]:
     secret = settings.internal_secret.get_secret_value()
+    replicas = Replicas([httpx.URL(each) for each in settings.internal_urls])
     async with httpx.AsyncClient(
-        base_url=settings.internal_url,
         headers={"Authorization": f"Bearer {secret}"},
         timeout=CALL_SECONDS,
         trust_env=False,
     ) as http:
-        yield RecordsClient(http)
+        yield RecordsClient(http, replicas)
+
+
+async def _as_it_is(host: str, _port: int) -> list[str]:
+    return [host]

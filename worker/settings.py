@@ -14,6 +14,7 @@ from shared.logs import LogFormat
 from shared.setting_types import (
     Environment,
     HttpUrl,
+    HttpUrls,
     KeyId,
     LogLevel,
     OtherSecret,
@@ -22,6 +23,7 @@ from shared.setting_types import (
     RedisUrl,
     TestFolder,
     Text,
+    split_urls,
 )
 
 
@@ -41,7 +43,13 @@ class Settings(BaseSettings):
     scratch_dir: Annotated[
         Path, Present, Field(description="where converted files live until they are put")
     ] = Path(tempfile.gettempdir()) / "longshore"
-    internal_url: Annotated[HttpUrl, Field(description="the api's internal listener")]
+    internal_url: Annotated[
+        HttpUrls,
+        Field(
+            description="the api's internal listener; every address of its name is a replica, and"
+            " several URLs go by commas"
+        ),
+    ]
     internal_secret: Annotated[OwnSecret, Field(description="bearer secret for it")]
     s3_endpoint_url: Annotated[
         HttpUrl | None, Field(description="the object store; default: AWS S3 of the region")
@@ -94,3 +102,7 @@ class Settings(BaseSettings):
     log_format: Annotated[
         LogFormat, Field(description="`json`, `text`, or `auto`: text in a terminal")
     ] = "auto"
+
+    @property
+    def internal_urls(self) -> list[str]:
+        return split_urls(self.internal_url)

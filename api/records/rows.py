@@ -47,6 +47,7 @@ class UploadRow:
     work_until: int | None
     lease_until: int | None
     attempts: int
+    lost_generations: list[int]
     backoffs: int
     next_attempt_at: int
     deadline: int

@@ -86,6 +86,8 @@ uploads = Table(
     Column("work_until", BigInteger),  # its worker puts nothing after this
     Column("lease_until", BigInteger),
     Column("attempts", Integer, nullable=False),
+    # counted only because their lease was lost: given back when their worker is heard of after all
+    Column("lost_generations", Json, nullable=False, server_default="[]"),
     Column("backoffs", Integer, nullable=False),  # times it was given back in a row
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("deadline", BigInteger, nullable=False),

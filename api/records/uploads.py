@@ -121,7 +121,7 @@ async def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
     await amend(tx, upload, stage=stage)
 
 
-async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> None:
+async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
     """A change that clients see, without a transition; the form must be locked."""
     version = await forms.bump(tx, upload.form_id)
     changed = await tx.conn.execute(
@@ -130,7 +130,9 @@ async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> None:
         .values(version=version, updated_at=now_ms(), **values)
         .returning(*uploads.c)
     )
-    await _record(tx, UploadRow.of(changed.mappings().one()), before=upload.status)
+    row = UploadRow.of(changed.mappings().one())
+    await _record(tx, row, before=upload.status)
+    return row
 
 
 async def condemn(tx: Transaction, upload_ids: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.client import FormClient
+from tests.support.client import FormClient, problem
 from tests.support.files import pdf
 from tests.support.stack import CHECKOUT, Stack, free_port
 
@@ -171,3 +171,23 @@ def _alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def test_a_full_volume_drains_after_a_restart_and_takes_nothing_meanwhile(
+    tmp_path: Path,
+) -> None:
+    away = {"LONGSHORE_WORKER_INTERNAL_URL": f"http://127.0.0.1:{free_port()}"}
+    stack = Stack(tmp_path / "state", away)
+    try:
+        stack.start()
+        client = FormClient(stack.url)
+        sent = client.upload("resume", pdf(), kind="application/pdf")
+        stack.stop()
+        stack.env = {"MIN_FREE_BYTES": str(2**60)}
+        stack.start()
+        assert httpx.get(f"{stack.url}/readyz", trust_env=False).status_code == 503
+        assert "takes no uploads yet: space" in stack.said()
+        assert client.final(sent)["status"] == "stored"
+        problem(client.send("resume", pdf(), kind="application/pdf"), 507, "storage-full")
+    finally:
+        stack.stop()

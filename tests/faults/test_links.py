@@ -1,5 +1,7 @@
 """The parts reach each other badly or not at all; what was acknowledged is stored all the same."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -114,10 +116,54 @@ def test_a_redis_that_is_lost_costs_the_uploads_under_way_no_attempt(
             ledger.wait(upload_id, "processing")
         worker = faulty.pid("worker")
         with faulty.links["worker_redis"](refuse=True):
-            faulty.back("worker", worker)
+            until(lambda: "redis_lost" in faulty.logs("worker"), "it didn't notice")
+            time.sleep(2)
     for upload_id in sent:
         assert ledger.wait(upload_id, "stored", 45)["attempts"] == 1
+    assert faulty.pid("worker") == worker, "it waited"
     ledger.settle()
+
+
+def test_a_worker_goes_on_within_two_seconds_of_the_return_of_redis(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    worker, redis = faulty.pid("worker"), faulty.kill("redis")
+    faulty.back("redis", redis)
+    until(lambda: faulty.redis("PING"), "Redis is not back")
+    _is_taken_within_two_seconds(ledger)
+    with faulty.frozen("redis"):
+        time.sleep(12)  # longer than a call of the worker's may take
+    _is_taken_within_two_seconds(ledger)
+    assert faulty.pid("worker") == worker, "without ending"
+    ledger.settle()
+
+
+def test_a_worker_that_is_started_or_stopped_without_redis_waits_or_ends_at_once(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.links["worker_redis"](refuse=True):
+        old = faulty.kill("worker")
+        faulty.back("worker", old)
+        waiting = faulty.pid("worker")
+        time.sleep(2)
+        assert faulty.pid("worker") == waiting, "it waits"
+        began = time.monotonic()
+        os.kill(waiting, signal.SIGTERM)
+        until(lambda: faulty.info["pids"]["worker"] != [waiting], "it doesn't end", 3)
+        assert time.monotonic() - began < 3
+        faulty.back("worker", waiting)
+    ledger.wait(ledger.send(), "stored")
+    ledger.settle()
+
+
+def _is_taken_within_two_seconds(ledger: Ledger) -> None:
+    """From the return of Redis, which was just now, to the claim of a new upload."""
+    began = time.monotonic()
+    form = ledger.new_form()
+    upload_id = ledger.send(form=form)
+    until(lambda: ledger.read(upload_id)["status"] != "staged", "not taken", 10)
+    assert time.monotonic() - began < 2
+    ledger.wait(upload_id, "stored")
 
 
 def test_a_fresh_job_is_not_starved_by_those_of_killed_workers(

@@ -43,6 +43,10 @@ class Rules(NamedTuple):
     """P7. In the transaction that ends it."""
     cleaning_waits: bool = True
     """P7. Until nobody can be putting there any more."""
+    attempt_is_given_back_once: bool = True
+    """P3. The generation is forgotten with it, as its worker asks again when no answer comes."""
+    retry_forgets_lost_leases: bool = True
+    """P3. The attempts begin anew: there is none of before to be given back."""
     form_is_checked_at_the_commit: bool = True
     """P2. It may have been purged while the body came."""
 
@@ -61,6 +65,9 @@ class Upload(NamedTuple):
     status: str = "none"
     generation: int = 0
     applied: int = 0
+    attempts: int = 0
+    lost: frozenset[int] = frozenset()  # generations counted because their lease was over
+    exhausted: bool = False  # it failed for nothing but its attempts
     acknowledged: bool = False
     kept: bool = True  # what the record says of the bytes
     file: bool = False  # what the volume says
@@ -173,7 +180,9 @@ class Protocol:
         generation = upload.generation + 1
         for k, worker in enumerate(state.workers):
             if worker.at == "idle":
-                claimed = state.upload(i, status="processing", generation=generation)
+                claimed = state.upload(
+                    i, status="processing", generation=generation, attempts=upload.attempts + 1
+                )
                 yield (
                     f"{k} claims {i}.{generation}",
                     claimed.worker(k, Worker("working", i, generation)),
@@ -208,7 +217,10 @@ class Protocol:
         elif self._is_known(state, worker):
             yield f"{k} repeats {name}: known", idle
         else:
-            yield f"{k} is refused {name}", state.worker(k, worker._replace(at="refused"))
+            heard = self._heard_of(state, worker)
+            yield f"{k} is refused {name}", heard.worker(k, worker._replace(at="refused"))
+            if heard != state or not self.rules.attempt_is_given_back_once:
+                yield f"{k} is refused {name}, answer lost", heard
 
     def _owns(self, state: State, worker: Worker) -> bool:
         upload = state.uploads[worker.upload]
@@ -222,6 +234,17 @@ class Protocol:
         if self.rules.repeated_outcome_by_applied:
             return upload.applied == worker.generation and worker.at == "sent"
         return upload.status == "stored" and upload.generation == worker.generation
+
+    def _heard_of(self, state: State, worker: Worker) -> State:
+        """A worker whose lease was taken for lost lives: that was no attempt."""
+        i, upload = worker.upload, state.uploads[worker.upload]
+        if worker.generation not in upload.lost or upload.status in ("replaced", "removed"):
+            return state
+        once = self.rules.attempt_is_given_back_once
+        lost = upload.lost - {worker.generation} if once else upload.lost
+        state = state.upload(i, attempts=upload.attempts - 1, lost=lost)
+        revived = upload.status == "failed" and upload.exhausted and upload.kept
+        return state.upload(i, status="staged", exhausted=False) if revived else state
 
     def _store(self, state: State, worker: Worker) -> State:
         i, other = worker.upload, state.uploads[1 - worker.upload]
@@ -243,8 +266,11 @@ class Protocol:
     def lose_lease(self, state: State, i: int) -> Iterator[Step]:
         upload = state.uploads[i]
         if upload.status == "processing":
-            again = self._again(upload)
-            yield f"lease of {i} is over: {again}", self._end_unapplied(state, i, again)
+            again, lost = self._again(upload), upload.lost | {upload.generation}
+            after = self._end_unapplied(state, i, again).upload(
+                i, lost=lost, exhausted=again == "failed"
+            )
+            yield f"lease of {i} is over: {again}", after
 
     def pass_deadline(self, state: State, i: int) -> Iterator[Step]:
         if state.uploads[i].status == "staged":
@@ -259,7 +285,9 @@ class Protocol:
             and state.retries < self.bounds.retries
             and upload.generation < self.bounds.generations
         ):
-            yield f"retry {i}", state.upload(i, status="staged")._replace(retries=state.retries + 1)
+            lost = frozenset() if self.rules.retry_forgets_lost_leases else upload.lost
+            again = state.upload(i, status="staged", attempts=0, lost=lost, exhausted=False)
+            yield f"retry {i}", again._replace(retries=state.retries + 1)
 
     def end_retention(self, state: State, i: int) -> Iterator[Step]:
         upload = state.uploads[i]
@@ -329,7 +357,7 @@ class Protocol:
     def broken(self, state: State) -> str | None:
         """Which promise is broken in this state."""
         for i in (0, 1):
-            trouble = self._lost(state, i) or self._wronged(state, i)
+            trouble = self._lost(state, i) or self._wronged(state, i) or self._miscounted(state, i)
             if trouble:
                 return f"upload {i} {trouble}"
         if all(upload.status == "stored" for upload in state.uploads):
@@ -338,6 +366,13 @@ class Protocol:
             applied = state.uploads[worker.upload].applied
             if worker.at == "refused" and worker.generation == applied:
                 return "a worker was refused what it had stored"
+        return None
+
+    def _miscounted(self, state: State, i: int) -> str | None:
+        upload = state.uploads[i]
+        own = upload.status == "processing"  # the attempt under way
+        if upload.attempts < own + len(upload.lost):
+            return "was given an attempt back that was not counted"
         return None
 
     def _wronged(self, state: State, i: int) -> str | None:

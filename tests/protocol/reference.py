@@ -4,6 +4,7 @@ Each method is one operation. It returns the answer that the api must give, whic
 problem where it refuses, and changes what the reference says of the form.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -26,6 +27,11 @@ class Upload:
     applied: int = 0
     claim_id: str | None = None
     attempts: int = 0
+    backoffs: int = 0
+    lost: list[int] = dataclasses.field(default_factory=list)
+    """Generations whose lost lease was counted as an attempt."""
+    exhausted: bool = False
+    """It failed for nothing but its attempts."""
     due: bool = True
     overdue: bool = False
     lease_over: bool = False
@@ -117,6 +123,7 @@ class Reference:
             return "not-failed"
         upload.status, upload.attempts, upload.due, upload.overdue = "staged", 0, True, False
         upload.old = self.abandoned = False
+        upload.backoffs, upload.lost, upload.exhausted = 0, [], False
         return "ok"
 
     def submit(self) -> str:
@@ -163,6 +170,7 @@ class Reference:
 
     def heartbeat(self, upload_id: str, generation: int) -> str:
         if not self._owns(upload_id, generation):
+            self._heard_of(upload_id, generation)
             return "stale-generation"
         self.uploads[upload_id].lease_over = False
         return "ok"
@@ -174,6 +182,7 @@ class Reference:
         if upload.applied == generation:
             return upload.status
         if not self._owns(upload_id, generation):
+            self._heard_of(upload_id, generation)
             return "stale-generation"
         if outcome == "stored":
             self._store(upload)
@@ -201,6 +210,8 @@ class Reference:
     def take_back(self) -> str:
         for upload in self.uploads.values():
             if upload.status == "processing" and upload.lease_over:
+                if upload.backoffs < self.MAX_ATTEMPTS:
+                    upload.lost.append(upload.generation)
                 self._give_back(upload, counted=True)
         return "ok"
 
@@ -270,10 +281,12 @@ class Reference:
     def _give_back(self, upload: Upload, *, counted: bool, applied: int | None = None) -> None:
         if counted and upload.attempts >= self.MAX_ATTEMPTS:
             self._end_unapplied(upload, "failed")
+            upload.exhausted = True
             upload.applied = applied or upload.applied
             return
         self._end_unapplied(upload, "staged")
         upload.attempts -= 0 if counted else 1
+        upload.backoffs += 1
         upload.due = False
 
     def _purge(self) -> None:
@@ -282,6 +295,17 @@ class Reference:
             if not upload.final:
                 self._end(upload, "removed")
         self.status, self.note = "purging", None
+
+    def _heard_of(self, upload_id: str, generation: int) -> None:
+        """The worker of a generation whose lease was taken for lost lives."""
+        upload = self.uploads.get(upload_id)
+        if upload is None or generation not in upload.lost or upload.final:
+            return
+        upload.lost.remove(generation)
+        upload.attempts -= 1
+        if upload.status == "failed" and upload.exhausted:
+            upload.status, upload.exhausted, upload.due = "staged", False, False
+            upload.backoffs += 1
 
     def _end_unapplied(self, upload: Upload, to: str) -> None:
         self.doomed.setdefault((upload.id, upload.generation), Doomed())

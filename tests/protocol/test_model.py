@@ -23,6 +23,8 @@ WITHOUT = {
     "bytes_are_condemned_first": ("that were promised are gone", Bounds(1)),
     "ended_generation_is_doomed": ("orphaned objects", Bounds(1)),
     "cleaning_waits": ("orphaned objects", Bounds(1, crashes=1)),
+    "attempt_is_given_back_once": ("that was not counted", Bounds(2)),
+    "retry_forgets_lost_leases": ("that was not counted", Bounds(2, retries=1)),
     "form_is_checked_at_the_commit": ("in a purged form", Bounds(1, purges=1)),
 }
 """What breaks without the rule, and how far one has to look to see it."""

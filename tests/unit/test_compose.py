@@ -4,12 +4,14 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
 from ipaddress import ip_network
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -146,7 +148,9 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(
     asked = {name.lower() for name in services[service]["environment"]}
     given = {name.lower() for name in environment(services[service])}
     by_launcher = {"internal_host"} if service == "api" else set()
-    assert asked | by_launcher <= set(known)
+    for_launcher = {"internal_name"} if service == "api" else set()
+    assert for_launcher <= asked
+    assert asked - for_launcher | by_launcher <= set(known)
     assert {n for n, field in known.items() if field.is_required()} <= given
 
 
@@ -323,7 +327,16 @@ def test_the_internal_listener_redis_and_the_database_are_on_a_network_without_a
     assert command(services["api"]["command"]) == ["python", "bind_internal.py"]
     assert "INTERNAL_HOST" not in services["api"]["environment"]
     internal_port = environment(services["api"])["INTERNAL_PORT"]
-    assert environment(services["worker"])["INTERNAL_URL"] == f"http://api:{internal_port}"
+    name = environment(services["api"])["INTERNAL_NAME"]
+    assert environment(services["worker"])["INTERNAL_URL"] == f"http://{name}:{internal_port}"
+    aliases = {
+        (service, network, alias)
+        for service, each in services.items()
+        for network, options in (each.get("networks") or {}).items()
+        for alias in (options or {}).get("aliases", [])
+    }
+    assert aliases == {("api", "back", name)}, "a name of the apis alone, and in no other network"
+    assert name not in services
 
 
 # --- starting, stopping, scaling
@@ -333,17 +346,28 @@ def test_services_start_in_an_order_in_which_they_find_what_they_need(
     services: dict[str, Service],
 ) -> None:
     done, well = "service_completed_successfully", "service_healthy"
+    begun = "service_started"  # Redis is waited for by those who need it
     conditions = {
         name: {other: each["condition"] for other, each in service.get("depends_on", {}).items()}
         for name, service in services.items()
     }
     assert conditions["migrate"] == {"postgres": well}
-    assert conditions["api"] == {"migrate": done, "postgres": well, "redis": well}
-    assert conditions["worker"] == {"api": well, "redis": well, "bucket": done}
+    assert conditions["api"] == {"migrate": done, "postgres": well, "redis": begun}
+    assert conditions["worker"] == {"api": well, "redis": begun, "bucket": done}
     assert conditions["proxy"] == {"api": well}
     assert conditions["bucket"] == {"objectstore": well}
     waited_for = {o for each in conditions.values() for o, c in each.items() if c == well}
     assert all("test" in services[name]["healthcheck"] for name in waited_for)
+
+
+def test_what_starts_waits_for_an_api_that_lives_and_not_for_one_that_takes_uploads(
+    services: dict[str, Service],
+) -> None:
+    """A full volume drains only when workers start."""
+    for name in ("api", "proxy"):
+        checked = " ".join(command(services[name]["healthcheck"]["test"]))
+        assert "/healthz" in checked
+        assert "/readyz" not in checked
 
 
 def test_what_runs_once_is_not_started_again_and_what_serves_is(
@@ -536,31 +560,64 @@ def stub(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_the_internal_listener_gets_the_address_from_which_redis_is_reached(stub: str) -> None:
-    started = bound(stub=stub, REDIS_URL="redis://:secret@127.0.0.1:6379/0")
+def launcher(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> ModuleType:
+    """The launcher's module, with a name that has these addresses."""
+    path = CHECKOUT / "deploy/bind_internal.py"
+    spec = importlib.util.spec_from_file_location("bind_internal", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    look_up = socket.getaddrinfo
+
+    def found(name: str, port: int, **how: Any) -> list[Any]:
+        assert name == "internal"
+        if not addresses:
+            raise socket.gaierror("no such name")
+        return [each for address in addresses for each in look_up(address, port, **how)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    return module
+
+
+def test_the_internal_listener_gets_the_address_of_its_own_name(stub: str) -> None:
+    started = bound(stub=stub, INTERNAL_NAME="127.0.0.1")
     assert started.stdout.split()[0] == "127.0.0.1", started.stderr
 
 
 def test_an_internal_address_that_is_given_is_kept(stub: str) -> None:
-    started = bound(stub=stub, REDIS_URL="redis://127.0.0.1", INTERNAL_HOST="127.0.0.9")
+    started = bound(stub=stub, INTERNAL_HOST="127.0.0.9")
     assert started.stdout.split()[0] == "127.0.0.9", started.stderr
 
 
-@pytest.mark.parametrize("url", [None, "redis://nowhere.invalid:6379/0", "/0"])
-def test_without_an_address_of_redis_the_api_does_not_start(stub: str, url: str | None) -> None:
-    started = bound(stub=stub, **({"REDIS_URL": url} if url else {}))
+def test_of_the_addresses_of_all_replicas_it_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = launcher(monkeypatch, "198.51.100.1", "198.51.100.2", "127.0.0.1")
+    assert module.environment({"INTERNAL_NAME": "internal"}, 0)["INTERNAL_HOST"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("addresses", [(), ("198.51.100.1",)])
+def test_without_an_address_of_its_own_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    module = launcher(monkeypatch, *addresses)
+    with pytest.raises(OSError, match=r"no such name|is ours"):
+        module.environment({"INTERNAL_NAME": "internal"}, 0)
+
+
+def test_it_needs_no_redis_and_says_what_it_does_need(stub: str) -> None:
+    started = bound(stub=stub, REDIS_URL="redis://127.0.0.1")
     assert started.returncode == 1
-    assert started.stderr.startswith("api: REDIS_URL: ")
+    assert started.stderr.startswith("api: INTERNAL_NAME: ")
     assert started.stderr.count("\n") == 1
 
 
-def test_of_two_networks_the_internal_listener_takes_the_one_of_redis(stub: str) -> None:
+def test_of_two_networks_the_internal_listener_takes_the_one_of_the_name(stub: str) -> None:
     in_two_networks = "ip address add 10.1.0.2/24 dev lo && ip address add 10.2.0.2/24 dev lo && ip link set lo up"
     namespace = ["unshare", "--net", "/bin/sh", "-c"]
     if subprocess.run([*namespace, in_two_networks], capture_output=True, check=False).returncode:
         pytest.skip("no network of its own can be made here")
     launch = f'{in_two_networks} && exec "{sys.executable}" "{CHECKOUT}/deploy/bind_internal.py"'
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": stub, "REDIS_URL": "redis://10.2.0.9:6379/0"}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": stub, "INTERNAL_NAME": "10.2.0.2"}
     started = subprocess.run(
         [*namespace, launch], env=env, cwd="/", capture_output=True, text=True, check=False
     )

@@ -11,7 +11,7 @@ from worker.settings import Settings
 
 
 async def check_records(records: RecordsClient, settings: Settings) -> Finding:
-    where = address(settings.internal_url, 80)
+    where = ", ".join(address(each, 80) for each in settings.internal_urls)
     try:
         status = await records.knock()
     except httpx.HTTPError as error:

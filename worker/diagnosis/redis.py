@@ -1,6 +1,7 @@
 """Whether jobs come through, and whether Redis would keep them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,8 +14,9 @@ NAME = "REDIS_URL"
 ANSWER_SECONDS = 5.0
 
 
-async def check_redis(url: str) -> list[Finding]:
-    """One finding when it can't be used, else what it is and what it may lose."""
+async def check_redis(url: str, *, away: Callable[[str, str], Finding] = wrong) -> list[Finding]:
+    """One finding when it can't be used, else what it is and what it may lose. `away` is the
+    finding for one that doesn't answer and may yet come; one that refuses us is wrong."""
     where = address(url, 6379)
     client = Redis.from_url(url, socket_connect_timeout=ANSWER_SECONDS, decode_responses=True)
     try:
@@ -25,7 +27,9 @@ async def check_redis(url: str) -> list[Finding]:
     except NoPermissionError:  # an account for the queue alone
         return [ok(NAME, f"{where} answers, and doesn't say how it keeps jobs")]
     except (RedisError, OSError, TimeoutError) as error:
-        return [wrong(NAME, _refused(error, where))]
+        refuses = isinstance(error, AuthenticationError | ResponseError)
+        found = wrong if refuses else away
+        return [found(NAME, _refused(error, where))]
     finally:
         await client.aclose()
 

@@ -1,0 +1,74 @@
+"""Attempts: the pause before the next one, and one that is given back (protocol P3)."""
+
+import random
+
+import structlog
+
+from api.records import forms, uploads
+from api.records.database import Transaction, now_ms
+from api.records.rows import UploadRow
+from api.settings import Settings
+from shared.status import TERMINAL, UploadStatus
+
+log = structlog.get_logger()
+
+EXHAUSTED = "attempts-exhausted"
+"""The code of what failed for nothing but its attempts."""
+
+
+async def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Settings) -> None:
+    """Give back the attempt that was counted because this generation's lease was lost: its worker
+    lives, and only nobody heard it. Once, as the generation is forgotten with it.
+
+    What had run out of attempts has one again and goes on; its deadline stays. A generation whose
+    lease was never counted, or that ended by an outcome of its own, changes nothing.
+    """
+    found = await uploads.get(tx.conn, upload_id)
+    if found is None or generation not in found.lost_generations:
+        return
+    await forms.lock_any(tx, found.form_id)
+    row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
+    if row is None or generation not in row.lost_generations or row.status in TERMINAL:
+        return
+    log.info("attempt_given_back", upload_id=row.id, generation=generation)
+    given_back = {
+        "attempts": max(row.attempts - 1, 0),
+        "lost_generations": [each for each in row.lost_generations if each != generation],
+    }
+    if _ran_out(row):
+        due = now_ms() + backoff_ms(row.backoffs, settings)
+        await uploads.transition(
+            tx,
+            row,
+            UploadStatus.STAGED,
+            **given_back,
+            backoffs=row.backoffs + 1,
+            next_attempt_at=due,
+            wakes_unanswered=0,
+            wake_at=due,
+            error=None,
+        )
+    else:
+        await uploads.amend(tx, row, **given_back)
+
+
+def _ran_out(row: UploadRow) -> bool:
+    """Whether nothing but used-up attempts ended it, and its bytes are there to go on with."""
+    ended_by = (row.error or {}).get("code")
+    return (row.status, ended_by, row.bytes) == (UploadStatus.FAILED, EXHAUSTED, "kept")
+
+
+def remembers(row: UploadRow, settings: Settings) -> bool:
+    """Whether an attempt that is counted now may be given back later. After as many pauses in a
+    row as there are attempts it may not: an upload that silences its worker for the length of a
+    lease, and lets it live, would be tried without end otherwise."""
+    return row.backoffs < settings.max_attempts
+
+
+def backoff_ms(earlier: int, settings: Settings) -> int:
+    """Doubles from the first to the longest pause; up to a tenth less, so that uploads that
+    failed together don't come back together."""
+    pause = min(
+        settings.first_backoff_seconds * 2 ** min(earlier, 30), settings.max_backoff_seconds
+    )
+    return int(pause * 1000 * random.uniform(0.9, 1))  # noqa: S311 - spreads load
