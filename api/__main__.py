@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import sys
@@ -88,6 +89,7 @@ async def serve(settings: Settings) -> None:
                 bounded(head, Connections(settings.max_internal_connections), services.watchdog),
             ),
         ]
+        _spare_the_collector()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +132,12 @@ async def _stop(stop: asyncio.Event, servers: list[_Server], services: Services)
     await services.stopping.finished(services.settings.shutdown_seconds)
     for server in servers:
         server.should_exit = True
+
+
+def _spare_the_collector() -> None:
+    """Leave out what stays for good whenever garbage is looked for, which holds the loop."""
+    gc.collect()
+    gc.freeze()
 
 
 def _allow_files(connections: int) -> None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from api.backlog import Backlog
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
+from api.http.bodies import ReadWhole
 from api.http.client_address import KnowClient
 from api.http.connections import ShareRequests
 from api.http.cookie import OneCookie
@@ -61,7 +62,9 @@ def create_internal_app(services: Services) -> ASGIApp:
     modules = (internal, watching, docs)
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
     app.state.backlog = Backlog(services)
-    judged = RefuseHead(HeadAsGet(OneCookie(app, COOKIE)), _refusals(services, "internal"))
+    refused = _refusals(services, "internal")
+    whole = ReadWhole(HeadAsGet(OneCookie(app, COOKIE)), services.settings.pace, refused)
+    judged = RefuseHead(whole, refused)
     return WatchLoop(RequestId(DrainUnread(judged)), services.watchdog, app.state.routes)
 
 

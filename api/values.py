@@ -40,6 +40,8 @@ _EMAIL = re.compile(
     r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)+"
 )
 _TEL = re.compile(r"\+?[\d\s().\-/]{4,40}(?:\s*(?:x|ext\.?)\s*\d{1,8})?", re.IGNORECASE)
+MAX_TEL = 100
+"""Characters: the pattern tries longer ones many times over."""
 _CHECKED = {"on", "true", "1", "yes"}
 
 AnyTextField = TextField | ChoiceField | CheckboxField
@@ -113,7 +115,8 @@ def _is_a(kind: str, value: str) -> bool:
         case "email":
             return _EMAIL.fullmatch(value.strip()) is not None
         case "tel":
-            return _TEL.fullmatch(value.strip()) is not None
+            number = value.strip()
+            return len(number) <= MAX_TEL and _TEL.fullmatch(number) is not None
         case "url":
             return _is_web_address(value.strip())
         case "date":
@@ -140,8 +143,17 @@ def _is_date(value: str) -> bool:
 def _check_text(field: AnyTextField, value: str) -> None:
     if len(value) > MAX_TEXT:
         raise _invalid(field, f"{field.label} is longer than {MAX_TEXT} characters")
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if "\x00" in value or not _is_unicode(value):
         raise _invalid(field, f"{field.label} has characters that are no text")
+
+
+def _is_unicode(value: str) -> bool:
+    """Without lone surrogates, which nothing can store."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _invalid(field: AnyTextField, detail: str) -> Problem:

@@ -54,7 +54,7 @@ ANSWERS = {
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
     "proxy",
     "precondition-failed": "`If-Match` names an older edit",
-    "request-too-large": "JSON over 1 MiB; a section over what all its form's files may have "
+    "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together, and 1 MiB of text",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
     "uri-too-long": "path and query over 8192 bytes",

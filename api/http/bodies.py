@@ -1,15 +1,22 @@
 """Small JSON bodies, read whole."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
-from api.receive.body import Body
+from api.http import problems
+from api.receive.body import Body, ClientGone
 from api.receive.pace import Pace
 
-MAX_JSON = 1024 * 1024
+MAX_JSON = 320 * 1024
+"""Bytes: one value at its longest fits, in characters of four bytes. More of them, as nothing but
+lists, would hold the event loop for longer than anybody should."""
+MAX_REPORT = 256 * 1024
+"""Bytes of what a worker sends: an outcome at its longest has half of that."""
 
 
 async def read_json(
@@ -30,6 +37,37 @@ async def read_json(
     if not isinstance(value, dict):
         raise Problem("malformed-json")
     return value
+
+
+class ReadWhole:
+    """Reads each body before the app does, bounded: FastAPI would take one of any size, at any
+    pace, before it looks who sends it."""
+
+    def __init__(self, app: ASGIApp, pace: Pace, refused: Callable[[str], None]) -> None:
+        self._app = app
+        self._pace = pace
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            raw = await Body(request, limit=MAX_REPORT, pace=self._pace).read()
+        except Problem as problem:
+            self._refused(problem.code)
+            await problems.answer(request, problem)(scope, receive, send)
+            return
+        except ClientGone:
+            return  # nobody waits for an answer
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": raw, "more_body": False}
+
+        await self._app(scope, replay, send)
 
 
 def media_type(request: Request) -> str:

@@ -1,6 +1,7 @@
 """application/x-www-form-urlencoded (URL standard): a section without files, small enough to be
 read whole."""
 
+import asyncio
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
@@ -20,22 +21,26 @@ async def receive_urlencoded(body: Body, known: Callable[[str], object]) -> Sect
     """
     raw = await body.read()
     try:
-        # byte by byte: which text the bytes are is told by the form, or UTF-8
-        pairs = parse_qsl(
-            raw.decode("latin-1"),
-            keep_blank_values=True,
-            encoding="latin-1",
-            max_num_fields=MAX_PARTS,
-        )
+        came = await asyncio.to_thread(_read, raw)  # 0.3 s where all is percent-encoded
     except ValueError as error:
         raise Problem("bad-request", f"The body has more than {MAX_PARTS} values.") from error
-    came = [EncodedText(_name(name), value.encode("latin-1")) for name, value in pairs]
     for each in came:
         if each.name != CHARSET:
             known(each.name)
     section = SectionBody()
     section.read_text(came)
     return section
+
+
+def _read(raw: bytes) -> list[EncodedText]:
+    """Byte by byte: which text the bytes are is told by the form, or it is UTF-8."""
+    pairs = parse_qsl(
+        raw.decode("latin-1"),
+        keep_blank_values=True,
+        encoding="latin-1",
+        max_num_fields=MAX_PARTS,
+    )
+    return [EncodedText(_name(name), value.encode("latin-1")) for name, value in pairs]
 
 
 def _name(name: str) -> str:

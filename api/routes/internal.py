@@ -38,7 +38,7 @@ router = APIRouter(prefix="/internal", tags=["worker"], dependencies=[Depends(in
 def _described(success: dict[str, Any], *errors: str, status: int = 200) -> dict[str, Any]:
     return operation(
         answers={status: success},
-        errors=("invalid-request", *errors),
+        errors=("request-too-large", "invalid-request", *errors),
         may=(INTERNAL_SECRET,),
     )
 

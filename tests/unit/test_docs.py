@@ -150,6 +150,7 @@ async def document(listener: str) -> dict[str, Any]:
         proxies=TrustedProxies(),
         max_connections_per_client=0,
         public_url=None,
+        pace=Pace(idle_seconds=1),
     )
     parts = SimpleNamespace(
         settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
