@@ -22,6 +22,7 @@ from api.http.stopping import Stopping
 from api.metrics import Metrics
 from api.openapi import examples
 from api.openapi.errors import UNIVERSAL
+from api.receive.pace import Pace
 from api.routes import docs, pages
 from api.services import Services
 from api.values import VALUE_PROBLEMS
