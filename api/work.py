@@ -1,9 +1,12 @@
 """The worker's side of an upload: claim, heartbeat, outcome (protocol P2, P3, P11)."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from api.attempts import EXHAUSTED, backoff_ms, heard_of, remembers
 from api.errors import Problem
+from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
@@ -31,8 +34,16 @@ SHUTDOWN = "shutdown"
 """The cause of a give-back by a worker that was told to stop."""
 
 
-async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
-    """Hand the upload to a worker for the length of a lease.
+async def claim(
+    services: Services,
+    upload_id: str,
+    claim_id: str,
+    *,
+    is_gone: Callable[[], Awaitable[bool]] | None = None,
+) -> WorkOrder:
+    """Hand the upload to a worker for the length of a lease, unless the worker `is_gone`: an api
+    that was frozen finds claims that nobody waits for any more, and an order that nobody gets would
+    cost an attempt.
 
     Raises `Problem` upload-final (410), upload-held or upload-not-due (409 with `Retry-After`).
     Repeating a claim returns the same order: its answer may have been lost.
@@ -49,6 +60,8 @@ async def claim(services: Services, upload_id: str, claim_id: str) -> WorkOrder:
             raise Problem("upload-final")
         if row.next_attempt_at > now:
             raise _later("upload-not-due", row.next_attempt_at - now)
+        if is_gone and await is_gone():
+            raise ClientGone
         row = await uploads.transition(
             tx,
             row,

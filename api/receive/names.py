@@ -15,6 +15,8 @@ MAX_SEGMENTS = 100
 """Of a parameter that is sent in pieces (RFC 2231, section 3)."""
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=(?:[ \t]+(?==\?))?")
 _SEGMENT = re.compile(r"(.*)\*(\d{1,3})(\*?)")
+_PERCENT_ENCODED = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+")
+_BEYOND_ASCII = re.compile(r"%[89A-Fa-f]")
 _JOINERS = "\u200c\u200d"
 """Format characters that belong to words and pictures: of Persian, of Indian scripts, of emoji."""
 _BROWSERS_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n", "%0d": "\r", "%0a": "\n"}
@@ -80,7 +82,15 @@ def _plain(value: bytes) -> str:
     text = text_of(value)
     if "=?" in text:
         text = _ENCODED_WORD.sub(_decoded_word, text)
-    return unescaped(text)
+    return _unquoted(text) or unescaped(text)
+
+
+def _unquoted(text: str) -> str | None:
+    """The name behind one that is percent-encoded whole, as aiohttp sends it: nothing but what may
+    stand in an address, with some letter beyond ASCII. `100%25.jpg` is what it says."""
+    if _PERCENT_ENCODED.fullmatch(text) and _BEYOND_ASCII.search(text):
+        return decoded(unquote_to_bytes(text), "utf-8")
+    return None
 
 
 def _decoded_word(found: re.Match[str]) -> str:

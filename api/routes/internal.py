@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path
+from fastapi import APIRouter, Body, Depends, Path, Request
 from starlette.responses import JSONResponse, Response
 
 from api import work
@@ -51,8 +51,10 @@ def _described(success: dict[str, Any], *errors: str, status: int = 200) -> dict
         *("not-found", "upload-held", "upload-not-due", "upload-final"),
     ),
 )
-async def claim(services: Serving, upload_id: UploadId, body: ClaimRequest) -> WorkOrder:
-    return await work.claim(services, upload_id, body.claim_id)
+async def claim(
+    request: Request, services: Serving, upload_id: UploadId, body: ClaimRequest
+) -> WorkOrder:
+    return await work.claim(services, upload_id, body.claim_id, is_gone=request.is_disconnected)
 
 
 @router.post(
