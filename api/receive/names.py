@@ -56,9 +56,9 @@ def unescaped(value: str) -> str:
 def clean_filename(name: str) -> str:
     """A file name that is safe to show and to send in a header; it never names a path.
 
-    Keeps the last path segment, with any kind of space in it. Control characters and those that
-    turn the writing direction or show nothing are dropped, line ends and tabs become spaces, and
-    what is too long loses its beginning.
+    Keeps the last path segment, with any kind of space in it. Control characters, line ends, and
+    characters that turn the writing direction or show nothing are dropped, and what is too long
+    loses its beginning.
     """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     shown = "".join(map(_shown, last)).strip()
@@ -72,7 +72,7 @@ def _shown(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Zs":
         return char
-    if char in "\t\r\n" or category in ("Zl", "Zp"):
+    if char == "\t":
         return " "
     # a character that this Python's Unicode doesn't know yet is one that a newer phone does
     return char if category == "Cn" and ord(char) & 0xFFFE != 0xFFFE else ""  # noqa: PLR2004 - noncharacters

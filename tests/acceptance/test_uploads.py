@@ -101,7 +101,7 @@ def test_hostile_file_names_stay_inert(form: FormClient, sent: str, shown: str) 
     [
         (b"a%0D%0ASet-Cookie: x=1.png", "aSet-Cookie: x=1.png"),
         (b"a\x00b.png", "ab.png"),
-        (b"\xff\xfe.png", "\ufffd\ufffd.png"),
+        (b"\xff\xfe.png", "ÿþ.png"),
     ],
 )
 def test_bytes_that_are_no_text_in_a_file_name_do_no_harm(
