@@ -8,7 +8,7 @@ from api.records import forms, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
 from api.settings import Settings
-from shared.status import TERMINAL, UploadStatus
+from shared.status import PENDING, UploadStatus
 
 log = structlog.get_logger()
 
@@ -28,8 +28,10 @@ async def heard_of(tx: Transaction, upload_id: str, generation: int, settings: S
         return
     await forms.lock_any(tx, found.form_id)
     row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
-    if row is None or generation not in row.lost_generations or row.status in TERMINAL:
+    if row is None or generation not in row.lost_generations:
         return
+    if row.status not in PENDING and not _ran_out(row):
+        return  # it ended otherwise, and a worker that wakes late changes nothing of that
     log.info("attempt_given_back", upload_id=row.id, generation=generation)
     given_back = {
         "attempts": max(row.attempts - 1, 0),

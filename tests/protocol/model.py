@@ -238,12 +238,13 @@ class Protocol:
     def _heard_of(self, state: State, worker: Worker) -> State:
         """A worker whose lease was taken for lost lives: that was no attempt."""
         i, upload = worker.upload, state.uploads[worker.upload]
-        if worker.generation not in upload.lost or upload.status in ("replaced", "removed"):
+        revived = upload.status == "failed" and upload.exhausted and upload.kept
+        goes_on = upload.status in ("staged", "processing") or revived
+        if worker.generation not in upload.lost or not goes_on:
             return state
         once = self.rules.attempt_is_given_back_once
         lost = upload.lost - {worker.generation} if once else upload.lost
         state = state.upload(i, attempts=upload.attempts - 1, lost=lost)
-        revived = upload.status == "failed" and upload.exhausted and upload.kept
         return state.upload(i, status="staged", exhausted=False) if revived else state
 
     def _store(self, state: State, worker: Worker) -> State:

@@ -299,11 +299,14 @@ class Reference:
     def _heard_of(self, upload_id: str, generation: int) -> None:
         """The worker of a generation whose lease was taken for lost lives."""
         upload = self.uploads.get(upload_id)
-        if upload is None or generation not in upload.lost or upload.final:
+        if upload is None or generation not in upload.lost:
+            return
+        ran_out = (upload.status, upload.exhausted, upload.bytes) == ("failed", True, "kept")
+        if upload.status not in PENDING and not ran_out:
             return
         upload.lost.remove(generation)
         upload.attempts -= 1
-        if upload.status == "failed" and upload.exhausted:
+        if ran_out:
             upload.status, upload.exhausted, upload.due = "staged", False, False
             upload.backoffs += 1
 

@@ -7,9 +7,8 @@ from tests.protocol.model import Bounds, Rules, explore
 
 NEAR = Bounds(1, retries=1, purges=1)
 FURTHER = [
-    Bounds(2, retries=1),
-    Bounds(2, purges=1),
-    Bounds(1, crashes=2, retries=1, purges=1),
+    Bounds(2),
+    Bounds(1, crashes=2),
 ]
 WITHOUT = {
     "generation_in_key": ("its object is gone", Bounds(2)),

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.records.database import Database
 from api.records.tables import metadata
 
-SMALL = {"volume"}
-"""Tables of one row."""
+SMALL = {"volume", "workers"}
+"""Tables of one row, and of a row for each worker that lives."""
 CROWDED = {"ix_forms_drafts"}
 """Partial indexes with a row for every draft there is."""
 PARTIAL = {
