@@ -5,6 +5,10 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+CUT_OFF = (OSError, RuntimeError, AttributeError)
+"""What a connection raises that can't be made, or breaks: the last two are what uvloop's streams
+make of one that is reset while it is being made. A silence cut short is an `OSError` too."""
+
 
 def address(url: str, default_port: int) -> str:
     """Host and port of a URL: all of it that may be shown."""

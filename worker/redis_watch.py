@@ -1,6 +1,7 @@
 """Wait for a Redis that is away, refuses us or is silent, and say so once."""
 
 import asyncio
+import contextlib
 
 import structlog
 from redis.asyncio import Redis
@@ -12,9 +13,11 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from shared.reaching import CUT_OFF
+
 REFUSED = (AuthenticationError, AuthorizationError, BusyLoadingError, ResponseError)
 """It answers, and won't have us: NOAUTH, LOADING, READONLY and their like."""
-LOST = (RedisError, OSError, TimeoutError)
+LOST = (RedisError, *CUT_OFF)
 """What a call raises when Redis is lost; a name that is gone is an `OSError`."""
 ASK_EVERY = 0.5
 ANSWER_SECONDS = 1.0
@@ -59,5 +62,6 @@ class RedisWatch:
         except LOST:
             return False
         finally:
-            await client.aclose()
+            with contextlib.suppress(*LOST):
+                await client.aclose()
         return True

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.finding import Finding, ok, warning
-from shared.reaching import address, why
+from shared.reaching import CUT_OFF, address, why
 
 NAME = "REDIS_URL"
 ANSWER_SECONDS = 3.0
@@ -18,7 +18,7 @@ async def check_redis(url: str) -> Finding:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await client.ping()
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, *CUT_OFF) as error:
         away = why(error, where)
         reason = f"{away}; start Redis" if away else f"{where} refuses us ({error})"
         return warning(NAME, f"{reason}, or correct the address. Uploads are taken, and wait")

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.finding import Finding, ok, warning, wrong
-from shared.reaching import address, why
+from shared.reaching import CUT_OFF, address, why
 
 NAME = "REDIS_URL"
 ANSWER_SECONDS = 5.0
@@ -26,7 +26,7 @@ async def check_redis(url: str, *, away: Callable[[str, str], Finding] = wrong) 
             return [*_described(about, where)]
     except NoPermissionError:  # an account for the queue alone
         return [ok(NAME, f"{where} answers, and doesn't say how it keeps jobs")]
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, *CUT_OFF) as error:
         refuses = isinstance(error, AuthenticationError | ResponseError)
         found = wrong if refuses else away
         return [found(NAME, _refused(error, where))]
