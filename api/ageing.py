@@ -67,7 +67,8 @@ class Ageing:
         log.info("old_bytes_condemned", upload_id=row.id, form_id=row.form_id, status=row.status)
 
     async def warn_of_ending_bytes(self) -> None:
-        """Say once of each failed upload, before its bytes go, that somebody should look at it."""
+        """Say once in each process of each failed upload, before its bytes go, that somebody should
+        look at it."""
         retention = self._retention
         kept_ms = max(retention.failed_ms - retention.failed_warning_ms, 0)
         async with self._services.database.read() as conn:

@@ -118,13 +118,17 @@ async def scraper(request: Request, services: Serving) -> None:
 
 
 def beginner_of(request: Request, services: Services) -> Beginner | None:
-    """Who begins a draft; None for a service key."""
-    if "authorization" in request.headers and service_key(services, bearer(request)):
-        return None
-    return client_of(request, services)
+    """Who begins a draft; None for a service key. Any other credential opens nothing here, and is
+    none of our business: browsers send those of a proxy by themselves."""
+    try:
+        named = service_key(services, bearer(request))
+    except Problem:
+        named = None
+    return None if named else anonymous(request, services)
 
 
-def client_of(request: Request, services: Services) -> Beginner:
+def anonymous(request: Request, services: Services) -> Beginner:
+    """Whom a draft is counted for that nobody's key begins."""
     return Beginner(services.settings, address_of(request.scope))
 
 

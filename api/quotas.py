@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from api.errors import Problem
 from api.receive.files import size
 from api.records import begun_drafts
@@ -19,6 +21,8 @@ from api.services import Services
 from api.settings import Settings
 from shared.form_definition import FormType
 from shared.status import TERMINAL, UploadStatus
+
+log = structlog.get_logger()
 
 DRAFTS_PER_HOUR = 60
 """For one client address, where addresses tell clients apart."""
@@ -40,7 +44,11 @@ def check_form(
     """Raise `Problem` form-full if one more upload of `more` bytes is too much for the form that
     has the uploads `rows`."""
     if len(rows) >= settings.max_form_uploads:
-        raise Problem("form-full", params={"max_uploads": settings.max_form_uploads})
+        raise Problem(
+            "form-full",
+            "The form has had as many files as it may; begin a new form for more.",
+            params={"max_uploads": settings.max_form_uploads},
+        )
     limit = settings.max_form_bytes or 2 * form_type.max_bytes
     if bytes_held(rows) + more > limit:
         raise Problem("form-full", params={"max_bytes": limit, "max_size": size(limit)})
@@ -88,5 +96,7 @@ class Beginner:
 
     def _refuse(self, drafts: int, milliseconds: int) -> None:
         if drafts >= self._limit:
+            # it may be a proxy that nobody named, which stands for many people
+            log.warning("client_began_too_many_drafts", drafts=drafts)
             seconds = max(1, -(-milliseconds // 1000))
             raise Problem("too-many-forms", headers={"Retry-After": str(seconds)})

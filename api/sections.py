@@ -103,9 +103,7 @@ async def save(
         use_uploads.check_draft(locked)
         check_precondition(locked, if_match)
         if edits.text or edits.cleared or edits.files:
-            merged = _merged(locked.data, edits.text)
-            check_text(services.settings, merged)
-            await forms.save_text(tx, locked, merged)
+            await forms.save_text(tx, locked, _fitting(services, form_type, locked, edits))
         for name in edits.cleared:
             await _clear(tx, locked, name)
         before = await uploads.of_form(tx.conn, form.id) if edits.files else []
@@ -154,6 +152,24 @@ def unknown_field(name: str) -> Problem:
 def _merged(data: dict[str, Any], text: dict[str, str | bool | None]) -> dict[str, Any]:
     merged = {**data, **text}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def _fitting(
+    services: Services, form_type: FormType, form: FormRow, edits: Edits
+) -> dict[str, Any]:
+    """The form's values with the edits; as they were before where they are too long together,
+    which is then a problem of each, and loses no file that came with them."""
+    merged = _merged(form.data, edits.text)
+    try:
+        if edits.text:
+            check_text(services.settings, merged)
+    except Problem:
+        if not edits.files:
+            raise
+        long = [target for name in edits.text if (target := text_field(form_type, name))]
+        edits.problems += [value_problem(target, "form-too-long") for target in long]
+        return form.data
+    return merged
 
 
 def _fits(

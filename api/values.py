@@ -27,6 +27,7 @@ VALUE_PROBLEMS: dict[str, str] = {
     "not-text": "{label} takes text, not a file",
     "unreadable-text": "{label} has characters that can't be read; type it again",
     "upload-rejected": "{label}: choose another file",
+    "form-too-long": "{label} can't be saved: the answers are too long together",
     "form-full": "{label}: the form holds as many files as it may; remove some first",
 }
 """Problems of values, by code; `docs/errors.md` lists them too."""

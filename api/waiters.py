@@ -196,7 +196,7 @@ class Waiters:
 
     def _compare(self, asked: list[str], found: dict[str, int]) -> None:
         for form_id in asked:
-            version = found.get(form_id)  # None: purged meanwhile, as whoever reads it will find
+            version = found.get(form_id, 0)  # 0: purged meanwhile, as whoever reads it will find
             for waiter in self._of_form.get(form_id, ()):
                 if waiter.read_version is not None and waiter.read_version != version:
                     waiter.wake()

@@ -123,6 +123,8 @@ async def run(settings: Settings) -> None:
                 asyncio.create_task(keep_telling(records, storing)),
                 asyncio.create_task(_tell_of_records(records, settings)),
             ]
+            for task in beside:
+                task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
             promoter = Promoter(records, store, storing, own)
             try:
@@ -133,6 +135,13 @@ async def run(settings: Settings) -> None:
                 await asyncio.wait(beside, timeout=PROBE_SECONDS)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """What runs beside the work isn't to die unseen: stop in order, and be started again."""
+    if not task.cancelled() and task.exception():
+        log.error("worker_part_ended", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def store_settings(settings: Settings) -> StoreSettings:

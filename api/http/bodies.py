@@ -13,8 +13,8 @@ from api.receive.body import Body, ClientGone
 from api.receive.pace import Pace
 
 MAX_JSON = 320 * 1024
-"""Bytes: one value at its longest fits, in characters of four bytes. More of them, as nothing but
-lists, would hold the event loop for longer than anybody should."""
+"""Bytes: one value at its longest fits, in UTF-8. More of them, as nothing but lists, would hold
+the event loop for longer than anybody should."""
 MAX_REPORT = 256 * 1024
 """Bytes of what a worker sends: an outcome at its longest has half of that."""
 

@@ -58,6 +58,9 @@ def framing_problem(method: str, version: str, headers: Headers) -> Problem | No
         return Problem("http-version-not-supported")
     if method == "CONNECT":
         return Problem("method-not-implemented")
+    for framing in (b"content-length", b"transfer-encoding"):
+        if sum(len(value) for name, value in headers if name == framing) > MAX_HEADER[framing]:
+            return _too_large(framing)
     if not any(name == b"transfer-encoding" for name, _ in headers):
         return None
     if version == "1.0":  # RFC 9112, section 6.1: treat it as if its framing were faulty

@@ -10,7 +10,8 @@ from api.errors import Problem
 
 MAX_KEY = 200
 _HEADER = b"idempotency-key"
-_KEY_OF_PATH = re.compile(rb"/forms/[^/]+/fields/[^/]+/uploads/(.*)", re.DOTALL)
+_KEY_OF_PATH = re.compile(rb"/[^/]+/[^/]+/[^/]+/[^/]+/[^/]+/[^/]+/(.*)", re.DOTALL)
+"""What stands behind `/v1/forms/{form_id}/fields/{field}/uploads/`, however that is encoded."""
 
 
 def key_of_header(request: Request) -> str | None:
@@ -27,7 +28,7 @@ def key_of_path(request: Request) -> str:
     The server's own decoding makes one character of all bytes that aren't UTF-8; so the address is
     read as it came. Raises `Problem` bad-request.
     """
-    found = _KEY_OF_PATH.search(request.scope["raw_path"].partition(b"?")[0])
+    found = _KEY_OF_PATH.fullmatch(request.scope["raw_path"].partition(b"?")[0])
     return _key(unquote_to_bytes(found[1]) if found else b"")
 
 

@@ -164,7 +164,9 @@ class BoundedHead(HttpToolsProtocol):
         if found:
             problem, name = found
             self.scope["refused"] = problem  # type: ignore[typeddict-unknown-key] # ours: see `RefuseHead`
-            self.headers[:] = [each for each in self.headers if each[0] != name]
+            # not a preflight either, which CORS would answer before anybody sees the refusal
+            gone = (name, b"access-control-request-method")
+            self.headers[:] = [each for each in self.headers if each[0] not in gone]
             if problem.code == "uri-too-long":
                 self.url = b"/"
 

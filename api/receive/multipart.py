@@ -5,6 +5,7 @@ can await a write in between. Data events are views into the received chunk: not
 where a part comes in a transfer encoding.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ MAX_PARTS = 1000
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
 MAX_NAME = 200
+SLICE = 64 * 1024
+"""Bytes that are parsed in one step."""
+MANY_EVENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,17 @@ async def read_parts(body: Body, boundary: bytes) -> AsyncIterator[Event]:
     )
     preamble = Preamble(boundary)
     async for chunk in body:
-        try:
-            parser.write(chunk if preamble.over else preamble.rest_of(chunk))
-        except FormParserError as error:
-            raise Problem("malformed-multipart") from error
-        for event in collector.take():
-            yield event
+        for start in range(0, len(chunk), SLICE):
+            piece = chunk[start : start + SLICE] if len(chunk) > SLICE else chunk
+            try:
+                parser.write(piece if preamble.over else preamble.rest_of(piece))
+            except FormParserError as error:
+                raise Problem("malformed-multipart") from error
+            events = collector.take()
+            for event in events:
+                yield event
+            if len(events) > MANY_EVENTS:
+                await asyncio.sleep(0)  # others have a turn between many small parts
     if parser.state != MultipartState.END:
         raise Problem("malformed-multipart", "The body ends before its closing boundary.")
 

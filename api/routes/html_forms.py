@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api import forms as use_forms
 from api import posts
-from api.deps import FormId, Serving, caller, client_of, own_form, request_id
+from api.deps import FormId, Serving, anonymous, caller, own_form, request_id
 from api.errors import Problem
 from api.http.client_address import address_of
 from api.http.preferences import prefers_html, wants_json
@@ -61,7 +61,7 @@ async def begin(request: Request, services: Serving) -> Response:
     form_type = services.form_types.get(SIGNUP)
     if form_type is None:
         raise Problem("not-found")
-    beginner = client_of(request, services)
+    beginner = anonymous(request, services)
     await beginner.check(services)
     body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
     token, outcome = await posts.begin(

@@ -120,6 +120,28 @@ def test_a_body_whose_end_is_in_doubt_is_refused_and_nothing_after_it_served(
     assert _statuses(answer) == [status]
 
 
+@pytest.mark.parametrize("upgrade", [b"", H2C])
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: " + b"0" * 80 + b"38", b"Transfer-Encoding: " + b"," * 1100 + b"chunked"],
+)
+def test_a_framing_header_over_its_bound_hides_no_request_in_the_body(
+    port: int, framing: bytes, upgrade: bytes
+) -> None:
+    head = b"POST /v1/forms HTTP/1.1\r\nHost: lo\r\n" + upgrade + framing + b"\r\n\r\n"
+    answers = _exchange(port, head + NEXT)
+    assert _statuses(answers) == [431], answers
+    assert not _kept_open(answers)
+
+
+def test_a_preflight_of_a_head_that_is_refused_is_refused(api: ApiProcess) -> None:
+    head = b"OPTIONS /v1/forms HTTP/1.1\r\nOrigin: https://a.example\r\n"
+    head += b"Access-Control-Request-Method: POST\r\nConnection: close\r\n\r\n"
+    answers = _exchange(api.port, head)
+    assert _statuses(answers) == [400], "it names no host"
+    assert b"access-control-allow-origin: *" in answers.lower()
+
+
 def test_a_refusal_comes_after_the_answers_before_it(port: int) -> None:
     get = b"GET /readyz HTTP/1.1\r\nHost: lo\r\n\r\n"
     answer = _exchange(port, get + get + b"GET / HTTP/2.0\r\nHost: lo\r\n\r\n" + get)

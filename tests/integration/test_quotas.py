@@ -123,6 +123,28 @@ def test_more_text_than_a_form_may_have_is_refused(api: ApiProcess, client: Form
     problem(httpx.post(f"{api.url}/v1/forms", json=new, trust_env=False), 413, "form-full")
 
 
+def test_texts_that_are_too_long_together_lose_no_file_beside_them(client: FormClient) -> None:
+    answer = client.http.patch(
+        client.path,
+        data={"note": "x" * MAX_TEXT},
+        files={"needed": ("a.png", b"x" * 10, "image/png")},
+    )
+    assert answer.status_code == 202, answer.text
+    assert [(each["field"], each["code"]) for each in answer.json()["problems"]] == [
+        ("note", "form-too-long")
+    ]
+    assert answer.json()["data"] == {}
+    assert len(answer.json()["uploads"]["needed"]) == 1
+
+
+def test_a_credential_that_is_none_of_ours_begins_a_draft_like_anybody(api: ApiProcess) -> None:
+    for credential in ("Basic dTpw", "Bearer", "Bearer nobody's", "Digest x=1"):
+        headers = {"Authorization": credential}
+        new = {"type": "acceptance"}
+        answer = httpx.post(f"{api.url}/v1/forms", json=new, headers=headers, trust_env=False)
+        assert answer.status_code == 201, credential
+
+
 def test_a_form_says_when_it_expires_and_each_edit_moves_that(client: FormClient) -> None:
     first = _moment(client.created["expires_at"])
     assert timedelta(hours=23) < first - datetime.now(UTC) < timedelta(hours=25)
