@@ -57,8 +57,9 @@ def from_form(field: AnyTextField, value: str) -> str | bool:
     """The value of a text part. Raises `Problem` invalid-request for one that can't be kept."""
     if isinstance(field, CheckboxField):
         return value.strip().lower() in _CHECKED
+    value = _api_value(value)
     _check_text(field, value)
-    return _api_value(value)
+    return value
 
 
 def from_json(field: AnyTextField, value: Any) -> str | bool:
@@ -68,8 +69,9 @@ def from_json(field: AnyTextField, value: Any) -> str | bool:
         if isinstance(value, bool):
             return value
     elif isinstance(value, str):
-        _check_text(field, value)
-        return _api_value(value)
+        text = _api_value(value)
+        _check_text(field, text)
+        return text
     wanted = "true or false" if isinstance(field, CheckboxField) else "a string"
     raise _invalid(field, f"{field.label} must be {wanted}")
 

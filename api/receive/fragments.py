@@ -1,65 +1,102 @@
 """One piece of a file is never a file: what uploaders that send in pieces say of a request.
 
 Until pieces can be put together such a request is refused, before its body where a header says it.
+Uploaders have no common words for it, but all of them say which piece it is, and of how many.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from api.errors import Problem
 
-_HEADERS = ("content-range", "upload-offset", "upload-length", "tus-resumable")
+_HEADERS = ("content-range", "x-content-range", "upload-offset", "upload-length", "tus-resumable")
 """Of a part of a representation (RFC 9110, section 14.5), of tus, of FilePond, of the resumable
 uploads of the IETF."""
-_COMPLETE = "upload-complete"
-_TOTALS = frozenset(
-    {
-        "dztotalchunkcount",  # Dropzone
-        "resumabletotalchunks",  # resumable.js
-        "flowtotalchunks",  # flow.js
-        "chunks",  # Plupload
-        "qqtotalparts",  # Fine Uploader
-    }
-)
-"""How many pieces there are: one is a whole file."""
-_PLACES = {
-    "dzchunkindex": 0,
+_BOOLEANS = {"upload-complete": "?1", "upload-incomplete": "?0"}
+"""Of drafts of the latter: what a whole file says."""
+_FIRST = {
+    "dzchunkindex": 0,  # Dropzone
     "dzchunkbyteoffset": 0,
-    "resumablechunknumber": 1,
-    "flowchunknumber": 1,
-    "chunk": 0,
-    "qqpartindex": 0,
+    "resumablechunknumber": 1,  # resumable.js
+    "flowchunknumber": 1,  # flow.js
+    "chunknumber": 1,  # simple-uploader.js
+    "chunk": 0,  # Plupload
+    "qqpartindex": 0,  # Fine Uploader
     "qqpartbyteoffset": 0,
 }
-"""Which piece it is, and the number of the first."""
-MAX_VALUE = 40
+"""Fields that say which piece it is, with the first one's number."""
+_TOTALS = {"chunks", "qqtotalparts"}
+_NOT_A_LETTER = re.compile(r"[^a-z]")
+MAX_VALUE = 2000
 """Bytes of a value that is looked at."""
 
 
 def refuse_by_headers(headers: Mapping[str, str]) -> None:
     """Raise `Problem` fragment-not-supported if they say that the body isn't a whole file."""
-    if any(name in headers for name in _HEADERS) or headers.get(_COMPLETE, "?1").strip() != "?1":
+    if any(name in headers for name in _HEADERS):
         raise fragment()
+    if any(headers.get(name, whole).strip() != whole for name, whole in _BOOLEANS.items()):
+        raise fragment()
+    for name, value in headers.items():
+        if "chunk" in name:
+            refuse_by_field(name, value)
 
 
 def says_of_pieces(name: str) -> bool:
-    """Whether a field of this name tells of pieces, so that its value is to be looked at."""
-    return name.lower() in _TOTALS or name.lower() in _PLACES
+    """Whether a field of this name may tell of pieces, so that its value is to be looked at."""
+    letters = _letters(name)
+    return letters == "metadata" or _is_total(letters) or _is_place(letters) or _is_record(letters)
 
 
 def refuse_by_field(name: str, value: str) -> None:
     """Raise the same if a field of the body, or of the query, says so."""
-    number = _number(value)
-    lower = name.lower()
-    if (lower in _TOTALS and number not in (0, 1)) or (
-        lower in _PLACES and number != _PLACES[lower]
-    ):
+    letters, number = _letters(name), _number(value)
+    if _is_total(letters) and number not in (0, 1):
         raise fragment()
+    if _is_place(letters) and number != _FIRST.get(letters, number if number in (0, 1) else None):
+        raise fragment()
+    if letters == "metadata" or _is_record(letters):
+        for key, each in _members(value).items():
+            inner = key if "chunk" in _letters(key) else f"chunk{key}" * _is_record(letters)
+            if inner and says_of_pieces(inner):
+                refuse_by_field(inner, str(each))
 
 
 def fragment() -> Problem:
     return Problem("fragment-not-supported")
 
 
+def _letters(name: str) -> str:
+    return _NOT_A_LETTER.sub("", name.lower())
+
+
+def _is_total(letters: str) -> bool:
+    return letters in _TOTALS or (
+        "chunk" in letters and "size" not in letters and ("total" in letters or "count" in letters)
+    )
+
+
+def _is_place(letters: str) -> bool:
+    return letters in _FIRST or (
+        "chunk" in letters and letters.endswith(("index", "number", "offset"))
+    )
+
+
+def _is_record(letters: str) -> bool:
+    """A JSON object about the piece, as DevExtreme sends it."""
+    return letters == "chunkmetadata"
+
+
+def _members(value: str) -> dict[str, Any]:
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _number(value: str) -> int | None:
     text = value.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < MAX_VALUE else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None  # noqa: PLR2004 - digits of any count

@@ -6,6 +6,7 @@ Read in one pass, whatever they hold: the time is linear in the length.
 import re
 from typing import NamedTuple
 
+MAX_PARAMETERS = 120
 _TOKEN = re.compile(rb"[ \t\r\n;]*([^=;\s]*)[ \t\r\n]*")
 _UNQUOTED = re.compile(rb"[ \t\r\n]*([^;]*)")
 _QUOTED = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.|\\\Z)*)"?', re.DOTALL)
@@ -24,7 +25,7 @@ class HeaderValue(NamedTuple):
 
 
 def parse(header: bytes) -> HeaderValue:
-    """Never raises: what can't be read is left out.
+    """Never raises: what can't be read is left out, and what comes after `MAX_PARAMETERS`.
 
     In quotes a backslash escapes a quote or a backslash and is itself otherwise, as old browsers
     send whole paths. A quote that is never closed goes to the end.
@@ -32,7 +33,9 @@ def parse(header: bytes) -> HeaderValue:
     value, _, _ = header.partition(b";")
     parameters: list[tuple[str, bytes]] = []
     position = len(value) + 1
-    while position < len(header):
+    for _ in range(MAX_PARAMETERS):
+        if position >= len(header):
+            break
         name = _TOKEN.match(header, position)
         if name is None:  # it matches nothing at least
             break

@@ -15,6 +15,7 @@ from python_multipart.multipart import MultipartParser, MultipartState
 from api.errors import Problem
 from api.receive import header_values
 from api.receive.body import Body
+from api.receive.fragments import fragment
 from api.receive.names import filename_in, text_of, unescaped
 from api.receive.preamble import Preamble
 from api.receive.transfer_encodings import Decoder, decoder_of
@@ -22,10 +23,12 @@ from api.receive.transfer_encodings import Decoder, decoder_of
 MAX_PARTS = 1000
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
+MAX_ALL_HEADER_BYTES = 128 * 1024
+"""Of all parts together."""
 MAX_NAME = 200
 SLICE = 64 * 1024
 """Bytes that are parsed in one step."""
-MANY_EVENTS = 100
+MANY_EVENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ async def read_parts(body: Body, boundary: bytes) -> AsyncIterator[Event]:
 class _Collector:
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._parts = 0
+        self._parts = self._header_bytes = 0
         self._headers: dict[str, bytes] = {}
         self._field = b""
         self._value = b""
@@ -131,6 +134,11 @@ class _Collector:
         name = self._field.decode("latin-1").lower()
         if name in self._headers:  # parsers disagree on which of two counts
             raise Problem("malformed-multipart", f"A part has two {name!r} headers.")
+        if name == "content-range":
+            raise fragment()
+        self._header_bytes += len(self._field) + len(self._value)
+        if self._header_bytes > MAX_ALL_HEADER_BYTES:
+            raise Problem("malformed-multipart", "The headers of its parts are too long together.")
         self._headers[name] = self._value
         self._field = self._value = b""
 

@@ -11,10 +11,9 @@ from api.errors import Problem
 
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _BASE64_SPACE = b"\r\n\t "
-_HEX = b"0123456789ABCDEFabcdef"
-_STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2})")
-_ENCODED = re.compile(rb"=([0-9A-Fa-f]{2})")
-MAX_UNFINISHED = 1000
+_STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)")
+_BEGUN = re.compile(rb"=(?:[0-9A-Fa-f]|\r)?\Z")
+"""An escape that the next piece may end."""
 
 
 class Decoder(Protocol):
@@ -67,49 +66,25 @@ class _Base64:
 
 
 class _QuotedPrintable:
-    """RFC 2045, section 6.7."""
+    """RFC 2045, section 6.7. Space at the end of a line stays: nothing on HTTP's way adds any."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
         text = self._rest + data
-        whole = _whole(text)
+        begun = _BEGUN.search(text, max(0, len(text) - 2))
+        whole = begun.start() if begun else len(text)
         self._rest = text[whole:]
-        if len(self._rest) >= MAX_UNFINISHED:
-            raise _invalid("quoted-printable")
         return self._decoded(text[:whole])
 
     def finish(self) -> bytes:
-        rest = self._rest.rstrip(b" \t\r")
-        return b"" if rest == b"=" else self._decoded(rest)
+        return b"" if self._rest in (b"=", b"=\r") else self._decoded(self._rest)
 
     def _decoded(self, text: bytes) -> bytes:
-        *lines, last = text.split(b"\n")
-        unbroken = b"".join([*map(_line, lines), last])
-        if _STRAY.search(unbroken):
+        if _STRAY.search(text):
             raise _invalid("quoted-printable")
-        return _ENCODED.sub(lambda found: bytes.fromhex(found[1].decode()), unbroken)
-
-
-def _whole(text: bytes) -> int:
-    """How much of it can be decoded, whatever follows: not an escape or the spaces at its end,
-    which go if they are followed by the end of a line."""
-    end = text[-MAX_UNFINISHED:]
-    kept = end.rstrip(b" \t\r")
-    if kept.endswith(b"="):
-        kept = kept[:-1]
-    elif kept == end and kept[-2:-1] == b"=" and kept[-1] in _HEX:
-        kept = kept[:-2]
-    return len(text) - len(end) + len(kept)
-
-
-def _line(line: bytes) -> bytes:
-    """A line without its line feed: with its end, unless that is a soft one."""
-    plain = line.removesuffix(b"\r").rstrip(b" \t")
-    if plain.endswith(b"="):
-        return plain[:-1]
-    return plain + (b"\r\n" if line.endswith(b"\r") else b"\n")
+        return binascii.a2b_qp(text)
 
 
 def _invalid(encoding: str) -> Problem:

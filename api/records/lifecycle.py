@@ -27,13 +27,26 @@ async def end_unapplied(
 
 
 async def reject(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
-    """The rejected outcome: the bytes are kept only if no newer upload waits in the slot."""
+    """The rejected outcome: the bytes are kept only if no newer upload waits in the slot, and of
+    all that are rejected in a field for many only those of the newest."""
+    rows = await uploads.of_form(tx.conn, upload.form_id)
     superseded = any(
         other.slot == upload.slot and other.seq > upload.seq and other.status not in TERMINAL
-        for other in await uploads.of_form(tx.conn, upload.form_id)
+        for other in rows
     )
     if superseded:
         values["bytes"] = "condemned"
+    kept = [  # oldest first
+        other.id
+        for other in rows
+        if other.field == upload.field
+        and other.status is UploadStatus.REJECTED
+        and other.bytes == "kept"
+    ]
+    # a field for many keeps as many as it takes, of those that are rejected too
+    surplus = kept[: max(len(kept) + 1 - int(upload.policy["max_files"]), 0)]
+    if surplus:
+        await uploads.condemn(tx, surplus)
     return await end_unapplied(
         tx, upload, UploadStatus.REJECTED, applied_generation=upload.generation, **values
     )

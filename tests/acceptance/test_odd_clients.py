@@ -132,6 +132,9 @@ def test_line_ends_are_stored_and_counted_as_html_does(form: FormClient) -> None
         ("Upload-Length", "1000"),
         ("Upload-Complete", "?0"),
         ("Tus-Resumable", "1.0.0"),
+        ("X-Content-Range", "bytes 0-99/1000"),
+        ("Upload-Incomplete", "?1"),
+        ("uploader-chunks-total", "3"),
     ],
 )
 def test_a_piece_that_a_header_tells_of_is_refused_before_the_body(
@@ -165,6 +168,12 @@ def test_a_piece_that_a_header_tells_of_is_refused_before_the_body(
         {"name": "a.png", "chunk": "0", "chunks": "3"},
         {"qqpartindex": "1", "qqtotalparts": "2"},
         {"dztotalchunkcount": "many"},
+        {"chunkNumber": "1", "totalChunks": "5"},
+        {"metadata": '{"chunkIndex": 0, "totalChunks": 5}'},
+        {"chunkMetadata": '{"Index": 0, "TotalCount": 5}'},
+        {"chunkIndex": "0", "chunkCount": "2"},
+        {"chunk-index": "0", "total-chunk": "2"},
+        {"_chunkNumber": "0", "_chunkSize": "10", "_totalSize": "100"},
     ],
 )
 def test_a_piece_that_fields_tell_of_is_refused_wherever_they_stand(
@@ -185,6 +194,7 @@ def test_a_piece_that_fields_tell_of_is_refused_wherever_they_stand(
 
 def test_the_only_piece_of_a_file_is_a_whole_file(form: FormClient) -> None:
     fields = {
+        "metadata": "{}",
         "dzchunkindex": "0",
         "dztotalchunkcount": "1",
         "dzchunkbyteoffset": "0",
@@ -205,6 +215,11 @@ def test_preamble_padding_and_epilogue_are_ignored(form: FormClient) -> None:
     answer = form.http.post(uploads(form), content=body, headers=headers)
     assert answer.status_code == 202, answer.text
     assert answer.json()["size"] == len(png())
+
+
+def test_a_part_with_a_range_of_its_own_is_a_piece(form: FormClient) -> None:
+    head = DISPOSITION.format("f") + '; filename="a.png"\r\nContent-Range: bytes 0-99/1000'
+    problem(sent(form, uploads(form), (head, png())), 400, "fragment-not-supported")
 
 
 def test_keys_are_the_same_if_their_bytes_are(form: FormClient) -> None:

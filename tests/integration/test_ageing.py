@@ -71,6 +71,14 @@ async def test_bytes_of_a_rejected_upload_of_a_field_for_many_stay_beside_newer_
     assert _on_volume(scene) == {first.id, second.id}
 
 
+async def test_a_field_for_many_keeps_the_bytes_of_as_many_rejected_ones_as_it_takes(
+    scene: Scene,
+) -> None:
+    rejects = [await _rejected(scene, "pair") for _ in range(5)]
+    await _sweep(scene)
+    assert _on_volume(scene) == {each.id for each in rejects[-2:]}
+
+
 async def test_bytes_of_a_failed_upload_stay_beside_a_newer_one_that_may_fail_too(
     scene: Scene,
 ) -> None:

@@ -190,6 +190,13 @@ class Reference:
             self._end_unapplied(upload, "rejected")
             upload.applied = generation
             of_slot = [u for u in self.uploads.values() if u.slot == upload.slot and not u.final]
+            kept = [
+                u for u in self._of(upload.field) if (u.status, u.bytes) == ("rejected", "kept")
+            ]
+            kept.remove(upload)
+            room = (self.PAIR if upload.field == "pair" else 1) - 1
+            for older in kept[: max(len(kept) - room, 0)]:
+                older.bytes = "condemned"
             if of_slot[-1] is not upload:
                 upload.bytes = "condemned"
         elif outcome == "shutdown":

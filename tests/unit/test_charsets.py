@@ -24,6 +24,23 @@ def test_what_is_no_encoding_of_text_is_not(name: str) -> None:
     assert decoded(b"a", name) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("iso-8859-1", b"\x93", "\u201c"),
+        ("us-ascii", b"\xe9", "\xe9"),
+        ("iso-8859-9", b"\x80", "\u20ac"),
+        ("Shift_JIS", "髙橋①".encode("cp932"), "髙橋①"),
+        ("gb2312", "朱镕基".encode("gbk"), "朱镕基"),
+        ("euc-kr", "똠".encode("cp949"), "똠"),
+        ("windows-874", b"\xa1", "\u0e01"),
+        ("tis-620", b"\xa1", "\u0e01"),
+    ],
+)
+def test_a_label_means_what_it_means_to_browsers(name: str, data: bytes, text: str) -> None:
+    assert decoded(data, name) == text
+
+
 def test_asking_for_many_names_leaves_nothing_behind() -> None:
     before = len(encodings._cache)
     for number in range(1000):
