@@ -60,9 +60,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         async with database.read() as conn:
             return await forms.versions(conn, form_ids)
 
-    waiters = Waiters(
-        versions, in_all=settings.max_waiting, per_client=settings.max_waiting_per_client
-    )
+    waiters = Waiters(versions, in_all=settings.max_waiting, per_client=settings.waiting_per_client)
     changes, metrics = Changes(waiters), Metrics()
 
     def committed(what: list[Change]) -> None:

@@ -227,8 +227,13 @@ class Settings(BaseSettings):
         ),
     ] = 1500
     max_waiting_per_client: Annotated[
-        int, Field(description="the same for one client; 0 is no limit", ge=0)
-    ] = 300
+        int | None,
+        Field(
+            description="the same for one client; 0 is no limit. Default: half of"
+            " MAX_CONNECTIONS_PER_CLIENT",
+            ge=0,
+        ),
+    ] = None
     trusted_proxies: Annotated[
         Csv,
         Field(
@@ -273,6 +278,14 @@ class Settings(BaseSettings):
             min_bytes_per_second=self.receive_min_bytes_per_second,
             window_seconds=self.receive_rate_seconds,
         )
+
+    @property
+    def waiting_per_client(self) -> int:
+        """How many requests of one client may wait; 0 is no limit, as it is by default where its
+        connections have none."""
+        if self.max_waiting_per_client is not None:
+            return self.max_waiting_per_client
+        return self.max_connections_per_client // 2
 
     @property
     def retention(self) -> Retention:
