@@ -60,6 +60,8 @@ def answers_within(connection: socket.socket, seconds: float) -> bool:
         return bool(connection.recv(1, socket.MSG_PEEK))
     except TimeoutError:
         return False
+    finally:
+        connection.settimeout(WAIT + 10)
 
 
 def test_whoever_waits_at_one_replica_hears_of_a_commit_at_another(
