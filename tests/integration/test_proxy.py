@@ -346,7 +346,12 @@ def test_clients_of_the_proxy_have_a_share_each_and_none_gets_another_by_what_it
 ) -> None:
     names = Names(FIRST)
     with (
-        ApiProcess(tmp_path, trusted_proxies=FIRST, max_connections_per_client=3) as api,
+        ApiProcess(
+            tmp_path,
+            trusted_proxies=FIRST,
+            max_connections_per_client=3,
+            max_waiting_per_client=0,  # all of it may wait
+        ) as api,
         run_proxy(tmp_path, names, api.port) as proxy,
         contextlib.ExitStack() as held,
     ):

@@ -20,7 +20,11 @@ ONE, OTHER = "203.0.113.1", "203.0.113.2"
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """An api that takes 127.0.0.1 for its proxy."""
-    settings = {"trusted_proxies": "127.0.0.1", "max_connections_per_client": SHARE}
+    settings = {
+        "trusted_proxies": "127.0.0.1",
+        "max_connections_per_client": SHARE,
+        "max_waiting_per_client": 0,
+    }
     with ApiProcess(tmp_path_factory.mktemp("proxied"), **settings) as running:
         yield running
 
