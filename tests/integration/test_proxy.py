@@ -176,10 +176,20 @@ def run_proxy(
         process.wait(SECONDS)
 
 
+def _pair() -> tuple[Replica, Replica]:
+    """On one port, which others may use on one of the addresses."""
+    for _ in range(9):
+        first = Replica(FIRST, free_port())
+        try:
+            return first, Replica(SECOND, first.port)
+        except OSError:
+            first.stop()
+    raise OSError("no port is free on both")
+
+
 @pytest.fixture
 def replicas() -> Iterator[list[Replica]]:
-    first = Replica(FIRST, free_port())
-    second = Replica(SECOND, first.port)
+    first, second = _pair()
     yield [first, second]
     for replica in (first, second):
         replica.stop()
