@@ -48,9 +48,10 @@ class TrustedProxies:
     def trusts(self, address: str) -> bool:
         """Whether it is a proxy's: what `client_address` says of a client that stayed unknown."""
         found = _address(address)
-        return found is not None and self._holds(found)
+        return found is not None and self.holds(found)
 
-    def _holds(self, address: Address) -> bool:
+    def holds(self, address: Address) -> bool:
+        """Whether the address is in one of the networks."""
         return any(address in network for network in self.networks)
 
 
@@ -94,7 +95,7 @@ def origin(peer: str, headers: Headers, trusted: TrustedProxies) -> Origin:
     here = _address(peer)
     if here is None:
         return Origin(peer, None, by_proxy=False)  # a socket without addresses
-    if not trusted._holds(here):  # noqa: SLF001 - its own module
+    if not trusted.holds(here):
         return Origin(_counted(here), None, by_proxy=False)
     scheme = None
     for hop in _hops(headers, trusted.header):
@@ -102,7 +103,7 @@ def origin(peer: str, headers: Headers, trusted: TrustedProxies) -> Origin:
         if hop.address is None:
             break
         here = hop.address
-        if not trusted._holds(here):  # noqa: SLF001 - its own module
+        if not trusted.holds(here):
             return Origin(_counted(here), scheme or _proto(headers, trusted), by_proxy=True)
     return Origin(str(here), scheme or _proto(headers, trusted), by_proxy=True)
 
