@@ -159,7 +159,8 @@ class House:
 
     async def carry_out_behind(self, first: Operation, second: Operation) -> None:
         """Begin the second while the first has done everything but commit: where they meet it must
-        wait, and then do as if the first had long been over."""
+        wait, and then do as if the first had long been over. The first has to be one transaction:
+        between two of them the second may rightly come."""
         with held_before_the_commit() as (held, go_on):
             leading = asyncio.create_task(answer_of(first, self.replicas[0]))
             holding = asyncio.create_task(held.wait())
@@ -361,6 +362,7 @@ class House:
             "drop_old_bytes": lambda r: r.drop_old_bytes(),
             "purge_old_forms": lambda r: r.purge_old_forms(),
             "clear_volume": lambda r: r.clear_volume(unowned),
+            "quarantine_orphans": lambda r: r.quarantine_orphans(unowned),
             "forget_done": lambda r: r.forget_done(),
             "erase_purged": lambda r: r.erase(),
         }

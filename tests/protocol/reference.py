@@ -245,6 +245,9 @@ class Reference:
         for upload in self.uploads.values():
             if upload.bytes == "condemned":
                 upload.bytes = "gone"
+        return self.quarantine_orphans(received)
+
+    def quarantine_orphans(self, received: set[str]) -> str:
         self.condemned |= received - set(self.uploads)
         return "ok"
 
