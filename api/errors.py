@@ -109,6 +109,24 @@ ERRORS: dict[str, ErrorSpec] = {
         422, "Corrupt file", "The selected file is damaged and can't be read"
     ),
     "file-encrypted": ErrorSpec(422, "Encrypted file", "The selected file is password protected"),
+    "file-has-active-content": ErrorSpec(
+        422, "Active content", "The selected file has scripts or actions in it"
+    ),
+    "file-has-attachments": ErrorSpec(
+        422, "Attachments", "The selected file has other files attached to it"
+    ),
+    "file-has-forms": ErrorSpec(
+        422, "Dynamic form", "The selected file is a form that only some programs can show"
+    ),
+    "file-has-macros": ErrorSpec(422, "Macros", "The selected file has macros in it"),
+    "file-infected": ErrorSpec(422, "Infected file", "The selected file contains a virus"),
+    "file-unscannable": ErrorSpec(
+        422, "Unscannable file", "The selected file can't be checked for viruses"
+    ),
+    "file-too-complex": ErrorSpec(
+        422, "File too complex", "The selected file is too complex to be checked"
+    ),
+    "image-animated": ErrorSpec(422, "Animation", "The selected image must not be animated"),
     "file-too-many-pages": ErrorSpec(
         422, "Too many pages", "The selected file must have {max_pages} pages or fewer"
     ),

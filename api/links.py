@@ -12,14 +12,14 @@ from aiobotocore.config import AioConfig
 from api.errors import Problem
 from api.records.rows import UploadRow
 from api.settings import Settings
-from shared.file_types import FILE_TYPES
+from shared.formats import FORMATS
 from shared.status import UploadStatus
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
-INLINE_TYPES = {name for name, kind in FILE_TYPES.items() if kind.kind == "image"}
+INLINE_TYPES = {name for name, kind in FORMATS.items() if kind.kind == "image"}
 MAX_SUFFIX = 6
 """Characters of what still looks like a file name's extension."""
 
@@ -98,7 +98,7 @@ async def link_of(
 
 def _download_name(filename: str, content_type: str, derivative: str | None) -> str:
     """The name the person gave, with the extension of what we stored."""
-    known = FILE_TYPES.get(content_type)
+    known = FORMATS.get(content_type)
     extensions = known.extensions if known else ("",)
     path = PurePath(filename)
     if path.suffix.lower() in extensions and derivative is None:

@@ -56,6 +56,7 @@ class UploadError(BaseModel):
 class NoticeView(BaseModel):
     code: str
     detail: str
+    params: dict[str, Any] = {}
 
 
 class UploadView(BaseModel):

@@ -10,7 +10,7 @@ from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
-from api.rejections import upload_error
+from api.rejections import upload_error, upload_notice
 from api.services import Services
 from api.settings import Settings
 from shared.form_definition import FilePolicy
@@ -148,7 +148,7 @@ async def _apply(
                     name: each.model_dump(exclude_none=True)
                     for name, each in outcome.derivatives.items()
                 },
-                notices=[notice.model_dump() for notice in outcome.notices],
+                notices=[upload_notice(each.code, each.params, policy) for each in outcome.notices],
                 error=None,
                 public_url=public_url(base, settings.s3_bucket, outcome.object.key),
             )

@@ -16,7 +16,6 @@ from api.receive.files import size
 from api.rejections import accepted
 from api.settings import Settings as ApiSettings
 from api.values import VALUE_PROBLEMS
-from shared.file_types import FILE_TYPES
 from shared.form_definition import (
     AnyField,
     CheckboxField,
@@ -27,6 +26,7 @@ from shared.form_definition import (
     TextField,
     load_form_types,
 )
+from shared.formats import FORMATS
 from worker.settings import Settings as WorkerSettings
 
 DOCS = Path(__file__).parent
@@ -97,8 +97,25 @@ UPLOADS = {
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
     "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
     "file-corrupt": ("rejected", "it can't be decoded whole"),
-    "file-encrypted": ("rejected", "the PDF is encrypted and the field doesn't allow that"),
-    "file-too-many-pages": ("rejected", "the PDF has more pages than the field allows"),
+    "file-encrypted": (
+        "rejected",
+        "it can't be opened without a password, and the field doesn't allow that",
+    ),
+    "file-has-active-content": (
+        "rejected",
+        "a PDF has scripts or actions, and the field refuses them",
+    ),
+    "file-has-attachments": ("rejected", "a PDF has files attached, and the field refuses them"),
+    "file-has-forms": ("rejected", "a PDF is an XFA form, and the field refuses those"),
+    "file-has-macros": ("rejected", "a document has macros, and the field refuses them"),
+    "file-infected": ("rejected", "the scanner found something in it"),
+    "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
+    "file-too-complex": (
+        "rejected",
+        "it is over a bound on what is read of a file; `params` say which",
+    ),
+    "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
+    "image-animated": ("rejected", "it is animated, and the field refuses that"),
     "image-too-small": ("rejected", "the upright image is under the field's width or height"),
     "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
@@ -286,8 +303,8 @@ def _becomes(field: AnyField) -> str:
 def _outputs(field: FileField) -> Iterable[str]:
     kinds = _kinds_of(field)
     if "image" in kinds:
-        images = [each for each in field.accepted_types if FILE_TYPES[each].kind == "image"]
-        targets = dict.fromkeys(FILE_TYPES[field.convert.get(each, each)].name for each in images)
+        images = [each for each in field.accepted_types if FORMATS[each].kind == "image"]
+        targets = dict.fromkeys(FORMATS[field.conversions.get(each, each)].name for each in images)
         metadata = "kept" if field.keep_metadata else "taken out"
         yield (
             f"an image is stored upright as {' or '.join(targets)}; "
@@ -303,7 +320,7 @@ def _outputs(field: FileField) -> Iterable[str]:
 
 
 def _kinds_of(policy: FilePolicy) -> set[str]:
-    return {FILE_TYPES[each].kind for each in policy.accepted_types}
+    return {FORMATS[each].kind for each in policy.accepted_types}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.file_types import FILE_TYPES
+from shared.formats import FORMATS, PDF, canonical
 from shared.keys import DEFAULT_TEMPLATE, KeyTemplateError, check_template
 
 RESERVED_NAMES = frozenset({"data", "original", "section", "remove", "submit", "token"})
@@ -32,20 +32,58 @@ class FormDefinitionError(Exception):
     """A definition that can't be used: its text names the file, the key and the reason."""
 
 
-MESSAGE_CODES = frozenset(
+REJECTIONS = frozenset(
     {
         "file-corrupt",
         "file-encrypted",
+        "file-has-active-content",
+        "file-has-attachments",
+        "file-has-forms",
+        "file-has-macros",
+        "file-infected",
         "file-invalid-type",
+        "file-too-complex",
         "file-too-large",
         "file-too-many-pages",
         "file-too-small",
+        "file-unscannable",
+        "image-animated",
         "image-too-large",
         "image-too-small",
         "too-many-files",
     }
 )
-"""What a file can be rejected for, and a definition may word itself."""
+"""What a file can be rejected for."""
+
+NOTICES = frozenset(
+    {
+        "active-content",
+        "active-content-removed",
+        "animation-dropped",
+        "attachments",
+        "attachments-removed",
+        "converted",
+        "has-macros",
+        "low-resolution",
+        "macros-removed",
+        "many-pages",
+        "metadata-removed",
+        "not-converted",
+        "not-scanned",
+        "owner-password",
+        "pages-dropped",
+        "pages-not-checked",
+        "repaired",
+        "xfa",
+    }
+)
+"""What is said of a file that is good."""
+
+MESSAGE_CODES = REJECTIONS | NOTICES
+"""What a definition may word itself."""
+
+FLAGS = REJECTIONS - {"file-too-large", "file-invalid-type", "too-many-files"}
+"""What a field may keep and flag: there has to be a file, and one of a type that it accepts."""
 
 _DEFINING = "defining"
 """Set in the context while a definition is loaded: only then is everything held against what this
@@ -56,20 +94,54 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+Finding = Literal["allow", "notice", "strip", "reject"]
+"""What a field does with something in a file: nothing, say so, take it out, or refuse the file."""
+
+
 class ImageLimits(_Model):
-    """Bounds on the upright image, in pixels. `max_pixels` is checked before decoding."""
+    """Bounds on the upright image, in pixels, and on how many images a file holds. All but the
+    recommended ones are checked before anything is decoded."""
 
     min_width: Positive | None = None
     max_width: Positive | None = None
     min_height: Positive | None = None
     max_height: Positive | None = None
+    min_pixels: Positive | None = None
     max_pixels: Positive = 100_000_000
+    """Of one image, or of all frames together where they are kept."""
+    recommended_width: Positive | None = None
+    recommended_height: Positive | None = None
+    """Below these an image is stored with a notice."""
+    animation: Literal["first-frame", "keep", "reject"] = "first-frame"
+    max_frames: Positive = 500
+    pages: Literal["first", "all", "reject"] = "first"
+    """Of a TIFF with several."""
+    max_pages: Positive = 100
 
 
 class PdfLimits(_Model):
     max_pages: Positive = 500
+    recommended_pages: Positive | None = None
+    """Above these a document is stored with a notice."""
     encrypted: bool = False
-    """Whether a document that needs a password to open or to edit is accepted."""
+    """Whether a document that needs a password to open is accepted."""
+    owner_password: Literal["allow", "notice", "reject"] = "allow"  # noqa: S105 - a rule
+    """What is done with one that opens without a password and restricts printing or editing."""
+    active_content: Finding = "notice"
+    """Scripts, and actions that start something by themselves."""
+    attachments: Finding = "notice"
+    xfa: Finding = "notice"
+    """Forms that only some programs can show, instead of pages."""
+
+
+class DocumentLimits(_Model):
+    """Of the documents of word processors."""
+
+    macros: Finding = "reject"
+    encrypted: bool = False
+    """Whether a document that needs a password to open is accepted, and stored as it is."""
+    max_pages: Positive = 500
+    """Of the PDF that is made of it."""
 
 
 class Derivative(_Model):
@@ -95,18 +167,33 @@ class FilePolicy(_Model):
     max_files: Annotated[int, Field(gt=0, le=100)] = 1
     image: ImageLimits = ImageLimits()
     pdf: PdfLimits = PdfLimits()
+    document: DocumentLimits = DocumentLimits()
     convert: dict[str, str] = {}
     """Received type → type of the stored object."""
     derivatives: dict[Name, Derivative] = {}
     keep_metadata: bool = False
     keep_original: bool = False
+    """Whether the received bytes are stored too, beside an object that was made of them."""
     key: str = DEFAULT_TEMPLATE
+    scan: bool = True
+    """Whether a scanner looks at the file, where one is set up."""
+    unscannable: Literal["reject", "accept"] = "reject"
+    """What is done with what the scanner can't look into: encrypted, or beyond its limits."""
+    flag: tuple[str, ...] = ()
+    """Codes of findings for which a file is kept and flagged, instead of being rejected."""
     messages: dict[str, str] = {}
-    """Texts by error code, in place of the built-in ones."""
+    """Texts by code of an error or a notice, in place of the built-in ones."""
 
     @property
     def accepted_types(self) -> tuple[str, ...]:
-        return tuple(entry for entry in self.accept if not entry.startswith("."))
+        """Media types as `shared.formats` says them, each once."""
+        named = (canonical(entry) for entry in self.accept if not entry.startswith("."))
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def conversions(self) -> dict[str, str]:
+        """`convert`, in media types as `shared.formats` says them."""
+        return {canonical(source): canonical(made) for source, made in self.convert.items()}
 
     @field_validator("key")
     @classmethod
@@ -123,7 +210,7 @@ class FilePolicy(_Model):
         for code, text in value.items():
             if code not in MESSAGE_CODES:
                 known = ", ".join(sorted(MESSAGE_CODES))
-                raise ValueError(f"{code!r} is no code of a rejected file; known are {known}")
+                raise ValueError(f"{code!r} is no code of a file's; known are {known}")
             try:
                 parts = list(string.Formatter().parse(text))
             except ValueError as error:
@@ -132,22 +219,44 @@ class FilePolicy(_Model):
                 raise ValueError(f"{code}: a placeholder is a name in braces and nothing more")
         return value
 
+    @field_validator("flag")
+    @classmethod
+    def _findings_can_be_flagged(cls, value: tuple[str, ...], info: ValidationInfo) -> object:
+        unknown = [code for code in value if code not in FLAGS]
+        if unknown and (info.context or {}).get(_DEFINING):
+            known = ", ".join(sorted(FLAGS))
+            raise ValueError(f"{unknown[0]!r} can't be flagged; what can is {known}")
+        return value
+
     @model_validator(mode="after")
     def _types_can_be_processed(self, info: ValidationInfo) -> Self:
         if not (info.context or {}).get(_DEFINING):
             return self
-        known = ", ".join(FILE_TYPES)
-        for media_type in (*self.accepted_types, *self.convert, *self.convert.values()):
-            if media_type not in FILE_TYPES:
+        known = ", ".join(FORMATS)
+        written = (entry for entry in self.accept if not entry.startswith("."))
+        for media_type in (*written, *self.convert, *self.convert.values()):
+            if canonical(media_type) not in FORMATS:
                 raise ValueError(f"{media_type!r} can't be processed; known are {known}")
         if not self.accepted_types:
             raise ValueError("accept names no media type")
-        for source, target in self.convert.items():
-            if FILE_TYPES[source].kind != "image" or FILE_TYPES[target].kind != "image":
-                raise ValueError(f"convert can't make {target} of {source}")
+        for source, made in self.conversions.items():
+            if not can_convert(source, made):
+                raise ValueError(f"convert can't make {made} of {source}")
+        for media_type in self.accepted_types:
+            received = FORMATS[media_type]
+            made = self.conversions.get(media_type, media_type)
+            if received.kind == "image" and FORMATS[made].writer is None:
+                raise ValueError(f"{made} can't be written: convert {media_type} to another type")
         if self.min_bytes > self.max_bytes:
             raise ValueError("min_bytes is more than max_bytes")
         return self
+
+
+def can_convert(source: str, made: str) -> bool:
+    """Whether an object of the media type `made` can be made of a file of the type `source`."""
+    if FORMATS[source].kind == "document":
+        return made in (source, PDF.media_type)
+    return FORMATS[source].kind == "image" and FORMATS[made].writer is not None
 
 
 class _FieldBase(_Model):

@@ -95,10 +95,10 @@ class StoredObject(BaseModel):
 
 
 class Notice(BaseModel):
-    """An issue found that does not reject the file."""
+    """An issue found that does not reject the file. The api words the text from code and params."""
 
     code: Code
-    detail: Text
+    params: Params = {}
 
 
 class _Outcome(BaseModel):

@@ -20,12 +20,12 @@ from typing import IO, Any
 
 from pydantic import TypeAdapter
 
-from shared.file_types import FILE_TYPES
 from shared.form_definition import FilePolicy
+from shared.formats import FORMATS
 from shared.internal_api import Code, Notice, Params
 from shared.status import Stage
-from worker.decoder.messages import Facts, output_name
 from worker.errors import FileRejected, TransientError
+from worker.formats.job import Facts, output_name
 
 _ROOT = Path(__file__).parents[1]
 _COMMAND = (sys.executable, "-P", "-s", "-m", "worker.decoder")
@@ -193,7 +193,7 @@ def _read_accepted(
     answer: dict[str, Any], staged: Path, scratch: Path, policy: FilePolicy, field: str
 ) -> Processed:
     """Take over the child's facts. Names and paths are ours: the child could be anyone by now."""
-    detected_type = FILE_TYPES[answer["detected_type"]].media_type
+    detected_type = FORMATS[answer["detected_type"]].media_type
     object_is_staged = bool(answer["object_is_staged"])
 
     def output(facts: Facts, derivative: str | None = None) -> Output:
@@ -203,7 +203,7 @@ def _read_accepted(
     name = output_name(field, answer["object"]["content_type"])
     object_path = staged if object_is_staged else scratch / name
     kept = answer["original"]
-    original_name = f"original{FILE_TYPES[detected_type].extensions[0]}"
+    original_name = f"original{FORMATS[detected_type].extensions[0]}"
     return Processed(
         detected_type=detected_type,
         object=_output(name, object_path, answer["object"]),

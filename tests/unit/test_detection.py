@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import images
-from worker.checks.detect import detect
+from worker.formats.detect import detect
 
 
 def archive() -> bytes:
@@ -81,7 +81,7 @@ def test_a_pdf_may_have_junk_after_it(tmp_path: Path) -> None:
         ("image/gif", images.encode(images.picture(mode="P"), "GIF")),
         ("image/tiff", images.encode(images.picture(), "TIFF")),
         ("image/heic", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(50)),
-        ("image/heif", b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic" + bytes(50)),
+        ("image/heic", b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic" + bytes(50)),
         ("image/avif", b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1" + bytes(50)),
         ("video/mp4", b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isom" + bytes(50)),
     ],

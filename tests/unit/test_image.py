@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from shared.form_definition import FilePolicy
+from shared.formats import FORMATS
 from tests.support import images
-from worker.checks.detect import detect
-from worker.checks.image import open_image
-from worker.decoder.messages import NoticeText, Policy, output_name
-from worker.derivatives.image import to_srgb, write_derivatives, write_object
 from worker.errors import FileRejected
+from worker.formats.detect import detect
+from worker.formats.image.process import process_image
+from worker.formats.job import Job, output_name
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 
@@ -28,14 +28,12 @@ class Made:
         received.write_bytes(content)
         detected = detect(received)
         assert detected is not None
-        self.type = policy["convert"].get(detected, detected)
-        self.notices: list[NoticeText]
-        image, self.notices = open_image(received, detected, self.type, policy["image"])
-        image = to_srgb(image)
-        self.facts = write_object(
-            image, folder, "headshot", self.type, keep_metadata=policy["keep_metadata"]
+        job = Job(
+            received, folder, "headshot", policy, FORMATS[detected], begin=lambda _stage: None
         )
-        self.derivatives = write_derivatives(image, folder, "headshot", policy["derivatives"])
+        made = process_image(job)
+        self.type, self.notices = job.target, made.notices
+        self.facts, self.derivatives = made.object, made.derivatives
         self.folder = folder
 
     @property
@@ -53,12 +51,9 @@ class Made:
         return Image.open(self.folder / output_name("headshot", media_type, derivative))
 
 
-def policy_of(**rules: Any) -> Policy:
+def policy_of(**rules: Any) -> FilePolicy:
     known: dict[str, Any] = {"accept": [JPEG, PNG, WEBP], "max_bytes": 10**8}
-    policy = FilePolicy.model_validate(known | rules)
-    dumped: Any = policy.model_dump(mode="json")
-    view: Policy = dumped
-    return view
+    return FilePolicy.model_validate(known | rules)
 
 
 def looks_like_the_picture(image: Image.Image) -> bool:
@@ -76,10 +71,6 @@ def looks_like_the_picture(image: Image.Image) -> bool:
 
 def near(seen: Any, expected: tuple[int, ...], by: int = 24) -> bool:
     return all(abs(a - b) <= by for a, b in zip(seen, expected, strict=True))
-
-
-def test_the_child_reads_the_policy_by_its_own_names() -> None:
-    assert Policy.__annotations__.keys() <= FilePolicy.model_fields.keys()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

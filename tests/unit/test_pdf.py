@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from shared.form_definition import PdfLimits
 from tests.support import images
-from worker.checks.pdf import check_pdf
-from worker.decoder.messages import NoticeText
 from worker.errors import FileRejected
+from worker.formats.job import Notice
+from worker.formats.pdf.check import check_pdf
 
 
 def check(
     folder: Path, content: bytes, *, max_pages: int = 500, encrypted: bool = False
-) -> tuple[int | None, list[NoticeText]]:
+) -> tuple[int | None, list[Notice]]:
     path = folder / "received"
     path.write_bytes(content)
-    checked = check_pdf(path, {"max_pages": max_pages, "encrypted": encrypted})
+    checked = check_pdf(path, PdfLimits(max_pages=max_pages, encrypted=encrypted))
     assert path.read_bytes() == content
     return checked
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import ERRORS
-from shared.form_definition import MESSAGE_CODES, FormDefinitionError, load_form_types
+from api.rejections import NOTICE_TEXTS
+from shared.form_definition import NOTICES, REJECTIONS, FormDefinitionError, load_form_types
 from shared.jobs import deserialize, serialize
 from shared.keys import (
     KeyTemplateError,
@@ -50,7 +51,7 @@ max_bytes = 10
         (
             "max_bytes = 10",
             'max_bytes = 10\nmessages = {"file-nope" = "x"}',
-            "no code of a rejected",
+            "no code of a file",
         ),
         ("max_bytes = 10", 'max_bytes = 10\nmessages = {"file-corrupt" = "{"}', "file-corrupt"),
         ("max_bytes = 10", 'max_bytes = 10\nmessages = {"file-corrupt" = "{0:d}"}', "placeholder"),
@@ -110,7 +111,8 @@ def test_two_attempts_at_an_upload_share_no_prefix() -> None:
 
 
 def test_every_code_that_a_definition_may_word_is_a_documented_one() -> None:
-    assert set(ERRORS) >= MESSAGE_CODES
+    assert set(ERRORS) >= REJECTIONS
+    assert set(NOTICE_TEXTS) == NOTICES
 
 
 def test_a_public_url_is_encoded() -> None:

@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from shared.file_types import FILE_TYPES
+from shared.form_definition import FilePolicy
+from shared.formats import FORMATS
 from shared.status import Stage
-from worker.checks.detect import detect
 from worker.decoder.confine import confine
-from worker.decoder.messages import Accepted, Rejected, Request, StageBegins, facts_of
+from worker.decoder.messages import Accepted, Rejected, Request, StageBegins
 from worker.errors import FileRejected
+from worker.formats.detect import detect
+from worker.formats.families import check_accepted, process
+from worker.formats.job import Job
 
 
 def main() -> None:
@@ -30,7 +33,7 @@ def main() -> None:
     _say(answers, {"stage": Stage.VALIDATING})
     detected = detect(staged)
     try:
-        accepted = _decode(request, detected, answers)
+        accepted = _decode(request, detected, answers, confinement)
     except FileRejected as verdict:
         _say(
             answers,
@@ -42,7 +45,6 @@ def main() -> None:
             },
         )
     else:
-        accepted["confinement"] = confinement
         _say(answers, accepted)
 
 
@@ -58,56 +60,31 @@ def _say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
     answers.flush()
 
 
-def _decode(request: Request, detected: str | None, answers: IO[str]) -> Accepted:
-    if detected is None or detected not in request["policy"]["accept"]:
-        raise FileRejected("file-invalid-type", {"detected_type": detected} if detected else {})
-    if FILE_TYPES[detected].kind == "pdf":
-        return _check_pdf(request, detected)
-    return _convert_image(request, detected, answers)
-
-
-def _check_pdf(request: Request, detected: str) -> Accepted:
-    from worker.checks.pdf import check_pdf  # noqa: PLC0415 - a file waits for one decoder only
-
-    staged = Path(request["staged"])
-    pages, notices = check_pdf(staged, request["policy"]["pdf"])
-    return {
-        "result": "accepted",
-        "detected_type": detected,
-        "object": facts_of(staged, detected, pages=pages),
-        "object_is_staged": True,
-        "derivatives": {},
-        "original": None,
-        "notices": notices,
-        "confinement": [],
-    }
-
-
-def _convert_image(request: Request, detected: str, answers: IO[str]) -> Accepted:
-    from worker.checks.image import open_image  # noqa: PLC0415 - as above
-    from worker.derivatives.image import (  # noqa: PLC0415 - as above
-        to_srgb,
-        write_derivatives,
-        write_object,
+def _decode(
+    request: Request, detected: str | None, answers: IO[str], confinement: list[str]
+) -> Accepted:
+    policy = FilePolicy.model_validate(request["policy"])
+    check_accepted(detected, policy.accepted_types)
+    assert detected is not None  # noqa: S101 - what was just checked
+    made = process(
+        Job(
+            staged=Path(request["staged"]),
+            scratch=Path(request["scratch"]),
+            field=request["field"],
+            policy=policy,
+            format=FORMATS[detected],
+            begin=lambda stage: _say(answers, {"stage": stage}),
+        )
     )
-
-    policy, field = request["policy"], request["field"]
-    staged, scratch = Path(request["staged"]), Path(request["scratch"])
-    target = policy["convert"].get(detected, detected)
-    image, notices = open_image(staged, detected, target, policy["image"])
-    _say(answers, {"stage": Stage.CONVERTING})
-    image = to_srgb(image)
     return {
         "result": "accepted",
         "detected_type": detected,
-        "object": write_object(
-            image, scratch, field, target, keep_metadata=policy["keep_metadata"]
-        ),
-        "object_is_staged": False,
-        "derivatives": write_derivatives(image, scratch, field, policy["derivatives"]),
-        "original": facts_of(staged, detected) if policy["keep_original"] else None,
-        "notices": notices,
-        "confinement": [],
+        "object": made.object,
+        "object_is_staged": made.object_is_staged,
+        "derivatives": made.derivatives,
+        "original": made.original,
+        "notices": made.notices,
+        "confinement": confinement,
     }
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pikepdf
 
-from worker.decoder.messages import NoticeText, PdfLimits
+from shared.form_definition import PdfLimits
 from worker.errors import FileRejected
+from worker.formats.job import Notice, notice
 
 
-def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[NoticeText]]:
+def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[Notice]]:
     """The number of pages, or None with a notice when they can't be seen without the password.
 
     Raises `FileRejected`: `file-encrypted`, `file-corrupt`, `file-too-many-pages`.
@@ -20,26 +21,20 @@ def check_pdf(path: Path, limits: PdfLimits) -> tuple[int | None, list[NoticeTex
     except (pikepdf.PdfError, pikepdf.PasswordError) as error:
         if isinstance(error, pikepdf.PdfError) and _ENCRYPTED_ODDLY not in str(error):
             raise FileRejected("file-corrupt") from error
-        if limits["encrypted"]:
-            return None, [_UNCHECKED]
+        if limits.encrypted:
+            return None, [notice("pages-not-checked")]
         raise FileRejected("file-encrypted") from error
-    if encrypted and not limits["encrypted"]:
+    if encrypted and not limits.encrypted:
         raise FileRejected("file-encrypted")
     if pages == 0:
         raise FileRejected("file-corrupt")
-    if pages > limits["max_pages"]:
-        raise FileRejected(
-            "file-too-many-pages", {"pages": pages, "max_pages": limits["max_pages"]}
-        )
+    if pages > limits.max_pages:
+        raise FileRejected("file-too-many-pages", {"pages": pages, "max_pages": limits.max_pages})
     return pages, []
 
 
 _ENCRYPTED_ODDLY = "encryption dictionary"
 """In what qpdf says of a document encrypted for a certificate, or in another way it can't undo."""
-_UNCHECKED: NoticeText = {
-    "code": "pages-not-checked",
-    "detail": "The document can't be opened without a key, so its pages were not checked.",
-}
 
 
 def _open(path: Path) -> pikepdf.Pdf:

@@ -1,28 +1,17 @@
 """Write the stored image and its derivatives: in sRGB, and without what cameras add."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyvips
 from pyvips.enums import ForeignKeep
 
-from shared.file_types import JPEG, PNG
-from worker.decoder.messages import Derivative, Facts, facts_of, output_name
+from shared.form_definition import Derivative
+from shared.formats import JPEG, PNG
+from worker.formats.job import Facts, facts_of, output_name
 
 OBJECT_QUALITY = 90
 """Of the stored image itself, where its format loses anything: nobody sees this much missing."""
-
-
-def to_srgb(image: pyvips.Image) -> pyvips.Image:
-    """Eight bits a channel, through the embedded profile where it makes sense."""
-    if image.get_typeof("icc-profile-data"):
-        try:
-            return image.icc_transform("srgb", embedded=True, black_point_compensation=True)
-        except pyvips.Error:  # a profile that is damaged, or of another kind of image
-            image = image.copy()
-            image.remove("icc-profile-data")
-    if image.interpretation == "cmyk":
-        return image.icc_transform("srgb", input_profile="cmyk", black_point_compensation=True)
-    return image.colourspace("b-w" if image.interpretation in ("b-w", "grey16") else "srgb")
 
 
 def write_object(
@@ -35,33 +24,33 @@ def write_object(
 
 
 def write_derivatives(
-    image: pyvips.Image, scratch: Path, field: str, derivatives: dict[str, Derivative]
+    image: pyvips.Image, scratch: Path, field: str, derivatives: Mapping[str, Derivative]
 ) -> dict[str, Facts]:
     """Write every derivative, each made of the smallest image that is large enough for it."""
     written = {}
     sources = [image]
-    for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1]["size"]):
-        side = max if wanted["fit"] == "inside" else min
+    for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1].size):
+        side = max if wanted.fit == "inside" else min
         source = next(
-            (made for made in reversed(sources) if side(made.width, made.height) >= wanted["size"]),
+            (made for made in reversed(sources) if side(made.width, made.height) >= wanted.size),
             sources[0],
         )
         made = _shrink(source, wanted).copy_memory()
-        if wanted["fit"] == "inside":
+        if wanted.fit == "inside":
             sources.append(made)
-        media_type = f"image/{wanted['format']}"
+        media_type = f"image/{wanted.format}"
         path = scratch / output_name(field, media_type, name)
         written[name] = _write(
-            made, path, media_type, quality=wanted["quality"], keep=ForeignKeep.NONE
+            made, path, media_type, quality=wanted.quality, keep=ForeignKeep.NONE
         )
     return written
 
 
 def _shrink(image: pyvips.Image, wanted: Derivative) -> pyvips.Image:
-    if wanted["fit"] == "cover":
-        side = min(wanted["size"], image.width, image.height)
+    if wanted.fit == "cover":
+        side = min(wanted.size, image.width, image.height)
         return image.thumbnail_image(side, height=side, crop="centre")
-    return image.thumbnail_image(wanted["size"], height=wanted["size"], size="down")
+    return image.thumbnail_image(wanted.size, height=wanted.size, size="down")
 
 
 def _write(image: pyvips.Image, path: Path, media_type: str, *, quality: int, keep: int) -> Facts:

@@ -1,30 +1,23 @@
 """What a file is, by its bytes alone: neither its name nor its declared type is asked."""
 
 import os
-import re
 import struct
 from pathlib import Path
 
-from shared.file_types import JPEG, PDF, PNG, WEBP
+from shared.formats import ALL, PDF, Signature
 
 PDF_MARKER = b"%PDF-"
 PDF_MARKER_WITHIN = 1024
 """Bytes: readers of PDF accept this much before the marker, and printers' software uses it."""
 
-_SIGNATURES = (
-    (rb"\xff\xd8\xff", JPEG.media_type),
-    (rb"\x89PNG\r\n\x1a\n", PNG.media_type),
-    (rb"RIFF.{4}WEBP", WEBP.media_type),
-    (PDF_MARKER, PDF.media_type),
-    (rb".{4}ftyp(heic|heix)", "image/heic"),
-    (rb".{4}ftypmif1", "image/heif"),
-    (rb".{4}ftypavif", "image/avif"),
-    (rb"GIF8", "image/gif"),
-    (rb"II\*\0|MM\0\*", "image/tiff"),
-    (rb"PK\x03\x04", "application/zip"),
+_ZIP = "application/zip"
+_OTHERS: tuple[tuple[Signature, str], ...] = (
+    (((0, b"PK\x03\x04"),), _ZIP),
+    (((0, b"GIF8"),), "image/gif"),
 )
-"""How the types we decode begin, and those people send in their place. Ours to keep, because the
-answer picks a decoder: puremagic ranks by length of match and takes any ZIP for a Word document."""
+"""How types that people send in place of those we take begin, beyond `shared.formats`. All of these
+are ours to keep, because the answer picks a decoder: puremagic ranks by length of match and takes
+any ZIP for a Word document."""
 
 _SURE_ENOUGH = 0.4
 """puremagic's confidence for a match of four bytes."""
@@ -50,8 +43,14 @@ def detect(path: Path) -> str | None:
 
 
 def _by_signature(head: bytes) -> str | None:
-    for signature, media_type in _SIGNATURES:
-        if re.match(signature, head, re.DOTALL):
+    known = (
+        (signature, each.media_type)
+        for each in ALL
+        if each.kind != "document"  # what an archive holds is not looked at yet
+        for signature in each.signatures
+    )
+    for signature, media_type in (*known, *_OTHERS):
+        if all(head.startswith(piece, offset) for offset, piece in signature):
             return media_type
     return None
 

@@ -1,1 +1,0 @@
-"""Whether a file is what its field accepts. Run inside the decoding child."""

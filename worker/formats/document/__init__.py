@@ -1,0 +1,1 @@
+"""Office documents: looked into, and stored as they came."""

@@ -1,0 +1,1 @@
+"""PDF: opened, counted, and stored as it came."""
