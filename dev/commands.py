@@ -23,6 +23,10 @@ HELP = """\
   soak     many uploads while everything is killed and frozen; exit 1 if one was lost or is stuck
              [--minutes 20] [--uploads N] [--kills N] [--database-url URL] [--seed N]
              [--report report.json]
+  files    count what the worker makes of real files; exit 1 if one came to no verdict
+             FOLDER …
+  fuzz     mutated files through the decoder; exit 1 if one ended in no known way
+             [--minutes 20] [--seed N] [--keep FOLDER] [FOLDER …]
   objects  list what is in the local bucket [--state-dir .longshore]
   lock     compile requirements/*.txt from pyproject.toml [uv's arguments, such as --upgrade]
   help     this text
@@ -36,6 +40,8 @@ COMMANDS = {
     "lint": tools.lint,
     "bench": tools.bench,
     "soak": tools.soak,
+    "files": tools.files,
+    "fuzz": tools.fuzz,
     "objects": tools.objects,
     "lock": tools.lock,
 }

@@ -47,6 +47,16 @@ def soak(arguments: list[str]) -> int:
     _become("dev", ["-m", "dev.soak", *arguments])
 
 
+def files(arguments: list[str]) -> int:
+    environments.ensure("dev")
+    _become("dev", ["-m", "tests.measure.files", *arguments])
+
+
+def fuzz(arguments: list[str]) -> int:
+    environments.ensure("dev")
+    _become("dev", ["-m", "tests.measure.fuzz", *arguments])
+
+
 def objects(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="longshore objects")
     state.add_option(parser)
