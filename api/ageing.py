@@ -16,7 +16,7 @@ from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.rejections import upload_error
 from api.services import Services
-from shared.form_definition import FilePolicy
+from shared.policy import FilePolicy
 from shared.status import UploadStatus
 
 log = structlog.get_logger()

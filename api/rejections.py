@@ -4,8 +4,8 @@ from typing import Any
 
 from api.errors import ERRORS
 from api.receive.files import size
-from shared.form_definition import FilePolicy
 from shared.formats import NAMES
+from shared.policy import FilePolicy
 
 NOTICE_TEXTS = {
     "active-content": "The document has scripts or actions in it",

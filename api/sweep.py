@@ -21,7 +21,7 @@ from api.rejections import upload_error
 from api.services import Services
 from api.staging import INCOMING, QUARANTINE
 from api.work import give_back
-from shared.form_definition import FilePolicy
+from shared.policy import FilePolicy
 from shared.status import UploadStatus
 from shared.volume import STAGED
 

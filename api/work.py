@@ -13,7 +13,6 @@ from api.records.rows import UploadRow
 from api.rejections import upload_error, upload_notice
 from api.services import Services
 from api.settings import Settings
-from shared.form_definition import FilePolicy
 from shared.ids import is_id
 from shared.internal_api import (
     Failed,
@@ -25,6 +24,7 @@ from shared.internal_api import (
     WorkOrder,
 )
 from shared.keys import generation_prefix, public_url
+from shared.policy import FilePolicy
 from shared.status import UploadStatus
 from shared.volume import STAGED
 

@@ -21,12 +21,12 @@ from shared.form_definition import (
     CheckboxField,
     ChoiceField,
     FileField,
-    FilePolicy,
     FormType,
     TextField,
     load_form_types,
 )
 from shared.formats import FORMATS
+from shared.policy import FilePolicy
 from worker.settings import Settings as WorkerSettings
 
 DOCS = Path(__file__).parent

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.form_definition import FilePolicy, Name
+from shared.policy import FilePolicy, Name
 from shared.status import Stage, StoreState, UploadStatus
 
 

@@ -20,9 +20,9 @@ from typing import IO, Any
 
 from pydantic import TypeAdapter
 
-from shared.form_definition import FilePolicy
 from shared.formats import FORMATS
 from shared.internal_api import Code, Notice, Params
+from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import Facts, output_name

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from api.records.database import Database
 from api.records.uploads import clock
-from shared.form_definition import FilePolicy
+from shared.policy import FilePolicy
 
 DAY = 86_400_000
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from shared.form_definition import FilePolicy
 from shared.formats import FORMATS
+from shared.policy import FilePolicy
 from tests.support import images
 from worker.errors import FileRejected
 from worker.formats.detect import detect

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.form_definition import PdfLimits
+from shared.policy import PdfLimits
 from tests.support import images
 from worker.errors import FileRejected
 from worker.formats.job import Notice

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from shared.form_definition import FilePolicy
 from shared.internal_api import WorkOrder
+from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.records_client import RecordsClient
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.form_definition import FilePolicy
+from shared.policy import FilePolicy
 from shared.status import Stage
 from tests.support import images
 from worker import sandbox
@@ -269,7 +269,7 @@ async def test_a_killed_parent_leaves_no_child(tmp_path: Path, scratch: Path) ->
     parent_code = f"""
 import asyncio
 from pathlib import Path
-from shared.form_definition import FilePolicy
+from shared.policy import FilePolicy
 from worker import sandbox
 sandbox._COMMAND = {(sys.executable, "-P", "-s", "-c", child_code)!r}
 policy = FilePolicy(accept=("image/png",), max_bytes=1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.errors import ERRORS
 from api.rejections import NOTICE_TEXTS
-from shared.form_definition import NOTICES, REJECTIONS, FormDefinitionError, load_form_types
+from shared.form_definition import FormDefinitionError, load_form_types
 from shared.jobs import deserialize, serialize
 from shared.keys import (
     KeyTemplateError,
@@ -17,6 +17,7 @@ from shared.keys import (
     public_url,
     render_key_base,
 )
+from shared.policy import NOTICES, REJECTIONS
 from shared.status import PENDING, SETTLED, TERMINAL, TRANSITIONS, UploadStatus
 
 FORM = """

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from shared.form_definition import FilePolicy
 from shared.formats import FORMATS
+from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.decoder.confine import confine
 from worker.decoder.messages import Accepted, Rejected, Request, StageBegins

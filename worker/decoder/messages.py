@@ -10,7 +10,7 @@ class Request(TypedDict):
     scratch: str
     field: str
     policy: dict[str, Any]
-    """A `shared.form_definition.FilePolicy`."""
+    """A `shared.policy.FilePolicy`."""
     cpu_seconds: int
     parent_pid: int
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from shared.form_definition import FilePolicy
 from shared.formats import FORMATS, Format
+from shared.policy import FilePolicy
 from shared.status import Stage
 
 

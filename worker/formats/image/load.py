@@ -5,8 +5,8 @@ from typing import Any
 
 import pyvips
 
-from shared.form_definition import ImageLimits
 from shared.formats import FORMATS, JPEG, Format
+from shared.policy import ImageLimits
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyvips
 from pyvips.enums import ForeignKeep
 
-from shared.form_definition import Derivative
 from shared.formats import JPEG, PNG
+from shared.policy import Derivative
 from worker.formats.job import Facts, facts_of, output_name
 
 OBJECT_QUALITY = 90

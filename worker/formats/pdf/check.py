@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pikepdf
 
-from shared.form_definition import PdfLimits
+from shared.policy import PdfLimits
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 
