@@ -29,7 +29,7 @@ ANSWER_SECONDS = 3.0
 
 async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
     """`offline` leaves out what other services have to answer for: Redis and the object store."""
-    found = [_forms(settings)]
+    found = _forms(settings)
     database = Database(settings.database_url)
     staging = staging_of(settings)
     try:
@@ -52,12 +52,12 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
     return found
 
 
-def _forms(settings: Settings) -> Finding:
+def _forms(settings: Settings) -> list[Finding]:
     try:
         form_types = load_form_types(settings.forms_dir)
     except FormDefinitionError as error:
-        return wrong("FORMS_DIR", str(error))
-    return ok("FORMS_DIR", f"{', '.join(form_types)}")
+        return [wrong("FORMS_DIR", line) for line in error.lines]
+    return [ok("FORMS_DIR", f"{', '.join(form_types)}")]
 
 
 def _listeners(settings: Settings) -> list[Finding]:

@@ -76,7 +76,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         try:
             form_types = load_form_types(settings.forms_dir)
         except FormDefinitionError as error:
-            found.append(wrong("FORMS_DIR", str(error)))
+            found += [wrong("FORMS_DIR", line) for line in error.lines]
         refuse_or_tell(found)
         volume = Volume(database, staging)
         await volume.open()

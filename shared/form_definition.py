@@ -4,33 +4,55 @@ Read by the api and the worker, and by the browser through `GET /v1/form-types/{
 """
 
 import tomllib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
+    StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from shared.policy import DEFINING, FilePolicy, Model, Name
+from shared.definition_errors import explain
+from shared.policy import FilePolicy, Model, Name
+from shared.policy_checks import Fault, faults
 
 RESERVED_NAMES = frozenset({"data", "original", "section", "remove", "submit", "token"})
 """Names that mean something else in a request that saves a section, or beside an object."""
 
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""Text that people read."""
+
+_DEFINING = "defining"
+"""Set in the context while a definition is loaded: only then is everything held against what this
+version knows. Snapshots and work orders may come from a newer or an older one."""
+
 
 class FormDefinitionError(Exception):
-    """A definition that can't be used: its text names the file, the key and the reason."""
+    """Definitions that can't be used. Each of `lines` names the file, the key and the reason."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        super().__init__("; ".join(lines))
 
 
 class _FieldBase(Model):
     name: Name
-    label: str
-    hint: str | None = None
+    """What programs call it: small letters, digits and `_`."""
+    label: Words
+    """What the person reads beside it."""
+    hint: Words | None = None
+    """A sentence below the label that helps with the answer."""
     section: str = ""
     """Filled in from the section the field stands in."""
     required: bool = False
+    """Whether the form can be submitted without an answer."""
 
     @field_validator("name")
     @classmethod
@@ -42,20 +64,46 @@ class _FieldBase(Model):
 
 class TextField(_FieldBase):
     kind: Literal["text", "email", "tel", "url", "date", "textarea"]
+    """What is typed. `textarea` has several lines; `date` is `2027-03-31`."""
     max_length: Annotated[int, Field(gt=0, le=20_000)] = 1_000
+    """Characters an answer has at most."""
 
 
 class ChoiceField(_FieldBase):
     kind: Literal["choice"]
-    choices: Annotated[tuple[str, ...], Field(min_length=1)]
+    """One of several answers."""
+    choices: Annotated[tuple[Words, ...], Field(min_length=1)]
+    """The answers to choose from, in their order."""
+
+    @field_validator("choices")
+    @classmethod
+    def _choices_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [choice for choice, times in Counter(value).items() if times > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is there twice")
+        return value
 
 
 class CheckboxField(_FieldBase):
     kind: Literal["checkbox"]
+    """A tick, or none."""
 
 
 class FileField(_FieldBase, FilePolicy):
     kind: Literal["file"]
+    """A file, or several."""
+
+    @model_validator(mode="after")
+    def _policy_makes_sense(self, info: ValidationInfo) -> Self:
+        if (info.context or {}).get(_DEFINING):
+            lines = [_line(each) for each in (*self._name_clashes(), *faults(self))]
+            if lines:
+                raise ValidationError.from_exception_data(self.name, lines)
+        return self
+
+    def _name_clashes(self) -> Iterator[Fault]:
+        if self.name in self.derivatives:
+            yield Fault(("derivatives", self.name), "is the name of the field itself")
 
     @property
     def policy(self) -> FilePolicy:
@@ -67,10 +115,21 @@ AnyField = Annotated[
 ]
 
 
+def _line(fault: Fault) -> InitErrorDetails:
+    """For pydantic, which puts the field's own place before the key."""
+    said = PydanticCustomError("policy", "{reason}", {"reason": fault.reason})
+    return InitErrorDetails(type=said, loc=fault.key, input=None)
+
+
 class Section(Model):
+    """A page of the form."""
+
     name: Name
-    title: str
+    """What programs call it, as in the address of its page."""
+    title: Words
+    """The heading of its page."""
     fields: Annotated[tuple[AnyField, ...], Field(min_length=1)]
+    """What is asked, in its order."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,9 +144,14 @@ class Section(Model):
 
 
 class FormType(Model):
+    """One form: what is asked in it, and what is acceptable."""
+
     type: Name
-    title: str
+    """What programs call it: forms are created by it."""
+    title: Words
+    """The heading of its pages."""
     sections: Annotated[tuple[Section, ...], Field(min_length=1)]
+    """Its pages, in their order."""
 
     @property
     def fields(self) -> dict[str, TextField | ChoiceField | CheckboxField | FileField]:
@@ -104,26 +168,35 @@ class FormType(Model):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [field.name for section in self.sections for field in section.fields]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"the field {twice[0]!r} is defined twice")
+        fields = Counter(field.name for section in self.sections for field in section.fields)
+        sections = Counter(section.name for section in self.sections)
+        for what, names in (("field", fields), ("section", sections)):
+            twice = [name for name, times in names.items() if times > 1]
+            if twice:
+                raise ValueError(f"the {what} {twice[0]!r} is defined twice")
         return self
 
 
 def load_form_types(folder: Path) -> dict[str, FormType]:
     """Every `*.toml` of `folder` by its type.
 
-    Raises `FormDefinitionError` for a missing folder, no definition, or a wrong one.
+    Raises `FormDefinitionError` for a missing folder, no definition, or all that is wrong in any.
     """
     if not folder.is_dir():
         raise FormDefinitionError(f"{folder} is not a folder with form definitions")
     found: dict[str, FormType] = {}
+    wrong: list[str] = []
     for path in sorted(folder.glob("*.toml")):
-        form_type = _load(path)
+        try:
+            form_type = _load(path)
+        except FormDefinitionError as error:
+            wrong += error.lines
+            continue
         if form_type.type in found:
-            raise FormDefinitionError(f"{path}: type: {form_type.type!r} is defined twice")
+            wrong.append(f"{path}: type: {form_type.type!r} is defined twice")
         found[form_type.type] = form_type
+    if wrong:
+        raise FormDefinitionError(*wrong)
     if not found:
         raise FormDefinitionError(f"{folder} holds no form definition (*.toml)")
     return found
@@ -132,10 +205,10 @@ def load_form_types(folder: Path) -> dict[str, FormType]:
 def _load(path: Path) -> FormType:
     try:
         defined = tomllib.loads(path.read_text(encoding="utf-8"))
-        return FormType.model_validate(defined, extra="forbid", context={DEFINING: True})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormDefinitionError(f"{path}: {error}") from error
+    try:
+        return FormType.model_validate(defined, extra="forbid", context={_DEFINING: True})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(the whole definition)"
-        raise FormDefinitionError(f"{path}: {key}: {first['msg']}") from error
+        lines = (f"{path}: {line}" for line in explain(error, defined))
+        raise FormDefinitionError(*lines) from error

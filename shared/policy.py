@@ -1,91 +1,28 @@
 """The rules of a file field: what is accepted, what is done with it, and what is said of it.
 
 A part of a form definition; a snapshot of it stands in each upload's record, and goes to the worker
-with the work order.
+with the work order. The texts below the keys stand in `docs/form-types.md` too.
 """
 
-import string
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.formats import FORMATS, PDF, canonical
-from shared.keys import DEFAULT_TEMPLATE, KeyTemplateError, check_template
+from shared.keys import DEFAULT_TEMPLATE
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Positive = Annotated[int, Field(gt=0)]
 
-REJECTIONS = frozenset(
-    {
-        "file-corrupt",
-        "file-encrypted",
-        "file-has-active-content",
-        "file-has-attachments",
-        "file-has-forms",
-        "file-has-macros",
-        "file-infected",
-        "file-invalid-type",
-        "file-too-complex",
-        "file-too-large",
-        "file-too-many-pages",
-        "file-too-small",
-        "file-unscannable",
-        "image-animated",
-        "image-too-large",
-        "image-too-small",
-        "too-many-files",
-    }
-)
-"""What a file can be rejected for."""
-
-NOTICES = frozenset(
-    {
-        "active-content",
-        "active-content-removed",
-        "animation-dropped",
-        "attachments",
-        "attachments-removed",
-        "converted",
-        "has-macros",
-        "low-resolution",
-        "macros-removed",
-        "many-pages",
-        "metadata-removed",
-        "not-converted",
-        "not-scanned",
-        "owner-password",
-        "pages-dropped",
-        "pages-not-checked",
-        "repaired",
-        "xfa",
-    }
-)
-"""What is said of a file that is good."""
-
-MESSAGE_CODES = REJECTIONS | NOTICES
-"""What a definition may word itself."""
-
-FLAGS = REJECTIONS - {"file-too-large", "file-invalid-type", "too-many-files"}
-"""What a field may keep and flag: there has to be a file, and one of a type that it accepts."""
-
-DEFINING = "defining"
-"""Set in the context while a definition is loaded: only then is everything held against what this
-version knows. Snapshots and work orders may come from a newer or an older one."""
+Finding = Literal["allow", "notice", "strip", "reject"]
+"""What a field does with something in a file: nothing, say so, take it out, or refuse the file."""
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    """Read-only. Unknown keys are ignored, because a snapshot may come from another version; a
+    definition that is loaded is not forgiven any."""
 
-
-Finding = Literal["allow", "notice", "strip", "reject"]
-"""What a field does with something in a file: nothing, say so, take it out, or refuse the file."""
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class ImageLimits(Model):
@@ -93,55 +30,74 @@ class ImageLimits(Model):
     recommended ones are checked before anything is decoded."""
 
     min_width: Positive | None = None
+    """Pixels an image has at least from left to right, upright; a smaller one is rejected."""
     max_width: Positive | None = None
+    """Pixels an image has at most from left to right, upright."""
     min_height: Positive | None = None
+    """Pixels an image has at least from top to bottom, upright."""
     max_height: Positive | None = None
+    """Pixels an image has at most from top to bottom, upright."""
     min_pixels: Positive | None = None
+    """Width times height is at least this."""
     max_pixels: Positive = 100_000_000
-    """Of one image, or of all frames together where they are kept."""
+    """Width times height is at most this; of all frames together where they are kept."""
     recommended_width: Positive | None = None
+    """An image that is narrower is stored, with the notice `low-resolution`."""
     recommended_height: Positive | None = None
-    """Below these an image is stored with a notice."""
+    """An image that is lower is stored, with the notice `low-resolution`."""
     animation: Literal["first-frame", "keep", "reject"] = "first-frame"
+    """What becomes of an animated image: its first frame is stored, all of it, or it is
+    rejected."""
     max_frames: Positive = 500
+    """Frames an animation has at most."""
     pages: Literal["first", "all", "reject"] = "first"
-    """Of a TIFF with several."""
+    """What becomes of a TIFF with several pages: its first one is stored, all of them, or it is
+    rejected."""
     max_pages: Positive = 100
+    """Pages a TIFF has at most."""
 
 
 class PdfLimits(Model):
+    """Bounds on a PDF, and what is done with what may be in one."""
+
     max_pages: Positive = 500
+    """A PDF with more pages is rejected."""
     recommended_pages: Positive | None = None
-    """Above these a document is stored with a notice."""
+    """A PDF with more pages is stored, with the notice `many-pages`."""
     encrypted: bool = False
-    """Whether a document that needs a password to open is accepted."""
+    """Whether a PDF that needs a password to open is accepted. Its pages can't be checked."""
     owner_password: Literal["allow", "notice", "reject"] = "allow"  # noqa: S105 - a rule
-    """What is done with one that opens without a password and restricts printing or editing."""
+    """What is done with a PDF that opens without a password, and restricts printing or editing."""
     active_content: Finding = "notice"
-    """Scripts, and actions that start something by themselves."""
+    """What is done with scripts, and actions that start something by themselves."""
     attachments: Finding = "notice"
+    """What is done with files that are attached inside the PDF."""
     xfa: Finding = "notice"
-    """Forms that only some programs can show, instead of pages."""
+    """What is done with a form that only some programs can show, instead of pages."""
 
 
 class DocumentLimits(Model):
-    """Of the documents of word processors."""
+    """Bounds on the documents of word processors, and what is done with what may be in one."""
 
     macros: Finding = "reject"
+    """What is done with programs in a document."""
     encrypted: bool = False
     """Whether a document that needs a password to open is accepted, and stored as it is."""
     max_pages: Positive = 500
-    """Of the PDF that is made of it."""
+    """Pages at most of the PDF that is made of the document."""
 
 
 class Derivative(Model):
     """A smaller image made beside the object. Never larger than what was received."""
 
     size: Annotated[int, Field(gt=0, le=10_000)]
-    """Pixels: the longer side for `inside`, both sides for `cover`."""
+    """Pixels: of the longer side for `inside`, of both sides for `cover`."""
     fit: Literal["inside", "cover"] = "inside"
+    """`inside` keeps the whole image; `cover` cuts a square out of its middle."""
     format: Literal["jpeg", "png", "webp"] = "jpeg"
+    """What it is written as. A JPEG shows white where the image is transparent."""
     quality: Annotated[int, Field(ge=1, le=100)] = 82
+    """Of a JPEG or WebP: 1 is the smallest file, 100 the closest to the image."""
 
 
 class FilePolicy(Model):
@@ -150,21 +106,32 @@ class FilePolicy(Model):
     """
 
     accept: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Media types and extensions, as in HTML's `accept`. The types decide; extensions are for
-    file choosers."""
+    """Media types and extensions, as in HTML's `accept`. The types decide, and are looked for in
+    the bytes; extensions are for file choosers."""
     min_bytes: Positive = 1
+    """A smaller file is rejected. In bytes."""
     max_bytes: Positive
+    """A larger file is refused while it arrives. In bytes: `15_000_000` is 15 MB."""
     max_files: Annotated[int, Field(gt=0, le=100)] = 1
+    """With 1, another file takes the first one's place; with more, files are added."""
     image: ImageLimits = ImageLimits()
+    """Rules for images; see below."""
     pdf: PdfLimits = PdfLimits()
+    """Rules for PDFs; see below."""
     document: DocumentLimits = DocumentLimits()
+    """Rules for documents of word processors; see below."""
     convert: dict[str, str] = {}
-    """Received type → type of the stored object."""
+    """What a file is stored as: received type = stored type."""
     derivatives: dict[Name, Derivative] = {}
+    """Smaller images to be made beside the object, each by a name of its own; see below."""
     keep_metadata: bool = False
+    """Whether an image keeps what cameras add, with the place it was taken at."""
     keep_original: bool = False
     """Whether the received bytes are stored too, beside an object that was made of them."""
     key: str = DEFAULT_TEMPLATE
+    """The folder of the objects in the bucket. Placeholders: `{form_type}`, `{form_id}`,
+    `{reference}`, `{field}`, `{year}`, `{month}`. What belongs to one attempt at one upload is
+    appended."""
     scan: bool = True
     """Whether a scanner looks at the file, where one is set up."""
     unscannable: Literal["reject", "accept"] = "reject"
@@ -172,7 +139,7 @@ class FilePolicy(Model):
     flag: tuple[str, ...] = ()
     """Codes of findings for which a file is kept and flagged, instead of being rejected."""
     messages: dict[str, str] = {}
-    """Texts by code of an error or a notice, in place of the built-in ones."""
+    """Texts by code of a rejection or a notice, in place of the built-in ones."""
 
     @property
     def accepted_types(self) -> tuple[str, ...]:
@@ -184,62 +151,6 @@ class FilePolicy(Model):
     def conversions(self) -> dict[str, str]:
         """`convert`, in media types as `shared.formats` says them."""
         return {canonical(source): canonical(made) for source, made in self.convert.items()}
-
-    @field_validator("key")
-    @classmethod
-    def _key_is_a_clean_template(cls, value: str) -> str:
-        try:
-            check_template(value)
-        except KeyTemplateError as error:
-            raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("messages")
-    @classmethod
-    def _messages_can_be_filled_in(cls, value: dict[str, str]) -> dict[str, str]:
-        for code, text in value.items():
-            if code not in MESSAGE_CODES:
-                known = ", ".join(sorted(MESSAGE_CODES))
-                raise ValueError(f"{code!r} is no code of a file's; known are {known}")
-            try:
-                parts = list(string.Formatter().parse(text))
-            except ValueError as error:
-                raise ValueError(f"{code}: {error}") from error
-            if any(spec or conversion or name == "" for _, name, spec, conversion in parts):
-                raise ValueError(f"{code}: a placeholder is a name in braces and nothing more")
-        return value
-
-    @field_validator("flag")
-    @classmethod
-    def _findings_can_be_flagged(cls, value: tuple[str, ...], info: ValidationInfo) -> object:
-        unknown = [code for code in value if code not in FLAGS]
-        if unknown and (info.context or {}).get(DEFINING):
-            known = ", ".join(sorted(FLAGS))
-            raise ValueError(f"{unknown[0]!r} can't be flagged; what can is {known}")
-        return value
-
-    @model_validator(mode="after")
-    def _types_can_be_processed(self, info: ValidationInfo) -> Self:
-        if not (info.context or {}).get(DEFINING):
-            return self
-        known = ", ".join(FORMATS)
-        written = (entry for entry in self.accept if not entry.startswith("."))
-        for media_type in (*written, *self.convert, *self.convert.values()):
-            if canonical(media_type) not in FORMATS:
-                raise ValueError(f"{media_type!r} can't be processed; known are {known}")
-        if not self.accepted_types:
-            raise ValueError("accept names no media type")
-        for source, made in self.conversions.items():
-            if not can_convert(source, made):
-                raise ValueError(f"convert can't make {made} of {source}")
-        for media_type in self.accepted_types:
-            received = FORMATS[media_type]
-            made = self.conversions.get(media_type, media_type)
-            if received.kind == "image" and FORMATS[made].writer is None:
-                raise ValueError(f"{made} can't be written: convert {media_type} to another type")
-        if self.min_bytes > self.max_bytes:
-            raise ValueError("min_bytes is more than max_bytes")
-        return self
 
 
 def can_convert(source: str, made: str) -> bool:

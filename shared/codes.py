@@ -1,0 +1,74 @@
+"""What is said of a file: the codes, and what a text for each of them can tell.
+
+The texts themselves are the api's (`api/errors.py`, `api/rejections.py`); a form definition may
+word its own.
+"""
+
+POLICY_PLACEHOLDERS = {
+    "accepted": "what the field accepts, such as `PDF, DOCX or ODT`",
+    "an_accepted": "the same with its article, such as `a PDF, DOCX or ODT`",
+    "max_size": "the largest file, such as `20MB`",
+    "min_size": "the smallest file, such as `2KB`",
+    "max_bytes": "`max_bytes`, as a number",
+    "min_bytes": "`min_bytes`, as a number",
+    "max_files": "`max_files`",
+    "max_pages": "`pdf.max_pages`",
+    "min_width": "`image.min_width`, in pixels",
+    "min_height": "`image.min_height`, in pixels",
+}
+"""What any text can tell, because the field's definition says it."""
+
+REJECTION_PLACEHOLDERS: dict[str, tuple[str, ...]] = {
+    "file-corrupt": (),
+    "file-encrypted": (),
+    "file-has-active-content": (),
+    "file-has-attachments": (),
+    "file-has-forms": (),
+    "file-has-macros": (),
+    "file-infected": (),
+    "file-invalid-type": (),
+    "file-too-complex": (),
+    "file-too-large": (),
+    "file-too-many-pages": ("pages",),
+    "file-too-small": (),
+    "file-unscannable": (),
+    "image-animated": (),
+    "image-too-large": ("width", "height"),
+    "image-too-small": ("width", "height"),
+    "too-many-files": (),
+}
+"""What a file can be rejected for, and what a text for it can tell of the file beyond the field."""
+
+NOTICE_PLACEHOLDERS: dict[str, tuple[str, ...]] = {
+    "active-content": (),
+    "active-content-removed": (),
+    "animation-dropped": (),
+    "attachments": (),
+    "attachments-removed": (),
+    "converted": ("from_name", "to_name"),
+    "has-macros": (),
+    "low-resolution": ("width", "height"),
+    "macros-removed": (),
+    "many-pages": ("pages",),
+    "metadata-removed": (),
+    "not-converted": (),
+    "not-scanned": (),
+    "owner-password": (),
+    "pages-dropped": (),
+    "pages-not-checked": (),
+    "repaired": (),
+    "xfa": (),
+}
+"""What is said of a file that is good, and what a text for it can tell of the file."""
+
+REJECTIONS = frozenset(REJECTION_PLACEHOLDERS)
+NOTICES = frozenset(NOTICE_PLACEHOLDERS)
+
+FLAGS = REJECTIONS - {"file-too-large", "file-invalid-type", "too-many-files"}
+"""What a field may keep and flag: there has to be a file, and one of a type that it accepts."""
+
+PLACEHOLDERS = {
+    code: frozenset({*POLICY_PLACEHOLDERS, *of_file})
+    for code, of_file in {**REJECTION_PLACEHOLDERS, **NOTICE_PLACEHOLDERS}.items()
+}
+"""What a definition may word itself, and the names in braces that its text may have."""
