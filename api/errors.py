@@ -103,30 +103,49 @@ ERRORS: dict[str, ErrorSpec] = {
         409, "Too many files", "You can only select up to {max_files} files"
     ),
     "file-invalid-type": ErrorSpec(
-        422, "Wrong type of file", "The selected file must be a {accepted}"
+        422, "Wrong type of file", "The selected file must be {an_accepted}"
     ),
     "file-corrupt": ErrorSpec(
-        422, "Corrupt file", "The selected file is damaged and can't be read"
+        422,
+        "Corrupt file",
+        "The selected file is damaged and can't be read: save it again, or choose another one",
     ),
-    "file-encrypted": ErrorSpec(422, "Encrypted file", "The selected file is password protected"),
+    "file-encrypted": ErrorSpec(
+        422,
+        "Encrypted file",
+        "The selected file is password protected: save it without a password",
+    ),
     "file-has-active-content": ErrorSpec(
-        422, "Active content", "The selected file has scripts or actions in it"
+        422,
+        "Active content",
+        "The selected file has scripts or actions in it: print it to a PDF, and choose that",
     ),
     "file-has-attachments": ErrorSpec(
-        422, "Attachments", "The selected file has other files attached to it"
+        422, "Attachments", "The selected file has other files attached to it: take them out"
     ),
     "file-has-forms": ErrorSpec(
-        422, "Dynamic form", "The selected file is a form that only some programs can show"
+        422,
+        "Dynamic form",
+        "The selected file is a form that only some programs can show: print it to a PDF, "
+        "and choose that",
     ),
-    "file-has-macros": ErrorSpec(422, "Macros", "The selected file has macros in it"),
+    "file-has-macros": ErrorSpec(
+        422, "Macros", "The selected file has macros in it: save it without macros"
+    ),
     "file-infected": ErrorSpec(422, "Infected file", "The selected file contains a virus"),
     "file-unscannable": ErrorSpec(
-        422, "Unscannable file", "The selected file can't be checked for viruses"
+        422,
+        "Unscannable file",
+        "The selected file can't be checked for viruses: save it without a password, or smaller",
     ),
     "file-too-complex": ErrorSpec(
-        422, "File too complex", "The selected file is too complex to be checked"
+        422,
+        "File too complex",
+        "The selected file is too complex to be checked: save it again, or choose another one",
     ),
-    "image-animated": ErrorSpec(422, "Animation", "The selected image must not be animated"),
+    "image-animated": ErrorSpec(
+        422, "Animation", "The selected image is animated: choose one that isn't"
+    ),
     "file-too-many-pages": ErrorSpec(
         422, "Too many pages", "The selected file must have {max_pages} pages or fewer"
     ),
@@ -136,7 +155,9 @@ ERRORS: dict[str, ErrorSpec] = {
         "The selected image must be at least {min_width} × {min_height} pixels",
     ),
     "image-too-large": ErrorSpec(
-        422, "Image too large", "The selected image has too many pixels ({width} × {height})"
+        422,
+        "Image too large",
+        "The selected image has too many pixels ({width} × {height}): make it smaller",
     ),
     "key-reused": ErrorSpec(
         422, "Key used before", "This key was used for other contents in this field."

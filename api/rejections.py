@@ -4,35 +4,40 @@ from typing import Any
 
 from api.errors import ERRORS
 from api.receive.files import size
+from shared.codes import REJECTIONS
 from shared.formats import NAMES
 from shared.policy import FilePolicy
 
 NOTICE_TEXTS = {
     "active-content": "The document has scripts or actions in it",
-    "active-content-removed": "Scripts and actions were taken out of the document",
-    "animation-dropped": "Only the first frame was kept",
-    "attachments": "The document has files attached to it",
-    "attachments-removed": "The files attached to the document were taken out",
-    "converted": "It was converted from {from_name} to {to_name}",
+    "active-content-removed": "We took scripts and actions out of the document",
+    "animation-dropped": "We kept only the first picture of the animation",
+    "attachments": "The document has other files attached to it",
+    "attachments-removed": "We took out the files that were attached to the document",
+    "converted": "We converted it from {from_name} to {to_name}",
     "has-macros": "The document has macros in it",
-    "low-resolution": "The image is smaller than recommended ({width} × {height} pixels)",
-    "macros-removed": "The macros of the document were taken out",
-    "many-pages": "The document has more pages than recommended ({pages})",
-    "metadata-removed": "Camera and location data were taken out",
-    "not-converted": "It was stored as it was sent, without being converted",
-    "not-scanned": "The virus scanner can't look into this file",
-    "owner-password": "The document is protected against changes",
-    "pages-dropped": "Only the first page was kept",
-    "pages-not-checked": "The document can't be opened without a key: its pages were not checked",
-    "repaired": "The file was slightly damaged and has been repaired",
-    "xfa": "The document has a form in it that only some programs can show",
+    "low-resolution": "The image is only {width} × {height} pixels: choose a larger one if you can",
+    "macros-removed": "We took the macros out of the document",
+    "many-pages": "The document is longer than we recommend: it has {pages} pages",
+    "metadata-removed": "We took out what the camera added, such as the place",
+    "not-converted": "We kept it as you sent it, without converting it",
+    "not-scanned": "We can't look into this file for viruses",
+    "owner-password": "The document restricts printing or editing",
+    "pages-dropped": "We kept only the first page",
+    "pages-not-checked": "The document is password protected: we can't look at its pages",
+    "repaired": "The file was slightly damaged: check that it looks right",
+    "xfa": "The document is a form that only some programs can show",
 }
 """By code of a notice, with its params."""
+
+NOTICE_IS_ODD = "We noticed something about this file"
+FILE_IS_ODD = "The selected file can't be accepted: choose another one"
+"""For codes of a worker that is newer than this api."""
 
 
 def upload_notice(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[str, Any]:
     """One of the `notices` of an upload: `{"code", "detail", "params"}`, worded as an error is."""
-    template = policy.messages.get(code) or NOTICE_TEXTS.get(code) or "Something was noticed"
+    template = policy.messages.get(code) or NOTICE_TEXTS.get(code) or NOTICE_IS_ODD
     known = {**_of_policy(policy), **params}
     return {"code": code, "detail": template.format_map(_Blank(known)), "params": params}
 
@@ -44,7 +49,7 @@ def upload_error(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[
     """
     spec = ERRORS.get(code)
     known = {**_of_policy(policy), **params}
-    template = policy.messages.get(code) or (spec.detail if spec else "The file can't be accepted")
+    template = policy.messages.get(code) or (_built_in(code, policy) if spec else FILE_IS_ODD)
     return {
         "code": code,
         "detail": template.format_map(_Blank(known)),
@@ -53,15 +58,43 @@ def upload_error(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[
     }
 
 
+def texts(policy: FilePolicy) -> dict[str, str]:
+    """What is said of a file of the field, by code, for a browser that looks at it first. What only
+    the file can tell, such as `{width}`, is left in braces."""
+    built_in = {code: _built_in(code, policy) for code in (*sorted(REJECTIONS), "file-empty")}
+    known = _of_policy(policy)
+    return {
+        code: (policy.messages.get(code) or text).format_map(_Left(known))
+        for code, text in {**built_in, **NOTICE_TEXTS}.items()
+    }
+
+
+def _built_in(code: str, policy: FilePolicy) -> str:
+    """The text of an error, where the definition has none of its own."""
+    limits = policy.image
+    if code == "too-many-files" and policy.max_files == 1:
+        return "You can only select one file"
+    if code == "image-too-small" and not (limits.min_width or limits.min_height):
+        return "The selected image has too few pixels ({width} × {height}): choose a larger one"
+    return ERRORS[code].detail
+
+
 def accepted(policy: FilePolicy) -> str:
     """'JPG, PNG or WebP'."""
     names = [NAMES.get(each, each) for each in policy.accepted_types]
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _of_policy(policy: FilePolicy) -> dict[str, Any]:
+def _with_article(names: str) -> str:
+    """'a JPG, PNG or WebP': `a` or `an`, as the first name is spoken."""
+    return f"{'an' if names[0] in 'AEIOUaeiou' or names.startswith('RTF') else 'a'} {names}"
+
+
+def _of_policy(policy: FilePolicy) -> dict[str, str | int]:
+    """What `shared.codes.POLICY_PLACEHOLDERS` stand for."""
     return {
         "accepted": accepted(policy),
+        "an_accepted": _with_article(accepted(policy)),
         "max_size": size(policy.max_bytes),
         "min_size": size(policy.min_bytes),
         "max_bytes": policy.max_bytes,
@@ -76,3 +109,10 @@ def _of_policy(policy: FilePolicy) -> dict[str, Any]:
 class _Blank(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "?"
+
+
+class _Left(dict[str, Any]):
+    """Leaves a placeholder without a value as it stands."""
+
+    def __missing__(self, key: str) -> str:
+        return f"{{{key}}}"

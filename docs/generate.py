@@ -6,27 +6,17 @@ between markers; `tests/unit/test_docs.py` compares it with what it would write 
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
 from api.errors import ERRORS
-from api.receive.files import size
-from api.rejections import accepted
 from api.settings import Settings as ApiSettings
 from api.values import VALUE_PROBLEMS
-from shared.form_definition import (
-    AnyField,
-    CheckboxField,
-    ChoiceField,
-    FileField,
-    FormType,
-    TextField,
-    load_form_types,
-)
-from shared.formats import FORMATS
-from shared.policy import FilePolicy
+from docs.acceptable import acceptable
+from docs.form_types import form_type_blocks
+from docs.tables import table
 from worker.settings import Settings as WorkerSettings
 
 DOCS = Path(__file__).parent
@@ -143,11 +133,12 @@ def blocks() -> dict[str, str]:
         "answers": _answers(ANSWERS),
         "errors of uploads": _errors_of_uploads(),
         "internal answers": _answers(INTERNAL),
-        "problems of values": _table(
+        "problems of values": table(
             ("Code", "Text"),
             ((f"`{code}`", f"{text}") for code, text in VALUE_PROBLEMS.items()),
         ),
-        "acceptable": "\n\n".join(_form_type(each) for each in load_form_types(FORMS).values()),
+        "acceptable": acceptable(FORMS),
+        **form_type_blocks(),
     }
 
 
@@ -170,17 +161,11 @@ def main() -> None:
             sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [list(head)]
-    lines += [["---"] * len(lines[0]), *map(list, rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in r)} |" for r in lines)
-
-
 # --- settings
 
 
 def _settings(settings: type[BaseSettings]) -> str:
-    return _table(
+    return table(
         ("Setting", "Default", "Meaning"),
         (
             (
@@ -215,7 +200,7 @@ def _answers(codes: Mapping[str, str]) -> str:
 
     head = ("Code", "Status", "Meaning", "When", "Retryable")
     by_status = sorted(codes.items(), key=lambda each: ERRORS[each[0]].status)
-    return _table(head, (row(*each) for each in by_status))
+    return table(head, (row(*each) for each in by_status))
 
 
 def _errors_of_uploads() -> str:
@@ -224,103 +209,11 @@ def _errors_of_uploads() -> str:
         return f"`{code}`", f"`{status}`", spec.detail, when, _yes(spec.retryable)
 
     head = ("Code", "The upload is", "Meaning", "When", "Retryable")
-    return _table(head, (row(code, *each) for code, each in UPLOADS.items()))
+    return table(head, (row(code, *each) for code, each in UPLOADS.items()))
 
 
 def _yes(value: bool) -> str:  # noqa: FBT001 - the one thing it is about
     return "yes" if value else "no"
-
-
-# --- what is acceptable
-
-
-def _form_type(form_type: FormType) -> str:
-    sections = (
-        f"### {section.title}\n\n"
-        + _table(
-            ("Field", "Needed", "What is accepted", "What becomes of it"),
-            (
-                (each.label, "yes" if each.required else "", _accepts(each), _becomes(each))
-                for each in section.fields
-            ),
-        )
-        for section in form_type.sections
-    )
-    return "\n\n".join([f"## {form_type.title} (`{form_type.type}`)", *sections])
-
-
-def _accepts(field: AnyField) -> str:
-    match field:
-        case FileField():
-            return "; ".join(_file_rules(field))
-        case ChoiceField():
-            return f"one of {', '.join(field.choices)}"
-        case CheckboxField():
-            return "a tick"
-        case TextField(kind="date"):
-            return "a date"
-        case _:
-            return f"{_KINDS[field.kind]}, up to {field.max_length} characters"
-
-
-_KINDS = {
-    "text": "text",
-    "textarea": "text of several lines",
-    "email": "an email address",
-    "tel": "a phone number",
-    "url": "a web address, http or https",
-}
-
-
-def _file_rules(field: FileField) -> Iterable[str]:
-    if field.max_files > 1:
-        yield f"up to {field.max_files} files"
-    yield f"{accepted(field)}, up to {size(field.max_bytes)}"
-    if field.min_bytes > 1:
-        yield f"at least {size(field.min_bytes)}"
-    kinds = _kinds_of(field)
-    if "image" in kinds:
-        yield from _image_rules(field)
-    if "pdf" in kinds:
-        protected = "accepted" if field.pdf.encrypted else "refused"
-        yield f"a PDF has up to {field.pdf.max_pages} pages; one with a password is {protected}"
-
-
-def _image_rules(policy: FilePolicy) -> Iterable[str]:
-    limits = policy.image
-    if limits.min_width or limits.min_height:
-        yield f"at least {limits.min_width or 1} × {limits.min_height or 1} pixels"
-    if limits.max_width or limits.max_height:
-        sides = (limits.max_width, limits.max_height)
-        yield f"at most {' × '.join(str(side or 'any') for side in sides)} pixels"
-    yield f"an image has up to {limits.max_pixels / 1_000_000:g} million pixels"
-
-
-def _becomes(field: AnyField) -> str:
-    return "; ".join(_outputs(field)) if isinstance(field, FileField) else ""
-
-
-def _outputs(field: FileField) -> Iterable[str]:
-    kinds = _kinds_of(field)
-    if "image" in kinds:
-        images = [each for each in field.accepted_types if FORMATS[each].kind == "image"]
-        targets = dict.fromkeys(FORMATS[field.conversions.get(each, each)].name for each in images)
-        metadata = "kept" if field.keep_metadata else "taken out"
-        yield (
-            f"an image is stored upright as {' or '.join(targets)}; "
-            f"camera and location data are {metadata}"
-        )
-        if field.keep_original:
-            yield "the image as it was sent is kept too"
-    if field.derivatives:
-        made = (f"{name} ({each.size} px)" for name, each in field.derivatives.items())
-        yield f"smaller ones: {', '.join(made)}"
-    if "pdf" in kinds:
-        yield "a PDF is stored as it was sent"
-
-
-def _kinds_of(policy: FilePolicy) -> set[str]:
-    return {FORMATS[each].kind for each in policy.accepted_types}
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class Format:
     """Of images, libvips' operation that writes it; without one the definition has to convert."""
     longest_side: int | None = None
     """Pixels that the format can hold in a row, where that is fewer than anybody sends."""
+    starts_within: int = 0
+    """Bytes that may stand before the signature, as readers of the format allow."""
     alpha: bool = True
     """Whether it can hold transparency."""
     several: Literal["frames", "pages", "images"] | None = None
@@ -131,6 +133,7 @@ PDF = Format(
     (".pdf",),
     _at_start(b"%PDF-"),
     loader="pdf",
+    starts_within=1024,
     aliases=("application/x-pdf", "application/acrobat", "application/vnd.pdf", "text/pdf"),
 )
 DOCX = Format(

@@ -123,6 +123,44 @@ FORM_TYPES: dict[str, Any] = {
     ]
 }
 
+FORM_TYPE: dict[str, Any] = {
+    "type": "therapist_signup",
+    "title": "Join as a therapist",
+    "sections": [
+        {
+            "name": "about",
+            "title": "About you",
+            "fields": [
+                {"name": "full_name", "label": "Full name", "kind": "text", "required": True},
+                {
+                    "name": "headshot",
+                    "label": "Photo of you",
+                    "hint": "JPG, at least 400 × 400 pixels, up to 15 MB",
+                    "kind": "file",
+                    "accept": ["image/jpeg", ".jpg", ".jpeg"],
+                    "max_bytes": 15_000_000,
+                    "image": {"min_width": 400, "min_height": 400},
+                    "derivatives": {"thumb": {"size": 200}},
+                    "formats": [
+                        {
+                            "type": "image/jpeg",
+                            "name": "JPG",
+                            "extensions": [".jpg", ".jpeg"],
+                            "signatures": [[{"offset": 0, "bytes": "ffd8ff"}]],
+                            "starts_within": 0,
+                        }
+                    ],
+                    "texts": {
+                        "file-too-large": "The selected file must be smaller than 15MB",
+                        "image-too-large": "The selected image has too many pixels "
+                        "({width} × {height}): make it smaller",
+                    },
+                },
+            ],
+        }
+    ],
+}
+
 LINK: dict[str, Any] = {
     "url": f"{_PUBLIC_URL}?X-Amz-Signature=5f0c",
     "expires_at": "2026-11-22T13:17:18Z",

@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from api.deps import Serving, base_url
 from api.errors import Problem
+from api.form_types import FormTypeView, form_type_view
 from api.http.preferences import matches
 from api.openapi import examples
 from api.openapi.headers import IF_NONE_MATCH
 from api.openapi.operation import NOT_MODIFIED, answer, operation
-from shared.form_definition import FormType
 
 router = APIRouter(prefix="/v1/form-types", tags=["form types"])
 
@@ -50,7 +50,7 @@ async def list_form_types(request: Request, services: Serving) -> Response:
 @router.get(
     "/{form_type}",
     summary="One form type with its sections, fields and policies",
-    **_described(FormType, None, "not-found"),
+    **_described(FormTypeView, examples.FORM_TYPE, "not-found"),
 )
 async def read_form_type(
     request: Request,
@@ -60,7 +60,8 @@ async def read_form_type(
     found = services.form_types.get(form_type)
     if found is None:
         raise Problem("not-found")
-    return _cacheable(request, found.model_dump(mode="json", exclude_none=True))
+    view = form_type_view(found)
+    return _cacheable(request, view.model_dump(mode="json", exclude_none=True))
 
 
 def _cacheable(request: Request, content: dict[str, Any]) -> Response:

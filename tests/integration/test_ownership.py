@@ -144,7 +144,8 @@ async def test_a_rejected_outcome_keeps_the_bytes_and_dooms_the_prefix(scene: Sc
     assert row.bytes == "kept"
     assert row.error == {
         "code": "file-corrupt",
-        "detail": "The selected file is damaged and can't be read",
+        "detail": "The selected file is damaged and can't be read: "
+        "save it again, or choose another one",
         "params": {},
         "retryable": False,
     }
@@ -211,7 +212,7 @@ async def test_a_snapshot_of_another_version_can_still_be_worked_on(scene: Scene
     bad = Rejected(upload_id=upload.id, generation=1, code="file-invalid-type")
     row = await scene.report(bad)
     assert row.error
-    assert row.error["detail"] == "The selected file must be a image/x-newer"
+    assert row.error["detail"] == "The selected file must be an image/x-newer"
 
 
 async def test_an_upload_thats_not_due_says_when_it_is(scene: Scene) -> None:

@@ -7,9 +7,6 @@ from pathlib import Path
 from shared.formats import ALL, PDF, Signature
 
 PDF_MARKER = b"%PDF-"
-PDF_MARKER_WITHIN = 1024
-"""Bytes: readers of PDF accept this much before the marker, and printers' software uses it."""
-
 _ZIP = "application/zip"
 _OTHERS: tuple[tuple[Signature, str], ...] = (
     (((0, b"PK\x03\x04"),), _ZIP),
@@ -35,7 +32,7 @@ def detect(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(4096)
         found = _by_signature(head)
-        if found is None and (marker := head[:PDF_MARKER_WITHIN].find(PDF_MARKER)) > 0:
+        if found is None and (marker := head[: PDF.starts_within].find(PDF_MARKER)) > 0:
             found = _by_name(head[:marker]) or PDF.media_type
         if found == PDF.media_type and _is_also_zip(_tail(file.fileno())):
             return "application/zip"
