@@ -1,5 +1,6 @@
 """What a person reads of a file: why it was rejected or we gave up on it, and what we noticed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from api.errors import ERRORS
@@ -20,6 +21,7 @@ NOTICE_TEXTS = {
     "macros-removed": "We took the macros out of the document",
     "many-pages": "The document is longer than we recommend: it has {pages} pages",
     "metadata-removed": "We took out what the camera added, such as the place",
+    "no-preview": "We couldn't make a picture of the first page",
     "not-converted": "We kept it as you sent it, without converting it",
     "not-scanned": "We can't look into this file for viruses",
     "owner-password": "The document restricts printing or editing",
@@ -27,6 +29,7 @@ NOTICE_TEXTS = {
     "pages-not-checked": "The document is password protected: we can't look at its pages",
     "repaired": "The file was slightly damaged: check that it looks right",
     "xfa": "The document is a form that only some programs can show",
+    "xfa-removed": "We took a form that only some programs can show out of the document",
 }
 """By code of a notice, with its params."""
 
@@ -49,7 +52,7 @@ def upload_error(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[
     """
     spec = ERRORS.get(code)
     known = {**_of_policy(policy), **params}
-    template = policy.messages.get(code) or (_built_in(code, policy) if spec else FILE_IS_ODD)
+    template = policy.messages.get(code) or (_built_in(code, known) if spec else FILE_IS_ODD)
     return {
         "code": code,
         "detail": template.format_map(_Blank(known)),
@@ -61,20 +64,21 @@ def upload_error(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[
 def texts(policy: FilePolicy) -> dict[str, str]:
     """What is said of a file of the field, by code, for a browser that looks at it first. What only
     the file can tell, such as `{width}`, is left in braces."""
-    built_in = {code: _built_in(code, policy) for code in (*sorted(REJECTIONS), "file-empty")}
     known = _of_policy(policy)
+    built_in = {code: _built_in(code, known) for code in (*sorted(REJECTIONS), "file-empty")}
     return {
         code: (policy.messages.get(code) or text).format_map(_Left(known))
         for code, text in {**built_in, **NOTICE_TEXTS}.items()
     }
 
 
-def _built_in(code: str, policy: FilePolicy) -> str:
-    """The text of an error, where the definition has none of its own."""
-    limits = policy.image
-    if code == "too-many-files" and policy.max_files == 1:
+def _built_in(code: str, known: Mapping[str, Any]) -> str:
+    """The text of an error where the definition has none of its own. One is no plural."""
+    if code == "too-many-files" and known["max_files"] == 1:
         return "You can only select one file"
-    if code == "image-too-small" and not (limits.min_width or limits.min_height):
+    if code == "file-too-many-pages" and known["max_pages"] == 1:
+        return "The selected file must have one page only"
+    if code == "image-too-small" and known["min_width"] == known["min_height"] == 1:
         return "The selected image has too few pixels ({width} × {height}): choose a larger one"
     return ERRORS[code].detail
 

@@ -27,6 +27,8 @@ HELP = """\
              FOLDER …
   fuzz     mutated files through the decoder; exit 1 if one ended in no known way
              [--minutes 20] [--seed N] [--keep FOLDER] [FOLDER …]
+  forms    whether the form definitions in a folder can be used, and all that is wrong with them
+             [folder, default forms]
   objects  list what is in the local bucket [--state-dir .longshore]
   lock     compile requirements/*.txt from pyproject.toml [uv's arguments, such as --upgrade]
   help     this text
@@ -42,6 +44,7 @@ COMMANDS = {
     "soak": tools.soak,
     "files": tools.files,
     "fuzz": tools.fuzz,
+    "forms": tools.forms,
     "objects": tools.objects,
     "lock": tools.lock,
 }

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from dev import CHECKOUT, environments, pip_settings, state
@@ -55,6 +56,13 @@ def files(arguments: list[str]) -> int:
 def fuzz(arguments: list[str]) -> int:
     environments.ensure("dev")
     _become("dev", ["-m", "tests.measure.fuzz", *arguments])
+
+
+def forms(arguments: list[str]) -> int:
+    """A folder is meant from where the command was given, and the checkout is where it runs."""
+    environments.ensure("run")
+    told = [each if each.startswith("-") else str(Path(each).absolute()) for each in arguments]
+    _become("run", ["-m", "shared.check_forms", *told])
 
 
 def objects(arguments: list[str]) -> int:

@@ -9,9 +9,10 @@ import tomllib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from api.errors import ERRORS
@@ -80,12 +81,19 @@ def _keys(
             (
                 f"`{name}`",
                 "needed" if field.is_required() else _default(field.default),
-                " ".join((field.description or "").split()),
-                _example(name, examples),
+                _meaning(field),
+                "" if isinstance(field.default, BaseModel) else _example(name, examples),
             )
             for name, field in fields.items()
         ),
     )
+
+
+def _meaning(field: FieldInfo) -> str:
+    told = " ".join((field.description or "").split())
+    if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) > 1:
+        told += f" One of {', '.join(f'`{each}`' for each in get_args(field.annotation))}."
+    return told
 
 
 def _default(value: object) -> str:

@@ -46,13 +46,13 @@ class ImageLimits(Model):
     recommended_height: Positive | None = None
     """An image that is lower is stored, with the notice `low-resolution`."""
     animation: Literal["first-frame", "keep", "reject"] = "first-frame"
-    """What becomes of an animated image: its first frame is stored, all of it, or it is
-    rejected."""
+    """What becomes of an animated image: its first frame is stored, all of it (a GIF or WebP), or
+    it is rejected."""
     max_frames: Positive = 500
     """Frames an animation has at most."""
     pages: Literal["first", "all", "reject"] = "first"
-    """What becomes of a TIFF with several pages: its first one is stored, all of them, or it is
-    rejected."""
+    """What becomes of an image with several pages: its first one is stored, all of them (a TIFF),
+    or it is rejected."""
     max_pages: Positive = 100
     """Pages a TIFF has at most."""
 

@@ -9,12 +9,14 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from shared.codes import FLAGS, PLACEHOLDERS
-from shared.formats import ALL, FORMATS, GIF, PDF, WEBP, Format, canonical
+from shared.formats import ALL, FORMATS, GIF, PDF, TIFF, WEBP, Format, canonical
 from shared.keys import KeyTemplateError, check_template
 from shared.policy import Derivative, FilePolicy, ImageLimits, PdfLimits, can_convert
 
 HOLDS_FRAMES = frozenset({GIF.media_type, WEBP.media_type})
 """Types that an animation can be stored as. An animated PNG can be read as a still image only."""
+HOLDS_PAGES = frozenset({TIFF.media_type})
+"""Types that several pages can be stored as."""
 
 
 class Fault(NamedTuple):
@@ -138,20 +140,26 @@ def _of_image(limits: ImageLimits, policy: FilePolicy) -> Iterator[Fault]:
 
 def _of_several(limits: ImageLimits, policy: FilePolicy, images: list[Format]) -> Iterator[Fault]:
     """Animations, and images of several pages."""
-    holds = {each.several for each in images}
     for kind, keys in (("frames", ("animation", "max_frames")), ("pages", ("pages", "max_pages"))):
         for key in keys:
-            if key in limits.model_fields_set and kind not in holds:
+            if key in limits.model_fields_set and not _hold(kind, images):
                 yield Fault(("image", key), f"no accepted type has several {kind}")
-    if limits.animation == "keep":
+    if limits.animation == "keep" and _hold("frames", images):
         animated = [each for each in images if each.media_type in HOLDS_FRAMES]
         if not animated:
             yield Fault(("image", "animation"), "only those of GIF and WebP can be kept")
         yield from _lost(policy, animated, HOLDS_FRAMES, ("image", "animation"))
-    if limits.pages == "all":
-        paged = [each for each in images if each.several == "pages"]
-        types = {each.media_type for each in FORMATS.values() if each.several == "pages"}
-        yield from _lost(policy, paged, types, ("image", "pages"))
+    if limits.pages == "all" and _hold("pages", images):
+        paged = [each for each in images if each.media_type in HOLDS_PAGES]
+        if not paged:
+            yield Fault(("image", "pages"), "only those of TIFF can be kept")
+        yield from _lost(policy, paged, HOLDS_PAGES, ("image", "pages"))
+
+
+def _hold(kind: str, images: list[Format]) -> bool:
+    """Whether a file of any of the formats may hold several `frames` or `pages`: those of HEIF may
+    be either."""
+    return any(each.several in {kind, "images"} for each in images)
 
 
 def _lost(
@@ -230,7 +238,6 @@ def _possible_findings(policy: FilePolicy) -> set[str]:
     images = [each for each in formats if each.kind == "image"]
     pdfs = PDF in formats
     documents = any(each.kind == "document" for each in formats)
-    several = {each.several for each in images}
     restricted_is_refused = pdf.owner_password == "reject"  # noqa: S105 - a rule
     found = {
         "file-corrupt": True,
@@ -244,8 +251,10 @@ def _possible_findings(policy: FilePolicy) -> set[str]:
         "file-has-macros": documents and document.macros == "reject",
         "file-infected": policy.scan,
         "file-unscannable": policy.scan and policy.unscannable == "reject",
-        "file-too-many-pages": pdfs or documents or "pages" in several,
-        "image-animated": "frames" in several and image.animation == "reject",
+        "file-too-many-pages": pdfs
+        or documents
+        or (image.pages != "first" and _hold("pages", images)),
+        "image-animated": image.animation == "reject" and _hold("frames", images),
         "image-too-large": bool(images),
         "image-too-small": bool(
             images and (image.min_width or image.min_height or image.min_pixels)

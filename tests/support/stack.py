@@ -101,8 +101,10 @@ class Stack:
 
 
 def forms_folder(folder: Path) -> Path:
-    """The shipped form types and one for tests: a file of 2 GiB, a tiny one, a crowded field."""
+    """The shipped form types, and those for tests: one has a file of 2 GiB, a tiny one and a
+    crowded field; another uses every key there is."""
     shutil.copytree(CHECKOUT / "forms", folder)
+    shutil.copytree(CHECKOUT / "tests/forms", folder, dirs_exist_ok=True)
     (folder / "acceptance.toml").write_text(ACCEPTANCE_FORM)
     return folder
 

@@ -30,6 +30,7 @@ from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
 from shared import internal_api
+from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
 
 CHECKOUT = Path(__file__).parents[2]
@@ -96,8 +97,19 @@ def test_every_error_code_says_when_it_comes_up() -> None:
     assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see docs/generate.py; then {HOW}"
 
 
-def test_settings_errors_and_what_is_acceptable_have_their_tables() -> None:
-    assert [path.name for path in GENERATED] == ["acceptable.md", "errors.md", "settings.md"]
+def test_settings_errors_form_types_and_what_is_acceptable_have_their_tables() -> None:
+    assert [path.name for path in GENERATED] == [
+        "acceptable.md",
+        "errors.md",
+        "form-types.md",
+        "settings.md",
+    ]
+
+
+def test_the_example_of_a_form_type_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.+?)```", text_of("form-types.md"), re.DOTALL)
+    (tmp_path / "volunteers.toml").write_text(example, "utf-8")
+    assert list(load_form_types(tmp_path)) == ["volunteers"]
 
 
 # --- the states of an upload

@@ -1,13 +1,18 @@
 """Form definitions: what is wrong in one is named by file, place, key and reason, all at once."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from api.receive.files import size
+from api.rejections import accepted
 from shared.codes import FLAGS
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 from shared.policy import FilePolicy
 
+CHECKOUT = Path(__file__).parents[2]
 FORM = """
 type = "x"
 title = "X"
@@ -106,6 +111,11 @@ def test_a_wrong_definition_names_place_key_and_reason(
         ("", 'image.pages = "all"', "image.pages: no accepted type has several pages"),
         ("", 'image.animation = "keep"', "image.animation: only those of GIF and WebP can be kept"),
         (
+            'accept = ["image/heic"]\nconvert = {"image/heic" = "image/tiff"}',
+            'image.pages = "all"',
+            "image.pages: only those of TIFF can be kept",
+        ),
+        (
             'accept = ["image/gif"]\nconvert = {"image/gif" = "image/png"}',
             'image.animation = "keep"',
             "image.animation: GIF is converted to PNG, which holds one image",
@@ -168,6 +178,7 @@ def test_a_rule_of_a_file_field_that_cant_be_right_is_named_with_its_reason(
         ('accept = ["image/jpg", ".JPEG"]', ""),
         ('accept = ["image/gif"]', 'image.animation = "keep"'),
         ('accept = ["image/tiff"]', 'image = {pages = "all", max_pages = 3}'),
+        ('accept = ["image/tiff"]', 'image.pages = "reject"\nflag = ["file-too-many-pages"]'),
         (PDF, "derivatives.preview.size = 400"),
         (PDF, 'pdf.attachments = "strip"\nkeep_original = true'),
         (DOCX, f"{TO_PDF}\ndocument.max_pages = 5\nderivatives.preview.size = 400\nkeep_original = true"),
@@ -246,3 +257,34 @@ def test_what_is_loaded_can_be_written_and_read_again(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(FORM)
     (loaded,) = load_form_types(tmp_path).values()
     assert FormType.model_validate_json(loaded.model_dump_json()) == loaded
+
+
+def test_a_folder_of_definitions_can_be_checked_before_it_is_deployed(tmp_path: Path) -> None:
+    def run(folder: Path) -> tuple[int, list[str]]:
+        command = [sys.executable, "-m", "shared.check_forms", str(folder)]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines()
+
+    (tmp_path / "x.toml").write_text(FORM)
+    status, lines = run(tmp_path)
+    assert status == 0
+    assert [line.split() for line in lines] == [["ok", "form", "type", "x:", "f"]]
+    (tmp_path / "x.toml").write_text(field_with("min_bytes = 11", 'key = "/"'))
+    status, lines = run(tmp_path)
+    assert status == 1
+    assert [line.split()[0] for line in lines] == ["wrong", "wrong"]
+    assert "x.toml: section s, field f: min_bytes: is more than max_bytes" in lines[0]
+
+
+def test_hints_of_the_shipped_definition_say_what_is_accepted() -> None:
+    files = [
+        field
+        for form_type in load_form_types(CHECKOUT / "forms").values()
+        for field in form_type.file_fields.values()
+    ]
+    for field in files:
+        hint = (field.hint or "").replace(" MB", "MB")
+        assert accepted(field) in hint
+        assert size(field.max_bytes) in hint
+        assert field.max_files == 1 or f"{field.max_files} files" in hint
+    assert len(files) == 5

@@ -1,0 +1,184 @@
+"""What browsers read of a form type, and the form type of the tests that uses every key."""
+
+import string
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from api.errors import ERRORS
+from api.form_types import FileFieldView, form_type_view
+from api.rejections import NOTICE_TEXTS, texts, upload_error, upload_notice
+from shared.codes import NOTICES, PLACEHOLDERS, POLICY_PLACEHOLDERS, REJECTIONS
+from shared.form_definition import (
+    CheckboxField,
+    ChoiceField,
+    FileField,
+    FormType,
+    Section,
+    TextField,
+    load_form_types,
+)
+from shared.formats import FORMATS
+from shared.policy import Derivative, DocumentLimits, FilePolicy, ImageLimits, PdfLimits
+
+FORMS = Path(__file__).parents[1] / "forms"
+MODELS: dict[str, type[BaseModel]] = {
+    "image": ImageLimits,
+    "pdf": PdfLimits,
+    "document": DocumentLimits,
+    "derivatives": Derivative,
+}
+OUTER: tuple[type[BaseModel], ...] = (FormType, Section, *MODELS.values())
+FIELDS: tuple[type[BaseModel], ...] = (TextField, ChoiceField, CheckboxField, FileField)
+
+
+def every_key() -> FormType:
+    return load_form_types(FORMS)["every_key"]
+
+
+def used(field: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Model and key, for all that a field's definition says."""
+    model = next(
+        m.__name__ for m in FIELDS if field["kind"] in get_args(m.model_fields["kind"].annotation)
+    )
+    for key, value in field.items():
+        yield model, key
+        inner = value.values() if key == "derivatives" else [value] if key in MODELS else []
+        for each in inner:
+            yield from ((MODELS[key].__name__, inner_key) for inner_key in each)
+
+
+def test_one_form_type_of_the_tests_uses_every_key() -> None:
+    defined = tomllib.loads((FORMS / "every_key.toml").read_text("utf-8"))
+    found = {("FormType", key) for key in defined}
+    found |= {("Section", key) for section in defined["sections"] for key in section}
+    found |= {each for s in defined["sections"] for field in s["fields"] for each in used(field)}
+    bases = {*TextField.model_fields} - {"kind", "max_length"}
+    told = {(model, key) for model, key in found if model not in {m.__name__ for m in FIELDS}}
+    told |= {("field", key) if key in bases else (m, key) for m, key in found - told}
+    wanted = {(model.__name__, key) for model in OUTER for key in model.model_fields}
+    wanted |= {
+        ("field", key) if key in bases else (model.__name__, key)
+        for model in FIELDS
+        for key in model.model_fields
+    }
+    assert wanted - told == {("field", "section")}, "which is filled in"
+    assert told <= wanted
+
+
+def test_every_key_says_what_it_means() -> None:
+    models = (*OUTER, *FIELDS)
+    silent = [
+        f"{model.__name__}.{key}"
+        for model in models
+        for key, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert silent == []
+
+
+def test_a_file_field_tells_browsers_how_its_formats_begin() -> None:
+    view = form_type_view(every_key())
+    fields = {each.name: each for section in view.sections for each in section.fields}
+    papers = fields["papers"]
+    assert isinstance(papers, FileFieldView)
+    shown = [each.model_dump() for each in papers.formats]
+    assert shown[0] == {
+        "type": "application/pdf",
+        "name": "PDF",
+        "extensions": [".pdf"],
+        "signatures": [[{"offset": 0, "bytes": b"%PDF-".hex()}]],
+        "starts_within": 1024,
+    }
+    assert [each["type"] for each in shown] == list(papers.accepted_types)
+    assert shown[1]["signatures"] == [[{"offset": 0, "bytes": b"PK\x03\x04".hex()}]]
+    text = fields["full_name"].model_dump(exclude_none=True)
+    assert "formats" not in text
+    assert text["hint"] == "As it stands in your passport"
+
+
+def test_a_file_field_tells_browsers_a_text_for_every_code() -> None:
+    portrait = every_key().file_fields["portrait"]
+    told = texts(portrait)
+    assert set(told) == {*REJECTIONS, *NOTICES, "file-empty"}
+    assert told["file-too-large"] == "The selected file must be smaller than 200KB"
+    assert told["image-too-small"] == "At least 40 × 30, please: this is {width} × {height}"
+    assert told["file-too-small"] == "That can't be a photo"
+    assert told["too-many-files"] == "You can only select up to 2 files"
+    assert (
+        texts(every_key().file_fields["papers"])["too-many-files"] == "You can only select one file"
+    )
+    assert told["converted"] == "We converted it from {from_name} to {to_name}"
+
+
+@pytest.mark.parametrize("code", sorted(REJECTIONS | NOTICES))
+def test_a_built_in_text_can_be_filled_in(code: str) -> None:
+    text = NOTICE_TEXTS.get(code) or ERRORS[code].detail
+    names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+    assert names <= PLACEHOLDERS[code]
+    assert text == text.strip(" .")
+
+
+def test_texts_that_the_definition_gives_take_the_place_of_the_built_in_ones() -> None:
+    portrait = every_key().file_fields["portrait"]
+    seen = {"width": 39, "height": 90}
+    assert upload_error("image-too-small", seen, portrait) == {
+        "code": "image-too-small",
+        "detail": "At least 40 × 30, please: this is 39 × 90",
+        "params": seen,
+        "retryable": False,
+    }
+    assert upload_notice("low-resolution", seen, portrait) == {
+        "code": "low-resolution",
+        "detail": "Only 39 × 90, but it will do",
+        "params": seen,
+    }
+    papers = every_key().file_fields["papers"]
+    assert upload_notice("many-pages", {"pages": 3}, papers)["detail"] == (
+        "The document is longer than we recommend: it has 3 pages"
+    )
+    assert upload_error("newer", {}, papers)["detail"].startswith("The selected file can't be")
+
+
+@pytest.mark.parametrize(
+    ("code", "params", "said"),
+    [
+        ("too-many-files", {}, "You can only select one file"),
+        ("file-too-many-pages", {"pages": 2, "max_pages": 1}, "must have one page only"),
+        ("image-too-small", {"width": 2, "height": 3}, "has too few pixels (2 × 3)"),
+    ],
+)
+def test_a_limit_of_one_isnt_told_as_if_it_were_many(
+    code: str, params: dict[str, int], said: str
+) -> None:
+    policy = FilePolicy(accept=("image/png",), max_bytes=1)
+    assert said in upload_error(code, params, policy)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "said"),
+    [
+        (["image/jpeg"], "a JPG"),
+        (["application/pdf", "image/png"], "a PDF or PNG"),
+        (["image/avif", "image/heic", "image/gif"], "an AVIF, HEIC or GIF"),
+        (["application/vnd.oasis.opendocument.text"], "an ODT"),
+        (["application/rtf"], "an RTF"),
+    ],
+)
+def test_what_is_accepted_is_told_as_it_is_spoken(accept: list[str], said: str) -> None:
+    policy = FilePolicy(accept=tuple(accept), max_bytes=1)
+    assert upload_error("file-invalid-type", {}, policy)["detail"] == (
+        f"The selected file must be {said}"
+    )
+
+
+def test_every_placeholder_of_a_field_is_filled_in() -> None:
+    text = " ".join(f"{{{name}}}" for name in POLICY_PLACEHOLDERS)
+    policy = FilePolicy(
+        accept=tuple(FORMATS), max_bytes=9, messages=dict.fromkeys(PLACEHOLDERS, text)
+    )
+    assert not {"?", "{"} & set(upload_error("file-corrupt", {}, policy)["detail"])
