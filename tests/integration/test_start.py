@@ -82,10 +82,16 @@ def test_what_is_wrong_beyond_the_settings_is_named_at_once_too(tmp_path: Path) 
     assert [line.split(": ")[1] for line in lines] == ["DATABASE_URL", "STAGING_DIR", "FORMS_DIR"]
 
 
-def test_a_wrong_form_definition_is_named_with_its_key(api: dict[str, str], tmp_path: Path) -> None:
+def test_all_that_is_wrong_with_a_form_definition_is_named_with_its_key(
+    api: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "signup.toml").write_text('type = "signup"')
-    line = the_line("api", {**api, "FORMS_DIR": str(tmp_path)})
-    assert re.fullmatch(r"api: FORMS_DIR: .*/signup\.toml: title: .+", line)
+    lines = refusal("api", {**api, "FORMS_DIR": str(tmp_path)})
+    assert [line.split("/signup.toml: ")[1] for line in lines] == [
+        "title: is missing",
+        "sections: is missing",
+    ]
+    assert all(line.startswith("api: FORMS_DIR: ") for line in lines)
 
 
 def test_a_database_that_was_never_made_is_to_be_migrated(tmp_path: Path) -> None:
