@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.form_definition import Derivative, FilePolicy
 from shared.formats import FORMATS
+from shared.policy import Derivative, FilePolicy
 from worker.errors import FileRejected, TransientError
 from worker.sandbox import process
 
