@@ -32,7 +32,8 @@ def bearer(request: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """The application's back end: it may read, retry and delete any form. Its name is for logs."""
+    """The application's back end: it may read, retry, release and delete
+    what is in any form. Its name is for logs."""
 
     name: str
 

@@ -50,6 +50,9 @@ async def back_end(asking: Asking) -> ServiceKey:
     return asking
 
 
+BackEnd = Annotated[ServiceKey, Depends(back_end)]
+
+
 def _named(description: str, example: str, pattern: str) -> Any:
     """A part of the path, described; what doesn't fit is not found, rather than invalid."""
     extra = {"pattern": pattern}

@@ -183,6 +183,10 @@ ERRORS: dict[str, ErrorSpec] = {
         retryable=True,
     ),
     "not-stored": ErrorSpec(409, "Not stored yet", "The file is not in the bucket (yet)."),
+    "not-released": ErrorSpec(
+        409, "Not released", "The file is kept aside until it has been looked at."
+    ),
+    "not-flagged": ErrorSpec(409, "Not flagged", "There is nothing to release."),
     "not-failed": ErrorSpec(409, "Not failed", "Only a failed upload can be retried."),
     # our side of an upload: shown in its status, never as an answer
     "attempts-exhausted": ErrorSpec(

@@ -72,10 +72,12 @@ class Verdict:
     notices: list[dict[str, str]] = field(default_factory=list)
     failed: list[UploadRow] = field(default_factory=list)
     """Our fault: submitting goes on, completeness waits."""
+    withheld: list[UploadRow] = field(default_factory=list)
+    """Kept aside until the back end decides: the person has done their part."""
 
     @property
     def complete(self) -> bool:
-        return not (self.pending or self.errors or self.failed)
+        return not (self.pending or self.errors or self.failed or self.withheld)
 
 
 def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
@@ -107,6 +109,7 @@ def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> No
     failed = [row for row in newest if row.status is UploadStatus.FAILED]
     rejected = [row for row in newest if row.status is UploadStatus.REJECTED]
     verdict.failed += failed
+    verdict.withheld += [row for row in stored if row.withheld]
     if stored or not each.required:
         verdict.notices += [_notice(each, row, kept=bool(stored)) for row in rejected]
     elif not failed and not any(row.status in PENDING for row in newest):

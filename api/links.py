@@ -10,16 +10,21 @@ import aioboto3
 from aiobotocore.config import AioConfig
 
 from api.errors import Problem
+from api.receive.names import MAX_FILENAME, clean_filename
 from api.records.rows import UploadRow
 from api.settings import Settings
 from shared.formats import FORMATS
+from shared.keys import public_url
 from shared.status import UploadStatus
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
-INLINE_TYPES = {name for name, kind in FORMATS.items() if kind.kind == "image"}
+INLINE_TYPES = {name for name, each in FORMATS.items() if each.kind == "image" and each.writer}
+"""What may be shown in a page, where it is a file that we made."""
+ANY_BYTES, UNKNOWN_EXTENSION = "application/octet-stream", ".bin"
+"""What is served of a type that isn't one of ours."""
 MAX_SUFFIX = 6
 """Characters of what still looks like a file name's extension."""
 
@@ -74,35 +79,56 @@ def content_disposition(filename: str, *, inline: bool) -> str:
 
 
 async def link_of(
-    links: Links, upload: UploadRow, derivative: str | None, *, inline: bool, head: bool = False
+    links: Links,
+    upload: UploadRow,
+    derivative: str | None,
+    *,
+    inline: bool,
+    withheld: bool = False,
+    head: bool = False,
 ) -> str:
-    """A link to an upload's object, or to one of its derivatives; for HEAD, or for GET.
+    """A link to an upload's object, or to one of its derivatives; for HEAD, or for GET. `withheld`
+    says that who asks may have what isn't released, too.
 
-    Raises `Problem` not-stored or not-found. Only images that we made ourselves are ever shown
-    inline: anything else may be active content.
+    Raises `Problem` not-stored, not-released or not-found. Only images that we made ourselves are
+    ever shown inline: anything else may be active content, whatever type it seems to be of.
     """
     if upload.status is not UploadStatus.STORED or upload.object is None:
         raise Problem("not-stored")
+    if upload.withheld and not withheld:
+        raise Problem("not-released")
     chosen = upload.object if derivative is None else upload.derivatives.get(derivative)
     if chosen is None:
         raise Problem("not-found")
     content_type = str(chosen["content_type"])
+    if content_type not in FORMATS:
+        content_type = ANY_BYTES
+    made_by_us = chosen["sha256"] != upload.sha256 and not upload.flags
     return await links.presign(
         str(chosen["key"]),
         filename=_download_name(upload.filename, content_type, derivative),
         content_type=content_type,
-        inline=inline and content_type in INLINE_TYPES,
+        inline=inline and made_by_us and content_type in INLINE_TYPES,
         head=head,
     )
 
 
 def _download_name(filename: str, content_type: str, derivative: str | None) -> str:
-    """The name the person gave, with the extension of what we stored."""
+    """The name the person gave, with the extension of what we stored: a name alone makes no
+    program of a document."""
     known = FORMATS.get(content_type)
-    extensions = known.extensions if known else ("",)
-    path = PurePath(filename)
-    if path.suffix.lower() in extensions and derivative is None:
-        return filename
-    suffix = path.suffix if len(path.suffix) <= MAX_SUFFIX else ""
-    stem = filename[: len(filename) - len(suffix)] if suffix else filename
-    return f"{stem}-{derivative}{extensions[0]}" if derivative else f"{stem}{extensions[0]}"
+    extensions = known.extensions if known else (UNKNOWN_EXTENSION,)
+    name = clean_filename(filename) or "file"
+    suffix = PurePath(name).suffix
+    if suffix.lower() in extensions and derivative is None:
+        return name
+    stem = name.removesuffix(suffix) if len(suffix) <= MAX_SUFFIX else name
+    ending = f"-{derivative}{extensions[0]}" if derivative else extensions[0]
+    room = MAX_FILENAME - len(ending.encode())
+    return stem.encode()[:room].decode(errors="ignore") + ending
+
+
+def object_url(settings: Settings, key: str) -> str:
+    """The address of an object, as records hold it."""
+    base = settings.public_base_url or settings.s3_public_endpoint_url
+    return public_url(base, settings.s3_bucket, key)

@@ -83,6 +83,13 @@ def _built_in(code: str, known: Mapping[str, Any]) -> str:
     return ERRORS[code].detail
 
 
+def upload_flag(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[str, Any]:
+    """One of the `flags` of an upload, `{"code", "detail", "params"}`: in the words in which it
+    would be rejected."""
+    error = upload_error(code, params, policy)
+    return {key: error[key] for key in ("code", "detail", "params")}
+
+
 def accepted(policy: FilePolicy) -> str:
     """'JPG, PNG or WebP'."""
     names = [NAMES.get(each, each) for each in policy.accepted_types]

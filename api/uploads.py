@@ -213,6 +213,7 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
             UploadStatus.STAGED,
             attempts=0,
             lost_generations=[],
+            decoder_deaths=0,
             backoffs=0,
             error=None,
             next_attempt_at=now_ms(),

@@ -59,6 +59,14 @@ class NoticeView(BaseModel):
     params: dict[str, Any] = {}
 
 
+class FlagView(BaseModel):
+    """A finding for which the file is kept aside, in place of being rejected."""
+
+    code: str
+    detail: str
+    params: dict[str, Any]
+
+
 class UploadView(BaseModel):
     """An upload's status resource."""
 
@@ -80,6 +88,11 @@ class UploadView(BaseModel):
     object: ObjectView | None
     derivatives: Annotated[dict[str, ObjectView], Field(description="smaller ones, by name")]
     notices: Annotated[list[NoticeView], Field(description="found in a file that is good")]
+    flags: Annotated[
+        list[FlagView],
+        Field(description="what the back end has to decide on: no `public_url` until it does"),
+    ]
+    released_at: Annotated[Moment | None, Field(description="when it did")]
     error: UploadError | None
     attempts: int
     created_at: Moment
@@ -117,7 +130,7 @@ class FormView(BaseModel):
     status: Literal["draft", "submitted"]
     complete: Annotated[
         bool,
-        Field(description="nothing is missing, wrong, pending or failed"),
+        Field(description="nothing is missing, wrong, pending, failed or kept aside"),
     ]
     version: Annotated[int, Field(description="grows with every change")]
     edit: Annotated[int, Field(description="grows when the person edits")]
@@ -172,6 +185,8 @@ def upload_view(row: UploadRow, base_url: str) -> UploadView:
             for name, each in (row.derivatives if shown else {}).items()
         },
         notices=[NoticeView.model_validate(each) for each in row.notices],
+        flags=[FlagView.model_validate(each) for each in row.flags],
+        released_at=None if row.released_at is None else timestamp(row.released_at),
         error=UploadError.model_validate(row.error) if row.error else None,
         attempts=row.attempts,
         created_at=timestamp(row.created_at),
@@ -233,7 +248,10 @@ def _file_values(form_type: FormType, rows: list[UploadRow]) -> dict[str, str | 
         urls = [
             row.public_url
             for row in rows
-            if row.field == name and row.status is UploadStatus.STORED and row.public_url
+            if row.field == name
+            and row.status is UploadStatus.STORED
+            and not row.withheld
+            and row.public_url
         ]
         if urls:
             values[name] = urls if field.max_files > 1 else urls[-1]

@@ -6,11 +6,12 @@ import structlog
 
 from api.attempts import EXHAUSTED, backoff_ms, heard_of, remembers
 from api.errors import Problem
+from api.links import object_url
 from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import UploadRow
-from api.rejections import upload_error, upload_notice
+from api.rejections import upload_error, upload_flag, upload_notice
 from api.services import Services
 from api.settings import Settings
 from shared.ids import is_id
@@ -20,18 +21,20 @@ from shared.internal_api import (
     Rejected,
     Retry,
     Stored,
-    StoredObject,
     WorkOrder,
 )
-from shared.keys import generation_prefix, public_url
+from shared.keys import flagged_prefix, generation_prefix
 from shared.policy import FilePolicy
 from shared.status import UploadStatus
 from shared.volume import STAGED
 
 log = structlog.get_logger()
 
-SHUTDOWN = "shutdown"
-"""The cause of a give-back by a worker that was told to stop."""
+SHUTDOWN, DECODER = "shutdown", "decoder"
+"""Causes of a give-back: a worker that was told to stop; a decoding child that crashed, or died of
+its limits."""
+MAX_DEATHS = 2
+"""Children that one file may cost. One may have met bad luck; what ends a second is the file."""
 
 
 async def claim(
@@ -136,22 +139,7 @@ async def _apply(
     policy = FilePolicy.model_validate(row.policy)
     match outcome:
         case Stored():
-            _require_own_keys(row, [outcome.object, *outcome.derivatives.values()])
-            settings = services.settings
-            base = settings.public_base_url or settings.s3_public_endpoint_url
-            return await lifecycle.store(
-                tx,
-                row,
-                detected_type=outcome.detected_type,
-                object=outcome.object.model_dump(exclude_none=True),
-                derivatives={
-                    name: each.model_dump(exclude_none=True)
-                    for name, each in outcome.derivatives.items()
-                },
-                notices=[upload_notice(each.code, each.params, policy) for each in outcome.notices],
-                error=None,
-                public_url=public_url(base, settings.s3_bucket, outcome.object.key),
-            )
+            return await _store(services, tx, row, outcome, policy)
         case Rejected():
             error = upload_error(outcome.code, outcome.params, policy)
             return await lifecycle.reject(tx, row, detected_type=outcome.detected_type, error=error)
@@ -175,6 +163,8 @@ async def _apply(
             )
             if outcome.cause == SHUTDOWN:
                 return await hand_on(tx, row)
+            if outcome.cause == DECODER and outcome.counted:
+                return await _after_a_death(services, tx, row, policy)
             return await give_back(
                 tx,
                 row,
@@ -182,6 +172,56 @@ async def _apply(
                 counted=outcome.counted,
                 applied_generation=row.generation,
             )
+
+
+async def _store(
+    services: Services, tx: Transaction, row: UploadRow, outcome: Stored, policy: FilePolicy
+) -> UploadRow:
+    _require_own_keys(row, outcome)
+    stored = {
+        "detected_type": outcome.detected_type,
+        "object": outcome.object.model_dump(exclude_none=True),
+        "derivatives": {
+            name: each.model_dump(exclude_none=True) for name, each in outcome.derivatives.items()
+        },
+        "notices": [upload_notice(each.code, each.params, policy) for each in outcome.notices],
+        "error": None,
+    }
+    if not outcome.flags:
+        url = object_url(services.settings, outcome.object.key)
+        return await lifecycle.store(tx, row, **stored, public_url=url)
+    if not {flag.code for flag in outcome.flags} <= set(policy.flag):
+        raise Problem("invalid-request", "The field keeps no file for such a finding.")
+    flags = [upload_flag(flag.code, flag.params, policy) for flag in outcome.flags]
+    return await lifecycle.withhold(tx, row, **stored, flags=flags)
+
+
+async def _after_a_death(
+    services: Services, tx: Transaction, row: UploadRow, policy: FilePolicy
+) -> UploadRow:
+    """Try a file once more of which a decoding child died; reject what ended `MAX_DEATHS`, with its
+    bytes kept for an operator to look at. A field that keeps corrupt files doesn't keep this one:
+    nobody knows what it is."""
+    deaths = row.decoder_deaths + 1
+    if deaths < MAX_DEATHS:
+        return await give_back(
+            tx,
+            row,
+            services.settings,
+            counted=True,
+            applied_generation=row.generation,
+            decoder_deaths=deaths,
+        )
+    log.error(
+        "decoder_died_again",
+        upload_id=row.id,
+        form_id=row.form_id,
+        deaths=deaths,
+        sha256=row.sha256,
+        request_id=row.request_id,
+    )
+    error = upload_error("file-corrupt", {}, policy)
+    return await lifecycle.reject(tx, row, decoder_deaths=deaths, error=error)
 
 
 async def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
@@ -207,14 +247,16 @@ async def give_back(
     counted: bool,
     lost: bool = False,
     applied_generation: int | None = None,
+    decoder_deaths: int | None = None,
 ) -> UploadRow:
     """Let a `processing` upload be tried again after a backoff, or end it `failed` when its
     attempts are used up. What was nobody's attempt gives it back.
 
     `applied_generation` is set by an outcome that ends the upload: repeating it is fine then.
     `lost` says that nobody gave it back, but that its lease was over: should its worker be heard
-    of after all, the attempt wasn't one.
+    of after all, the attempt wasn't one. `decoder_deaths` is their new number.
     """
+    deaths = row.decoder_deaths if decoder_deaths is None else decoder_deaths
     remembered = [row.generation] if lost and counted and remembers(row, settings) else []
     lost_generations = row.lost_generations + remembered
     if counted and row.attempts >= settings.max_attempts:
@@ -225,6 +267,7 @@ async def give_back(
             UploadStatus.FAILED,
             applied_generation=applied_generation or row.applied_generation,
             lost_generations=lost_generations,
+            decoder_deaths=deaths,
             error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
         )
     due = now_ms() + backoff_ms(row.backoffs, settings)
@@ -234,6 +277,7 @@ async def give_back(
         UploadStatus.STAGED,
         attempts=row.attempts if counted else row.attempts - 1,
         lost_generations=lost_generations,
+        decoder_deaths=deaths,
         backoffs=row.backoffs + 1,
         next_attempt_at=due,
         wakes_unanswered=0,
@@ -256,9 +300,11 @@ async def _locked(tx: Transaction, upload_id: str) -> UploadRow:
     return row
 
 
-def _require_own_keys(row: UploadRow, objects: list[StoredObject]) -> None:
-    prefix = generation_prefix(row.key_base, row.id, row.generation)
-    for each in objects:
+def _require_own_keys(row: UploadRow, outcome: Stored) -> None:
+    """What is flagged lies under the prefix for that, and nothing else does."""
+    prefix_of = flagged_prefix if outcome.flags else generation_prefix
+    prefix = prefix_of(row.key_base, row.id, row.generation)
+    for each in (outcome.object, *outcome.derivatives.values()):
         name = each.key.removeprefix(prefix)
         if name == each.key or name in ("", ".", "..") or "/" in name:
             raise Problem("invalid-request", "An object is not under the upload's own prefix.")
@@ -270,6 +316,7 @@ def _later(code: str, milliseconds: int) -> Problem:
 
 def _order(services: Services, row: UploadRow) -> WorkOrder:
     settings = services.settings
+    prefix, *flagged = lifecycle.prefixes_of(row)
     return WorkOrder(
         upload_id=row.id,
         form_id=row.form_id,
@@ -280,7 +327,9 @@ def _order(services: Services, row: UploadRow) -> WorkOrder:
         size=row.size,
         sha256=row.sha256 or "",
         policy=FilePolicy.model_validate(row.policy),
-        key_prefix=generation_prefix(row.key_base, row.id, row.generation),
+        key_prefix=prefix,
+        flagged_prefix=flagged[0] if flagged else None,
+        filename=row.filename,
         attempt=row.attempts,
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,

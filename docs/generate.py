@@ -72,6 +72,8 @@ ANSWERS = {
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
     "not-stored": "a link is asked for and the upload is not `stored`",
+    "not-released": "a link is asked for with a form's token, and the upload is flagged",
+    "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
     "not-failed": "a retry of an upload that is not `failed`",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
     "unavailable": "the database or the volume can't be used, the api is stopping, or there are "

@@ -68,6 +68,11 @@ class WorkOrder(BaseModel):
     policy: FilePolicy
     key_prefix: str
     """Ends in a slash. The only prefix this generation may write under."""
+    flagged_prefix: str | None = None
+    """But for a file that is kept and flagged: that goes here. None of an api that knows no flags,
+    or where the field keeps nothing."""
+    filename: str | None = None
+    """As the person called it, for whoever reads the bucket alone. None of an older api."""
     attempt: int
     lease_seconds: float
     heartbeat_seconds: float
@@ -101,6 +106,13 @@ class Notice(BaseModel):
     params: Params = {}
 
 
+class Flag(BaseModel):
+    """A finding for which the file would be rejected, did its field not keep and flag it."""
+
+    code: Code
+    params: Params = {}
+
+
 class _Outcome(BaseModel):
     model_config = ConfigDict(json_schema_extra=_which_is_said)
 
@@ -114,6 +126,8 @@ class Stored(_Outcome):
     object: StoredObject
     derivatives: dict[Name, StoredObject] = {}
     notices: Annotated[list[Notice], Field(max_length=20)] = []
+    flags: Annotated[list[Flag], Field(max_length=20)] = []
+    """If there are any, the object is the received bytes, under the order's `flagged_prefix`."""
 
 
 class Rejected(_Outcome):

@@ -12,6 +12,8 @@ PLACEHOLDERS = frozenset({"form_type", "form_id", "reference", "field", "year", 
 DEFAULT_TEMPLATE = "{form_type}/{form_id}/{field}"
 MAX_KEY_BASE = 512
 """Bytes, all ASCII: leaves room for upload, generation and name below S3's limit of 1024."""
+FLAGGED = "flagged/"
+"""The folder of the bucket for what is kept although something was found in it."""
 
 
 class KeyTemplateError(ValueError):
@@ -46,6 +48,12 @@ def render_key_base(template: str, values: Mapping[str, str]) -> str:
 def generation_prefix(key_base: str, upload_id: str, generation: int) -> str:
     """The prefix that one attempt, and nothing else, writes under. Ends in a slash."""
     return f"{key_base}/{upload_id}.{generation}/"
+
+
+def flagged_prefix(key_base: str, upload_id: str, generation: int) -> str:
+    """The same for a file that is kept and flagged. All of these lie below one folder of the
+    bucket, so that who reads there can be kept out of it."""
+    return FLAGGED + generation_prefix(key_base, upload_id, generation)
 
 
 def public_url(base: str, bucket: str, key: str) -> str:

@@ -20,7 +20,8 @@ from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject, WorkOrder
 from shared.status import Stage
 from worker.errors import REFUSED, SHUTDOWN, FileRejected, TransientError
-from worker.object_store import ObjectStore
+from worker.flagging import Checked, flagged, keeps
+from worker.object_store import ObjectStore, metadata_of
 from worker.records_client import (
     STALE,
     OutcomeRefused,
@@ -207,25 +208,36 @@ class Promoter:
         if order.upload_id in self._known_good:
             self._storing.refuse_without_room(self._known_good[order.upload_id])
         async with _scratch(self._settings.scratch_dir) as scratch:
-            processed = await self._checked(order, stages, scratch)
+            checked = await self._checked(order, stages, scratch)
             reached("worker-after-check")
             stages.show(Stage.STORING)
-            made = sum(each.size for each in processed.outputs if each.path.parent == scratch)
+            outputs = checked.processed.outputs
+            made = sum(each.size for each in outputs if each.path.parent == scratch)
             self._remember(order.upload_id, made)
             await kept.enter_async_context(self._storing.room(made))
             stages.checked.set()
-            await self._storing.put(lambda: self._put_all(order, processed))
+            await self._storing.put(lambda: self._put_all(order, checked))
         self._known_good.pop(order.upload_id, None)
-        return _stored(order, processed)
+        return _stored(order, checked)
 
     def _remember(self, upload_id: str, made: int) -> None:
         self._known_good[upload_id] = made
         if len(self._known_good) > KNOWN:
             del self._known_good[next(iter(self._known_good))]
 
-    async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Processed:
+    async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Checked:
         stages.show(Stage.VALIDATING)
         staged = await verified(self._settings.staging_dir, order)
+        try:
+            return Checked(await self._processed(order, stages, staged, scratch), order.key_prefix)
+        except FileRejected as bad:
+            if not keeps(order, bad):
+                raise
+            return flagged(order, staged, bad)
+
+    async def _processed(
+        self, order: WorkOrder, stages: "_Stages", staged: Path, scratch: Path
+    ) -> Processed:
         _check_size(order)
         async with self._decoders:
             processed = await process(
@@ -238,17 +250,19 @@ class Promoter:
             )
         return _as_acknowledged(order, processed, staged)
 
-    async def _put_all(self, order: WorkOrder, processed: Processed) -> None:
+    async def _put_all(self, order: WorkOrder, checked: Checked) -> None:
+        metadata = metadata_of(order, checked.processed.detected_type)
         try:
             async with asyncio.TaskGroup() as puts:
-                for output in processed.outputs:
+                for output in checked.processed.outputs:
                     puts.create_task(
                         self._store.put(
                             output.path,
-                            order.key_prefix + output.name,
+                            checked.prefix + output.name,
                             content_type=output.content_type,
                             size=output.size,
                             sha256=output.sha256,
+                            metadata=metadata,
                         )
                     )
         except ExceptionGroup as group:
@@ -286,11 +300,12 @@ class Promoter:
             await self._records.report(order, outcome, seconds=HAND_IN_SECONDS)
 
     async def _delete_own(self, order: WorkOrder) -> None:
-        """What a stale generation put is nobody's: delete its own prefix and nothing else."""
+        """What a stale generation put is nobody's: delete its own prefixes and nothing else."""
         if self._storing.breaker.is_open:
             return  # it is doomed all the same
         try:
-            await self._store.clean(order.key_prefix)
+            for prefix in filter(None, [order.key_prefix, order.flagged_prefix]):
+                await self._store.clean(prefix)
         except TransientError as error:
             log.warning("own_prefix_not_deleted", reason=str(error))  # it is doomed all the same
 
@@ -365,22 +380,25 @@ def _as_acknowledged(order: WorkOrder, processed: Processed, staged: Path) -> Pr
     )
 
 
-def _stored(order: WorkOrder, processed: Processed) -> Stored:
+def _stored(order: WorkOrder, checked: Checked) -> Stored:
+    processed = checked.processed
     return Stored(
         upload_id=order.upload_id,
         generation=order.generation,
         detected_type=processed.detected_type,
-        object=_described(order, processed.object),
+        object=_described(checked.prefix, processed.object),
         derivatives={
-            name: _described(order, output) for name, output in processed.derivatives.items()
+            name: _described(checked.prefix, output)
+            for name, output in processed.derivatives.items()
         },
         notices=processed.notices,
+        flags=checked.flags,
     )
 
 
-def _described(order: WorkOrder, output: Output) -> StoredObject:
+def _described(prefix: str, output: Output) -> StoredObject:
     return StoredObject(
-        key=order.key_prefix + output.name,
+        key=prefix + output.name,
         content_type=output.content_type,
         size=output.size,
         sha256=output.sha256,

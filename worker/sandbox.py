@@ -51,9 +51,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Processed:
-    """A file that was found good, and what is to be put for it."""
+    """A file that was found good, or is kept all the same, and what is to be put for it."""
 
-    detected_type: str
+    detected_type: str | None
+    """None only of what nobody could look into."""
     object: Output
     derivatives: dict[str, Output]
     original: Output | None

@@ -26,6 +26,8 @@ STAGED: dict[str, Any] = {
     "object": None,
     "derivatives": {},
     "notices": [],
+    "flags": [],
+    "released_at": None,
     "error": None,
     "attempts": 0,
     "created_at": "2026-11-22T13:12:17.871Z",
@@ -57,6 +59,24 @@ STORED: dict[str, Any] = STAGED | {
     "attempts": 1,
     "updated_at": "2026-11-22T13:12:18.402Z",
     "poll_after_ms": None,
+}
+
+RELEASED: dict[str, Any] = STORED | {
+    "detected_type": "image/jpeg",
+    "public_url": _PUBLIC_URL.replace("/therapist", "/flagged/therapist").replace(
+        "headshot.jpg", "original.jpg"
+    ),
+    "object": {"content_type": "image/jpeg", "size": 335881, "sha256": _SHA256},
+    "derivatives": {},
+    "flags": [
+        {
+            "code": "image-too-small",
+            "detail": "The selected image must be at least 400 × 400 pixels",
+            "params": {"width": 300, "height": 600, "min_width": 400, "min_height": 400},
+        }
+    ],
+    "released_at": "2026-11-22T15:40:03.118Z",
+    "updated_at": "2026-11-22T15:40:03.118Z",
 }
 
 FORM: dict[str, Any] = {
@@ -177,6 +197,8 @@ ORDER: dict[str, Any] = {
     "sha256": _SHA256,
     "policy": {"accept": ["image/png", "image/jpeg"], "max_bytes": 15_000_000},
     "key_prefix": f"therapist_signup/{FORM_ID}/headshot/{UPLOAD_ID}.1/",
+    "flagged_prefix": None,
+    "filename": "photo.png",
     "attempt": 1,
     "lease_seconds": 20.0,
     "heartbeat_seconds": 5.0,

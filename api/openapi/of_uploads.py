@@ -7,6 +7,7 @@ from api.openapi.operation import (
     NOT_MODIFIED,
     OWNER,
     RECEIVING,
+    SERVICE_KEY,
     answer,
     leads_to,
     operation,
@@ -77,10 +78,25 @@ READ_UPLOAD = operation(
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
-READ_CONTENT = operation(answers=_LINK, errors=("not-found", "not-stored"), may=OWNER)
+_UNREADABLE = ("not-found", "not-stored", "not-released")
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=("not-found", "not-stored"), may=OWNER)
+READ_CONTENT = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
+
+READ_DERIVATIVE = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
 
 RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER)
+
+RELEASE_UPLOAD = operation(
+    answers={
+        200: answer(
+            "It is the value of its field",
+            UploadView,
+            example=examples.RELEASED,
+            always=("ETag", "Cache-Control"),
+        )
+    },
+    errors=("not-found", "not-flagged"),
+    may=(SERVICE_KEY,),
+)
 
 REMOVE_UPLOAD = operation(answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER)

@@ -24,6 +24,7 @@ _STATES = {
     UploadStatus.STORED: "Stored",
     UploadStatus.REJECTED: "Not accepted",
 }
+_WITHHELD = "We have this file and are checking it. You can go on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ def field_box(draft: Draft, each: AnyField, wrong: list[Mistake]) -> FieldBox:
 
 def file_line(row: UploadRow) -> FileLine:
     state = _reason(row) if row.status is UploadStatus.FAILED else _STATES.get(row.status, "")
+    if row.status is UploadStatus.STORED and row.withheld:
+        state = _WITHHELD
     return FileLine(
         id=row.id,
         filename=row.filename,

@@ -6,7 +6,7 @@ from api.records import uploads
 from api.records.database import Transaction, now_ms
 from api.records.rows import Json, UploadRow
 from api.records.tables import cleanings
-from shared.keys import generation_prefix
+from shared.keys import flagged_prefix, generation_prefix
 from shared.status import TERMINAL, UploadStatus
 
 CLEANING_MARGIN_MS = 60_000
@@ -55,10 +55,32 @@ async def reject(tx: Transaction, upload: UploadRow, **values: object) -> Upload
 async def store(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The stored outcome: everything older in its slot is `replaced` by it, and nothing newer
     (protocol P8)."""
+    await _replace_older(tx, upload)  # first: one upload a slot can be stored
+    return await _put_away(tx, upload, **values)
+
+
+async def withhold(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+    """The stored outcome of a file that is kept and flagged: it doesn't hold its slot, and so
+    replaces nothing until it is released."""
+    return await _put_away(tx, upload, withheld=True, **values)
+
+
+async def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow:
+    """Let a withheld upload hold its slot: what a stored outcome replaces, this replaces."""
+    await _replace_older(tx, upload)
+    return await uploads.amend(
+        tx, upload, withheld=False, released_at=now_ms(), public_url=public_url
+    )
+
+
+async def _replace_older(tx: Transaction, upload: UploadRow) -> None:
     for other in await uploads.of_form(tx.conn, upload.form_id):
         older = other.slot == upload.slot and other.seq < upload.seq
-        if older and other.status not in TERMINAL:  # first: one upload a slot can be stored
+        if older and other.status not in TERMINAL:
             await end(tx, other, UploadStatus.REPLACED)
+
+
+async def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     return await uploads.transition(
         tx,
         upload,
@@ -110,20 +132,29 @@ async def condemn_rejected_before(tx: Transaction, upload: UploadRow) -> None:
 
 
 async def _doom(tx: Transaction, upload: UploadRow) -> None:
-    """Order the current generation's prefix deleted. Earlier generations were doomed when they
+    """Order the current generation's prefixes deleted. Earlier generations were doomed when they
     ended; an unapplied one waits until its worker can't put any more."""
-    prefix = generation_prefix(upload.key_base, upload.id, upload.generation)
-    known = await tx.conn.execute(select(cleanings.c.id).where(cleanings.c.prefix == prefix))
-    if known.first():
-        return
+    prefixes = prefixes_of(upload)
+    known = await tx.conn.execute(
+        select(cleanings.c.prefix).where(cleanings.c.prefix.in_(prefixes))
+    )
     applied = upload.applied_generation == upload.generation
     last_put = (upload.work_until or 0) + CLEANING_MARGIN_MS
-    await tx.conn.execute(
-        insert(cleanings).values(
-            prefix=prefix,
-            form_id=upload.form_id,
-            not_before=now_ms() if applied else last_put,
-            passes=0,
-            at=now_ms(),
+    for prefix in sorted(set(prefixes) - set(known.scalars())):
+        await tx.conn.execute(
+            insert(cleanings).values(
+                prefix=prefix,
+                form_id=upload.form_id,
+                not_before=now_ms() if applied else last_put,
+                passes=0,
+                at=now_ms(),
+            )
         )
-    )
+
+
+def prefixes_of(upload: UploadRow) -> list[str]:
+    """All that its current generation may put under: where its object goes, and where it goes
+    flagged if its field keeps such files."""
+    of_generation = (upload.key_base, upload.id, upload.generation)
+    flagged = [flagged_prefix(*of_generation)] if upload.policy.get("flag") else []
+    return [generation_prefix(*of_generation), *flagged]

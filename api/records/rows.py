@@ -48,6 +48,7 @@ class UploadRow:
     lease_until: int | None
     attempts: int
     lost_generations: list[int]
+    decoder_deaths: int
     backoffs: int
     next_attempt_at: int
     deadline: int
@@ -66,6 +67,10 @@ class UploadRow:
     object: Json | None
     derivatives: dict[str, Json]
     notices: list[Json]
+    flags: list[Json]
+    withheld: bool
+    """Flagged and not released: stored, and no value of its field."""
+    released_at: int | None
     error: Json | None
     public_url: str | None
     created_at: int

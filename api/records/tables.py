@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     TextClause,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -34,6 +35,7 @@ IS_PROCESSING = text("status = 'processing'")
 IS_BACKLOG = text("status IN ('receiving', 'staged', 'processing', 'failed')")
 IS_DRAFT = text("status = 'draft'")
 IS_PURGING = text("status = 'purging'")
+HOLDS_SLOT = text("status = 'stored' AND NOT withheld")
 KEEPS_BYTES = text("bytes = 'kept'")
 HAS_CONDEMNED_BYTES = text("bytes = 'condemned'")
 IS_CONDEMNED = text("condemned")
@@ -88,6 +90,8 @@ uploads = Table(
     Column("attempts", Integer, nullable=False),
     # counted only because their lease was lost: given back when their worker is heard of after all
     Column("lost_generations", Json, nullable=False, server_default="[]"),
+    # times a decoding child died of this file
+    Column("decoder_deaths", Integer, nullable=False, server_default="0"),
     Column("backoffs", Integer, nullable=False),  # times it was given back in a row
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("deadline", BigInteger, nullable=False),
@@ -109,6 +113,10 @@ uploads = Table(
     Column("object", Json),
     Column("derivatives", Json, nullable=False),
     Column("notices", Json, nullable=False),
+    Column("flags", Json, nullable=False, server_default="[]"),
+    # flagged and not released: stored, and no value of its field
+    Column("withheld", Boolean, nullable=False, server_default=false()),
+    Column("released_at", BigInteger),
     Column("error", Json),
     Column("public_url", String(2000)),
     Column("created_at", BigInteger, nullable=False),
@@ -120,8 +128,8 @@ uploads = Table(
         "form_id",
         "slot",
         unique=True,
-        sqlite_where=text("status = 'stored'"),
-        postgresql_where=text("status = 'stored'"),
+        sqlite_where=HOLDS_SLOT,
+        postgresql_where=HOLDS_SLOT,
     ),
     _partial("ix_uploads_due", "wake_at", where=IS_STAGED),
     _partial("ix_uploads_woken", "wake_at", where=WAS_WOKEN),

@@ -167,7 +167,7 @@ async def forget_personal(tx: Transaction, form_id: str) -> None:
     await tx.conn.execute(
         update(uploads)
         .where(uploads.c.form_id == form_id)
-        .values(filename="", declared_type=None, key=None, error=None, notices=[])
+        .values(filename="", declared_type=None, key=None, error=None, notices=[], flags=[])
     )
 
 

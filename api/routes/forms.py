@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
 from api.auth import ServiceKey
-from api.deps import Asking, OwnForm, Serving, back_end, beginner_of, request_id
+from api.deps import Asking, BackEnd, OwnForm, Serving, beginner_of, request_id
 from api.errors import Problem
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
@@ -79,7 +79,7 @@ async def create_form(request: Request, services: Serving) -> Response:
 async def list_forms(
     request: Request,
     services: Serving,
-    _: Annotated[ServiceKey, Depends(back_end)],
+    _: BackEnd,
     form_type: Annotated[
         str | None,
         Query(alias="type", pattern=r"^[^\x00]*$", max_length=100, description="of this form type"),

@@ -9,9 +9,19 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from api import flags
 from api import uploads as use_uploads
 from api.auth import ServiceKey
-from api.deps import Asking, OwnFileField, OwnForm, OwnUpload, Serving, request_id
+from api.deps import (
+    Asking,
+    BackEnd,
+    Caller,
+    OwnFileField,
+    OwnForm,
+    OwnUpload,
+    Serving,
+    request_id,
+)
 from api.errors import Problem
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
@@ -26,7 +36,7 @@ from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records import uploads
-from api.records.rows import FormRow
+from api.records.rows import FormRow, UploadRow
 from api.routes.answers import (
     accepted,
     not_modified,
@@ -125,9 +135,9 @@ async def read_upload(request: Request, services: Serving, upload: OwnUpload) ->
     **described.READ_CONTENT,
 )
 async def read_content(
-    request: Request, services: Serving, upload: OwnUpload, inline: Inline = None
+    request: Request, services: Serving, asking: Asking, upload: OwnUpload, inline: Inline = None
 ) -> Response:
-    return await _content(request, services, upload, None, inline=inline is not None)
+    return await _content(request, services, asking, upload, None, inline=inline is not None)
 
 
 @router.get(
@@ -140,11 +150,12 @@ async def read_content(
 async def read_derivative(
     request: Request,
     services: Serving,
+    asking: Asking,
     upload: OwnUpload,
     derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
     inline: Inline = None,
 ) -> Response:
-    return await _content(request, services, upload, derivative, inline=inline is not None)
+    return await _content(request, services, asking, upload, derivative, inline=inline is not None)
 
 
 @router.post(
@@ -159,6 +170,19 @@ async def retry_upload(
 ) -> Response:
     always = isinstance(asking, ServiceKey)
     return accepted(request, services, await use_uploads.retry(services, upload, always=always))
+
+
+@router.post(
+    "/uploads/{upload_id}/release",
+    response_model=UploadView,
+    summary="Let a flagged upload be the value of its field",
+    **described.RELEASE_UPLOAD,
+)
+async def release_upload(
+    request: Request, services: Serving, back_end: BackEnd, upload: OwnUpload
+) -> Response:
+    row = await flags.release(services, upload, by=back_end)
+    return upload_answer(request, services, row)
 
 
 @router.delete(
@@ -235,12 +259,20 @@ async def _acknowledge(
 async def _content(
     request: Request,
     services: Services,
-    upload: OwnUpload,
+    asking: Caller,
+    upload: UploadRow,
     derivative: str | None,
     *,
     inline: bool,
 ) -> Response:
-    url = await link_of(services.links, upload, derivative, inline=inline, head=is_head(request))
+    url = await link_of(
+        services.links,
+        upload,
+        derivative,
+        inline=inline,
+        withheld=isinstance(asking, ServiceKey),
+        head=is_head(request),
+    )
     headers = {"Cache-Control": "no-store"}
     if not wants_json(request):
         return RedirectResponse(url, status_code=307, headers=headers)

@@ -105,6 +105,10 @@ class Bucket:
                     found[folder_of(each["Key"])].append(each["Key"])
         return found
 
+    def metadata(self, key: str) -> dict[str, str]:
+        """What the object at `key` says of itself."""
+        return dict(self._client.head_object(Bucket=self._name, Key=key)["Metadata"])
+
     async def hashes(self, keys: list[str]) -> dict[str, str]:
         """The SHA-256 of what each key holds; nothing for a key that can't be read."""
         turns = asyncio.Semaphore(READS_AT_ONCE)

@@ -6,6 +6,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from api.openapi.examples import ORDER
+from shared.internal_api import WorkOrder
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
 from worker.errors import SourceChanged, TransientError
-from worker.object_store import ObjectStore, StoreSettings, open_object_store
+from worker.object_store import ObjectStore, StoreSettings, metadata_of, open_object_store
 
 # one client for all: it takes longer to make than most tests
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -122,6 +125,38 @@ async def test_a_large_file_is_stored_whole_and_leaves_no_multipart(
     assert (head["ContentType"], head["ContentLength"]) == (PNG, size)
     assert content_of(endpoint, prefix + "a.png") == staged.content
     assert multiparts_under(endpoint, prefix) == []
+
+
+@pytest.mark.parametrize("size", [1_000, LARGE])
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "plain name.pdf",
+        "Zoë's “licence” №1.jpg",
+        "👩🏽‍⚕️ 🪪.png",
+        "é" * 125 + "1.jpg",
+        "two\r\nlines: x.jpg",
+        " two  spaces .pdf",
+        "=?UTF-8?Q?an=20encoded_word?=.pdf",
+    ],
+)
+async def test_an_object_says_of_which_upload_it_is_and_what_the_person_called_it(
+    store: ObjectStore,
+    endpoint: S3Endpoint,
+    prefix: str,
+    tmp_path: Path,
+    filename: str,
+    size: int,
+) -> None:
+    order = WorkOrder.model_validate({**ORDER, "filename": filename})
+    staged = stage(tmp_path, size)
+    metadata = metadata_of(order, PNG)
+    await store.put(staged.path, prefix + "a.png", **staged.facts, metadata=metadata)
+    head = endpoint.client.head_object(Bucket=BUCKET, Key=prefix + "a.png")
+    read = {
+        name: str(make_header(decode_header(value))) for name, value in head["Metadata"].items()
+    }
+    assert read == {"upload-id": order.upload_id, "filename": filename, "detected-type": PNG}
 
 
 @pytest.mark.parametrize("size", [1, 100_000, LARGE])

@@ -189,6 +189,16 @@ async def test_a_store_without_conditional_writes_will_do_with_a_warning(
     assert line.startswith("warning S3_ENDPOINT_URL: the store knows no conditional writes")
 
 
+async def test_a_store_that_keeps_no_metadata_is_a_warning(
+    strict_store: ObjectStore, ministack: S3Endpoint
+) -> None:
+    async def head_object(**arguments: Any) -> Any:
+        return {**await strict_store._client.head_object(**arguments), "Metadata": {}}
+
+    (line,) = await found_by(ministack, Answered(strict_store, head_object=head_object))
+    assert line.startswith("warning S3_ENDPOINT_URL: the store keeps no metadata")
+
+
 async def test_a_store_without_multiparts_is_named_by_the_call(
     strict_store: ObjectStore, ministack: S3Endpoint
 ) -> None:

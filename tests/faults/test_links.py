@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.client import problem
+from tests.support.client import FormClient, problem
 from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import jpeg, png
 from tests.support.ledger import Ledger, document
@@ -232,4 +232,23 @@ def test_twenty_innocent_files_beside_a_poisonous_one_are_stored(ledger: Ledger)
     for upload_id in sent:
         ledger.wait(upload_id, "stored")
     assert ledger.wait(bad["id"], "rejected")["error"]["code"] == "file-corrupt"
+    ledger.settle()
+
+
+def test_a_file_that_ends_two_decoders_is_rejected_and_twenty_beside_it_are_stored(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    signup = FormClient(faulty.url)
+    poison = signup.upload("headshot", png(9000, 9000))
+    with faulty.decoders_dying_of(poison["id"]) as died:
+        sent = [ledger.send(form=ledger.new_form()) for _ in range(20)]
+        read = ledger.wait(poison["id"], "rejected")
+        for upload_id in sent:
+            ledger.wait(upload_id, "stored")
+    assert len(died) == read["attempts"] == 2
+    assert read["error"]["code"] == "file-corrupt"
+    assert poison["id"] in faulty.staged_files(), "an operator may look at it"
+    (alarm,) = [line for line in faulty.logs("api").splitlines() if "decoder_died_again" in line]
+    assert poison["id"] in alarm
+    assert ledger.read(sent[0])["attempts"] == 1
     ledger.settle()

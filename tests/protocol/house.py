@@ -15,9 +15,10 @@ from unittest.mock import patch
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncTransaction
 
+from api import flags, sections, work
 from api import forms as use_forms
-from api import sections, work
 from api import uploads as use_uploads
+from api.auth import ServiceKey
 from api.errors import Problem
 from api.receive.files import Received
 from api.records import cleaning, forms, uploads
@@ -29,6 +30,7 @@ from api.services import Services
 from api.staging import INCOMING, QUARANTINE
 from api.views import form_view
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
+from shared.keys import FLAGGED
 from shared.status import TRANSITIONS, UploadStatus
 from shared.volume import STAGED
 from tests.protocol.reference import Prefix, Reference
@@ -36,9 +38,12 @@ from tests.support.services import A_SHA, Scene, services_on
 from tests.support.sweeping import willing_sweep
 
 HOURS = 36_000
+FORM_TYPE = "flagging"
 LONG_ENOUGH = 0.04
 """Seconds in which an operation that waits for nobody is over."""
 AT_ONCE = 0.000001
+ALL = 1_000
+"""More prefixes than any run dooms."""
 SETTINGS = {
     # Time passes when the test says so, and not by itself.
     "lease_seconds": HOURS,
@@ -50,7 +55,10 @@ SETTINGS = {
     "orphan_seconds": AT_ONCE,
     "quarantine_seconds": AT_ONCE,
 }
-OUTCOMES = ("stored", "rejected", "counted", "uncounted", "shutdown", "bytes-lost")
+OUTCOMES = (
+    *("stored", "rejected", "counted", "uncounted", "shutdown", "bytes-lost"),
+    *("died", "flagged"),
+)
 UNKNOWN = ("unavailable", "killed")
 """Answers after which nobody knows what was committed."""
 
@@ -63,6 +71,7 @@ class Order:
     claim_id: str
     generation: int
     prefix: str
+    flagged_prefix: str | None
     reported: str | None = None
 
     @property
@@ -110,7 +119,7 @@ class House:
         for folder in (INCOMING, STAGED, QUARANTINE):
             for file in (services.settings.staging_dir / folder).iterdir():
                 file.unlink()
-        self.scene = await Scene.create(services)
+        self.scene = await Scene.create(services, FORM_TYPE)
 
     # --- how something is done
 
@@ -198,7 +207,7 @@ class House:
             row = await use_uploads.acknowledge(
                 services,
                 self.scene.form.id,
-                services.form_types["acceptance"].file_fields[field],
+                services.form_types[FORM_TYPE].file_fields[field],
                 received,
                 request_id="req",
                 key=key,
@@ -219,7 +228,9 @@ class House:
     def claim(self, upload_id: str, claim_id: str) -> Operation:
         async def do(services: Services) -> str:
             order = await work.claim(services, upload_id, claim_id)
-            taken = Order(upload_id, claim_id, order.generation, order.key_prefix)
+            taken = Order(
+                upload_id, claim_id, order.generation, order.key_prefix, order.flagged_prefix
+            )
             if all(taken.key != each.key for each in self.orders):
                 self.orders.append(taken)
             return str(order.generation)
@@ -247,15 +258,15 @@ class House:
         order.reported = outcome
 
         async def do(services: Services) -> str:
-            if order in self.orders and outcome == "stored":
-                self.bucket.add(order.key)
+            if order in self.orders and outcome in ("stored", "flagged"):
+                self.bucket.add(where(order.key, flagged=outcome == "flagged"))
             try:
                 row = await work.apply_outcome(
                     services, self.scene.form.id, outcome_of(order, outcome)
                 )
             except Problem as problem:
                 if problem.code in ("stale-generation", "not-found"):
-                    self.bucket.discard(order.key)
+                    self.bucket -= {order.key, where(order.key, flagged=True)}
                     self._ends(order)
                 raise
             self._ends(order)
@@ -296,6 +307,13 @@ class House:
             do,
             lambda reference: reference.retry(upload_id, always=always),
         )
+
+    def release(self, upload_id: str) -> Operation:
+        async def do(services: Services) -> str:
+            await flags.release(services, await self._row(upload_id), by=ServiceKey("backend"))
+            return "ok"
+
+        return Operation(f"release {upload_id}", do, lambda reference: reference.release(upload_id))
 
     async def _row(self, upload_id: str) -> UploadRow:
         """As a route finds it before the use case locks anything."""
@@ -339,7 +357,7 @@ class House:
 
         async def do(services: Services) -> str:
             async with services.database.write() as tx:
-                ordered = await cleaning.claim(tx, 100)
+                ordered = await cleaning.claim(tx, ALL)
             for each in ordered:
                 self.bucket.discard(prefix_of(each.prefix))
                 for _ in range(2 if confirmed else 0):  # the first answer was lost
@@ -423,6 +441,7 @@ class House:
                 (
                     *(row.id, row.status.value, row.generation, row.applied_generation),
                     *(row.attempts, row.bytes, row.claim_id, row.key),
+                    *(row.decoder_deaths, row.status is UploadStatus.STORED and row.withheld),
                 )
                 for row in found
             ],
@@ -434,19 +453,23 @@ class House:
         assert await self.rows() == rows_of(self.reference)
         self._check_volume()
         mine = self.reference.uploads.values()
-        stored = {(each.id, each.applied) for each in mine if each.status == "stored"}
+        stored = {
+            where((each.id, each.applied), flagged=each.flagged)
+            for each in mine
+            if each.status == "stored"
+        }
         owned = {(each.id, each.generation) for each in mine if each.status == "processing"}
         assert stored <= self.bucket, "a stored upload has no object"
         stale = {each.key for each in self.orders}
-        assert self.bucket <= stored | owned | stale | set(self.reference.doomed), (
-            "an object that nobody will delete"
-        )
+        deleted = owned | stale | set(self.reference.doomed)
+        deleted |= {where(prefix, flagged=True) for prefix in deleted}
+        assert self.bucket <= stored | deleted, "an object that nobody will delete"
         async with self.replicas[1].database.read() as conn:
             form = await forms.get(conn, self.scene.form.id)
             found = await uploads.of_form(conn, self.scene.form.id)
             history = (await conn.execute(select(events).order_by(events.c.id))).all()
         if form and form.status != forms.PURGING:
-            view = form_view(self.replicas[0].form_types["acceptance"], form, found, "http://api")
+            view = form_view(self.replicas[0].form_types[FORM_TYPE], form, found, "http://api")
             self._check_values(view.data, found)
         last: dict[str | None, str] = {}
         assert [each.version for each in history] == sorted({each.version for each in history})
@@ -474,7 +497,11 @@ class House:
         assert list((volume / INCOMING).iterdir()) == []
 
     def _check_values(self, data: dict[str, object], rows: list[UploadRow]) -> None:
-        urls = {row.id: row.public_url for row in rows if row.status is UploadStatus.STORED}
+        urls = {
+            row.id: row.public_url
+            for row in rows
+            if row.status is UploadStatus.STORED and not self.reference.uploads[row.id].withheld
+        }
         of_field = {
             name: [urls[row.id] for row in rows if row.id in urls and row.field == name]
             for name in ("needed", "pair")
@@ -483,7 +510,7 @@ class House:
         assert data.get("needed") == (of_field["needed"] or [None])[0]
         assert data.get("pair", []) == of_field["pair"]
         for row in rows:
-            if row.status is UploadStatus.STORED:
+            if row.id in urls:
                 assert f"/{row.id}.{row.applied_generation}/" in (row.public_url or "")
 
     # --- the end
@@ -605,16 +632,26 @@ def rows_of(reference: Reference) -> dict[str, object]:
             (
                 *(each.id, each.status, each.generation, each.applied),
                 *(each.attempts, each.bytes, each.claim_id, each.key),
+                *(each.deaths, each.withheld),
             )
             for each in reference.uploads.values()
         ],
-        "doomed": {prefix: each.passes for prefix, each in reference.doomed.items()},
+        "doomed": {
+            where(prefix, flagged=flagged): each.passes
+            for prefix, each in reference.doomed.items()
+            for flagged in (False, True)
+        },
     }
 
 
 def prefix_of(text: str) -> Prefix:
     upload_id, _, generation = text.rstrip("/").rpartition("/")[2].rpartition(".")
-    return upload_id, int(generation)
+    return where((upload_id, int(generation)), flagged=text.startswith(FLAGGED))
+
+
+def where(prefix: Prefix, *, flagged: bool) -> Prefix:
+    """The same generation's, for what is kept and flagged."""
+    return (FLAGGED + prefix[0], prefix[1]) if flagged else prefix
 
 
 def outcome_of(order: Order, outcome: str) -> Outcome:
@@ -624,10 +661,20 @@ def outcome_of(order: Order, outcome: str) -> Outcome:
             key = f"{order.prefix}object.png"
             described = StoredObject(key=key, content_type="image/png", size=6, sha256=A_SHA)
             return Stored.model_validate({**ids, "object": described})
+        case "flagged":
+            described = StoredObject(
+                key=f"{order.flagged_prefix}object.png",
+                content_type="image/png",
+                size=6,
+                sha256=A_SHA,
+            )
+            flag = {"code": "image-too-small"}
+            return Stored.model_validate({**ids, "object": described, "flags": [flag]})
         case "rejected":
             return Rejected.model_validate({**ids, "code": "file-corrupt"})
         case "bytes-lost":
             return Failed.model_validate({**ids, "code": "bytes-lost"})
         case _:
-            cause = "shutdown" if outcome == "shutdown" else "store"
-            return Retry.model_validate({**ids, "cause": cause, "counted": outcome == "counted"})
+            cause = {"shutdown": "shutdown", "died": "decoder"}.get(outcome, "store")
+            counted = outcome in ("counted", "died")
+            return Retry.model_validate({**ids, "cause": cause, "counted": counted})

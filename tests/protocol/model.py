@@ -33,6 +33,10 @@ class Rules(NamedTuple):
     """P8."""
     only_older_is_replaced: bool = True
     """P8."""
+    withheld_replaces_nothing: bool = True
+    """P8. What is flagged doesn't hold its slot."""
+    release_replaces: bool = True
+    """P8. As a stored outcome does."""
     orphan_is_condemned_first: bool = True
     """P5. The sweep and the receiver insert the same name into one table."""
     unknown_commit_keeps_file: bool = True
@@ -58,6 +62,7 @@ class Bounds(NamedTuple):
     crashes: int = 0
     retries: int = 0
     purges: int = 0
+    flags: int = 0
 
 
 class Upload(NamedTuple):
@@ -68,6 +73,7 @@ class Upload(NamedTuple):
     attempts: int = 0
     lost: frozenset[int] = frozenset()  # generations counted because their lease was over
     exhausted: bool = False  # it failed for nothing but its attempts
+    withheld: bool = False  # flagged, and not released
     acknowledged: bool = False
     kept: bool = True  # what the record says of the bytes
     file: bool = False  # what the volume says
@@ -92,6 +98,7 @@ class State(NamedTuple):
     crashes: int = 0
     retries: int = 0
     purges: int = 0
+    flags: int = 0
 
     def upload(self, i: int, **values: Any) -> "State":
         changed = self.uploads[i]._replace(**values)
@@ -127,6 +134,7 @@ class Protocol:
             yield from self.end_retention(state, i)
             yield from self.unlink(state, i)
             yield from self.remove(state, i)
+            yield from self.release(state, i)
         for k, worker in enumerate(state.workers):
             if worker.at != "idle":
                 yield from self.work(state, k)
@@ -214,6 +222,9 @@ class Protocol:
             stored = self._store(state, worker)
             yield f"{k} stores {name}", stored.worker(k, Worker())
             yield f"{k} stores {name}, answer lost", stored.worker(k, worker._replace(at="sent"))
+            if state.flags < self.bounds.flags:
+                kept = self._keep_flagged(state, worker)
+                yield f"{k} stores {name} flagged", kept.worker(k, Worker())
         elif self._is_known(state, worker):
             yield f"{k} repeats {name}: known", idle
         else:
@@ -248,13 +259,26 @@ class Protocol:
         return state.upload(i, status="staged", exhausted=False) if revived else state
 
     def _store(self, state: State, worker: Worker) -> State:
-        i, other = worker.upload, state.uploads[1 - worker.upload]
-        older = other.seq < state.uploads[i].seq or not self.rules.only_older_is_replaced
-        if other.status in LIVE and older:
-            state = self._end(state, 1 - i, "replaced")
-        return state.upload(i, status="stored", applied=worker.generation, kept=False)
+        state = self._replace_older(state, worker.upload)
+        return self._put_away(state, worker)
 
-    # --- the sweep, the person, the cleaning
+    def _keep_flagged(self, state: State, worker: Worker) -> State:
+        if not self.rules.withheld_replaces_nothing:
+            state = self._replace_older(state, worker.upload)
+        state = self._put_away(state, worker).upload(worker.upload, withheld=True)
+        return state._replace(flags=state.flags + 1)
+
+    def _put_away(self, state: State, worker: Worker) -> State:
+        i, generation = worker.upload, worker.generation
+        return state.upload(i, status="stored", applied=generation, kept=False)
+
+    def _replace_older(self, state: State, i: int) -> State:
+        other = state.uploads[1 - i]
+        older = other.seq < state.uploads[i].seq or not self.rules.only_older_is_replaced
+        replaced = other.status in LIVE and older
+        return self._end(state, 1 - i, "replaced") if replaced else state
+
+    # --- the sweep, the person, the back end, the cleaning
 
     def sweep_orphan(self, state: State, i: int) -> Iterator[Step]:
         upload = state.uploads[i]
@@ -310,6 +334,12 @@ class Protocol:
         if state.uploads[i].status in LIVE:
             yield f"remove {i}", self._end(state, i, "removed")
 
+    def release(self, state: State, i: int) -> Iterator[Step]:
+        upload = state.uploads[i]
+        if upload.status == "stored" and upload.withheld:
+            after = self._replace_older(state, i) if self.rules.release_replaces else state
+            yield f"release {i}", after.upload(i, withheld=False)
+
     def purge(self, state: State) -> Iterator[Step]:
         if state.purges < self.bounds.purges:
             after = state
@@ -361,7 +391,7 @@ class Protocol:
             trouble = self._lost(state, i) or self._wronged(state, i) or self._miscounted(state, i)
             if trouble:
                 return f"upload {i} {trouble}"
-        if all(upload.status == "stored" for upload in state.uploads):
+        if all(upload.status == "stored" and not upload.withheld for upload in state.uploads):
             return "two are stored in one slot"
         for worker in state.workers:
             applied = state.uploads[worker.upload].applied
@@ -383,6 +413,8 @@ class Protocol:
                 return "was replaced by an older one"
             if not other.applied or other.status == "rejected":
                 return "was replaced by one that was never stored"
+            if other.withheld:
+                return "was replaced by one that was never released"
         elif state.purges and upload.status not in ("none", "removed"):
             return f"is {upload.status} in a purged form"
         return None

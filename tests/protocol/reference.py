@@ -32,6 +32,10 @@ class Upload:
     """Generations whose lost lease was counted as an attempt."""
     exhausted: bool = False
     """It failed for nothing but its attempts."""
+    deaths: int = 0
+    """Decoders that died of it."""
+    flagged: bool = False
+    released: bool = False
     due: bool = True
     overdue: bool = False
     lease_over: bool = False
@@ -41,6 +45,11 @@ class Upload:
     @property
     def slot(self) -> str:
         return self.id if self.field == "pair" else self.field
+
+    @property
+    def withheld(self) -> bool:
+        """Stored, and no value of its field until it is released."""
+        return self.status == "stored" and self.flagged and not self.released
 
     @property
     def final(self) -> bool:
@@ -58,6 +67,7 @@ class Reference:
     """One form."""
 
     MAX_ATTEMPTS: ClassVar[int] = 2
+    MAX_DEATHS: ClassVar[int] = 2
     PAIR: ClassVar[int] = 2
 
     status: str = "draft"
@@ -124,6 +134,18 @@ class Reference:
         upload.status, upload.attempts, upload.due, upload.overdue = "staged", 0, True, False
         upload.old = self.abandoned = False
         upload.backoffs, upload.lost, upload.exhausted = 0, [], False
+        upload.deaths = 0
+        return "ok"
+
+    def release(self, upload_id: str) -> str:
+        if refusal := self._closed(always=True):
+            return refusal
+        upload = self.uploads[upload_id]
+        if upload.status != "stored" or not upload.flagged:
+            return "not-flagged"
+        if upload.withheld:
+            self._replace_older(upload)
+            upload.released = True
         return "ok"
 
     def submit(self) -> str:
@@ -184,26 +206,20 @@ class Reference:
         if not self._owns(upload_id, generation):
             self._heard_of(upload_id, generation)
             return "stale-generation"
+        upload.deaths += outcome == "died"
         if outcome == "stored":
-            self._store(upload)
-        elif outcome == "rejected":
-            self._end_unapplied(upload, "rejected")
-            upload.applied = generation
-            of_slot = [u for u in self.uploads.values() if u.slot == upload.slot and not u.final]
-            kept = [
-                u for u in self._of(upload.field) if (u.status, u.bytes) == ("rejected", "kept")
-            ]
-            kept.remove(upload)
-            room = (self.PAIR if upload.field == "pair" else 1) - 1
-            for older in kept[: max(len(kept) - room, 0)]:
-                older.bytes = "condemned"
-            if of_slot[-1] is not upload:
-                upload.bytes = "condemned"
+            self._replace_older(upload)
+            self._put_away(upload)
+        elif outcome == "flagged":
+            upload.flagged = True
+            self._put_away(upload)
+        elif outcome == "rejected" or upload.deaths == self.MAX_DEATHS:
+            self._reject(upload)
         elif outcome == "shutdown":
             self._end_unapplied(upload, "staged")
             upload.attempts -= 1
         else:
-            self._give_back(upload, counted=outcome == "counted", applied=generation)
+            self._give_back(upload, counted=outcome in ("counted", "died"), applied=generation)
         return upload.status
 
     def clean(self, *, confirmed: bool) -> str:
@@ -279,12 +295,26 @@ class Reference:
             (upload.status, upload.generation) == ("processing", generation)
         )
 
-    def _store(self, upload: Upload) -> None:
+    def _reject(self, upload: Upload) -> None:
+        self._end_unapplied(upload, "rejected")
+        upload.applied = upload.generation
+        of_slot = [u for u in self.uploads.values() if u.slot == upload.slot and not u.final]
+        kept = [u for u in self._of(upload.field) if (u.status, u.bytes) == ("rejected", "kept")]
+        kept.remove(upload)
+        room = (self.PAIR if upload.field == "pair" else 1) - 1
+        for older in kept[: max(len(kept) - room, 0)]:
+            older.bytes = "condemned"
+        if of_slot[-1] is not upload:
+            upload.bytes = "condemned"
+
+    def _replace_older(self, upload: Upload) -> None:
         for older in self.uploads.values():
             if older is upload:
                 break
             if older.slot == upload.slot and not older.final:
                 self._end(older, "replaced")
+
+    def _put_away(self, upload: Upload) -> None:
         upload.status, upload.applied, upload.claim_id = "stored", upload.generation, None
         upload.bytes = "condemned"
 

@@ -17,6 +17,8 @@ WITHOUT = {
     "stored_is_not_replaced_at_acknowledgement": ("never stored", Bounds(1)),
     "pending_is_not_replaced_at_acknowledgement": ("never stored", Bounds(1)),
     "only_older_is_replaced": ("replaced by an older one", Bounds(1)),
+    "withheld_replaces_nothing": ("never released", Bounds(1, flags=1)),
+    "release_replaces": ("two are stored in one slot", Bounds(1, flags=1)),
     "orphan_is_condemned_first": ("its file is gone", Bounds(1)),
     "unknown_commit_keeps_file": ("its file is gone", Bounds(1)),
     "bytes_are_condemned_first": ("that were promised are gone", Bounds(1)),
@@ -35,6 +37,11 @@ def test_no_state_within_reach_breaks_a_promise() -> None:
     assert explored.states > 50_000
     assert _code() - explored.transitions == {("processing", "staged")}, "needs two generations"
     assert explored.transitions - _code() == {("none", "staged")}
+
+
+def test_nor_does_one_with_a_file_that_is_kept_and_flagged() -> None:
+    explored = explore(Rules(), Bounds(1, flags=2))
+    assert explored.broken is None, explored.way
 
 
 @pytest.mark.slow

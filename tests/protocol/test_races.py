@@ -41,6 +41,12 @@ RACES = [
     ("claim", "remove the waiting"),
     ("remove the waiting", "claim"),
     ("clean", "clean"),
+    ("release", "release"),
+    ("release", "store"),
+    ("store", "release"),
+    ("release", "remove the stored"),
+    ("purge", "release"),
+    ("flag", "release"),
 ]
 
 
@@ -59,10 +65,12 @@ def test_and_so_it_is_for_any_two(home: Home) -> None:
 
 @dataclass(frozen=True)
 class Furniture:
-    """Uploads: a stored one, a newer one of its slot that is held by a worker whose lease is over,
-    a failed one and a waiting one. Beside them a prefix to be cleaned, and files just received."""
+    """Uploads: a stored one, a newer one of its slot that is flagged, and the newest, which is held
+    by a worker whose lease is over; a failed one and a waiting one. Beside them a prefix to be
+    cleaned, and files just received."""
 
     stored: str
+    flagged: str
     failed: str
     waiting: str
     held: str
@@ -75,6 +83,8 @@ OPERATIONS: dict[str, Make] = {
     "acknowledge with a key": lambda house, _: house.acknowledge("needed", "key"),
     "claim": lambda house, there: house.claim(there.waiting, house.new_claim()),
     "store": lambda house, _: house.report(house.orders[0], "stored"),
+    "flag": lambda house, _: house.report(house.orders[0], "flagged"),
+    "release": lambda house, there: house.release(there.flagged),
     "heartbeat": lambda house, _: house.heartbeat(house.orders[0], "storing"),
     "reject": lambda house, _: house.report(house.orders[0], "rejected"),
     "remove the held": lambda house, there: house.remove(there.held, always=False),
@@ -102,7 +112,11 @@ async def _race(house: House, first: str, second: str) -> None:
 
 
 async def _furnish(house: House) -> Furniture:
-    for field, outcomes in (("needed", ["stored"]), ("pair", ["counted", "counted"])):
+    for field, outcomes in (
+        ("needed", ["stored"]),
+        ("needed", ["flagged"]),
+        ("pair", ["counted", "counted"]),
+    ):
         await house.receive(b"old")
         await house.just_do(house.acknowledge(field))
         for outcome in outcomes:

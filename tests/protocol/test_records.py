@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.protocol.conftest import Home
-from tests.protocol.house import FAULTS, OUTCOMES, House, Operation, Order
+from tests.protocol.house import FAULTS, OUTCOMES, House, Operation, Order, where
 
 FIELDS = ("needed", "pair")
 SWEEPS = (
@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "claim": of_upload(lambda house, upload, _: house.claim(upload, house.new_claim()), 8),
     "remove": of_upload(lambda house, upload, how: house.remove(upload, always=bool(how % 2))),
     "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
+    "release": of_upload(lambda house, upload, _: house.release(upload), 2),
     "claim again": of_worker(lambda house, order, _: house.claim(order.upload_id, order.claim_id)),
     "heartbeat": of_worker(
         lambda house, order, how: house.heartbeat(order, ("validating", "storing")[how % 2]), 4
@@ -91,7 +92,7 @@ KINDS: dict[str, Kind] = {
 
 async def a_worker_puts_and_is_killed(house: House) -> None:
     order = house.orders.pop()
-    house.bucket.add(order.key)
+    house.bucket |= {where(order.key, flagged=flagged) for flagged in (False, True)}
 
 
 async def another_worker_takes_over(house: House) -> None:
@@ -128,7 +129,7 @@ HAPPENINGS: dict[str, Happening] = {
     ),
     "all is stored and submitted": Happening(all_is_stored_and_submitted),
 }
-CHOICES = st.builds(Choice, st.integers(0, 3), st.integers(0, 5))
+CHOICES = st.builds(Choice, st.integers(0, 3), st.integers(0, len(OUTCOMES) - 1))
 
 
 class Records(RuleBasedStateMachine):

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,28 @@ class FaultyStack(Stack):
         finally:
             os.kill(pid, signal.SIGCONT)
 
+    @contextmanager
+    def decoders_dying_of(self, upload_id: str) -> Iterator[list[int]]:
+        """Kill every decoding child that reads the upload's file, which should take it seconds;
+        their process ids."""
+        died: list[int] = []
+        over = threading.Event()
+
+        def kill() -> None:
+            while not over.wait(0.002):
+                for pid in _descendants(self.pid("worker")):
+                    if pid not in died and _reads(pid, upload_id):
+                        os.kill(pid, signal.SIGKILL)
+                        died.append(pid)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            yield died
+        finally:
+            over.set()
+            killer.join()
+
     def back(self, name: str, old: int) -> None:
         """Wait until a part that was killed runs again."""
         until(lambda: self.info["pids"][name] not in ([], [old]), f"{name} is not back")
@@ -115,6 +138,24 @@ class FaultyStack(Stack):
     def whole(self) -> None:
         """Wait until every part runs and the api answers: one test's faults are not another's."""
         until(lambda: all(self.info["pids"].values()) and self.answers(), "the stack is not whole")
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(each) for t in threads for each in (t / "children").read_text().split()]
+    except OSError:
+        return []  # it ended meanwhile
+    return [each for child in children for each in (child, *_descendants(child))]
+
+
+def _reads(pid: int, name: str) -> bool:
+    """Whether it has the file open, or in its memory."""
+    try:
+        opened = [file.readlink().name for file in Path(f"/proc/{pid}/fd").iterdir()]
+        return name in opened or name in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False  # it ended meanwhile
 
 
 def until(condition: Callable[[], object], otherwise: str, seconds: float = BACK_WITHIN) -> None:

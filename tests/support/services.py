@@ -19,7 +19,7 @@ from api.records.tables import uploads as upload_table
 from api.services import Services, open_services
 from api.settings import Settings
 from shared.ids import new_id
-from shared.internal_api import Rejected, Retry, Stored, StoredObject, WorkOrder
+from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
 from tests.support.stack import forms_folder
 
 A_SHA = hashlib.sha256(b"object").hexdigest()
@@ -120,9 +120,20 @@ def rejected(order: WorkOrder) -> Rejected:
     return Rejected(upload_id=order.upload_id, generation=order.generation, code="file-corrupt")
 
 
-def given_back(order: WorkOrder, *, counted: bool = True) -> Retry:
+def flagged(order: WorkOrder) -> Stored:
+    """Kept as it came, though it is too small."""
+    key = f"{order.flagged_prefix}original.png"
+    return Stored(
+        upload_id=order.upload_id,
+        generation=order.generation,
+        object=StoredObject(key=key, content_type="image/png", size=5, sha256=order.sha256),
+        flags=[Flag(code="image-too-small", params={"width": 30, "height": 30})],
+    )
+
+
+def given_back(order: WorkOrder, *, counted: bool = True, cause: str = "store") -> Retry:
     return Retry(
-        upload_id=order.upload_id, generation=order.generation, cause="store", counted=counted
+        upload_id=order.upload_id, generation=order.generation, cause=cause, counted=counted
     )
 
 

@@ -101,11 +101,12 @@ class Stack:
 
 
 def forms_folder(folder: Path) -> Path:
-    """The shipped form types, and those for tests: one has a file of 2 GiB, a tiny one and a
-    crowded field; another uses every key there is."""
+    """The shipped form types and those for tests: a file of 2 GiB, a tiny one, a crowded field;
+    fields that keep what they would reject; and one that uses every key there is."""
     shutil.copytree(CHECKOUT / "forms", folder)
     shutil.copytree(CHECKOUT / "tests/forms", folder, dirs_exist_ok=True)
     (folder / "acceptance.toml").write_text(ACCEPTANCE_FORM)
+    (folder / "flagging.toml").write_text(FLAGGING_FORM)
     return folder
 
 
@@ -154,4 +155,40 @@ kind = "file"
 required = true
 accept = ["image/png", "application/pdf"]
 max_bytes = 100_000
+"""
+
+FLAGGING_FORM = """
+type = "flagging"
+title = "What is kept and flagged"
+
+[[sections]]
+name = "only"
+title = "Only"
+
+[[sections.fields]]
+name = "note"
+label = "Note"
+kind = "text"
+max_length = 20
+
+[[sections.fields]]
+name = "pair"
+label = "Pair"
+kind = "file"
+accept = ["image/png"]
+max_bytes = 100_000
+max_files = 2
+flag = ["image-too-small"]
+image = { min_width = 40 }
+
+[[sections.fields]]
+name = "needed"
+label = "Needed"
+kind = "file"
+required = true
+accept = ["image/png", "application/pdf"]
+max_bytes = 12_000_000
+flag = ["image-too-small", "file-encrypted"]
+image = { min_width = 40 }
+messages = { "image-too-small" = "Please send a larger one" }
 """

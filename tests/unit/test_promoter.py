@@ -13,6 +13,7 @@ import pytest
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
 from shared.status import StoreState
 from worker.bell import Bell
+from worker.errors import FileRejected
 from worker.main import storing_for
 from worker.object_store import Breaker, ObjectStore
 from worker.pipeline import Promoter
@@ -145,6 +146,21 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return checked
 
 
+def finds(monkeypatch: pytest.MonkeyPatch, folder: Path, bad: FileRejected) -> None:
+    """Every file is found to be this bad."""
+    staged = folder / "staged"
+    staged.write_bytes(b"as it came")
+
+    async def verified(*_: object) -> Path:
+        return staged
+
+    async def process(*_: object, **__: object) -> Processed:
+        raise bad
+
+    monkeypatch.setattr("worker.pipeline.verified", verified)
+    monkeypatch.setattr("worker.pipeline.process", process)
+
+
 @asynccontextmanager
 async def promoting(
     folder: Path, store: Frozen, **bounds: int
@@ -230,3 +246,48 @@ async def test_a_store_that_stays_away_gives_the_upload_back_when_its_work_time_
         await promoter.promote(UPLOAD_ID)
         await api.reported(1)
         assert (api.outcomes[0]["cause"], api.outcomes[0]["counted"]) == ("store-refused", False)
+
+
+@pytest.mark.parametrize(
+    ("detected", "name"),
+    [("image/png", "original.png"), ("x/y", "original.bin"), (None, "original.bin")],
+)
+async def test_a_file_with_a_finding_that_its_field_keeps_is_put_as_it_came_and_flagged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detected: str | None, name: str
+) -> None:
+    finds(
+        monkeypatch, tmp_path, FileRejected("image-too-small", {"width": 3}, detected_type=detected)
+    )
+    monkeypatch.setitem(ORDER, "policy", ORDER["policy"] | {"flag": ["image-too-small"]})
+    monkeypatch.setitem(ORDER, "flagged_prefix", "flagged/a/")
+    store = Frozen()
+    store.thawed.set()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    (outcome,) = api.outcomes
+    assert outcome["outcome"] == "stored"
+    assert outcome["detected_type"] == detected
+    assert outcome["flags"] == [{"code": "image-too-small", "params": {"width": 3}}]
+    described = cast("dict[str, object]", outcome["object"])
+    assert [described["key"]] == store.keys == [f"flagged/a/{name}"]
+    assert (described["size"], described["sha256"]) == (ORDER["size"], ORDER["sha256"])
+    known = "image/png" if detected == "image/png" else "application/octet-stream"
+    assert described["content_type"] == known
+
+
+@pytest.mark.parametrize(
+    ("prefix", "codes"), [(None, ["file-corrupt"]), ("flagged/a/", ["image-too-small"])]
+)
+async def test_a_finding_that_nobody_keeps_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str | None, codes: list[str]
+) -> None:
+    finds(monkeypatch, tmp_path, FileRejected("file-corrupt"))
+    monkeypatch.setitem(ORDER, "policy", ORDER["policy"] | {"flag": codes})
+    monkeypatch.setitem(ORDER, "flagged_prefix", prefix)
+    async with promoting(tmp_path, Frozen()) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    assert [(each["outcome"], each["code"]) for each in api.outcomes] == [
+        ("rejected", "file-corrupt")
+    ]

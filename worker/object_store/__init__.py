@@ -8,6 +8,7 @@ leaves at most something under the generation's own prefix, which `clean` remove
 from worker.object_store.breaker import Breaker
 from worker.object_store.client import StoreSettings
 from worker.object_store.faults import concerns_store
+from worker.object_store.metadata import metadata_of
 from worker.object_store.store import ObjectStore, open_object_store
 from worker.object_store.watch import StoreWatch
 
@@ -17,5 +18,6 @@ __all__ = [
     "StoreSettings",
     "StoreWatch",
     "concerns_store",
+    "metadata_of",
     "open_object_store",
 ]

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,16 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_multipart(
-    client: "S3Client", *, bucket: str, key: str, content_type: str
+    client: "S3Client", *, bucket: str, key: str, content_type: str, metadata: Mapping[str, str]
 ) -> AsyncIterator[str]:
     """The id of a new multipart upload, which is aborted unless the body comes to its end."""
     creating = asyncio.ensure_future(
         client.create_multipart_upload(
-            Bucket=bucket, Key=key, ContentType=content_type, ChecksumAlgorithm="SHA256"
+            Bucket=bucket,
+            Key=key,
+            ContentType=content_type,
+            Metadata=metadata,
+            ChecksumAlgorithm="SHA256",
         )
     )
     try:

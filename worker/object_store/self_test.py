@@ -23,6 +23,7 @@ from worker.object_store.words import ENDPOINT, explain
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import HeadObjectOutputTypeDef
 
 SECONDS = 20.0
 """For all of it; a store that is slower than that has been found wanting."""
@@ -33,6 +34,7 @@ PREFIX = "longshore-probe/"
 LEFT_BEHIND = timedelta(minutes=5)
 """Older than this, a probe is one whose worker was killed."""
 BODY, OTHER = b"longshore", b"something else"
+METADATA = {"upload-id": "longshore-probe"}
 _ONLY_THIS_CALL = "S3_ACCESS_KEY_ID"
 """The one setting whose fault may be one permission: with any other, nothing else will work."""
 _NO_CHECKSUMS = "keeps no SHA-256 of {what}: each is read back to be verified"
@@ -100,20 +102,27 @@ class SelfTest:
 
     async def _put(self) -> None:
         await self._client.put_object(
-            Bucket=self._bucket, Key=self._whole, Body=BODY, ChecksumSHA256=_sha256(BODY)
+            Bucket=self._bucket,
+            Key=self._whole,
+            Body=BODY,
+            Metadata=METADATA,
+            ChecksumSHA256=_sha256(BODY),
         )
 
     async def _get(self) -> None:
-        await self._verify(self._whole, _sha256(BODY), "objects")
+        head = await self._verify(self._whole, _sha256(BODY), "objects")
+        if head.get("Metadata") != METADATA:
+            self._warn("keeps no metadata: only the records know what an object is")
         answer = await self._client.get_object(Bucket=self._bucket, Key=self._whole)
         async with answer["Body"] as body:
             if await body.read() != BODY:
                 self._warn("gives back other bytes than it was given; take another store")
 
-    async def _verify(self, key: str, checksum: str, what: str) -> None:
+    async def _verify(self, key: str, checksum: str, what: str) -> "HeadObjectOutputTypeDef":
         head = await self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         if head.get("ChecksumSHA256") != checksum:
             self._warn(_NO_CHECKSUMS.format(what=what))
+        return head
 
     async def _refuse_what_is_there(self) -> None:
         """Conditional writes: a second worker's late put must not replace an object."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -52,6 +52,7 @@ class _Put(NamedTuple):
     content_type: str
     size: int
     sha256: str
+    metadata: Mapping[str, str]
 
 
 class ObjectStore:
@@ -72,15 +73,25 @@ class ObjectStore:
         self._breaker = breaker or Breaker()
         self._knows_conditions = True
 
-    async def put(self, path: Path, key: str, *, content_type: str, size: int, sha256: str) -> None:
-        """Store the file at `path` under `key` and verify what the store holds.
+    async def put(
+        self,
+        path: Path,
+        key: str,
+        *,
+        content_type: str,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store the file at `path` under `key` and verify what the store holds. `metadata` goes
+        with the object; `worker.object_store.metadata` makes values that any store takes.
 
         Safe to repeat: an object that is already there with these bytes is success, one with
         other bytes is `TransientError`. A file that isn't `size` bytes with the hex digest
         `sha256` is never stored: `SourceChanged`. When cancelled, it takes up to `ABORT_SECONDS`
         more to leave no multipart open. Holds at most `part_bytes * put_concurrency` in memory.
         """
-        put = _Put(path, key, content_type, size, sha256)
+        put = _Put(path, key, content_type, size, sha256, metadata or {})
         with self._telling_breaker():
             checksum = await self._send_past_conflicts(put)
             if not await self._holds(put, checksum):
@@ -172,6 +183,7 @@ class ObjectStore:
                 Key=put.key,
                 Body=piece.body,
                 ContentType=put.content_type,
+                Metadata=put.metadata,
                 ChecksumSHA256=checksum,
             )
         )
@@ -179,7 +191,11 @@ class ObjectStore:
 
     async def _send_in_parts(self, put: _Put, source: Source) -> str:
         async with open_multipart(
-            self._client, bucket=self._bucket, key=put.key, content_type=put.content_type
+            self._client,
+            bucket=self._bucket,
+            key=put.key,
+            content_type=put.content_type,
+            metadata=put.metadata,
         ) as upload_id:
             parts = await send_parts(
                 self._client,

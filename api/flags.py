@@ -1,0 +1,33 @@
+"""Files that were kept although something was found in them: the back end decides."""
+
+import structlog
+
+from api.auth import ServiceKey
+from api.errors import Problem
+from api.links import object_url
+from api.records import forms, lifecycle, uploads
+from api.records.rows import UploadRow
+from api.services import Services
+from shared.status import UploadStatus
+
+log = structlog.get_logger()
+
+
+async def release(services: Services, upload: UploadRow, *, by: ServiceKey) -> UploadRow:
+    """Let a flagged upload be the value of its field, as a good one is; repeating it changes
+    nothing. What it is flagged for stays with it.
+
+    Raises `Problem` not-flagged where there is nothing to release: nothing was found in the file,
+    or it is gone.
+    """
+    async with services.database.write() as tx:
+        await forms.lock(tx, upload.form_id)
+        row = await uploads.get(tx.conn, upload.id)
+        if row is None or row.status is not UploadStatus.STORED or not (row.flags and row.object):
+            raise Problem("not-flagged")
+        if not row.withheld:
+            return row
+        url = object_url(services.settings, str(row.object["key"]))
+        row = await lifecycle.release(tx, row, public_url=url)
+    log.info("upload_released", upload_id=row.id, form_id=row.form_id, by=by.name)
+    return row
