@@ -27,6 +27,7 @@ STAGED: dict[str, Any] = {
     "derivatives": {},
     "notices": [],
     "error": None,
+    "scan": None,
     "attempts": 0,
     "created_at": "2026-11-22T13:12:17.871Z",
     "updated_at": "2026-11-22T13:12:17.871Z",

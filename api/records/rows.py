@@ -67,6 +67,7 @@ class UploadRow:
     derivatives: dict[str, Json]
     notices: list[Json]
     error: Json | None
+    scan: Json | None
     public_url: str | None
     created_at: int
     updated_at: int

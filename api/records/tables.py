@@ -110,6 +110,7 @@ uploads = Table(
     Column("derivatives", Json, nullable=False),
     Column("notices", Json, nullable=False),
     Column("error", Json),
+    Column("scan", Json),  # the verdict, by which signatures, and when; null without a scanner
     Column("public_url", String(2000)),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
