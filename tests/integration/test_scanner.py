@@ -19,7 +19,7 @@ from tests.support.clamd import EICAR, NAME, RunningClamd, running_clamd
 from tests.support.files import pdf
 from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
-from worker.scanner import Scanner
+from worker.scanner import Clamd, Scanner
 from worker.scanner.verdicts import Meaning, read
 from worker.watch import Pauses, Watch
 
@@ -33,6 +33,10 @@ def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClamd]:
         yield running
 
 
+def client_of(clamd: RunningClamd) -> Clamd:
+    return Clamd(("127.0.0.1", clamd.port))
+
+
 def scanner_of(
     clamd: RunningClamd, *, seconds: float = 20, scans: int = 4, largest: int | None = None
 ) -> Scanner:
@@ -40,7 +44,7 @@ def scanner_of(
         return largest
 
     return Scanner(
-        clamd.client,
+        client_of(clamd),
         Breaker(name="scanner"),
         scans=scans,
         seconds=seconds,
@@ -166,7 +170,7 @@ async def test_a_clamd_that_passes_over_long_files_in_silence_makes_none_of_them
     tmp_path: Path,
 ) -> None:
     with running_clamd(tmp_path / "clamd", {"AlertExceedsMax": "no"}) as silent:
-        raw = await silent.client.look_into(_whole(bytes(2 * MIB) + EICAR), seconds=20)
+        raw = await client_of(silent).look_into(_whole(bytes(2 * MIB) + EICAR), seconds=20)
         assert read(raw).meaning is Meaning.CLEAN, "what this test is about"
         scanner = scanner_of(silent)
         for content in (bytes(2 * MIB) + EICAR, bytes(3 * MIB)):

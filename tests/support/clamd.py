@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.stack import free_port
-from worker.scanner.clamd import Clamd
-from worker.scanner.probes import test_virus
 
 PROGRAM = shutil.which("clamd", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
-EICAR = test_virus()
+EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+"""The virus that is none: every scanner finds it."""
 NAME = "Eicar-Test-Signature.UNOFFICIAL"
 """What clamd calls it: signatures that nobody signed are told as such."""
 SECONDS = 30.0
@@ -52,10 +51,6 @@ class RunningClamd:
         # any kind of file, anywhere in it
         (database / "test.ndb").write_text(f"Eicar-Test-Signature:0:*:{EICAR.hex()}\n")
         self.configure(settings or {})
-
-    @property
-    def client(self) -> Clamd:
-        return Clamd(("127.0.0.1", self.port))
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Of the next start."""

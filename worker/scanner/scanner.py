@@ -9,14 +9,14 @@ from pathlib import Path
 
 import structlog
 
-from shared.finding import Finding, wrong
+from shared.finding import Finding
 from shared.internal_api import Scan
 from shared.status import StoreState, Verdict
 from worker.breaker import Breaker
 from worker.errors import SCANNER, SourceChanged, TransientError
 from worker.scanner import probes
 from worker.scanner.clamd import Clamd, ScannerAway
-from worker.scanner.self_test import AWAY, SelfTest
+from worker.scanner.self_test import SelfTest, away
 from worker.scanner.verdicts import Meaning, read
 from worker.watch import SelfTested
 
@@ -89,10 +89,9 @@ class Scanner:
         try:
             if await self._clamd.ping(seconds):
                 return None
-            text = f"{self._clamd.where} doesn't answer like a clamd"
+            return away(f"{self._clamd.where} doesn't answer like a clamd")
         except ScannerAway as error:
-            text = str(error)
-        return wrong(AWAY, f"{text}; start clamd, or correct the address. Until then uploads wait")
+            return away(str(error))
 
     async def self_test(self) -> SelfTested:
         """Whether it finds what it is to find, and in files as long as the largest field takes.

@@ -12,6 +12,10 @@ NAME = "clamd.conf"
 """And of one that has to be set up otherwise."""
 
 
+def away(reason: str) -> Finding:
+    return wrong(AWAY, f"{reason}; start clamd, or correct the address. Until then uploads wait")
+
+
 class SelfTest:
     """One run. `believed` is the length in bytes up to which its OK means that it has looked."""
 
@@ -31,7 +35,7 @@ class SelfTest:
                 return SelfTested([wrong(NAME, text)], works=False, refuses=True)
             findings = [*await self._lengths(largest_field), *await self._depth()]
         except ScannerAway as error:
-            return SelfTested([wrong(AWAY, str(error))], works=False)
+            return SelfTested([away(str(error))], works=False)
         return SelfTested(findings or [self._fine(version, largest_field)], works=True)
 
     async def _finds_the_test_virus(self) -> bool:
