@@ -13,10 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.finding import Level
+from shared.form_definition import load_form_types
 from shared.internal_api import Scan
 from shared.status import StoreState, Verdict
 from tests.support.clamd import EICAR, NAME, RunningClamd, running_clamd
 from tests.support.files import pdf
+from tests.support.stack import CHECKOUT
 from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
 from worker.scanner import Clamd, Scanner
@@ -232,6 +234,23 @@ async def test_a_clamd_without_signatures_of_the_test_virus_is_not_to_be_relied_
     assert "load its signatures" in str(tested.findings[0])
 
 
+async def test_the_clamd_of_compose_looks_into_the_largest_file_of_every_form(
+    tmp_path: Path,
+) -> None:
+    lines = (CHECKOUT / "deploy/clamd/clamd.conf").read_text("utf-8").splitlines()
+    given = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    elsewhere = {"TCPSocket", "DatabaseDirectory", "TemporaryDirectory"}
+    largest = max(
+        field.max_bytes
+        for form_type in load_form_types(CHECKOUT / "forms").values()
+        for field in form_type.file_fields.values()
+    )
+    settings = {name: value for name, value in given.items() if name not in elsewhere}
+    with running_clamd(tmp_path / "clamd", settings) as composed:
+        tested = await scanner_of(composed, largest=largest).self_test()
+    assert [each.level for each in tested.findings] == [Level.OK]
+
+
 # --- away, and back
 
 
@@ -277,7 +296,7 @@ async def test_what_a_frozen_clamd_is_looking_into_is_given_back_long_before_its
             await scanned(scanner, tmp_path, pdf())
             with clamd.frozen():
                 async with asyncio.timeout(60):
-                    with pytest.raises(TransientError, match="waited for") as told:
+                    with pytest.raises(TransientError, match="went away meanwhile") as told:
                         await scanned(scanner, tmp_path, EICAR)
                 assert told.value.cause == "scanner"
             await until(lambda: not scanner.breaker.is_open)

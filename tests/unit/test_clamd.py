@@ -13,6 +13,7 @@ from worker.errors import TransientError
 from worker.scanner import Clamd, Scanner
 from worker.scanner.address import parse
 from worker.scanner.clamd import Said, ScannerAway, Version
+from worker.scanner.self_test import SelfTest
 from worker.scanner.verdicts import LONGEST_NAME, Meaning, read
 
 OK = b"stream: OK\0"
@@ -164,6 +165,27 @@ async def test_the_stream_is_the_file_and_the_signatures_are_told(tmp_path: Path
         verdict = await scanner.scan(path, size=768_000, max_bytes=768_000)
     assert talker.heard == bytes(range(256)) * 3000
     assert (verdict.engine, verdict.database) == ("ClamAV 1.4.6", "27123")
+
+
+async def test_largest_files_that_take_too_long_are_told_and_hold_up_nothing_else() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command, heard = await reader.readuntil(b"\0"), 0
+        if command == b"zVERSION\0":
+            writer.write(b"ClamAV 1.4.6\0")
+        else:
+            while length := int.from_bytes(await reader.readexactly(4)):
+                heard += len(await reader.readexactly(length))
+            if heard > 1_000_000:
+                await reader.read()
+            writer.write(b"stream: Eicar FOUND\0")
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with server:
+        clamd = Clamd(("127.0.0.1", server.sockets[0].getsockname()[1]))
+        tested = await SelfTest(clamd, 0.5).run(2_000_000)
+    assert (tested.works, tested.refuses) == (True, False)
+    assert str(tested.findings[0]).startswith("SCAN_SECONDS: the largest files of a field")
 
 
 async def test_a_version_without_a_database_is_one(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from worker.scanner.verdicts import Meaning, read
 from worker.watch import SelfTested
 
 PIECE = 256 * 1024
+LEAST_PROBE = 1024 * 1024
+"""Beyond this a probe is at most twice as long as the file that it is for."""
 _VERDICTS = {
     Meaning.CLEAN: Verdict.CLEAN,
     Meaning.INFECTED: Verdict.INFECTED,
@@ -75,7 +77,7 @@ class Scanner:
                 looking.cancel()
                 await asyncio.wait([looking])
                 if (me := asyncio.current_task()) and not me.cancelling():
-                    self._wait_while_open()
+                    raise _waits("it went away meanwhile") from None
                 raise
             except ScannerAway as error:
                 if not error.slow:  # else it may be this file: whether it is there, `Watch` asks
@@ -127,7 +129,7 @@ class Scanner:
         async with self._believing:
             if size <= self._believed:
                 return
-            for length in (max_bytes, size):
+            for length in (min(max_bytes, max(2 * size, LEAST_PROBE)), size):
                 said = await self._clamd.look_into(probes.as_long_as(length), seconds=self._seconds)
                 if read(said).meaning in (Meaning.INFECTED, Meaning.UNSCANNABLE):
                     self._believed = length

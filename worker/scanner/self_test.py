@@ -45,7 +45,13 @@ class SelfTest:
     async def _lengths(self, largest: int | None) -> list[Finding]:
         if not largest:
             return []
-        said = await self._clamd.look_into(probes.as_long_as(largest), seconds=self._seconds)
+        try:
+            said = await self._clamd.look_into(probes.as_long_as(largest), seconds=self._seconds)
+        except ScannerAway as error:
+            if not error.slow:
+                raise
+            text = f"the largest files of a field ({largest} bytes) take it too long"
+            return [wrong("SCAN_SECONDS", f"{text}, and wait; give it more than {self._seconds:g}")]
         meaning = read(said).meaning
         if meaning in (Meaning.INFECTED, Meaning.UNSCANNABLE):
             self.believed = largest
