@@ -12,12 +12,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.errors import ERRORS
 from api.records.database import Change
+from shared.status import Verdict
 
 SETTLED = ("stored", "rejected", "failed")
 CAUSES = (
     "deadline",
     "decoder",
     "refused",
+    "scanner",
+    "scanner-refused",
     "shutdown",
     "store",
     "store-refused",
@@ -96,6 +99,7 @@ class Metrics:
         self.refused = counter("refused_requests", "Answered with a problem", "listener", "code")
         self.claims = counter("claims", "Uploads that a worker took")
         self.outcomes = counter("outcomes", "Uploads settled", "result", "code")
+        self.scans = counter("scans", "Settled uploads that the scanner looked into", "verdict")
         self.given_back = counter("given_back", "Uploads that a worker gave back", "cause")
         self.last_stored = gauge("last_stored_timestamp_seconds", "When an upload was last stored")
         self.leases_lost = counter("leases_lost", "Leases that ran out")
@@ -146,6 +150,9 @@ class Metrics:
     def held(self, seconds: float) -> None:
         """One piece of work held the event loop for so long."""
         self._holds.note(seconds)
+
+    def scanned(self, verdict: Verdict) -> None:
+        self.scans.labels(verdict).inc()
 
     def gave_back(self, cause: str) -> None:
         self.given_back.labels(cause if cause in CAUSES else OTHER).inc()

@@ -12,7 +12,7 @@ from api.forms import judge, value_problems
 from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from shared.form_definition import FormType
-from shared.status import PENDING, UploadStatus
+from shared.status import PENDING, UploadStatus, Verdict
 
 POLL_AFTER_MS = 1000
 _HIDDEN = {UploadStatus.REMOVED, UploadStatus.EXPIRED}
@@ -67,6 +67,13 @@ class FlagView(BaseModel):
     params: dict[str, Any]
 
 
+class ScanView(BaseModel):
+    """What the virus scanner said, and when that was reported."""
+
+    verdict: Verdict
+    at: Moment
+
+
 class UploadView(BaseModel):
     """An upload's status resource."""
 
@@ -94,6 +101,7 @@ class UploadView(BaseModel):
     ]
     released_at: Annotated[Moment | None, Field(description="when it did")]
     error: UploadError | None
+    scan: Annotated[ScanView | None, Field(description="null where no scanner was asked (yet)")]
     attempts: int
     created_at: Moment
     updated_at: Moment
@@ -188,12 +196,20 @@ def upload_view(row: UploadRow, base_url: str) -> UploadView:
         flags=[FlagView.model_validate(each) for each in row.flags],
         released_at=None if row.released_at is None else timestamp(row.released_at),
         error=UploadError.model_validate(row.error) if row.error else None,
+        scan=_scan_view(row),
         attempts=row.attempts,
         created_at=timestamp(row.created_at),
         updated_at=timestamp(row.updated_at),
         expires_at=None,
         poll_after_ms=POLL_AFTER_MS if row.status in PENDING else None,
     )
+
+
+def _scan_view(row: UploadRow) -> ScanView | None:
+    """By which signatures stays in the record: people could try out what they don't know."""
+    if row.scan is None:
+        return None
+    return ScanView(verdict=row.scan["verdict"], at=timestamp(row.scan["at"]))
 
 
 def form_view(

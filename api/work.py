@@ -10,7 +10,7 @@ from api.links import object_url
 from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import Transaction, now_ms
-from api.records.rows import UploadRow
+from api.records.rows import Json, UploadRow
 from api.rejections import upload_error, upload_flag, upload_notice
 from api.services import Services
 from api.settings import Settings
@@ -20,6 +20,7 @@ from shared.internal_api import (
     Outcome,
     Rejected,
     Retry,
+    Scan,
     Stored,
     WorkOrder,
 )
@@ -115,6 +116,8 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
             await heard_of(tx, row.id, outcome.generation, services.settings)
     if not is_owner:  # after the commit, which may have given an attempt back
         raise Problem("stale-generation")
+    if isinstance(outcome, Stored | Rejected) and outcome.scan:
+        services.metrics.scanned(outcome.scan.verdict)
     if isinstance(outcome, Retry):
         services.metrics.gave_back(outcome.cause)
     if isinstance(outcome, Retry) and outcome.cause == SHUTDOWN:
@@ -142,7 +145,13 @@ async def _apply(
             return await _store(services, tx, row, outcome, policy)
         case Rejected():
             error = upload_error(outcome.code, outcome.params, policy)
-            return await lifecycle.reject(tx, row, detected_type=outcome.detected_type, error=error)
+            return await lifecycle.reject(
+                tx,
+                row,
+                detected_type=outcome.detected_type,
+                error=error,
+                scan=await _kept(tx, outcome.scan),
+            )
         case Failed():
             return await lifecycle.end_unapplied(
                 tx,
@@ -186,6 +195,7 @@ async def _store(
         },
         "notices": [upload_notice(each.code, each.params, policy) for each in outcome.notices],
         "error": None,
+        "scan": await _kept(tx, outcome.scan),
     }
     if not outcome.flags:
         url = object_url(services.settings, outcome.object.key)
@@ -222,6 +232,13 @@ async def _after_a_death(
     )
     error = upload_error("file-corrupt", {}, policy)
     return await lifecycle.reject(tx, row, decoder_deaths=deaths, error=error)
+
+
+async def _kept(tx: Transaction, scan: Scan | None) -> Json | None:
+    if scan is None:
+        return None
+    now = await uploads.clock(tx.conn)
+    return {**scan.model_dump(mode="json", exclude_none=True), "at": now}
 
 
 async def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:

@@ -29,7 +29,7 @@ def look(state_dir: Path, kept: ports.Ports, own: set[int]) -> Iterator[Line]:
     for name, port in (kept or {"public": ports.DEFAULT}).items():
         yield _port(name, port, mine=port in own)
     yield _browser()
-    yield "ok", "LibreOffice, clamd", "not looked for: nothing uses them yet"
+    yield "ok", "LibreOffice", "not looked for: nothing uses it yet"
 
 
 def redis() -> Line:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.policy import FilePolicy, Name
-from shared.status import Stage, StoreState, UploadStatus
+from shared.status import Stage, StoreState, UploadStatus, Verdict
 
 
 def _is_text(value: str) -> str:
@@ -33,6 +33,7 @@ def _which_is_said(schema: dict[str, Any]) -> None:
 
 
 Count = Annotated[int, Field(ge=0, lt=2**30), BeforeValidator(_is_number)]
+Count64 = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_is_number)]
 Positive = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_is_number)]
 Generation = Positive
 UploadId = Annotated[str, Field(pattern=r"^upl_[a-z2-7]{26}$")]
@@ -113,6 +114,18 @@ class Flag(BaseModel):
     params: Params = {}
 
 
+class Scan(BaseModel):
+    """What the virus scanner said of the received bytes, and by which signatures."""
+
+    verdict: Verdict
+    signature: Text | None = None
+    """The name of what it found, in its own words."""
+    engine: Text | None = None
+    """`ClamAV 1.4.6`."""
+    database: Text | None = None
+    """The number of its signatures: `27123`; None where it says none."""
+
+
 class _Outcome(BaseModel):
     model_config = ConfigDict(json_schema_extra=_which_is_said)
 
@@ -128,6 +141,8 @@ class Stored(_Outcome):
     notices: Annotated[list[Notice], Field(max_length=20)] = []
     flags: Annotated[list[Flag], Field(max_length=20)] = []
     """If there are any, the object is the received bytes, under the order's `flagged_prefix`."""
+    scan: Scan | None = None
+    """None where there is no scanner."""
 
 
 class Rejected(_Outcome):
@@ -136,6 +151,8 @@ class Rejected(_Outcome):
     outcome: Literal["rejected"] = "rejected"
     code: Code
     params: Params = {}
+    scan: Scan | None = None
+    """None where there is no scanner, or it wasn't asked any more."""
 
 
 class Failed(_Outcome):
@@ -166,6 +183,13 @@ class Applied(BaseModel):
     status: UploadStatus
     generation: int
     """The one that the upload is at."""
+
+
+class Limits(BaseModel):
+    """What the form types of this api let in."""
+
+    largest_scanned_bytes: Count64
+    """The most bytes that a file may have whose field is scanned; 0 without such a field."""
 
 
 class WorkerReport(BaseModel):

@@ -31,11 +31,20 @@ class Stage(StrEnum):
 
 
 class StoreState(StrEnum):
-    """What a worker knows of the object store."""
+    """What a worker knows of the object store; of the scanner too."""
 
     OK = "ok"  # it takes what is put
     AWAY = "away"  # it can't be reached, doesn't answer, or fails
     REFUSED = "refused"  # it answers, but not to us: an operator must look
+
+
+class Verdict(StrEnum):
+    """What the scanner says of a file."""
+
+    CLEAN = "clean"
+    INFECTED = "infected"
+    UNSCANNABLE = "unscannable"  # behind a password, or beyond the scanner's limits
+    SKIPPED = "skipped"  # its field is not scanned
 
 
 _S = UploadStatus

@@ -15,7 +15,7 @@ from worker.diagnosis.decoder import check_decoder
 from worker.diagnosis.folders import check_folders
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
-from worker.main import store_settings
+from worker.main import scanner_for, store_settings
 from worker.object_store import open_object_store
 from worker.records_client import open_records
 from worker.settings import Settings
@@ -28,6 +28,8 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
         found += await check_redis(settings.redis_url)
         async with open_records(settings) as records:
             found.append(await check_records(records, settings))
+            if scanner := scanner_for(settings, records):
+                found += (await scanner.self_test()).findings
         async with open_object_store(store_settings(settings)) as store:
             found += (await store.self_test()).findings
     return found

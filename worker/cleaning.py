@@ -2,8 +2,9 @@
 
 import structlog
 
+from worker.breaker import Breaker
 from worker.errors import TransientError
-from worker.object_store import Breaker, ObjectStore
+from worker.object_store import ObjectStore
 from worker.records_client import RecordsClient, RecordsUnavailable
 
 log = structlog.get_logger()

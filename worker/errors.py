@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait f
 
 
 STORE, REFUSED, SHUTDOWN = "store", "store-refused", "shutdown"
+SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
 """Causes that more than one module knows."""
 
 
@@ -29,9 +30,10 @@ class TransientError(Exception):
     """Nothing is known to be wrong with the file: try again later.
 
     `cause` is a slug for logs and metrics: `store` (the bucket can't be reached or misbehaves),
-    `store-refused` (it answers, but not to us: an operator must look), `volume`, `decoder`
-    (the child died, or ran out of time or memory), `shutdown`, `unexpected`. `counted` says
-    whether the try uses up one of the upload's attempts: what is not the file's doing doesn't.
+    `store-refused` (it answers, but not to us: an operator must look), `scanner` (there is no
+    verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
+    `decoder` (the child died, or ran out of time or memory), `shutdown`, `unexpected`. `counted`
+    says whether the try uses up one of the upload's attempts: what is not the file's doing doesn't.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

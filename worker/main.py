@@ -17,17 +17,22 @@ from redis.asyncio import ConnectionPool
 
 from shared.finding import Level, refuse_or_tell, warning
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
+from worker.breaker import Breaker
 from worker.cleaning import Cleaner
 from worker.diagnosis.folders import check_folders
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
-from worker.object_store import Breaker, StoreSettings, StoreWatch, open_object_store
+from worker.errors import SCANNER
+from worker.object_store import StoreSettings, open_object_store
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
 from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
+from worker.scanner import Clamd, Scanner
+from worker.scanner.address import parse
 from worker.settings import Settings
 from worker.storing import Storing
 from worker.telling import keep_telling
+from worker.watch import Watch
 
 log = structlog.get_logger()
 
@@ -117,18 +122,21 @@ async def run(settings: Settings) -> None:
             open_records(settings) as records,
             open_object_store(store_settings(settings), breaker) as store,
         ):
-            watch, storing = StoreWatch(store, breaker), storing_for(settings, breaker)
+            watches, storing = [Watch(store, breaker)], storing_for(settings, breaker)
+            scanner = scanner_for(settings, records)
+            if scanner:
+                watches.append(Watch(scanner, scanner.breaker))
             beside = [
-                asyncio.create_task(watch.run()),
+                *(asyncio.create_task(watch.run()) for watch in watches),
                 asyncio.create_task(keep_telling(records, storing)),
                 asyncio.create_task(_tell_of_records(records, settings)),
             ]
             for task in beside:
                 task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
-            promoter = Promoter(records, store, storing, own)
+            promoter = Promoter(records, store, storing, own, scanner)
             try:
-                await _work(own, promoter, Cleaner(records, store, breaker), watch)
+                await _work(own, promoter, Cleaner(records, store, breaker), watches)
             finally:
                 for task in beside:
                     task.cancel()
@@ -163,6 +171,19 @@ def storing_for(settings: Settings, breaker: Breaker) -> Storing:
     )
 
 
+def scanner_for(settings: Settings, records: RecordsClient) -> Scanner | None:
+    """The scanner of `CLAMD_ADDRESS`; None without one."""
+    if settings.clamd_address is None:
+        return None
+    return Scanner(
+        Clamd(parse(settings.clamd_address)),
+        Breaker(name=SCANNER),
+        scans=settings.max_scans,
+        seconds=settings.scan_seconds,
+        largest_field=records.largest_scanned_bytes,
+    )
+
+
 async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:
     """Once, beside the start: the api may come later, but a wrong secret stays one."""
     finding = await check_records(records, settings)
@@ -173,7 +194,7 @@ async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:
 
 
 async def _work(
-    settings: Settings, promoter: Promoter, cleaner: Cleaner, watch: StoreWatch
+    settings: Settings, promoter: Promoter, cleaner: Cleaner, watches: list[Watch]
 ) -> None:
     async def promote(ctx: dict[Any, Any], payload: dict[str, Any]) -> None:  # noqa: ARG001 - arq's
         await promoter.promote(PromoteJob.model_validate(payload).upload_id)
@@ -207,7 +228,7 @@ async def _work(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    health = asyncio.create_task(_show_health(settings.health_file, worker, watch))
+    health = asyncio.create_task(_show_health(settings.health_file, worker, watches))
     log.info("worker_starting", max_jobs=settings.max_jobs)
     try:
         await worker.async_run()
@@ -243,14 +264,14 @@ def _redis(url: str) -> ArqRedis:
     return ArqRedis(pool, serialize, deserialize, QUEUE_NAME)
 
 
-async def _show_health(path: Path | None, worker: _Worker, watch: StoreWatch) -> None:
-    """Touch the health file every few seconds while the queue is being polled and the store
-    doesn't refuse us: who waits for Redis takes no jobs, and isn't healthy."""
+async def _show_health(path: Path | None, worker: _Worker, watches: list[Watch]) -> None:
+    """Touch the health file every few seconds while the queue is being polled and no watch raises
+    its alarm: who waits for Redis takes no jobs, and isn't healthy."""
     touched: float | None = None
     while path:
         polled = worker.polled_at
         due = polled and polled != touched and time.monotonic() - (touched or 0) >= HEALTH_SECONDS
-        if due and not watch.alarm:
+        if due and not any(watch.alarm for watch in watches):
             await asyncio.to_thread(path.touch)
             touched = polled
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Promote one upload: open → validate → convert → put → report.
+"""Promote one upload: open → scan → validate → convert → put → report.
 
 A job of the queue lasts until the file is checked; what follows goes on beside it. So the queue's
 places are those of checking, and `worker/storing.py` has those of putting.
@@ -17,9 +17,18 @@ import structlog
 
 from shared.crash_points import reached
 from shared.ids import new_id
-from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject, WorkOrder
+from shared.internal_api import (
+    Failed,
+    Outcome,
+    Rejected,
+    Retry,
+    Scan,
+    Stored,
+    StoredObject,
+    WorkOrder,
+)
 from shared.status import Stage
-from worker.errors import REFUSED, SHUTDOWN, FileRejected, TransientError
+from worker.errors import REFUSED, SCANNER_REFUSED, SHUTDOWN, FileRejected, TransientError
 from worker.flagging import Checked, flagged, keeps
 from worker.object_store import ObjectStore, metadata_of
 from worker.records_client import (
@@ -30,6 +39,8 @@ from worker.records_client import (
     RecordsUnavailable,
 )
 from worker.sandbox import Output, Processed, process
+from worker.scanner import Scanner
+from worker.scanning import look_into, notices_of, refuse_infected
 from worker.settings import Settings
 from worker.staged_file import BytesGone, verified
 from worker.storing import Storing
@@ -45,18 +56,26 @@ KNOWN = 10_000
 """Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
 STAGE_PAUSE = 1.0
 """Stages that come faster than this are shown together: a small file has no use for five calls."""
+_ALARMS = {REFUSED, SCANNER_REFUSED}
+"""Causes for which somebody has to act."""
 
 
 class Promoter:
     """Promotes uploads, and owns those that are checked and not yet stored."""
 
     def __init__(
-        self, records: RecordsClient, store: ObjectStore, storing: Storing, settings: Settings
+        self,
+        records: RecordsClient,
+        store: ObjectStore,
+        storing: Storing,
+        settings: Settings,
+        scanner: Scanner | None = None,
     ) -> None:
         self._records = records
         self._store = store
         self._storing = storing
         self._settings = settings
+        self._scanner = scanner
         self._decoders = asyncio.Semaphore(settings.max_decoders)
         self._known_good: dict[str, int] = {}
         """Uploads that were checked here and not stored: the bytes that were made of each."""
@@ -181,20 +200,25 @@ class Promoter:
                 return await self._store_it(order, stages, kept)
         except FileRejected as bad:
             return Rejected(
-                **ids, code=bad.code, params=bad.params, detected_type=bad.detected_type
+                **ids,
+                code=bad.code,
+                params=bad.params,
+                detected_type=bad.detected_type,
+                scan=stages.scan,
             )
         except BytesGone as error:
             log.error("bytes_gone", code=error.code)
             return Failed(**ids, code=error.code)
         except TransientError as error:
-            level = log.error if error.cause == REFUSED else log.warning
+            level = log.error if error.cause in _ALARMS else log.warning
             level("promotion_given_back", cause=error.cause, detail=error.detail)
             return _retry(order, error.cause, counted=error.counted)
         except TimeoutError:
             slow_store = stages.now is Stage.STORING  # not the file's doing
+            slow_scanner = stages.now is Stage.SCANNING
             cause = (self._storing.breaker.cause if slow_store else None) or "deadline"
             log.warning("promotion_given_back", cause=cause, stage=stages.now)
-            return _retry(order, cause, counted=not slow_store)
+            return _retry(order, cause, counted=not (slow_store or slow_scanner))
         except Exception:
             log.exception("promotion_broke")
             return _retry(order, "unexpected", counted=True)
@@ -218,7 +242,7 @@ class Promoter:
             stages.checked.set()
             await self._storing.put(lambda: self._put_all(order, checked))
         self._known_good.pop(order.upload_id, None)
-        return _stored(order, checked)
+        return _stored(order, checked, stages.scan)
 
     def _remember(self, upload_id: str, made: int) -> None:
         self._known_good[upload_id] = made
@@ -226,7 +250,7 @@ class Promoter:
             del self._known_good[next(iter(self._known_good))]
 
     async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Checked:
-        stages.show(Stage.VALIDATING)
+        stages.show(Stage.SCANNING if self._scanner else Stage.VALIDATING)
         staged = await verified(self._settings.staging_dir, order)
         try:
             return Checked(await self._processed(order, stages, staged, scratch), order.key_prefix)
@@ -238,7 +262,10 @@ class Promoter:
     async def _processed(
         self, order: WorkOrder, stages: "_Stages", staged: Path, scratch: Path
     ) -> Processed:
-        _check_size(order)
+        stages.scan = await look_into(self._scanner, staged, order)
+        refuse_infected(stages.scan)
+        _check_size(order)  # a field may keep what is too small, and then it was scanned
+        stages.show(Stage.VALIDATING)
         async with self._decoders:
             processed = await process(
                 staged,
@@ -248,7 +275,8 @@ class Promoter:
                 deadline_seconds=self._settings.decode_seconds,
                 on_stage=stages.show,
             )
-        return _as_acknowledged(order, processed, staged)
+        noticed = replace(processed, notices=[*processed.notices, *notices_of(stages.scan, order)])
+        return _as_acknowledged(order, noticed, staged)
 
     async def _put_all(self, order: WorkOrder, checked: Checked) -> None:
         metadata = metadata_of(order, checked.processed.detected_type)
@@ -318,6 +346,8 @@ class _Stages:
         """The file is good and has its room, or there is an outcome already."""
         self.now = Stage.VALIDATING
         self.lost = False
+        self.scan: Scan | None = None
+        """The scanner's verdict, once there is one: for the outcome, whichever it is."""
         self._changed = asyncio.Event()
 
     def show(self, stage: Stage) -> None:
@@ -380,7 +410,7 @@ def _as_acknowledged(order: WorkOrder, processed: Processed, staged: Path) -> Pr
     )
 
 
-def _stored(order: WorkOrder, checked: Checked) -> Stored:
+def _stored(order: WorkOrder, checked: Checked, scan: Scan | None) -> Stored:
     processed = checked.processed
     return Stored(
         upload_id=order.upload_id,
@@ -393,6 +423,7 @@ def _stored(order: WorkOrder, checked: Checked) -> Stored:
         },
         notices=processed.notices,
         flags=checked.flags,
+        scan=scan,
     )
 
 

@@ -15,6 +15,7 @@ from shared.internal_api import (
     CleaningOrders,
     CleaningReport,
     Heartbeat,
+    Limits,
     Outcome,
     WorkerReport,
     WorkOrder,
@@ -109,6 +110,16 @@ class RecordsClient:
         except httpx.HTTPError as error:
             log.debug("worker_report_lost", error=type(error).__name__)
 
+    async def largest_scanned_bytes(self) -> int | None:
+        """The most bytes that a file may have which is to be scanned; 0 when none is, and None
+        when no api says."""
+        try:
+            answer = await self._call("GET", "/internal/limits", None)
+            return Limits.model_validate(answer.json()).largest_scanned_bytes
+        except (httpx.HTTPError, ValueError) as error:  # an api of an older version says nothing
+            log.debug("limits_not_known", error=type(error).__name__)
+            return None
+
     async def claim_cleanings(self) -> list[Cleaning]:
         answer = await self._repeat(
             "POST", "/internal/cleanings/claim", CleaningClaim().model_dump(), CALL_SECONDS
@@ -143,7 +154,7 @@ class RecordsClient:
             raise RecordsUnavailable(f"{method} {path}: {reason}") from error
 
     async def _call(
-        self, method: str, path: str, body: dict[str, Any], seconds: float = CALL_SECONDS
+        self, method: str, path: str, body: dict[str, Any] | None, seconds: float = CALL_SECONDS
     ) -> httpx.Response:
         """One call, by the first replica that answers and isn't in trouble itself. Raises
         `httpx.HTTPError` for whatever keeps its answer away."""
@@ -170,7 +181,7 @@ class RecordsClient:
         return answer
 
     async def _ask(
-        self, replica: Replica, method: str, path: str, body: dict[str, Any]
+        self, replica: Replica, method: str, path: str, body: dict[str, Any] | None
     ) -> httpx.Response:
         try:
             return await self._http.request(

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.logs import LogFormat
@@ -25,6 +25,19 @@ from shared.setting_types import (
     Text,
     split_urls,
 )
+from worker.scanner import address
+
+
+def _listens_somewhere(value: str) -> str:
+    try:
+        address.parse(value)
+    except ValueError:
+        text = "is no address of a clamd; it looks like clamd:3310 or unix:/run/clamav/clamd.ctl"
+        raise ValueError(text) from None
+    return value
+
+
+ClamdAddress = Annotated[str, Present, AfterValidator(_listens_somewhere)]
 
 
 class Settings(BaseSettings):
@@ -83,6 +96,16 @@ class Settings(BaseSettings):
     decode_seconds: Annotated[
         float, Field(description="how long decoding one file may take", gt=0)
     ] = 60
+    clamd_address: Annotated[
+        ClamdAddress | None,
+        Field(description="the virus scanner: `host:3310` or `unix:/path`; default: none is asked"),
+    ] = None
+    max_scans: Annotated[
+        int, Field(description="files that it looks into at the same time", gt=0, le=64)
+    ] = 4
+    scan_seconds: Annotated[float, Field(description="how long it may take for one file", gt=0)] = (
+        150
+    )
     poll_seconds: Annotated[
         float, Field(description="how often the queue is looked at", gt=0, le=10)
     ] = 0.05
@@ -92,7 +115,10 @@ class Settings(BaseSettings):
     health_file: Annotated[
         Path | None,
         Present,
-        Field(description="touched every few seconds while jobs are taken and the store takes us"),
+        Field(
+            description="touched every few seconds while jobs are taken, the store takes us and"
+            " the scanner finds its test virus"
+        ),
     ] = None
     crash_points: Annotated[
         TestFolder | None,

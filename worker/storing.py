@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import structlog
 
 from worker.bell import Bell
+from worker.breaker import Breaker
 from worker.errors import REFUSED, SHUTDOWN, TransientError
-from worker.object_store import Breaker, concerns_store
+from worker.object_store import concerns_store
 
 PUT_TRIES = 3
 """Of one claim. What the store never takes is given back then, with a pause that doubles: it opens

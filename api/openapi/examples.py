@@ -29,6 +29,7 @@ STAGED: dict[str, Any] = {
     "flags": [],
     "released_at": None,
     "error": None,
+    "scan": None,
     "attempts": 0,
     "created_at": "2026-11-22T13:12:17.871Z",
     "updated_at": "2026-11-22T13:12:17.871Z",

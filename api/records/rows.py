@@ -72,6 +72,7 @@ class UploadRow:
     """Flagged and not released: stored, and no value of its field."""
     released_at: int | None
     error: Json | None
+    scan: Json | None
     public_url: str | None
     created_at: int
     updated_at: int

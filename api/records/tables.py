@@ -118,6 +118,7 @@ uploads = Table(
     Column("withheld", Boolean, nullable=False, server_default=false()),
     Column("released_at", BigInteger),
     Column("error", Json),
+    Column("scan", Json),  # the verdict, by which signatures, and when; null without a scanner
     Column("public_url", String(2000)),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),

@@ -17,6 +17,7 @@ from shared.internal_api import (
     CleaningOrders,
     CleaningReport,
     Heartbeat,
+    Limits,
     Outcome,
     WorkerReport,
     WorkOrder,
@@ -110,6 +111,22 @@ async def confirm_cleaning(
     async with services.database.write() as tx:
         await cleaning.confirm(tx, cleaning_id, report.passes)
     return Response(status_code=204)
+
+
+@router.get(
+    "/limits",
+    summary="What the forms let in",
+    **_described(answer("The limits", Limits, example={"largest_scanned_bytes": 20971520})),
+)
+async def limits(services: Serving) -> Limits:
+    """A worker holds its scanner's limits against these, before a file meets them."""
+    scanned = [
+        field.max_bytes
+        for form_type in services.form_types.values()
+        for field in form_type.file_fields.values()
+        if field.scan
+    ]
+    return Limits(largest_scanned_bytes=max(scanned, default=0))
 
 
 @router.put(

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from dev.provision_s3 import policies
 from shared.status import StoreState
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
-from worker.object_store import Breaker, ObjectStore, StoreSettings, open_object_store
+from worker.breaker import Breaker
+from worker.object_store import ObjectStore, StoreSettings, open_object_store
 from worker.object_store import self_test as under_test
 from worker.object_store.self_test import PREFIX, SelfTest
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import URL
 
 from api.records.file_system import network_file_system
+from tests.support.clamd import running_clamd
 from tests.support.postgres import new_database
 from tests.support.s3 import S3Endpoint, run_ministack
 from tests.support.starting import answering_redis, api_settings, migrate, run, worker_settings
@@ -101,6 +102,18 @@ def test_a_redis_that_may_lose_jobs_is_a_warning_to_the_worker(
     assert "set appendonly yes" in ended.out
     assert ("ok", "S3_ENDPOINT_URL") in ended.findings()
     assert [name for level, name in ended.findings() if level == "wrong"] == ["INTERNAL_URL"]
+
+
+def test_a_scanner_is_looked_at_where_there_is_an_address(tmp_path: Path) -> None:
+    with running_clamd(tmp_path / "clamd") as clamd:
+        env = worker_settings(tmp_path, CLAMD_ADDRESS=clamd.address)
+        assert ("ok", "CLAMD_ADDRESS") in run("worker.check", env).findings()
+        clamd.stop()
+        ended = run("worker.check", env)
+    assert ("wrong", "CLAMD_ADDRESS") in ended.findings()
+    assert f"nothing listens at {clamd.address}; start clamd" in ended.out
+    named = run("worker.check", worker_settings(tmp_path)).findings()
+    assert "CLAMD_ADDRESS" not in {name for _, name in named}
 
 
 def test_sqlite_on_a_network_file_system_is_found_by_its_mount() -> None:

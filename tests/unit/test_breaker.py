@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 
 from shared.finding import Finding, ok, warning, wrong
 from shared.status import StoreState
+from worker.breaker import Breaker
 from worker.errors import REFUSED, STORE, KeyTaken, SourceChanged, TransientError
-from worker.object_store import Breaker, StoreWatch, concerns_store
-from worker.object_store.self_test import SelfTested, refuses_us
-from worker.object_store.watch import Pauses
+from worker.object_store import concerns_store
+from worker.object_store.self_test import refuses_us
+from worker.watch import Pauses, SelfTested, Watch
 
 AWAY = wrong("S3_ENDPOINT_URL", "nothing listens")
 UNKNOWN_KEY = wrong("S3_ACCESS_KEY_ID", "the store doesn't know this key")
@@ -37,7 +38,7 @@ class Store:
 
     async def self_test(self) -> SelfTested:
         self.self_tests += 1
-        return SelfTested([self.finding], self.takes_puts)
+        return SelfTested([self.finding], self.takes_puts, refuses_us([self.finding]))
 
     @contextmanager
     def gone(self) -> Iterator[None]:
@@ -57,10 +58,8 @@ class Store:
 
 
 @asynccontextmanager
-async def watching(
-    store: Store, breaker: Breaker, pauses: Pauses = QUICK
-) -> AsyncIterator[StoreWatch]:
-    watch = StoreWatch(store, breaker, pauses)
+async def watching(store: Store, breaker: Breaker, pauses: Pauses = QUICK) -> AsyncIterator[Watch]:
+    watch = Watch(store, breaker, pauses)
     running = asyncio.create_task(watch.run())
     try:
         await until(lambda: store.self_tests or store.away)

@@ -4,9 +4,10 @@ from typing import cast
 
 from shared.internal_api import Cleaning
 from shared.status import StoreState
+from worker.breaker import Breaker
 from worker.cleaning import Cleaner
 from worker.errors import TransientError
-from worker.object_store import Breaker, ObjectStore
+from worker.object_store import ObjectStore
 from worker.records_client import RecordsClient
 
 

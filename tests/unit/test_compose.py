@@ -427,6 +427,7 @@ def test_the_scanner_looks_at_the_largest_file_of_every_form_and_says_so_when_it
     limits = [int(given[name].rstrip("M")) * 1024**2 for name in ("MaxFileSize", "StreamMaxLength")]
     assert largest <= limits[0] <= limits[1]
     assert given["AlertExceedsMax"] == "yes"
+    assert given["AlertEncrypted"] == "yes"
 
 
 def test_the_scanner_runs_only_when_it_is_asked_for(services: dict[str, Service]) -> None:

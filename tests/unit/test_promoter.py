@@ -13,9 +13,10 @@ import pytest
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
 from shared.status import StoreState
 from worker.bell import Bell
+from worker.breaker import Breaker
 from worker.errors import FileRejected
 from worker.main import storing_for
-from worker.object_store import Breaker, ObjectStore
+from worker.object_store import ObjectStore
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient
 from worker.sandbox import Output, Processed

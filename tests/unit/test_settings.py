@@ -66,6 +66,22 @@ def test_the_api_names_the_setting_that_is_wrong(change: dict[str, object], said
     assert str(finding).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "CLAMD_ADDRESS: is empty"),
+        ("tcp://clamd:3310", "CLAMD_ADDRESS: is no address of a clamd"),
+        ("unix:clamd.ctl", "CLAMD_ADDRESS: is no address of a clamd"),
+    ],
+)
+def test_a_scanner_that_is_meant_is_never_none(value: str, said: str) -> None:
+    assert WorkerSettings.model_validate(WORKER).clamd_address is None
+    with pytest.raises(ValidationError) as refused:
+        WorkerSettings.model_validate({**WORKER, "clamd_address": value})
+    (finding,) = explain(refused.value)
+    assert str(finding).startswith(said)
+
+
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("S3_BUCKET", raising=False)
     for kind, values in ((ApiSettings, API), (WorkerSettings, WORKER)):

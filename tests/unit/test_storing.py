@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import pytest
 
 from shared.status import StoreState
+from worker.breaker import Breaker
 from worker.errors import KeyTaken, TransientError
-from worker.object_store import Breaker
 from worker.storing import PUT_TRIES, Storing
 
 

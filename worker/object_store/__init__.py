@@ -5,18 +5,14 @@ leaves at most something under the generation's own prefix, which `clean` remove
 `upload_fileobj`: that one hangs when parts fail and leaves them behind when it is cancelled.
 """
 
-from worker.object_store.breaker import Breaker
 from worker.object_store.client import StoreSettings
 from worker.object_store.faults import concerns_store
 from worker.object_store.metadata import metadata_of
 from worker.object_store.store import ObjectStore, open_object_store
-from worker.object_store.watch import StoreWatch
 
 __all__ = [
-    "Breaker",
     "ObjectStore",
     "StoreSettings",
-    "StoreWatch",
     "concerns_store",
     "metadata_of",
     "open_object_store",

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import httpx
 from botocore.exceptions import ClientError
@@ -20,6 +20,7 @@ from worker.object_store.client import StoreSettings
 from worker.object_store.faults import STORE_ERRORS, status_of
 from worker.object_store.multipart import base64_of, composite_checksum
 from worker.object_store.words import ENDPOINT, explain
+from worker.watch import SelfTested
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from types_aiobotocore_s3 import S3Client
@@ -40,13 +41,6 @@ _ONLY_THIS_CALL = "S3_ACCESS_KEY_ID"
 _NO_CHECKSUMS = "keeps no SHA-256 of {what}: each is read back to be verified"
 
 
-class SelfTested(NamedTuple):
-    findings: list[Finding]
-    takes_puts: bool
-    """Whether an object was put and read back, and nothing was left without an answer: what else
-    the store can't do is no reason not to put."""
-
-
 class SelfTest:
     """One run. `findings` says what it came to; nothing of it stays in the bucket."""
 
@@ -59,7 +53,11 @@ class SelfTest:
         self.findings: list[Finding] = []
 
     async def run(self) -> SelfTested:
-        """Never raises what a store can cause, and ends within `SECONDS` and some cleaning."""
+        """Never raises what a store can cause, and ends within `SECONDS` and some cleaning.
+
+        The store works when an object was put and read back, and nothing was left without an
+        answer.
+        """
         takes_puts = False
         try:
             async with asyncio.timeout(SECONDS):
@@ -69,7 +67,7 @@ class SelfTest:
         if not self.findings:
             where = self._settings.endpoint_url or "AWS S3"
             self._add(ok(ENDPOINT, f"{where} does all that is asked of bucket {self._bucket!r}"))
-        return SelfTested(self.findings, takes_puts)
+        return SelfTested(self.findings, takes_puts, refuses_us(self.findings))
 
     async def _try_all(self) -> bool:
         """Whether an object was put and read back."""

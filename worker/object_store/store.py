@@ -13,8 +13,8 @@ import structlog
 from botocore.exceptions import ClientError
 
 from shared.finding import Finding
+from worker.breaker import Breaker
 from worker.errors import KeyTaken, TransientError
-from worker.object_store.breaker import Breaker
 from worker.object_store.client import StoreSettings, open_client
 from worker.object_store.faults import (
     STORE_ERRORS,
@@ -29,9 +29,10 @@ from worker.object_store.multipart import (
     open_multipart,
     send_parts,
 )
-from worker.object_store.self_test import SelfTest, SelfTested
+from worker.object_store.self_test import SelfTest
 from worker.object_store.source import Source, open_source
 from worker.object_store.words import explain
+from worker.watch import SelfTested
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from botocore.awsrequest import AWSResponse

@@ -1,26 +1,35 @@
-"""Find out whether the store takes puts, and open and close the breaker accordingly.
+"""Find out whether a service works (the object store, the scanner), and open and close its breaker.
 
-Tells what the store can't do, once, and raises an alarm for as long as it refuses us.
+Tells what it can't do, once, and raises an alarm for as long as somebody has to act.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from shared.finding import Finding, Level, wrongs
 from shared.status import StoreState
 from worker.bell import Bell
-from worker.object_store.breaker import Breaker
-from worker.object_store.self_test import SelfTested, refuses_us
+from worker.breaker import Breaker
 
 log = structlog.get_logger()
 
 
+class SelfTested(NamedTuple):
+    """What came of trying out all that is asked of a service."""
+
+    findings: list[Finding]
+    works: bool
+    """Whether it is to be used: what else it can't do is no reason not to."""
+    refuses: bool = False
+    """Whether somebody has to act: one that is only away may come back by itself."""
+
+
 class Testable(Protocol):
-    """What is asked of a store to know how it is."""
+    """What is asked of a service to know how it is."""
 
     async def knock(self, seconds: float) -> Finding | None: ...
 
@@ -41,17 +50,18 @@ class Pauses:
     away: float = 2.0
     refused: float = 30.0
     again: float = 30.0
-    """Between two self-tests while something is wrong and the store takes puts all the same."""
+    """Between two self-tests while something is wrong and the service works all the same."""
 
 
-class StoreWatch:
+class Watch:
     """Runs the self-test at the start, while something is wrong, and to close the breaker.
 
-    Beside the work, which never waits for it: what can't be put waits, and takes nobody's place.
+    Beside the work, which never waits for it: what can't go on waits, and takes nobody's place.
     """
 
-    def __init__(self, store: Testable, breaker: Breaker, pauses: Pauses | None = None) -> None:
-        self._store = store
+    def __init__(self, service: Testable, breaker: Breaker, pauses: Pauses | None = None) -> None:
+        self._service = service
+        self._name = breaker.name
         self._breaker = breaker
         self._pauses = pauses or Pauses()
         self._pause, self._patience = self._pauses.first, self._pauses.patience
@@ -60,7 +70,7 @@ class StoreWatch:
         self._told: list[Finding] = []
         self._tested_at = 0.0
         self.alarm = False
-        """Whether the store refuses us: the worker isn't healthy then."""
+        """Whether somebody has to act: the worker isn't healthy then."""
 
     async def run(self) -> None:
         """For the life of the worker."""
@@ -88,8 +98,8 @@ class StoreWatch:
             self._pause, self._patience = pauses.first, pauses.patience
 
     async def _try_it(self) -> None:
-        """The self-test decides, once there is a sign of life: it writes, and what it wrote to a
-        store that hangs would stay there."""
+        """The self-test decides, once there is a sign of life: what it wrote to a store that hangs
+        would stay there."""
         began = time.monotonic()
         if not await self._is_there():
             return
@@ -97,9 +107,9 @@ class StoreWatch:
         tested = await self._tested()
         self._tested_at = time.monotonic()
         self._tell(tested.findings)
-        self.alarm = refuses_us(tested.findings)
-        if tested.takes_puts or (slow and not self.alarm):
-            self._breaker.close()  # puts have more time than any test
+        self.alarm = tested.refuses
+        if tested.works or (slow and not self.alarm):
+            self._breaker.close()  # work has more time than any test
         else:
             state = StoreState.REFUSED if self.alarm else StoreState.AWAY
             self._breaker.trip(state, "; ".join(map(str, wrongs(tested.findings))))
@@ -116,30 +126,34 @@ class StoreWatch:
 
     async def _knocked(self) -> Finding | None:
         try:
-            return await self._store.knock(self._patience)
-        except Exception:  # whatever a store makes of it, the work goes on
-            log.exception("store_check_broke")
+            return await self._service.knock(self._patience)
+        except Exception:  # whatever a service makes of it, the work goes on
+            log.exception(self._event("check_broke"))
             return None
 
     async def _tested(self) -> SelfTested:
         try:
-            return await self._store.self_test()
-        except Exception:  # whatever a store makes of it, the work goes on
-            log.exception("store_check_broke")
-            return SelfTested([], takes_puts=True)
+            return await self._service.self_test()
+        except Exception:  # whatever a service makes of it, the work goes on
+            log.exception(self._event("check_broke"))
+            return SelfTested([], works=True)
 
     def _tell(self, findings: list[Finding]) -> None:
         """Log what is new since the last time, in one line each."""
+        checked = self._event("checked")
         for each in findings:
             if each in self._told:
                 continue
             match each.level:
                 case Level.OK:
-                    log.info("store_checked", setting=each.name, found=each.text)
+                    log.info(checked, setting=each.name, found=each.text)
                 case Level.WARNING:
-                    log.warning("store_checked", setting=each.name, reason=each.text)
+                    log.warning(checked, setting=each.name, reason=each.text)
                 case Level.WRONG:
-                    log.error("store_checked", setting=each.name, reason=each.text)
+                    log.error(checked, setting=each.name, reason=each.text)
         if wrongs(self._told) and not wrongs(findings):
-            log.info("store_works_again")
+            log.info(self._event("works_again"))
         self._told = findings
+
+    def _event(self, what: str) -> str:
+        return f"{self._name}_{what}"

@@ -1,4 +1,4 @@
-"""Whether to put at all: a store that is away holds up nobody who doesn't need it."""
+"""Whether to ask another service at all: one that is away holds up nobody who doesn't need it."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,13 @@ log = structlog.get_logger()
 
 
 class Breaker:
-    """Closed while the store takes what is put; open from its first failure until its self-test
-    passes, or a put that was under way. What else is done to find out: see `StoreWatch`."""
+    """Closed while the service does what it is asked; open from its first failure until its
+    self-test passes, or a call that was under way. What else is done to find out: see `Watch`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, name: str = STORE) -> None:
+        """`name` is the service's, in logs and as the cause of what is given back for its sake."""
         self._clock = clock
+        self.name = name
         self._since = self._answered_at = clock()
         self.state = StoreState.OK
         self.on_change: list[Callable[[], None]] = []
@@ -33,21 +35,21 @@ class Breaker:
 
     @property
     def silent_seconds(self) -> float:
-        """Since the store last answered anything."""
+        """Since the service last answered anything."""
         return self._clock() - self._answered_at
 
     @property
     def cause(self) -> str | None:
         """Of what is given back because it is open; None while it is closed."""
-        causes = {StoreState.AWAY: STORE, StoreState.REFUSED: REFUSED}
+        causes = {StoreState.AWAY: self.name, StoreState.REFUSED: f"{self.name}-refused"}
         return causes.get(self.state)
 
     def answered(self) -> None:
-        """The store gave a sign of life."""
+        """The service gave a sign of life."""
         self._answered_at = self._clock()
 
     def failed(self, error: TransientError) -> None:
-        """Open for an error that is the store's, and not one object's."""
+        """Open for an error that is the service's, and not one file's."""
         self.trip(StoreState.REFUSED if error.cause == REFUSED else StoreState.AWAY, str(error))
 
     def trip(self, state: StoreState, reason: str) -> None:
@@ -56,12 +58,12 @@ class Breaker:
             return
         if not self.is_open:
             self._since = self._clock()
-        log.warning("breaker_opened", store=state, reason=reason)
+        log.warning("breaker_opened", reason=reason, **{self.name: state})
         self._become(state)
 
     def close(self) -> None:
         if self.is_open:
-            log.info("breaker_closed", after_seconds=round(self.seconds, 1))
+            log.info("breaker_closed", of=self.name, after_seconds=round(self.seconds, 1))
             self._since = self._clock()
             self._become(StoreState.OK)
 
