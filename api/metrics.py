@@ -17,7 +17,9 @@ SETTLED = ("stored", "rejected", "failed")
 CAUSES = (
     "deadline",
     "decoder",
+    "memory",
     "refused",
+    "scratch",
     "shutdown",
     "store",
     "store-refused",

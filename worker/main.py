@@ -25,6 +25,7 @@ from worker.object_store import Breaker, StoreSettings, StoreWatch, open_object_
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
 from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
+from worker.sandbox import Decoder
 from worker.settings import Settings
 from worker.storing import Storing
 from worker.telling import keep_telling
@@ -116,6 +117,7 @@ async def run(settings: Settings) -> None:
         async with (
             open_records(settings) as records,
             open_object_store(store_settings(settings), breaker) as store,
+            Decoder() as decoder,
         ):
             watch, storing = StoreWatch(store, breaker), storing_for(settings, breaker)
             beside = [
@@ -126,7 +128,7 @@ async def run(settings: Settings) -> None:
             for task in beside:
                 task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
-            promoter = Promoter(records, store, storing, own)
+            promoter = Promoter(records, store, storing, decoder, own)
             try:
                 await _work(own, promoter, Cleaner(records, store, breaker), watch)
             finally:

@@ -29,7 +29,7 @@ from worker.records_client import (
     RecordsClient,
     RecordsUnavailable,
 )
-from worker.sandbox import Output, Processed, process
+from worker.sandbox import Decoder, Output, Processed
 from worker.settings import Settings
 from worker.staged_file import BytesGone, verified
 from worker.storing import Storing
@@ -51,10 +51,16 @@ class Promoter:
     """Promotes uploads, and owns those that are checked and not yet stored."""
 
     def __init__(
-        self, records: RecordsClient, store: ObjectStore, storing: Storing, settings: Settings
+        self,
+        records: RecordsClient,
+        store: ObjectStore,
+        storing: Storing,
+        decoder: Decoder,
+        settings: Settings,
     ) -> None:
         self._records = records
         self._store = store
+        self._decoder = decoder
         self._storing = storing
         self._settings = settings
         self._decoders = asyncio.Semaphore(settings.max_decoders)
@@ -240,7 +246,7 @@ class Promoter:
     ) -> Processed:
         _check_size(order)
         async with self._decoders:
-            processed = await process(
+            processed = await self._decoder.process(
                 staged,
                 scratch,
                 policy=order.policy,
