@@ -18,9 +18,11 @@ SETTLED = ("stored", "rejected", "failed")
 CAUSES = (
     "deadline",
     "decoder",
+    "memory",
     "refused",
     "scanner",
     "scanner-refused",
+    "scratch",
     "shutdown",
     "store",
     "store-refused",

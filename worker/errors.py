@@ -32,8 +32,10 @@ class TransientError(Exception):
     `cause` is a slug for logs and metrics: `store` (the bucket can't be reached or misbehaves),
     `store-refused` (it answers, but not to us: an operator must look), `scanner` (there is no
     verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
-    `decoder` (the child died, or ran out of time or memory), `shutdown`, `unexpected`. `counted`
-    says whether the try uses up one of the upload's attempts: what is not the file's doing doesn't.
+    `decoder` (the child crashed, or exceeded its limits of time or memory: perhaps the file's
+    doing), `memory` (the child was killed from outside, or the machine had no memory for it),
+    `scratch` (it couldn't write), `shutdown`, `unexpected`. `counted` says whether the try uses up
+    one of the upload's attempts: what is not the file's doing doesn't.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

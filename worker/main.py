@@ -27,6 +27,7 @@ from worker.object_store import StoreSettings, open_object_store
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
 from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
+from worker.sandbox import Decoder
 from worker.scanner import Clamd, Scanner
 from worker.scanner.address import parse
 from worker.settings import Settings
@@ -121,6 +122,7 @@ async def run(settings: Settings) -> None:
         async with (
             open_records(settings) as records,
             open_object_store(store_settings(settings), breaker) as store,
+            Decoder() as decoder,
         ):
             watches, storing = [Watch(store, breaker)], storing_for(settings, breaker)
             scanner = scanner_for(settings, records)
@@ -134,7 +136,7 @@ async def run(settings: Settings) -> None:
             for task in beside:
                 task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
-            promoter = Promoter(records, store, storing, own, scanner)
+            promoter = Promoter(records, store, storing, decoder, own, scanner)
             try:
                 await _work(own, promoter, Cleaner(records, store, breaker), watches)
             finally:

@@ -38,7 +38,7 @@ from worker.records_client import (
     RecordsClient,
     RecordsUnavailable,
 )
-from worker.sandbox import Output, Processed, process
+from worker.sandbox import Decoder, Output, Processed
 from worker.scanner import Scanner
 from worker.scanning import look_into, notices_of, refuse_infected
 from worker.settings import Settings
@@ -68,11 +68,13 @@ class Promoter:
         records: RecordsClient,
         store: ObjectStore,
         storing: Storing,
+        decoder: Decoder,
         settings: Settings,
         scanner: Scanner | None = None,
     ) -> None:
         self._records = records
         self._store = store
+        self._decoder = decoder
         self._storing = storing
         self._settings = settings
         self._scanner = scanner
@@ -267,7 +269,7 @@ class Promoter:
         _check_size(order)  # a field may keep what is too small, and then it was scanned
         stages.show(Stage.VALIDATING)
         async with self._decoders:
-            processed = await process(
+            processed = await self._decoder.process(
                 staged,
                 scratch,
                 policy=order.policy,

@@ -6,17 +6,13 @@ here as a result, a `FileRejected` or a `TransientError`.
 """
 
 import asyncio
-import contextlib
 import json
 import math
-import os
-import signal
 import stat
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
@@ -24,14 +20,14 @@ from shared.formats import FORMATS
 from shared.internal_api import Code, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
+from worker.children import THREADS, CantStart, Child, Children, ZygoteLost, end_of
+from worker.deaths import death, is_crash
+from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import Facts, output_name
 
-_ROOT = Path(__file__).parents[1]
-_COMMAND = (sys.executable, "-P", "-s", "-m", "worker.decoder")
-_THREADS = 2
-"""Of libvips in one child: more children at once are worth more than more threads in each."""
-_SHOWN_OF_STDERR = 2_000
+REMEMBERED = 1_000
+"""Files whose zygote died, of those that were lost last."""
 
 
 @dataclass(frozen=True)
@@ -71,112 +67,113 @@ class Processed:
         return [self.object, *self.derivatives.values(), *filter(None, [self.original])]
 
 
-async def process(
-    staged: Path,
-    scratch: Path,
-    *,
-    policy: FilePolicy,
-    field: str,
-    deadline_seconds: float,
-    on_stage: Callable[[Stage], None] = lambda _: None,
-) -> Processed:
-    """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
+class Decoder:
+    """Decodes files, each in a child of its own. To be opened before use: it keeps a zygote."""
 
-    `scratch` is an existing, empty folder of this upload alone; the caller removes it. `on_stage`
-    is called as `VALIDATING` and `CONVERTING` begin. Raises `FileRejected`, or
-    `TransientError("decoder")`, counted, when the child is killed, breaks down or takes longer
-    than `deadline_seconds`. However it ends, by cancellation too, no process is left behind.
-    """
-    request = {
-        "staged": str(staged),
-        "scratch": str(scratch),
-        "field": field,
-        "policy": policy.model_dump(mode="json"),
-        "cpu_seconds": math.ceil(deadline_seconds * _THREADS) + 1,
-        "parent_pid": os.getpid(),
-    }
-    answer = await _ask_child(request, scratch, deadline_seconds, on_stage)
-    try:
-        if answer["result"] == "rejected":
-            raise _read_rejected(answer)
-        return _read_accepted(answer, staged, scratch, policy, field)
-    except (LookupError, TypeError, ValueError, OSError) as error:
-        raise _gave_up(f"its answer makes no sense: {error!r}") from error
+    def __init__(self, children: Children | None = None) -> None:
+        self._children = children or Children()
+        self._lost: dict[Path, None] = {}
+        """Files that were being decoded when a zygote died, the latest last."""
+
+    async def __aenter__(self) -> Self:
+        self._warming_up = asyncio.create_task(self._children.warm_up())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._warming_up.cancel()
+        await asyncio.wait([self._warming_up])
+        await self._children.close()
+
+    async def process(
+        self,
+        staged: Path,
+        scratch: Path,
+        *,
+        policy: FilePolicy,
+        field: str,
+        deadline_seconds: float,
+        on_stage: Callable[[Stage], None] = lambda _: None,
+    ) -> Processed:
+        """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
+
+        `scratch` is an existing, empty folder of this upload alone; the caller removes it.
+        `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
+        cancellation too, no process is left behind.
+
+        Raises `FileRejected`, or `TransientError`: `decoder`, counted, when the child exceeded its
+        limits, took longer than `deadline_seconds`, crashed or broke down; `memory`, counted, when
+        it was killed from outside or the machine had no memory for it, and not counted when no
+        child could be started or its zygote died the first time; `scratch`, counted, when it
+        couldn't write.
+        """
+        request: Request = {
+            "staged": str(staged),
+            "scratch": str(scratch),
+            "field": field,
+            "policy": policy.model_dump(mode="json"),
+            "cpu_seconds": math.ceil(deadline_seconds * THREADS) + 1,
+        }
+        answer = await self._ask_child(request, staged, scratch, deadline_seconds, on_stage)
+        try:
+            if answer["result"] == "rejected":
+                raise _read_rejected(answer)
+            return _read_accepted(answer, staged, scratch, policy, field)
+        except (LookupError, TypeError, ValueError, OSError) as error:
+            raise _gave_up(f"its answer makes no sense: {error!r}") from error
+
+    async def _ask_child(
+        self,
+        request: Request,
+        staged: Path,
+        scratch: Path,
+        deadline_seconds: float,
+        on_stage: Callable[[Stage], None],
+    ) -> dict[str, Any]:
+        """Run one child; its answer, or `TransientError`."""
+        with _opened(scratch / "request.json") as stdin, _opened(scratch / "stderr.txt") as stderr:
+            stdin.write(json.dumps(request).encode())
+            stdin.seek(0)
+            try:
+                async with (
+                    self._children.born(stdin, stderr) as child,
+                    asyncio.timeout(deadline_seconds),
+                ):
+                    answer = await _read_answer(child, on_stage)
+                    ending = await child.ended()
+            except TimeoutError:
+                raise _gave_up(f"no answer within {deadline_seconds} s") from None
+            except (ValueError, TypeError) as error:
+                raise _gave_up(f"its answer makes no sense: {error!r}") from error
+            except CantStart as error:
+                raise TransientError("memory", counted=False, detail=str(error)) from error
+            except ZygoteLost as error:
+                raise self._lost_with_zygote(staged) from error
+            if is_crash(ending):
+                self._children.renew()
+            if ending.exit_code != 0 or answer is None:
+                raise death(ending, cpu_seconds=request["cpu_seconds"], said=end_of(stderr))
+            return answer
+
+    def _lost_with_zygote(self, staged: Path) -> TransientError:
+        """No file's doing, as far as anybody knows. But one that was there before has to end."""
+        counted = staged in self._lost
+        self._lost[staged] = None
+        if len(self._lost) > REMEMBERED:
+            del self._lost[next(iter(self._lost))]
+        return TransientError("memory", counted=counted, detail="the zygote died")
 
 
 def _gave_up(detail: str) -> TransientError:
     return TransientError("decoder", counted=True, detail=detail)
 
 
-async def _ask_child(
-    request: dict[str, Any],
-    scratch: Path,
-    deadline_seconds: float,
-    on_stage: Callable[[Stage], None],
-) -> dict[str, Any]:
-    """Run one child; its answer, or `TransientError`."""
-    with _opened(scratch / "request.json") as stdin, _opened(scratch / "stderr.txt") as stderr:
-        stdin.write(json.dumps(request).encode())
-        stdin.seek(0)
-        try:
-            child = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                stdin=stdin,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-                cwd=scratch,
-                env=_environment(scratch),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise TransientError(
-                "decoder", counted=False, detail=f"can't start: {error}"
-            ) from error
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                answer = await _read_answer(child, on_stage)
-                status = await child.wait()
-        except TimeoutError:
-            raise _gave_up(f"no answer within {deadline_seconds} s") from None
-        except (ValueError, TypeError) as error:
-            raise _gave_up(f"its answer makes no sense: {error!r}") from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-        if status != 0 or answer is None:
-            raise _gave_up(f"exit status {status}: {_end_of(stderr)}")
-        return answer
-
-
 def _opened(path: Path) -> IO[bytes]:
     return path.open("w+b")
 
 
-def _end_of(file: IO[bytes]) -> str:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _SHOWN_OF_STDERR))
-    return file.read(_SHOWN_OF_STDERR).decode(errors="replace")
-
-
-def _environment(scratch: Path) -> dict[str, str]:
-    """All the child sees: nothing of ours."""
-    return {
-        "PYTHONPATH": str(_ROOT),
-        "LC_ALL": "C.UTF-8",
-        "HOME": str(scratch),
-        "TMPDIR": str(scratch),
-        "VIPS_CONCURRENCY": str(_THREADS),
-        "VIPS_BLOCK_UNTRUSTED": "1",
-    }
-
-
-async def _read_answer(
-    child: asyncio.subprocess.Process, on_stage: Callable[[Stage], None]
-) -> dict[str, Any] | None:
+async def _read_answer(child: Child, on_stage: Callable[[Stage], None]) -> dict[str, Any] | None:
     """The last line, after reporting the stages before it. None when there is no answer."""
-    assert child.stdout is not None  # noqa: S101 - it was asked for, as a pipe
-    async for line in child.stdout:
+    async for line in child.answers:
         message: dict[str, Any] = json.loads(line)
         if "stage" not in message:
             return message

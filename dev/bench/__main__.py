@@ -1,4 +1,4 @@
-"""`./longshore bench receive|sections|sweep|waiting`: options, and an end in good order."""
+"""`./longshore bench receive|sections|sweep|waiting|decoder`: options, and an end in good order."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import environments, state
+from dev.bench.decoder import decoder
 from dev.bench.longshore_api import redis_server
 from dev.bench.receive import receive
 from dev.bench.sections import sections
@@ -36,6 +37,7 @@ BENCHES = {
         sweep, (), 5, "what the sweep costs beside up to a million rows", needs_redis=False
     ),
     "waiting": Bench(waiting, (), 3, "what requests cost that wait"),
+    "decoder": Bench(decoder, (), 10, "what a child costs for each file", needs_redis=False),
 }
 
 

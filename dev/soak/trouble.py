@@ -112,12 +112,16 @@ class Trouble:
         return None
 
     def _decoder(self) -> int | None:
-        """A decoding child of the worker, if there is one right now."""
+        """One of those that decode right now, or what they are forked from."""
         worker = self._stack.pid("worker")
-        with suppress(OSError, ValueError):
-            children = Path(f"/proc/{worker}/task/{worker}/children").read_text("ascii").split()
-            return int(self._rng.choice(children)) if children else None
-        return None
+        below = [pid for child in _children(worker) for pid in (child, *_children(child))]
+        return self._rng.choice(below) if below else None
+
+
+def _children(pid: int | None) -> list[int]:
+    with suppress(OSError, ValueError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:

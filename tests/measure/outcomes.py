@@ -13,7 +13,7 @@ from pathlib import Path
 from shared.formats import FORMATS
 from shared.policy import Derivative, FilePolicy
 from worker.errors import FileRejected, TransientError
-from worker.sandbox import process
+from worker.sandbox import Decoder
 
 SECONDS = 60.0
 """For one file, as in the worker's default."""
@@ -51,6 +51,9 @@ class Became:
 class Decoding:
     """The worker's way of a file, from its bytes to a verdict."""
 
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
     async def became(self, path: Path) -> Became:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="longshore-") as scratch:
@@ -59,7 +62,7 @@ class Decoding:
 
     async def _try(self, path: Path, scratch: Path) -> Became:
         try:
-            made = await process(
+            made = await self._decoder.process(
                 path, scratch, policy=POLICY, field="file", deadline_seconds=SECONDS
             )
         except FileRejected as verdict:
@@ -74,7 +77,8 @@ class Decoding:
 
 @asynccontextmanager
 async def decoding() -> AsyncIterator[Decoding]:
-    yield Decoding()
+    async with Decoder() as decoder:
+        yield Decoding(decoder)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from worker.main import storing_for
 from worker.object_store import ObjectStore
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient
-from worker.sandbox import Output, Processed
+from worker.sandbox import Decoder, Output, Processed
 from worker.settings import Settings
 
 
@@ -66,7 +66,7 @@ def settings(folder: Path) -> Settings:
 def promoter_of(http: httpx.AsyncClient, folder: Path) -> Promoter:
     own = settings(folder)
     storing = storing_for(own, Breaker())
-    return Promoter(RecordsClient(http), cast("ObjectStore", None), storing, own)
+    return Promoter(RecordsClient(http), cast("ObjectStore", None), storing, Decoder(), own)
 
 
 async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     async def verified(*_: object) -> Path:
         return Path("/staged")
 
-    async def process(staged: Path, scratch: Path, **_: object) -> Processed:
+    async def process(_: Decoder, staged: Path, scratch: Path, **__: object) -> Processed:
         checked.append(staged)
         made = scratch / "headshot.jpg"
         made.write_bytes(b"made")
@@ -143,7 +143,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         )
 
     monkeypatch.setattr("worker.pipeline.verified", verified)
-    monkeypatch.setattr("worker.pipeline.process", process)
+    monkeypatch.setattr("worker.sandbox.Decoder.process", process)
     return checked
 
 
@@ -172,7 +172,9 @@ async def promoting(
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
         storing = storing_for(own, breaker)
-        promoter = Promoter(RecordsClient(http), cast("ObjectStore", store), storing, own)
+        promoter = Promoter(
+            RecordsClient(http), cast("ObjectStore", store), storing, Decoder(), own
+        )
         yield api, promoter, breaker
         promoter.stop(0)
         await promoter.end(5)

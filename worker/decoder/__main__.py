@@ -1,92 +1,11 @@
-"""The child itself: one request on stdin, stages and one result on stdout, then it ends.
+"""`python -m worker.decoder`: a child in a process of its own, for where none can be forked.
 
-It knows two endings: a result, or a death that the parent reads as "try again".
+It is confined before it loads a decoder, and so may read the libraries.
 """
 
-import json
-import os
 import sys
-from pathlib import Path
-from typing import IO
 
-from shared.formats import FORMATS
-from shared.policy import FilePolicy
-from shared.status import Stage
-from worker.decoder.confine import confine
-from worker.decoder.messages import Accepted, Rejected, Request, StageBegins
-from worker.errors import FileRejected
-from worker.formats.detect import detect
-from worker.formats.families import check_accepted, process
-from worker.formats.job import Job
-
-
-def main() -> None:
-    answers = _take_stdout()
-    request: Request = json.load(sys.stdin)
-    staged, scratch = Path(request["staged"]), Path(request["scratch"])
-    confinement = confine(
-        staged,
-        scratch,
-        cpu_seconds=request["cpu_seconds"],
-        parent_pid=request["parent_pid"],
-    )
-    _say(answers, {"stage": Stage.VALIDATING})
-    detected = detect(staged)
-    try:
-        accepted = _decode(request, detected, answers, confinement)
-    except FileRejected as verdict:
-        _say(
-            answers,
-            {
-                "result": "rejected",
-                "code": verdict.code,
-                "params": verdict.params,
-                "detected_type": detected,
-            },
-        )
-    else:
-        _say(answers, accepted)
-
-
-def _take_stdout() -> IO[str]:
-    """Keep stdout for answers alone: what a library prints goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
-
-
-def _say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
-
-
-def _decode(
-    request: Request, detected: str | None, answers: IO[str], confinement: list[str]
-) -> Accepted:
-    policy = FilePolicy.model_validate(request["policy"])
-    check_accepted(detected, policy.accepted_types)
-    assert detected is not None  # noqa: S101 - what was just checked
-    made = process(
-        Job(
-            staged=Path(request["staged"]),
-            scratch=Path(request["scratch"]),
-            field=request["field"],
-            policy=policy,
-            format=FORMATS[detected],
-            begin=lambda stage: _say(answers, {"stage": stage}),
-        )
-    )
-    return {
-        "result": "accepted",
-        "detected_type": detected,
-        "object": made.object,
-        "object_is_staged": made.object_is_staged,
-        "derivatives": made.derivatives,
-        "original": made.original,
-        "notices": made.notices,
-        "confinement": confinement,
-    }
-
+from worker.decoder.child import main
 
 if __name__ == "__main__":
-    main()
+    main(parent_pid=int(sys.argv[1]))

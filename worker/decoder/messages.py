@@ -12,7 +12,6 @@ class Request(TypedDict):
     policy: dict[str, Any]
     """A `shared.policy.FilePolicy`."""
     cpu_seconds: int
-    parent_pid: int
 
 
 class StageBegins(TypedDict):

@@ -1,0 +1,56 @@
+"""What a decoder's death says: of the file, or of the machine.
+
+A file whose decoder dies of its limits, or crashes, is suspect. A decoder that is killed from
+outside, or gets no memory though it is far from its limit, says nothing of its file.
+"""
+
+import signal
+
+from worker.children import Ending
+from worker.decoder.shortage import (
+    MEMORY_SHORT,
+    SCRATCH_FAILS,
+    machine_may_refuse_memory,
+    says_no_memory,
+)
+from worker.errors import TransientError
+
+CRASHES = {
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGSYS,
+    signal.SIGTRAP,
+}
+_OF_THE_FILE = CRASHES - {signal.SIGBUS} | {signal.SIGXCPU, signal.SIGXFSZ}
+"""Not SIGBUS: what was mapped of a file can't be read from its disk."""
+
+
+def is_crash(ending: Ending) -> bool:
+    return -ending.exit_code in CRASHES
+
+
+def death(ending: Ending, *, cpu_seconds: int, said: str) -> TransientError:
+    """The error for a child that ended without a usable answer.
+
+    `cpu_seconds` is what it was allowed, `said` the end of what it wrote to stderr.
+    """
+    return TransientError(
+        _cause(ending, cpu_seconds, said),
+        counted=True,
+        detail=f"exit status {ending.exit_code}: {said}",
+    )
+
+
+def _cause(ending: Ending, cpu_seconds: int, said: str) -> str:
+    if ending.exit_code in (MEMORY_SHORT, SCRATCH_FAILS):
+        return "memory" if ending.exit_code == MEMORY_SHORT else "scratch"
+    if ending.exit_code >= 0:
+        return "decoder"
+    if -ending.exit_code not in _OF_THE_FILE:
+        used_up = ending.cpu_seconds is not None and ending.cpu_seconds >= cpu_seconds
+        return "decoder" if used_up else "memory"
+    refused = says_no_memory(said) and machine_may_refuse_memory()
+    return "memory" if refused else "decoder"
