@@ -1,16 +1,82 @@
-"""Colours as they are meant to look, in sRGB."""
+"""Colours as they are meant to look: in sRGB, with eight bits a channel."""
 
 import pyvips
 
+from worker.formats.image import profiles
+from worker.formats.image.seen import Seen
 
-def to_srgb(image: pyvips.Image) -> pyvips.Image:
-    """Eight bits a channel, through the embedded profile where it makes sense."""
-    if image.get_typeof("icc-profile-data"):
+_PROFILE = "icc-profile-data"
+_GREY = 2
+"""Bands up to which an image has no colours: grey, and grey with alpha."""
+_WHOLE = {"char": 8, "uint": 32, "int": 31}
+"""Bits of a sample in numbers that libvips takes for measurements."""
+
+
+def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
+    """Grey stays grey. What the format says (`seen`) comes before an embedded profile, and one
+    that makes no sense is ignored, as viewers do.
+    """
+    image = _displayable(image)
+    if seen.profile or seen.srgb:
+        image = image.copy()
+        image.remove(_PROFILE)
+    if seen.profile:
+        image.set_type(pyvips.GValue.blob_type, _PROFILE, seen.profile)
+    return _drop_profile(_eight_bits(_through_profile(image)))
+
+
+def _through_profile(image: pyvips.Image) -> pyvips.Image:
+    if image.get_typeof(_PROFILE) and not profiles.says_srgb(image.get(_PROFILE)):
         try:
-            return image.icc_transform("srgb", embedded=True, black_point_compensation=True)
+            shown = image.icc_transform("srgb", embedded=True, black_point_compensation=True)
         except pyvips.Error:  # a profile that is damaged, or of another kind of image
-            image = image.copy()
-            image.remove("icc-profile-data")
+            pass
+        else:
+            return _as_grey(shown) if _is_grey(image) else shown
     if image.interpretation == "cmyk":
+        image = _drop_profile(image)
         return image.icc_transform("srgb", input_profile="cmyk", black_point_compensation=True)
-    return image.colourspace("b-w" if image.interpretation in ("b-w", "grey16") else "srgb")
+    return image
+
+
+def _eight_bits(image: pyvips.Image) -> pyvips.Image:
+    image = image.colourspace("b-w" if _is_grey(image) else "srgb")
+    return image if image.format == "uchar" else image.cast("uchar")
+
+
+def _is_grey(image: pyvips.Image) -> bool:
+    return bool(image.interpretation in {"b-w", "grey16"})
+
+
+def _as_grey(image: pyvips.Image) -> pyvips.Image:
+    """The same in one band, of an image in sRGB whose three are alike."""
+    bands = [image[0], image[image.bands - 1]] if image.hasalpha() else [image[0]]
+    deep = image.format == "ushort"
+    return bands[0].bandjoin(bands[1:]).copy(interpretation="grey16" if deep else "b-w")
+
+
+def _displayable(image: pyvips.Image) -> pyvips.Image:
+    """In a colour space that means something: measurements are stretched to what can be seen."""
+    space = image.interpretation
+    if space in {"scrgb", "lab", "labs", "labq"}:
+        return image
+    if image.format in _WHOLE and space not in {"lab", "labs"}:
+        image = (image / (1 << (_WHOLE[image.format] - 8))).cast("uchar")
+    elif image.format in {"float", "double", "short"}:
+        lowest, highest = (0, 1) if 0 <= image.min() and image.max() <= 1 else (image.min(), image.max())  # noqa: E501  # fmt: skip
+        image = ((image - lowest) * (255 / max(highest - lowest, 1e-9))).cast("uchar")
+    if space == "multiband":
+        bands = image.bands
+        image = image[0] if bands < 3 else image.extract_band(0, n=3)  # noqa: PLR2004
+        deep = image.format == "ushort"
+        names = ("grey16", "rgb16") if deep else ("b-w", "srgb")
+        image = image.copy(interpretation=names[image.bands > _GREY])
+    return image
+
+
+def _drop_profile(image: pyvips.Image) -> pyvips.Image:
+    if not image.get_typeof(_PROFILE):
+        return image
+    image = image.copy()
+    image.remove(_PROFILE)
+    return image
