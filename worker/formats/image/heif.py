@@ -54,7 +54,7 @@ def decode(path: Path) -> pyvips.Image:
     try:
         opened = pi_heif.open_heif(path)
         primary = opened[opened.primary_index]
-        pixels = primary.data
+        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
         width, height = primary.size
     except MemoryError:
         raise
@@ -73,6 +73,7 @@ def decode(path: Path) -> pyvips.Image:
     for name, data in blobs.items():
         if data:
             image.set_type(pyvips.GValue.blob_type, name, data)
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
 
 
