@@ -8,6 +8,8 @@ from worker.formats.image.seen import Seen
 _PROFILE = "icc-profile-data"
 _GREY = 2
 """Bands up to which an image has no colours: grey, and grey with alpha."""
+_FROM_YCBCR = [[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]]
+"""Red, green and blue of luma and chroma with offsets taken off (ITU-R BT.601, all 256 steps)."""
 _WHOLE = {"char": 8, "uint": 32, "int": 31}
 """Bits of a sample in numbers that libvips takes for measurements."""
 
@@ -16,6 +18,8 @@ def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
     """Grey stays grey. What the format says (`seen`) comes before an embedded profile, and one
     that makes no sense is ignored, as viewers do.
     """
+    if seen.ycbcr and image.bands == 3:  # noqa: PLR2004
+        image = (image - [0, 128, 128]).recomb(_FROM_YCBCR).cast("uchar").copy(interpretation="srgb")
     image = _displayable(image)
     if seen.profile or seen.srgb:
         image = image.copy()

@@ -39,6 +39,8 @@ class Seen:
     """An ICC profile made of what the format itself says of its colours."""
     srgb: bool = False
     """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
+    ycbcr: bool = False
+    """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
     damaged: bool = False
     """Whether a mended copy has to be decoded, and the person told."""
     rewrite: bool = False

@@ -12,6 +12,9 @@ _MAX_DIRECTORIES = 2_000
 """Reading one is a walk through all before it."""
 _MAX_TAGS = 1_000
 _WIDTH, _HEIGHT, _SUBFILE = 256, 257, 254
+_COMPRESSION, _PHOTOMETRIC = 259, 262
+_YCBCR = 6
+_JPEG = {6, 7}
 _STRIPS, _TILES = 273, 324
 _RAW = 50_706
 """Of a camera's negative (DNG), whose first page is a thumbnail or not developed."""
@@ -57,6 +60,8 @@ def read(content: mmap.mmap) -> Seen:
     seen.width, seen.height = (max(tags.get(side, 0) for _, tags in pages) for side in (_WIDTH, _HEIGHT))  # noqa: E501  # fmt: skip
     if not seen.pixels:
         raise corrupt()
+    first = pages[0][1]
+    seen.ycbcr = first.get(_PHOTOMETRIC) == _YCBCR and first.get(_COMPRESSION) not in _JPEG
     return seen
 
 

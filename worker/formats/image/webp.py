@@ -26,7 +26,7 @@ def read(content: mmap.mmap) -> Seen:
         if start + length > len(content) + _MAY_BE_MISSING:
             raise corrupt()
         frames += kind == b"ANMF"
-        seen.personal |= kind in {b"EXIF", b"XMP "}
+        seen.personal |= kind == b"XMP "
         if not seen.width:
             seen.width, seen.height = _size(kind, content[start : start + 10])
         end = start + length
