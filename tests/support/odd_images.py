@@ -108,11 +108,11 @@ def chunks(png: bytes) -> Iterator[Chunk]:
 
 def png_of_chunks(parts: Iterable[Chunk], *, wrong: tuple[bytes, ...] = ()) -> bytes:
     """The checksums of the kinds in `wrong` are wrong."""
-    written = b"\x89PNG\r\n\x1a\n"
+    written = bytearray(b"\x89PNG\r\n\x1a\n")
     for kind, data in parts:
         checksum = zlib.crc32(kind + data) ^ (kind in wrong)
         written += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
-    return written
+    return bytes(written)
 
 
 def png_with(image: Image.Image, *added: Chunk, wrong: tuple[bytes, ...] = ()) -> bytes:

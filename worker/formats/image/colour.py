@@ -8,6 +8,8 @@ from worker.formats.image.seen import Seen
 _PROFILE = "icc-profile-data"
 _GREY = 2
 """Bands up to which an image has no colours: grey, and grey with alpha."""
+_MOST = 5
+"""Bands that mean something: four inks, and alpha."""
 _FROM_YCBCR = [[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]]
 """Red, green and blue of luma and chroma with offsets taken off (ITU-R BT.601, all 256 steps)."""
 _WHOLE = {"char": 8, "uint": 32, "int": 31}
@@ -61,6 +63,8 @@ def _as_grey(image: pyvips.Image) -> pyvips.Image:
 
 def _displayable(image: pyvips.Image) -> pyvips.Image:
     """In a colour space that means something: measurements are stretched to what can be seen."""
+    if image.bands > _MOST:  # further channels are a printer's, or a program's own
+        image = image.extract_band(0, n=_MOST)
     space = image.interpretation
     if space in {"scrgb", "lab", "labs", "labq"}:
         return image

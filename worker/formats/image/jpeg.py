@@ -6,7 +6,8 @@ import shutil
 import struct
 from pathlib import Path
 
-from worker.formats.image.seen import MAX_PIECES, MAX_SCANS, MAX_WORK, Seen, too_complex, within
+from worker.errors import FileRejected
+from worker.formats.image.seen import MAX_PIECES, MAX_SCANS, MAX_WORK, Seen, within
 
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 """In entropy-coded data, what ends it: neither a stuffed byte nor a restart marker."""
@@ -94,7 +95,7 @@ class _Walk:
 
     def _frame(self, marker: int, data: bytes) -> None:
         if marker not in _READABLE:
-            raise too_complex("processes", marker - 0xC0, max(_READABLE) - 0xC0)
+            raise FileRejected("file-too-complex", {"process": marker - 0xC0})
         if len(data) < 6 or len(data) < 6 + 3 * data[5]:  # noqa: PLR2004 - the segment's own layout
             return
         within("bits", data[0], _BITS)

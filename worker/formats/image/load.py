@@ -31,6 +31,8 @@ _PIXELS_LOST = ("premature end", "bad huffman code", "instead of rst", "arithmet
 """libjpeg's warnings after which it makes pixels up. Its other ones are about odd, whole files."""
 _OURS = ("memory", "system error", "unix error", "write error", "no space", "unable to write")
 """What libraries say when the machine, not the file, is at fault."""
+_NOT_READ = ("samples out of range", "unsupported", "not supported", "bad labq format")
+"""What it says of kinds of a format that it can't decode: nothing is damaged then."""
 _MAX_HELD = 100 << 20
 """Bytes of pixels that are held in memory; more go to a temporary file."""
 _PERSONAL = {
@@ -72,7 +74,8 @@ def open_image(job: Job) -> Opened:
     except pyvips.Error as error:
         if is_ours(error.detail):
             raise
-        raise FileRejected("file-corrupt") from error
+        unread = any(sign in error.detail.lower() for sign in _NOT_READ)
+        raise FileRejected("file-too-complex" if unread else "file-corrupt") from error
 
 
 def is_ours(said: str) -> bool:
@@ -84,10 +87,15 @@ def is_ours(said: str) -> bool:
 def _open(job: Job) -> Opened:
     limits, target = job.policy.image, job.target
     seen = _look(job.staged, job.format)
-    if job.format is HEIC:  # libheif has no header that could be read first
-        check_size(seen.width, seen.height, target, limits)
     reading = _Reading(job, seen)
-    header = reading.header()
+    if job.format is HEIC:  # its decoder has no header that could be read first
+        check_size(seen.width, seen.height, target, limits)
+    try:
+        header = reading.header()
+    except pyvips.Error:
+        if seen.pixels:
+            check_size(seen.width, seen.height, target, limits)
+        raise
     check_size(*_upright_size(header, seen), target, limits)
     all_of_them = keeps_all(job, seen)
     image, page_height = reading.pages() if all_of_them else reading.first()
