@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageCms, ImageOps, ImageStat
 
 from shared.form_definition import FilePolicy
 from shared.formats import FORMATS
-from tests.support.odd_images import srgb_profile
+from tests.support.images import srgb_profile
 from worker.errors import FileRejected
 from worker.formats.detect import detect
 from worker.formats.families import check_accepted, process

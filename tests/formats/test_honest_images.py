@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def rows_of_jpeg() -> list[Row]:
     def row(name: str, build: Callable[[], bytes], *rest: Any, **named: Any) -> Row:
         return Row(f"jpeg {name}", build, JPEG, *rest, **named)
 
-    plain = lambda: encode(photo(), "JPEG")  # noqa: E731 - a row's builder
+    def plain() -> bytes:
+        return encode(photo(), "JPEG")
+
     small = (90, 60)
     return [
         row("plain", plain, small),
@@ -48,7 +51,7 @@ def rows_of_jpeg() -> list[Row]:
         row("cmyk with profile", lambda: encode(photo(mode="CMYK"), "JPEG", quality=95, icc_profile=odd.builtin_profile("cmyk")), small, within=3),
         row("progressive", lambda: encode(photo(), "JPEG", progressive=True), small),
         row("optimised", lambda: encode(photo(), "JPEG", optimize=True), small),
-        *[row(f"subsampling {each}", lambda each=each: encode(photo((91, 61)), "JPEG", subsampling=each), (91, 61)) for each in (0, 1, 2)],
+        *[row(f"subsampling {each}", partial(encode, photo((91, 61)), "JPEG", subsampling=each), (91, 61)) for each in (0, 1, 2)],
         row("kept as RGB", lambda: encode(photo(), "JPEG", keep_rgb=True, quality=95), small),
         row("restart intervals", lambda: encode(photo(), "JPEG", restart_marker_blocks=3), small),
         row("lowest quality", lambda: encode(photo(), "JPEG", quality=1), small),
@@ -72,7 +75,7 @@ def rows_of_jpeg() -> list[Row]:
         row("half an end", lambda: images.jpeg()[:-1], notices=REPAIRED, shows=picture),
         row("progressive without an end", lambda: images.jpeg(progressive=True)[:-2], notices=REPAIRED, shows=picture),
         row("junk before its end", lambda: images.jpeg()[:-2] + b"junk" * 9 + b"\xff\xd9", shows=picture),
-        *[row(f"orientation {each}", lambda each=each: odd.oriented("JPEG", each, quality=95), shows=picture) for each in range(1, 9)],
+        *[row(f"orientation {each}", partial(odd.oriented, "JPEG", each, quality=95), shows=picture) for each in range(1, 9)],
     ]  # fmt: skip
 
 
@@ -83,7 +86,7 @@ def rows_of_png() -> list[Row]:
     small, flat = (90, 60), (8, 6)
     colour, grey = Image.new("RGB", flat, (195, 78, 39)), Image.new("L", flat, 156)
     return [
-        *[row(mode, lambda mode=mode: encode(photo(mode=mode), "PNG"), small) for mode in ("RGB", "RGBA", "L", "LA", "P", "1")],
+        *[row(mode, partial(encode, photo(mode=mode), "PNG"), small) for mode in ("RGB", "RGBA", "L", "LA", "P", "1")],
         row("palette with a clear colour", lambda: encode(photo(mode="P"), "PNG", transparency=3), small),
         row("grey with a clear level", lambda: encode(Image.new("L", small, 90), "PNG", transparency=90), small),
         row("interlaced", lambda: vips_png(photo(), interlace=True), small),
@@ -93,7 +96,7 @@ def rows_of_png() -> list[Row]:
         row("16 bits, grey", lambda: odd.deep_png(0), flat, shows=lambda: grey),
         row("16 bits, grey, alpha", lambda: odd.deep_png(4), flat, shows=lambda: grey),
         row("16 bits, alpha, profile", lambda: with_chunk(odd.deep_png(6), odd.iccp(images.srgb_profile())), flat, shows=lambda: colour),
-        *[row(f"{bits} bits of grey", lambda bits=bits: odd.low_depth_png(bits), flat) for bits in (1, 2, 4)],
+        *[row(f"{bits} bits of grey", partial(odd.low_depth_png, bits), flat) for bits in (1, 2, 4)],
         row("wide gamut", lambda: encode(photo(), "PNG", icc_profile=odd.builtin_profile("p3")), small),
         row("grey with a profile", lambda: encode(photo(mode="L"), "PNG", icc_profile=odd.grey_profile(1.0)), small),
         row("grey with a colour profile", lambda: encode(photo(mode="L"), "PNG", icc_profile=images.srgb_profile()), small, shows=lambda: photo(mode="L")),
@@ -110,7 +113,7 @@ def rows_of_png() -> list[Row]:
         row("animated", odd.animated_png, (50, 40), notices={"animation-dropped"}),
         row("a single pixel", lambda: encode(photo((1, 1)), "PNG"), (1, 1)),
         row("one high", lambda: encode(photo((3000, 1)), "PNG"), (3000, 1)),
-        *[row(f"orientation {each}", lambda each=each: odd.oriented("PNG", each), shows=picture) for each in (3, 6, 8)],
+        *[row(f"orientation {each}", partial(odd.oriented, "PNG", each), shows=picture) for each in (3, 6, 8)],
         row("wrong checksum of pixels", lambda: odd.png_with(photo(), wrong=(b"IDAT",)), small, notices=REPAIRED, shows=photo),
         row("wrong checksum of a comment", lambda: odd.png_with(photo(), (b"tEXt", b"a\0b"), wrong=(b"tEXt",)), small, notices=REPAIRED, shows=photo),
         row("wrong checksum of the end", lambda: odd.png_with(photo(), wrong=(b"IEND",)), small, notices=REPAIRED, shows=photo),
@@ -125,8 +128,13 @@ def rows_of_png() -> list[Row]:
 
 def rows_of_others() -> list[Row]:
     small, still = (90, 60), (50, 40)
-    webp = lambda **o: encode(photo(), "WEBP", **{"quality": 95, **o})  # noqa: E731
-    vips_of = lambda mode="RGB": odd.vips(photo(mode=mode))  # noqa: E731
+
+    def webp(**options: Any) -> bytes:
+        return encode(photo(), "WEBP", **{"quality": 95, **options})
+
+    def vips_of(mode: str = "RGB") -> pyvips.Image:
+        return odd.vips(photo(mode=mode))
+
     odd_sized = ((50, 40), (80, 20))
     dropped = {"animation-dropped"}
     return [
@@ -136,7 +144,7 @@ def rows_of_others() -> list[Row]:
         Row("webp wide gamut", lambda: webp(icc_profile=odd.builtin_profile("p3")), WEBP, small),
         Row("webp animated", lambda: odd.animated("WEBP"), WEBP, still, dropped),
         Row("webp orientation 6", lambda: odd.oriented("WEBP", 6, quality=95), WEBP, shows=picture),
-        *[Row(f"webp size wrong by {n}", lambda n=n: odd.riff(webp(), n), WEBP, small, REPAIRED, webp_shown(webp)) for n in (2, -2)],
+        *[Row(f"webp size wrong by {n}", partial(odd.riff, webp(), n), WEBP, small, REPAIRED, webp_shown(webp)) for n in (2, -2)],
         Row("webp a byte short", lambda: webp()[:-1], WEBP, small, REPAIRED, webp_shown(webp)),
         Row("webp junk behind", lambda: webp() + b"junk" * 9, WEBP, small),
         Row("gif", lambda: encode(photo(mode="P"), "GIF"), GIF, small),
@@ -145,10 +153,10 @@ def rows_of_others() -> list[Row]:
         Row("gif animated", lambda: odd.animated("GIF"), GIF, still, dropped),
         Row("gif no end", lambda: encode(photo(mode="P"), "GIF")[:-1], GIF, small, REPAIRED),
         Row("gif cut in a later frame", lambda: odd.animated("GIF")[:-20], GIF, still, dropped | REPAIRED),
-        *[Row(f"tiff {mode}", lambda mode=mode: encode(photo(mode=mode), "TIFF"), TIFF, small) for mode in ("1", "L", "P", "RGB", "RGBA", "LA")],
+        *[Row(f"tiff {mode}", partial(encode, photo(mode=mode), "TIFF"), TIFF, small) for mode in ("1", "L", "P", "RGB", "RGBA", "LA")],
         Row("tiff YCbCr", lambda: encode(photo(mode="YCbCr"), "TIFF"), TIFF, small, shows=photo, within=2),
         Row("tiff CMYK", lambda: encode(photo(mode="CMYK"), "TIFF"), TIFF, small, within=30),
-        *[Row(f"tiff {c}", lambda c=c: encode(photo(), "TIFF", compression=c), TIFF, small) for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")],
+        *[Row(f"tiff {c}", partial(encode, photo(), "TIFF", compression=c), TIFF, small) for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")],
         Row("tiff fax", lambda: encode(photo(mode="1"), "TIFF", compression="group4"), TIFF, small),
         Row("tiff min is white", lambda: odd.vips_tiff(vips_of("L"), miniswhite=True), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff tiled", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16), TIFF, small, shows=photo),
@@ -168,7 +176,7 @@ def rows_of_others() -> list[Row]:
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),
-        *[Row(f"heic orientation {n}", lambda n=n: odd.heic(odd.turned(picture(), n), exif=odd.exif(n)), JPEG, notices=CONVERTED, shows=picture) for n in (1, 3, 6, 8)],
+        *[Row(f"heic orientation {n}", partial(odd.heic, odd.turned(picture(), n), exif=odd.exif(n)), JPEG, notices=CONVERTED, shows=picture) for n in (1, 3, 6, 8)],
         Row("avif", lambda: encode(photo(), "AVIF", quality=95), WEBP, small, CONVERTED),
         Row("avif alpha", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95), WEBP, small, CONVERTED),
         Row("avif sequence", lambda: odd.animated("AVIF"), WEBP, still, CONVERTED | dropped),

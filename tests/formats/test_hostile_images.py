@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def gif_header(width: int, height: int) -> bytes:
 def heic_of(width: int, height: int) -> bytes:
     """Says that it is so large."""
     size = b"ispe\0\0\0\0" + struct.pack(">II", 120, 80)
-    assert size in (content := odd.heic())
+    content = odd.heic()
+    assert size in content
     return content.replace(size, size[:8] + struct.pack(">II", width, height))
 
 
@@ -76,6 +78,10 @@ def animated_webp_of(frames: int) -> bytes:
     (length,) = struct.unpack_from("<I", content, at + 4)
     body = content[8:at] + content[at : at + 8 + length + length % 2] * frames
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def cut_before_last_scan(jpeg: bytes) -> bytes:
+    return jpeg[: jpeg.rindex(b"\xff\xda")]
 
 
 ROWS = [
@@ -108,19 +114,10 @@ ROWS = [
     Row("webp four kilobytes short", lambda: encode(Image.effect_noise((300, 200), 60), "WEBP")[:-4000], "file-corrupt"),
     Row("png whose rows end early", lambda: odd.png_with_stream(photo(), lambda s: s[:-30]), "file-corrupt"),
     Row("png of wrong checksums only", lambda: odd.png_with_stream(photo(), lambda s: s[:-4] + b"abcd", wrong=(b"IDAT",)), "file-corrupt"),
-    Row("png with a wrong palette", lambda: png_with_wrong_palette(), "file-corrupt"),
-    Row("progressive jpeg without its last scan", lambda: without_last_scan(), "file-corrupt"),
+    Row("png with a wrong palette", partial(odd.png_of_chunks, odd.chunks(encode(photo(mode="P"), "PNG")), wrong=(b"PLTE",)), "file-corrupt"),
+    Row("progressive jpeg without its last scan", partial(cut_before_last_scan, images.jpeg(progressive=True)), "file-corrupt"),
     Row("jpeg 2000", lambda: b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(99), "file-invalid-type", {"detected_type": "image/jp2"}),
 ]  # fmt: skip
-
-
-def png_with_wrong_palette() -> bytes:
-    return odd.png_of_chunks(odd.chunks(encode(photo(mode="P"), "PNG")), wrong=(b"PLTE",))
-
-
-def without_last_scan() -> bytes:
-    whole = images.jpeg(progressive=True)
-    return whole[: whole.rindex(b"\xff\xda")]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

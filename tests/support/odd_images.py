@@ -81,8 +81,8 @@ def builtin_profile(name: str) -> bytes:
     black = pyvips.Image.black(1, 1, bands=4 if name == "cmyk" else 3)
     tagged = black.copy(interpretation="cmyk" if name == "cmyk" else "srgb")
     saved = tagged.tiffsave_buffer(profile=name)
-    profile: bytes = pyvips.Image.new_from_buffer(saved, "").get("icc-profile-data")
-    return profile
+    profile: Any = pyvips.Image.new_from_buffer(saved, "").get("icc-profile-data")
+    return bytes(profile)
 
 
 def grey_profile(gamma: float) -> bytes:
@@ -190,16 +190,19 @@ def multi_picture() -> bytes:
 
 def motion_photo() -> bytes:
     """A film behind the picture, as phones append it."""
-    film = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42" + b"\x00\x00\x10\x00mdat" + bytes(4088)
+    film = (
+        b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42" + b"\x00\x00\x10\x00mdat" + bytes(4088)
+    )
     return encode(picture(), "JPEG", quality=95, subsampling=0) + film
 
 
 def frame_header(jpeg: bytes, change: Any) -> bytes:
     """With what `change` makes of the marker and content of its start of frame."""
     at = next(i for i in range(2, len(jpeg)) if jpeg[i] == 0xFF and jpeg[i + 1] in {0xC0, 0xC2})
-    length = struct.unpack_from(">H", jpeg, at + 2)[0]
+    (length,) = struct.unpack_from(">H", jpeg, at + 2)
     marker, content = change(jpeg[at + 1], jpeg[at + 4 : at + 2 + length])
-    return jpeg[:at] + bytes([0xFF, marker]) + jpeg[at + 2 : at + 4] + content + jpeg[at + 2 + length :]
+    size, rest = jpeg[at + 2 : at + 4], jpeg[at + 2 + length :]
+    return bytes(jpeg[:at] + bytes([0xFF, marker]) + size + content + rest)
 
 
 def many_scans(scans: int, size: tuple[int, int] = (4000, 4000)) -> bytes:

@@ -4,6 +4,7 @@ Read with bounds on depth, number and size. It says which codec is inside, how l
 image is, of how many pieces it is made, and what its colours are: all without decoding.
 """
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"miaf", b"mif3"}
 _PICTURES = {b"hvc1", b"av01", b"grid", b"iovl", b"iden"}
 """Types of items that show something: coded, or derived from others."""
+_BRAND_OF = {b"hvc1": b"heic", b"av01": b"avif"}
+"""A brand that says that this codec is inside."""
 _BRANDS_WITHIN = 512
 
 
@@ -104,24 +107,19 @@ def media_type(head: bytes) -> str | None:
     if head[4:8] != b"ftyp" or len(head) < 16:  # noqa: PLR2004 - a box with a brand
         return None
     length = min(struct.unpack_from(">I", head)[0], _BRANDS_WITHIN, len(head))
-    major = head[8:12]
-    compatible = {head[at : at + 4] for at in range(16, length - 3, 4)}
-    if major in _HEIC_BRANDS:
-        return "image/heic"
-    if major in _AVIF_BRANDS:
-        return "image/avif"
+    major, compatible = head[8:12], {head[at : at + 4] for at in range(16, length - 3, 4)}
     if major not in _GENERAL_BRANDS:
-        return None
-    if compatible & _AVIF_BRANDS and not compatible & _HEIC_BRANDS:
-        return "image/avif"
+        compatible = {major}
+    elif not compatible & (_HEIC_BRANDS | _AVIF_BRANDS):
+        compatible = {_BRAND_OF[codec] for codec in _BRAND_OF if codec in head} or {b"heif"}
     if compatible & _HEIC_BRANDS:
         return "image/heic"
-    if b"hvc1" in head:
-        return "image/heic"
-    return "image/avif" if b"av01" in head else "image/heif"
+    if compatible & _AVIF_BRANDS:
+        return "image/avif"
+    return "image/heif" if major in _GENERAL_BRANDS else None
 
 
-def describe(content: bytes) -> Described:
+def describe(content: bytes | mmap.mmap) -> Described:
     """Read the description in `content`, a whole file or a map of one.
 
     What makes no sense is left out: the decoder will say. Raises `TooManyBoxes`.
@@ -138,7 +136,7 @@ def describe(content: bytes) -> Described:
     return seen
 
 
-def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(content: bytes | mmap.mmap, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end of what is in each box."""
     for _ in range(MAX_BOXES):
         if at + 8 > end:

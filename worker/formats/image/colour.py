@@ -1,5 +1,7 @@
 """Colours as they are meant to look: in sRGB, with eight bits a channel."""
 
+from typing import Any
+
 import pyvips
 
 from worker.formats.image import profiles
@@ -21,18 +23,18 @@ def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
     that makes no sense is ignored, as viewers do.
     """
     if seen.ycbcr and image.bands == 3:  # noqa: PLR2004
-        image = (image - [0, 128, 128]).recomb(_FROM_YCBCR).cast("uchar").copy(interpretation="srgb")
+        image = _from_ycbcr(image)
     image = _displayable(image)
     if seen.profile or seen.srgb:
         image = image.copy()
         image.remove(_PROFILE)
     if seen.profile:
-        image.set_type(pyvips.GValue.blob_type, _PROFILE, seen.profile)
+        set_blob(image, _PROFILE, seen.profile)
     return _drop_profile(_eight_bits(_through_profile(image)))
 
 
 def _through_profile(image: pyvips.Image) -> pyvips.Image:
-    if image.get_typeof(_PROFILE) and not profiles.says_srgb(image.get(_PROFILE)):
+    if image.get_typeof(_PROFILE) and not profiles.says_srgb(_blob(image, _PROFILE)):
         try:
             shown = image.icc_transform("srgb", embedded=True, black_point_compensation=True)
         except pyvips.Error:  # a profile that is damaged, or of another kind of image
@@ -56,9 +58,9 @@ def _is_grey(image: pyvips.Image) -> bool:
 
 def _as_grey(image: pyvips.Image) -> pyvips.Image:
     """The same in one band, of an image in sRGB whose three are alike."""
-    bands = [image[0], image[image.bands - 1]] if image.hasalpha() else [image[0]]
+    shown = image[0].bandjoin(image[image.bands - 1]) if image.hasalpha() else image[0]
     deep = image.format == "ushort"
-    return bands[0].bandjoin(bands[1:]).copy(interpretation="grey16" if deep else "b-w")
+    return shown.copy(interpretation="grey16" if deep else "b-w")
 
 
 def _displayable(image: pyvips.Image) -> pyvips.Image:
@@ -71,7 +73,7 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
     if image.format in _WHOLE and space not in {"lab", "labs"}:
         image = (image / (1 << (_WHOLE[image.format] - 8))).cast("uchar")
     elif image.format in {"float", "double", "short"}:
-        lowest, highest = (0, 1) if 0 <= image.min() and image.max() <= 1 else (image.min(), image.max())  # noqa: E501  # fmt: skip
+        lowest, highest = _bounds(image)
         image = ((image - lowest) * (255 / max(highest - lowest, 1e-9))).cast("uchar")
     if space == "multiband":
         bands = image.bands
@@ -80,6 +82,28 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
         names = ("grey16", "rgb16") if deep else ("b-w", "srgb")
         image = image.copy(interpretation=names[image.bands > _GREY])
     return image
+
+
+def _bounds(image: pyvips.Image) -> tuple[float, float]:
+    """What is black and what is white: 0 and 1 where nothing goes beyond, or what there is."""
+    lowest, highest = float(image.min()), float(image.max())  # type: ignore[arg-type] # no tuples
+    return (0, 1) if lowest >= 0 and highest <= 1 else (lowest, highest)
+
+
+def _from_ycbcr(image: pyvips.Image) -> pyvips.Image:
+    matrix = pyvips.Image.new_from_array(_FROM_YCBCR)
+    shown = (image - [0, 128, 128]).recomb(matrix).cast("uchar")
+    return shown.copy(interpretation="srgb")
+
+
+def set_blob(image: pyvips.Image, name: str, data: bytes) -> None:
+    """Put a block of metadata beside an image of one's own."""
+    image.set_type(pyvips.GValue.blob_type, name, data)  # type: ignore[arg-type] # takes bytes
+
+
+def _blob(image: pyvips.Image, name: str) -> bytes:
+    found: Any = image.get(name)
+    return bytes(found)
 
 
 def _drop_profile(image: pyvips.Image) -> pyvips.Image:

@@ -8,11 +8,12 @@ import pyvips
 from worker.errors import FileRejected
 from worker.formats import isobmff
 from worker.formats.image import profiles
+from worker.formats.image.colour import set_blob
 from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
 
 _MAX_TILES = 10_000
-_MAX_WORK = MAX_WORK // 8
-"""Pixels of all tiles: HEVC and AV1 take as long for one as a JPEG for eight."""
+_MAX_WORK = MAX_WORK // 2
+"""Pixels of all tiles, which may overlap or lie outside: HEVC and AV1 take longer than a scan."""
 _UNKNOWN = ("unsupported", "no decoding plugin")
 _LIMIT, _MEMORY = "security limit", "memory"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
@@ -27,20 +28,16 @@ def read(content: mmap.mmap) -> Seen:
         raise too_complex("boxes", isobmff.MAX_BOXES + 1, isobmff.MAX_BOXES) from error
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
-    seen.scans = max(1, described.work // max(1, seen.pixels) - 1)
+    within("pixels", described.work, _MAX_WORK)
     if seen.moving:
         seen.images = max(2, seen.images)  # nobody counts frames that nobody decodes
-    if colours := described.colours:
-        if profiles.is_srgb(*colours):
-            seen.srgb = True
-        elif profiles.is_known(*colours):
-            seen.profile = profiles.of_code_points(*colours)
+    if described.colours:
+        primaries, transfer = described.colours
+        transfer = profiles.SRGB if transfer in profiles.VIDEO else transfer
+        seen.srgb = profiles.is_srgb(primaries, transfer)
+        if not seen.srgb and profiles.is_known(primaries, transfer):
+            seen.profile = profiles.of_code_points(primaries, transfer)
     return seen
-
-
-def check_work(content: mmap.mmap) -> None:
-    """Raise `FileRejected` with `file-too-complex` if tiles overlap so much that it takes long."""
-    within("pixels", isobmff.describe(content).work, _MAX_WORK)
 
 
 def decode(path: Path) -> pyvips.Image:
@@ -49,10 +46,10 @@ def decode(path: Path) -> pyvips.Image:
     Depth maps, thumbnails and other images are never decoded. Raises `FileRejected`; what is
     short here, and not wrong with the file, comes out as it is.
     """
-    import pi_heif  # noqa: PLC0415 - loads Pillow, which other images don't wait for
+    from pi_heif.heif import open_heif  # noqa: PLC0415 - loads Pillow, for which others don't wait
 
     try:
-        opened = pi_heif.open_heif(path)
+        opened = open_heif(path)
         primary = opened[opened.primary_index]
         pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
         width, height = primary.size
@@ -72,7 +69,7 @@ def decode(path: Path) -> pyvips.Image:
     }
     for name, data in blobs.items():
         if data:
-            image.set_type(pyvips.GValue.blob_type, name, data)
+            set_blob(image, name, data)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
 

@@ -56,8 +56,7 @@ def keeps_all(job: Job, seen: Seen) -> bool:
         if limits.pages == "first" or (limits.pages == "all" and {job.format, target} != {TIFF}):
             return False
         if seen.images > allowed:
-            counted = {"pages": seen.images, "max_pages": allowed}
-            raise FileRejected("file-too-many-pages", counted)
+            raise FileRejected("file-too-many-pages", {"pages": seen.images, "max_pages": allowed})
     if seen.images * seen.pixels > limits.max_pixels:
         size = {"width": seen.width, "height": seen.height, "images": seen.images}
         raise FileRejected("image-too-large", {**size, "max_pixels": limits.max_pixels})

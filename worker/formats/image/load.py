@@ -167,14 +167,16 @@ class _Reading:
         """All of them, one below the other, and the height of each."""
         if self._seen.moving:
             image = self._decode(n=-1)
-            return image, image.get("page-height")
+            return image, int(image.get("page-height"))  # type: ignore[arg-type] # a number
         sheets = [self._decode(page=page).autorot() for page in self._seen.pages]
-        width, height = (max(getattr(each, side) for each in sheets) for side in ("width", "height"))
+        width, height = (
+            max(getattr(each, side) for each in sheets) for side in ("width", "height")
+        )
         if any(each.bands != sheets[0].bands for each in sheets):
             sheets = [each.colourspace("srgb") for each in sheets]
             deepest = max(each.bands for each in sheets)
             sheets = [each if each.bands == deepest else each.bandjoin(255) for each in sheets]
-        white = [255] * sheets[0].bands
+        white = [255.0] * sheets[0].bands
         placed = [
             each
             if (each.width, each.height) == (width, height)
@@ -194,7 +196,7 @@ class _Reading:
         if self._unsure:
             webp.mend(self._job.staged, self._copy, filler=b"\xff")
             other = self._show(fail_on="warning", **options)
-            if (image - other).abs().max() > 0:
+            if float((image - other).abs().max()) > 0:  # type: ignore[arg-type] # no tuple
                 raise corrupt()
         return image
 

@@ -12,15 +12,29 @@ from worker.formats.image import profiles
 from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen, corrupt, within
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-_VISIBLE = {b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"bKGD", b"sBIT", b"pHYs"}
+_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
+_VISIBLE = {b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"bKGD", b"sBIT", b"pHYs", b"eXIf"}
 _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
+_COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
+_LARGE = {b"iCCP", b"eXIf"}
+_GREY = {0, 4}
+"""Types of colour without any."""
+_PERSONAL = (
+    b"XML:com.adobe.xmp", b"Raw profile type",
+    b"Author", b"Copyright", b"Comment", b"Description",
+)  # fmt: skip
+_LOOKED_AT = 64
+"""Bytes of a chunk that say what it is for."""
+_HEADER_BYTES = 13
 _MAX_TEXT = 1 << 20
 """Bytes of comments that are left to the decoder, none of them compressed."""
 _MAX_PROFILE = 1 << 22
 """Bytes of a compressed profile and of an EXIF block."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # fmt: skip
+_PASSES = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
+    (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
+)  # fmt: skip
 """Of Adam7: first column and row, and the steps to the next column and row."""
 _PIECE = 1 << 20
 _ZLIB_HEAD = 2
@@ -41,47 +55,61 @@ class _Chunk:
 
 def read(content: mmap.mmap) -> Seen:
     """Raises `FileRejected`: `file-corrupt` without a sound header, `file-too-complex`."""
-    seen = Seen()
-    colour: dict[bytes, bytes] = {}
-    text = ended = compressed = 0
-    pieces = 0
-    pixels_began = False
-    for chunk in _chunks(content):
-        pieces += 1
-        within("chunks", pieces, MAX_PIECES)
-        seen.damaged |= not (chunk.sound and chunk.whole)
-        data = content[chunk.start : chunk.start + min(chunk.length, 64)]
-        if chunk.kind == b"IHDR":
-            if pieces != 1 or not chunk.sound or chunk.length != 13:  # noqa: PLR2004
-                raise corrupt()
-            seen.width, seen.height = struct.unpack_from(">II", data)
-        elif chunk.kind == b"PLTE" and not chunk.sound:
-            raise corrupt()  # nobody knows what the colours were
-        elif chunk.kind == b"IDAT":
-            pixels_began = True
-        elif chunk.kind == b"acTL" and not pixels_began and len(data) >= 4:  # noqa: PLR2004
-            seen.images = max(1, struct.unpack_from(">I", data)[0])
-            seen.moving = seen.images > 1
-        elif chunk.kind in _TEXT:
-            text += chunk.length
-            compressed += chunk.kind != b"tEXt"
-            seen.personal |= data.startswith((b"XML:com.adobe.xmp", b"Raw profile type"))
-            seen.personal |= data.startswith((b"Author", b"Copyright", b"Comment", b"Description"))
-        elif chunk.kind == b"IEND":
-            ended = 1
-        if chunk.sound and not pixels_began and chunk.kind in {b"cICP", b"sRGB", b"gAMA", b"cHRM"}:
-            colour[chunk.kind] = data
-        if chunk.kind in {b"iCCP", b"eXIf"}:
+    look = _Look()
+    for number, chunk in enumerate(_chunks(content), start=1):
+        within("chunks", number, MAX_PIECES)
+        look.at(chunk, content[chunk.start : chunk.start + min(chunk.length, _LOOKED_AT)])
+    return look.ended()
+
+
+class _Look:
+    """What has been seen of the chunks so far."""
+
+    def __init__(self) -> None:
+        self._seen = Seen()
+        self._said: dict[bytes, bytes] = {}
+        """What colours are, by the kind of the chunk that says it."""
+        self._header = b""
+        self._pixels = self._end = False
+        self._text = 0
+
+    def at(self, chunk: _Chunk, data: bytes) -> None:
+        """The next chunk, and how its data begins."""
+        seen, kind = self._seen, chunk.kind
+        sound = chunk.sound and chunk.whole
+        seen.damaged |= not sound
+        if not sound and kind in {b"IHDR", b"PLTE"}:
+            raise corrupt()  # nobody knows what size and colours were
+        if kind == b"IHDR":
+            self._header = data
+        elif kind in {b"IDAT", b"IEND"}:
+            self._pixels |= kind == b"IDAT"
+            self._end |= kind == b"IEND"
+        elif kind in _TEXT:
+            self._comment(kind, chunk.length, data)
+        elif kind in _LARGE:
             within("bytes", chunk.length, _MAX_PROFILE)
-            if chunk.kind == b"iCCP" and chunk.sound:
-                colour[b"iCCP"] = b""
-    within("frames", seen.images, MAX_IMAGES)
-    if not pieces or not pixels_began:
-        raise corrupt()
-    seen.damaged |= not ended
-    seen.rewrite = bool(compressed) or text > _MAX_TEXT
-    _colours(seen, colour, grey=content[25] in {0, 4})
-    return seen
+        elif kind == b"acTL" and not self._pixels:
+            seen.images = max(1, int.from_bytes(data[:4]))
+        if sound and kind in _COLOURS and not self._pixels:
+            self._said[kind] = data
+
+    def _comment(self, kind: bytes, length: int, data: bytes) -> None:
+        self._text += length
+        self._seen.rewrite |= kind != b"tEXt" or self._text > _MAX_TEXT
+        self._seen.personal |= data.startswith(_PERSONAL)
+
+    def ended(self) -> Seen:
+        """What came out. A file without a header or pixels is none."""
+        seen = self._seen
+        if len(self._header) != _HEADER_BYTES or not self._pixels:
+            raise corrupt()
+        within("frames", seen.images, MAX_IMAGES)
+        seen.width, seen.height, _, colour = struct.unpack_from(">IIBB", self._header)
+        seen.moving = seen.images > 1
+        seen.damaged |= not self._end
+        _colours(seen, self._said, grey=colour in _GREY)
+        return seen
 
 
 def _chunks(content: mmap.mmap) -> Iterator[_Chunk]:
@@ -123,18 +151,23 @@ def _colours(seen: Seen, said: dict[bytes, bytes], *, grey: bool) -> None:
         seen.srgb = True
     elif len(said.get(b"gAMA", b"")) == 4:  # noqa: PLR2004
         (gamma,) = struct.unpack(">I", said[b"gAMA"])
-        points = said.get(b"cHRM", b"")
-        chosen = [each / _GAMMA_ONE for each in struct.unpack(">8I", points)] if len(points) == 32 else None  # noqa: PLR2004, E501  # fmt: skip
         if gamma:
-            seen.profile = profiles.of_gamma(_GAMMA_ONE / gamma, chosen, grey=grey)
+            points = _points(said.get(b"cHRM", b""))
+            seen.profile = profiles.of_gamma(_GAMMA_ONE / gamma, points, grey=grey)
 
 
-def rewrite(source: Path, target: Path, *, keep_profile: bool = True) -> None:
+def _points(data: bytes) -> list[float] | None:
+    if len(data) != struct.calcsize(">8I"):
+        return None
+    return [each / _GAMMA_ONE for each in struct.unpack(">8I", data)]
+
+
+def rewrite(source: Path, target: Path) -> None:
     """A copy without comments, with the checksums that the chunks' data have and with an end."""
     with _mapped(source) as content, target.open("wb") as copy:
         copy.write(_SIGNATURE)
         for chunk in _chunks(content):
-            if _is_kept(chunk, keep_profile=keep_profile):
+            if _is_kept(chunk):
                 _write(copy, chunk.kind, content, chunk.start, chunk.length)
         copy.write(_packed(b"IEND", b""))
 
@@ -148,7 +181,7 @@ def mend_stream(source: Path, target: Path) -> None:
         copy.write(_SIGNATURE)
         chunks = list(_chunks(content))
         for chunk in chunks:
-            if chunk.kind not in {b"IDAT", b"IEND"} and _is_kept(chunk, keep_profile=True):
+            if chunk.kind not in {b"IDAT", b"IEND"} and _is_kept(chunk):
                 _write(copy, chunk.kind, content, chunk.start, chunk.length)
         checksum_counts = not all(each.sound for each in chunks if each.kind == b"IDAT")
         pieces = (
@@ -171,33 +204,33 @@ def _copy_pixels(
     inflating = zlib.decompressobj(wbits=-15)
     head, adler, seen, tail = b"", 1, 0, b""
     for piece in pieces:
-        data = piece
-        if len(head) < _ZLIB_HEAD:
-            head, data = (head + data)[:_ZLIB_HEAD], (head + data)[_ZLIB_HEAD:]
-            if len(head) == _ZLIB_HEAD:
-                copy.write(_packed(b"IDAT", head))
+        missing = _ZLIB_HEAD - len(head)
+        head, data = head + piece[:missing], piece[missing:]
         if inflating.eof:
             tail += data[:4]
             continue
-        taken = data
-        while data and not inflating.eof:
-            try:
-                out = inflating.decompress(data, _PIECE)
-            except zlib.error as error:
-                raise corrupt() from error
+        for out in _inflated(inflating, data):
             adler, seen = zlib.adler32(out, adler), seen + len(out)
             if seen > expected + _PIECE:
                 raise corrupt()
-            data = inflating.unconsumed_tail
         tail = inflating.unused_data[:4]
-        kept = len(taken) - len(inflating.unused_data)
-        copy.write(_packed(b"IDAT", taken[:kept]))
-    if seen < expected:
-        raise corrupt()
-    if checksum_counts and tail[:4] != struct.pack(">I", adler):
+        kept = piece[: len(piece) - len(inflating.unused_data)]
+        copy.write(_packed(b"IDAT", kept))
+    checksum = struct.pack(">I", adler)
+    if seen < expected or (checksum_counts and tail[:4] != checksum):
         raise corrupt()
     if inflating.eof:
-        copy.write(_packed(b"IDAT", struct.pack(">I", adler)))
+        copy.write(_packed(b"IDAT", checksum))
+
+
+def _inflated(inflating: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """What comes out of it, in pieces. Raises `FileRejected` with `file-corrupt`."""
+    while data and not inflating.eof:
+        try:
+            yield inflating.decompress(data, _PIECE)
+        except zlib.error as error:
+            raise corrupt() from error
+        data = inflating.unconsumed_tail
 
 
 def _expected(header: bytes) -> int:
@@ -214,14 +247,8 @@ def _expected(header: bytes) -> int:
     return total
 
 
-def _is_kept(chunk: _Chunk, *, keep_profile: bool) -> bool:
-    if chunk.kind == b"IEND":
-        return False
-    if chunk.kind in _CRITICAL:
-        return True
-    if chunk.kind == b"iCCP":
-        return chunk.sound and keep_profile
-    return chunk.sound and chunk.kind in _VISIBLE | {b"eXIf"}
+def _is_kept(chunk: _Chunk) -> bool:
+    return chunk.kind in _CRITICAL or (chunk.sound and chunk.kind in _VISIBLE)
 
 
 def _write(copy: IO[bytes], kind: bytes, content: mmap.mmap, start: int, length: int) -> None:

@@ -13,7 +13,9 @@ def process_image(job: Job) -> Made:
     opened = open_image(job)
     job.begin(Stage.CONVERTING)
     return Made(
-        write_object(opened, job.scratch, job.field, job.target, keep_metadata=policy.keep_metadata),
+        write_object(
+            opened, job.scratch, job.field, job.target, keep_metadata=policy.keep_metadata
+        ),
         object_is_staged=False,
         derivatives=write_derivatives(opened.first, job.scratch, job.field, policy.derivatives),
         original=facts_of(job.staged, job.format.media_type) if policy.keep_original else None,

@@ -30,14 +30,19 @@ _PRIMARIES: dict[int, tuple[float, ...]] = {
     12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *_D65),
 }
 """Code points of ITU-T H.273: x and y of red, green, blue and white."""
-_LINEAR, _SRGB, _PQ, _HLG = 8, 13, 16, 18
+SRGB = 13
+"""H.273's code point of sRGB's curve."""
+VIDEO = {1, 6, 14, 15}
+"""Those of television's curve, which HEIF says of photos that are in sRGB."""
+_LINEAR, _PQ, _HLG = 8, 16, 18
 _GAMMAS = {4: 2.2, 5: 2.8, 17: 2.6}
-_VIDEO = {1, 6, 7, 11, 14, 15}
-"""Curves of cameras for television: browsers show them with sRGB's, and so do we."""
+_SCREEN = 2.4
+"""The gamma of a screen for television (ITU-R BT.1886)."""
 _STEPS = 1024
 _WHITE_NITS = 203.0
-"""Of a sheet of paper in an HDR image (ITU-R BT.2408): what is brighter is pressed together."""
-_HLG_NITS = 1000.0
+"""Of a sheet of paper in an HDR image (ITU-R BT.2408)."""
+_BRIGHTEST_NITS = 1000.0
+"""What becomes white: everything below is pressed together."""
 _SIXTEEN = 65_536
 _NEAR = 0.004
 """A difference of one step in 255."""
@@ -45,13 +50,13 @@ _NEAR = 0.004
 
 def is_known(primaries: int, transfer: int) -> bool:
     """Whether these code points of H.273 name colours that we can show."""
-    curves = {_LINEAR, _SRGB, _PQ, _HLG, *_GAMMAS, *_VIDEO}
+    curves = {_LINEAR, SRGB, _PQ, _HLG, *_GAMMAS, *VIDEO}
     return primaries in _PRIMARIES and transfer in curves
 
 
 def is_srgb(primaries: int, transfer: int) -> bool:
-    """Whether they are shown as they are: sRGB, or television's with the same primaries."""
-    return primaries == 1 and transfer in {_SRGB, *_VIDEO}
+    """Whether they are shown as they are."""
+    return (primaries, transfer) == (1, SRGB)
 
 
 def of_code_points(primaries: int, transfer: int, *, grey: bool = False) -> bytes:
@@ -64,7 +69,7 @@ def of_code_points(primaries: int, transfer: int, *, grey: bool = False) -> byte
         light = _from_pq if transfer == _PQ else _from_hlg
         curve = _table([_pressed(light(step / (_STEPS - 1))) for step in range(_STEPS)])
     else:
-        curve = _SRGB_CURVE
+        curve = _SRGB_CURVE if transfer == SRGB else _gamma(_SCREEN)
     return _profile(_PRIMARIES[primaries], curve, grey=grey)
 
 
@@ -133,8 +138,8 @@ def _value(curve: Curve, x: float) -> float:
         return float(x ** numbers[0])
     g, a, b, c, d, e, f = (*numbers, *[0.0] * 7)[:7]
     if kind in {1, 2}:
-        return float((a * x + b) ** g) + c if x >= -b / a else c
-    return float((a * x + b) ** g) + e if x >= d else c * x + f
+        return float((a * x + b) ** g + c if x >= -b / a else c)
+    return float((a * x + b) ** g + e if x >= d else c * x + f)
 
 
 def _srgb_light(x: float) -> float:
@@ -152,17 +157,15 @@ def _from_hlg(x: float) -> float:
     """The same of ARIB STD-B67, on a screen of 1000 nits."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = x * x / 3 if x <= 0.5 else (exp((x - c) / a) + b) / 12  # noqa: PLR2004
-    return float(scene**1.2) * _HLG_NITS / _WHITE_NITS
+    return float(scene**1.2) * _BRIGHTEST_NITS / _WHITE_NITS
 
 
 def _pressed(light: float) -> float:
-    """What is brighter than paper, brought below it without touching the darker half."""
-    knee = 0.6
-    if light <= knee:
-        return light
-    room = 1 - knee
-    over = (light - knee) / room
-    return knee + room * over / (1 + over)
+    """Light relative to paper, where the brightest is white: dimmed evenly up to paper, and
+    pressed together above it (Reinhard), about as browsers do."""
+    brightest = _BRIGHTEST_NITS / _WHITE_NITS
+    over = max(light, 1)
+    return light * (1 + over / brightest**2) / (1 + over)
 
 
 def _gamma(value: float) -> Curve:
@@ -174,9 +177,10 @@ def _table(values: Sequence[float]) -> Curve:
     return b"curv" + struct.pack(f">II{len(steps)}H", 0, len(steps), *steps)
 
 
+_SRGB_NUMBERS = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _SRGB_CURVE: Curve = b"para" + struct.pack(
-    ">IHH5i", 0, 3, 0, *(round(n * _SIXTEEN) for n in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
-)  # fmt: skip
+    ">IHH5i", 0, 3, 0, *(round(each * _SIXTEEN) for each in _SRGB_NUMBERS)
+)
 
 
 def _profile(primaries: Sequence[float], curve: Curve, *, grey: bool) -> bytes:
@@ -216,9 +220,7 @@ def _to_d50(points: Sequence[float]) -> Matrix:
     raw = _transposed([(x / y, 1.0, (1 - x - y) / y) for x, y in pairs])
     white = (white_x / white_y, 1.0, (1 - white_x - white_y) / white_y)
     scale = _times(_inverse(raw), white)
-    scaled: Matrix = tuple(
-        (row[0] * scale[0], row[1] * scale[1], row[2] * scale[2]) for row in raw
-    )
+    scaled: Matrix = tuple((row[0] * scale[0], row[1] * scale[1], row[2] * scale[2]) for row in raw)
     source, goal = _times(_BRADFORD, white), _times(_BRADFORD, _D50)
     cone = [goal[each] / source[each] for each in range(3)]
     adapted = _product(
@@ -233,9 +235,7 @@ def _transposed(rows: Sequence[Sequence[float]]) -> Matrix:
 
 
 def _times(matrix: Matrix, vector: Sequence[float]) -> tuple[float, float, float]:
-    first, second, third = (
-        sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix
-    )
+    first, second, third = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix)
     return first, second, third
 
 

@@ -1,4 +1,4 @@
-"""TIFF: its directories (TIFF 6.0, and BigTIFF), walked once and without following them in circles."""
+"""TIFF: its directories (TIFF 6.0, and BigTIFF), walked once and never in circles."""
 
 import mmap
 import struct
@@ -10,6 +10,7 @@ from worker.formats.image.seen import MAX_PIECES, Seen, corrupt, within
 
 _MAX_DIRECTORIES = 2_000
 """Reading one is a walk through all before it."""
+_BIG = 43
 _MAX_TAGS = 1_000
 _WIDTH, _HEIGHT, _SUBFILE = 256, 257, 254
 _COMPRESSION, _PHOTOMETRIC = 259, 262
@@ -69,7 +70,7 @@ def _directories(content: mmap.mmap) -> Iterator[dict[int, int]]:
     """Tag → its first value, or where its values are, of each directory."""
     order = "<" if content[:2] == b"II" else ">"
     try:
-        layout = _Layout(order, big=43 in content[2:4])
+        layout = _Layout(order, big=_BIG in content[2:4])
         (at,) = struct.unpack_from(layout.offset, content, 8 if layout.big else 4)
         been: set[int] = set()
         while at and at not in been:
@@ -98,7 +99,5 @@ def _directory(content: mmap.mmap, at: int, layout: _Layout) -> tuple[dict[int, 
         (tags[tag],) = struct.unpack_from(
             layout.order + letter if inline else layout.offset, content, place
         )
-    (following,) = struct.unpack_from(
-        layout.offset, content, start + count * layout.entry_bytes
-    )
+    (following,) = struct.unpack_from(layout.offset, content, start + count * layout.entry_bytes)
     return tags, following

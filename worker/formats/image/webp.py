@@ -18,10 +18,9 @@ def read(content: mmap.mmap) -> Seen:
     """Raises `FileRejected` with `file-too-complex` for too many chunks or frames, and with
     `file-corrupt` when more is missing at the end than may decide nothing."""
     seen = Seen()
-    frames = pieces = 0
+    frames = 0
     end = _HEAD
-    for kind, start, length in _chunks(content):
-        pieces += 1
+    for pieces, (kind, start, length) in enumerate(_chunks(content), start=1):
         within("chunks", pieces, MAX_PIECES)
         if start + length > len(content) + _MAY_BE_MISSING:
             raise corrupt()
