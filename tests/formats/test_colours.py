@@ -86,10 +86,11 @@ def test_other_formats_are_too(
     assert difference(run(tmp_path, content).image("copy"), shown) <= 2
 
 
-@pytest.mark.parametrize(("transfer", "within"), [(16, 8), (18, 8)], ids=["PQ", "HLG"])
-def test_brighter_than_white_is_pressed_together_about_as_browsers_do(
-    tmp_path: Path, empty_page: Page, transfer: int, within: float
+@pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
+def test_brighter_than_white_is_pressed_together_as_browsers_do(
+    tmp_path: Path, empty_page: Page, transfer: int
 ) -> None:
-    content = odd.png_with(photo(), odd.cicp(9, transfer))
+    """Of greys: what becomes of colours beyond the screen's is each browser's own."""
+    content = odd.png_with(photo(mode="L").convert("RGB"), odd.cicp(9, transfer))
     shown = as_browsers_show(empty_page, content, "image/png")
-    assert difference(run(tmp_path, content).image("copy"), shown) <= within
+    assert difference(run(tmp_path, content).image("copy"), shown) <= 4
