@@ -175,6 +175,8 @@ def rows_of_others() -> list[Row]:
         Row("heic grey", lambda: odd.heic(picture(mode="L")), JPEG, notices=CONVERTED, shows=lambda: picture(mode="L")),
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
+        Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),
+        Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),
         *[Row(f"heic orientation {n}", partial(odd.heic, odd.turned(picture(), n), exif=odd.exif(n)), JPEG, notices=CONVERTED, shows=picture) for n in (1, 3, 6, 8)],
         Row("avif", lambda: encode(photo(), "AVIF", quality=95), WEBP, small, CONVERTED),

@@ -14,6 +14,7 @@ import pyvips
 from PIL import Image, ImageCms, ImageFilter
 
 from tests.support.images import encode, picture, srgb_profile
+from worker.formats import isobmff
 
 pillow_heif.register_heif_opener()
 
@@ -287,6 +288,58 @@ def several_heic(primary: int) -> bytes:
     out = io.BytesIO()
     opened.save(out, quality=90, primary_index=primary, chroma=444)
     return out.getvalue()
+
+
+def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
+    """As phones write it: of two tiles side by side, hidden, with EXIF that says to turn as the
+    boxes do. `turns`: a quarter each, against the clock.
+    """
+    half, high = image.width // 2, image.height
+    tiles = [heic(image.crop((at, 0, at + half, high))) for at in (0, half)]
+    codec = dict(isobmff.describe(tiles[0]).properties)[b"hvcC"]
+    coded = [each[each.index(b"mdat") + 4 :] for each in tiles]
+    block = b"\0\0\0\6Exif\0\0" + exif(6).removeprefix(b"Exif\0\0")
+    hidden = [_full_box(b"infe", struct.pack(">HH4sx", n, 0, b"hvc1"), 2, 1) for n in (1, 2)]
+    shown = [_full_box(b"infe", struct.pack(">HH4sx", 3, 0, b"grid"), 2)]
+    shown += [_full_box(b"infe", struct.pack(">HH4sx", 4, 0, b"Exif"), 2)]
+    properties = _box(b"hvcC", codec)
+    properties += _full_box(b"ispe", struct.pack(">II", half, high))
+    properties += _full_box(b"ispe", struct.pack(">II", *image.size))
+    properties += _box(b"irot", bytes([turns]))
+    tile, whole = bytes([2, 0x81, 2]), bytes([2, 3, 0x84])
+    owners = b"".join(
+        struct.pack(">H", number) + own for number, own in ((1, tile), (2, tile), (3, whole))
+    )
+    beside = _box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2))
+    beside += _box(b"cdsc", struct.pack(">HHH", 4, 1, 3))
+    grid = struct.pack(">BBBBHH", 0, 0, 0, 1, *image.size)
+
+    def meta(start: int) -> bytes:
+        places = [(1, 0, start, len(coded[0])), (2, 0, start + len(coded[0]), len(coded[1]))]
+        places += [(3, 1, 0, len(grid)), (4, 0, start + len(coded[0] + coded[1]), len(block))]
+        located = b"".join(struct.pack(">HHHHII", n, way, 0, 1, *at) for n, way, *at in places)
+        return _full_box(
+            b"meta",
+            _full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
+            + _full_box(b"pitm", struct.pack(">H", 3))
+            + _full_box(b"iloc", b"\x44\0" + struct.pack(">H", 4) + located, 1)
+            + _full_box(b"iinf", struct.pack(">H", 4) + b"".join(hidden + shown))
+            + _full_box(b"iref", beside)
+            + _box(b"iprp", _box(b"ipco", properties) + _full_box(b"ipma", struct.pack(">I", 3) + owners))
+            + _box(b"idat", grid),
+        )  # fmt: skip
+
+    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    start = len(kind) + len(meta(0)) + 8
+    return kind + meta(start) + _box(b"mdat", b"".join(coded) + block)
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def _full_box(kind: bytes, content: bytes, version: int = 0, flags: int = 0) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24 | flags) + content)
 
 
 def with_brands(heif: bytes, major: bytes, *compatible: bytes) -> bytes:
