@@ -1,36 +1,18 @@
-"""A real Chromium, from the system's packages."""
+"""A real Chromium, beside a stack."""
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.support.chromium import chromium
 from tests.support.stack import Stack
-
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")  # while it runs, no test of another module can have a loop
 def browser(stack: Stack) -> Iterator[Browser]:  # noqa: ARG001 - the next stack starts without a loop, too
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=SWITCHES)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

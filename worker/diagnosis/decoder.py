@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from shared.finding import Finding, ok, warning
+from shared.formats import FORMATS
 
 NAME = "decoder"
 SECONDS = 20.0
@@ -25,10 +26,16 @@ from worker.decoder.confine import confine
 own = Path(sys.argv[1])
 held = confine(own / "staged", own, cpu_seconds=10, parent_pid=os.getppid())
 import pyvips
-loaders = ("jpegload", "pngload", "webpload")
-found = [name for name in loaders if pyvips.type_find("VipsForeignLoad", name)]
+from pi_heif import libheif_info
+from shared.formats import FORMATS
+def can_read(loader):
+    if loader == "heif":
+        return "libde265" in libheif_info()["decoders"]
+    return pyvips.type_find("VipsForeignLoad", loader) != 0
+images = [each for each in FORMATS.values() if each.kind == "image"]
+found = [each.name for each in images if can_read(each.loader)]
 version = ".".join(str(pyvips.version(part)) for part in range(3))
-print(json.dumps({"held": held, "loaders": found, "version": version}))
+print(json.dumps({"held": held, "reads": found, "version": version}))
 """
 
 
@@ -53,7 +60,7 @@ async def check_decoder() -> list[Finding]:
         reason = lines[-1] if lines else f"status {child.returncode}"
         return [warning(NAME, f"a child doesn't start ({reason}); nothing can be decoded")]
     about = json.loads(said)
-    return [*_closed(about["held"]), _reads(about["version"], about["loaders"])]
+    return [*_closed(about["held"]), _reads(about["version"], about["reads"])]
 
 
 def _closed(held: list[str]) -> list[Finding]:
@@ -61,6 +68,10 @@ def _closed(held: list[str]) -> list[Finding]:
     return open_ones or [ok(NAME, "has no way to other files, the network or new processes")]
 
 
-def _reads(version: str, loaders: list[str]) -> Finding:
-    names = ", ".join(name.removesuffix("load") for name in loaders)
-    return ok("libvips", f"{version} reads {names}; HEIC and office documents are not taken yet")
+def _reads(version: str, read: list[str]) -> Finding:
+    """Every format of images that a definition may accept has to be among them."""
+    wanted = [each.name for each in FORMATS.values() if each.kind == "image"]
+    if missing := [name for name in wanted if name not in read]:
+        reason = f"{version} can't read {', '.join(missing)}; install its wheel again"
+        return warning("libvips", reason)
+    return ok("libvips", f"{version} reads {', '.join(read)}")

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 from shared.formats import ALL, PDF, Signature
+from worker.formats import isobmff
 
 PDF_MARKER = b"%PDF-"
 _ZIP = "application/zip"
@@ -31,7 +32,7 @@ def detect(path: Path) -> str | None:
     """
     with path.open("rb") as file:
         head = file.read(4096)
-        found = _by_signature(head)
+        found = isobmff.media_type(head) or _by_signature(head)
         if found is None and (marker := head[: PDF.starts_within].find(PDF_MARKER)) > 0:
             found = _by_name(head[:marker]) or PDF.media_type
         if found == PDF.media_type and _is_also_zip(_tail(file.fileno())):

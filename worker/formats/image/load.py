@@ -1,89 +1,251 @@
-"""Whether an image is whole and within its field's limits."""
+"""Whether an image is whole and within its field's limits, and its pixels as viewers show them."""
 
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
-from shared.formats import FORMATS, JPEG, Format
-from shared.policy import ImageLimits
+from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
-from worker.formats.job import Notice, notice
+from worker.formats.image import gif, heif, jpeg, png, tiff, webp
+from worker.formats.image.colour import to_srgb
+from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
+from worker.formats.image.seen import Seen, corrupt
+from worker.formats.job import Job, Notice, notice
 
+_READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
+    JPEG.media_type: jpeg.read,
+    PNG.media_type: png.read,
+    WEBP.media_type: webp.read,
+    GIF.media_type: gif.read,
+    TIFF.media_type: tiff.read,
+    HEIC.media_type: heif.read,
+    AVIF.media_type: heif.read,
+}
 _TURNED = range(5, 9)
 """EXIF orientations that swap width and height."""
-
-_PIXELS_LOST = ("premature end", "bad Huffman code", "instead of RST", "arithmetic code")
+_PIXELS_LOST = ("premature end", "bad huffman code", "instead of rst", "arithmetic code")
 """libjpeg's warnings after which it makes pixels up. Its other ones are about odd, whole files."""
-_OURS = ("memory", "system error", "unix error", "write error")
-"""What libvips says when the machine, not the file, is at fault."""
+_OURS = ("memory", "system error", "unix error", "write error", "no space", "unable to write")
+"""What libraries say when the machine, not the file, is at fault."""
+_NOT_READ = ("samples out of range", "unsupported", "not supported", "bad labq format")
+"""What it says of kinds of a format that it can't decode: nothing is damaged then."""
+_MAX_HELD = 100 << 20
+"""Bytes of pixels that are held in memory; more go to a temporary file."""
+_PERSONAL = {
+    "exif-ifd0-Make", "exif-ifd0-Model", "exif-ifd0-Artist", "exif-ifd0-Copyright",
+    "exif-ifd0-ImageDescription", "exif-ifd0-DateTime", "exif-ifd0-Software",
+    "exif-ifd2-DateTimeOriginal", "exif-ifd2-MakerNote", "exif-ifd2-UserComment",
+    "xmp-data", "iptc-data",
+}  # fmt: skip
+_PERSONAL_GROUPS = ("exif-ifd3-", "png-comment-", "gif-comment", "jpeg-comment")
+"""The place where a picture was taken, and what somebody wrote of it."""
 
 
-def open_image(
-    path: Path, detected: Format, target: str, limits: ImageLimits
-) -> tuple[pyvips.Image, list[Notice]]:
-    """The decoded, upright image, to be stored as `target`.
+@dataclass(frozen=True)
+class Opened:
+    """A decoded image: upright, in sRGB, eight bits a channel, held where it can be read often."""
 
-    Raises `FileRejected`: `image-too-small`, `image-too-large` (both before decoding) or
-    `file-corrupt`; an image is decoded whole or not at all.
+    image: pyvips.Image
+    """All frames or pages, one below the other, where all are kept."""
+    page_height: int
+    """Of each of them, in pixels."""
+    notices: list[Notice]
+
+    @property
+    def first(self) -> pyvips.Image:
+        return self.image.crop(0, 0, self.image.width, self.page_height)
+
+
+def open_image(job: Job) -> Opened:
+    """Raises `FileRejected`: `image-too-small`, `image-too-large`, `file-too-complex`,
+    `image-animated` or `file-too-many-pages` before decoding; `file-corrupt` if pixels are missing.
+
+    What is short on this machine comes out as the library's own error: nothing is wrong with the
+    file then.
     """
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - the binding's own signature
-    notices: list[Notice] = []
     try:
-        header = _load(path, detected)
-        _check_size(header, target, limits)
-        image = _decode(path, detected)
+        return _open(job)
     except pyvips.Error as error:
-        if any(sign in error.detail for sign in _OURS):
+        if is_ours(error.detail):
             raise
-        raise FileRejected("file-corrupt") from error
-    if header.get_n_pages() > 1:
-        notices.append(notice("animation-dropped"))
-    return image.autorot(), notices
+        unread = any(sign in error.detail.lower() for sign in _NOT_READ)
+        raise FileRejected("file-too-complex" if unread else "file-corrupt") from error
 
 
-def _check_size(header: pyvips.Image, target: str, limits: ImageLimits) -> None:
+def is_ours(said: str) -> bool:
+    """Whether a library's words are about this machine, and not about the file."""
+    lowered = said.lower()
+    return any(sign in lowered for sign in _OURS)
+
+
+def _open(job: Job) -> Opened:
+    limits, target = job.policy.image, job.target
+    seen = _look(job.staged, job.format)
+    reading = _Reading(job, seen)
+    if job.format is HEIC:  # its decoder has no header that could be read first
+        check_size(seen.width, seen.height, target, limits)
+    try:
+        header = reading.header()
+    except pyvips.Error:
+        if seen.pixels:
+            check_size(seen.width, seen.height, target, limits)
+        raise
+    check_size(*_upright_size(header, seen), target, limits)
+    all_of_them = keeps_all(job, seen)
+    image, page_height = reading.pages() if all_of_them else reading.first()
+    notices = [] if all_of_them or seen.images == 1 else [dropped(seen)]
+    if seen.damaged:
+        notices.append(notice("repaired"))
+    if not job.policy.keep_metadata and (seen.personal or _is_personal(header)):
+        notices.append(notice("metadata-removed"))
+    if page_height == image.height:
+        image = image.autorot()
+        page_height = image.height
+    notices += resolution(image.width, page_height, limits)
+    return Opened(image, page_height, notices)
+
+
+def _look(path: Path, detected: Format) -> Seen:
+    with path.open("rb") as file:
+        try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return _READERS[detected.media_type](content)
+        except (ValueError, IndexError) as error:  # an empty file, or one that ends in a header
+            raise corrupt() from error
+
+
+def _upright_size(header: pyvips.Image, seen: Seen) -> tuple[int, int]:
+    """What the decoder will make, or a sheet for all pages where they are larger."""
     width, height = header.width, header.height
+    if seen.images > 1 and not seen.moving:
+        width, height = max(width, seen.width), max(height, seen.height)
     if header.get_typeof("orientation") and header.get("orientation") in _TURNED:
-        width, height = height, width
-    too_large = {
-        "max_pixels": (width * height, limits.max_pixels),
-        "max_width": (width, limits.max_width),
-        "max_height": (height, limits.max_height),
-    }
-    seen = {"width": width, "height": height}
-    exceeded = {
-        name: limit for name, (value, limit) in too_large.items() if limit and value > limit
-    }
-    if not exceeded and max(width, height) > (longest := FORMATS[target].longest_side or 10**9):
-        exceeded = {"max_width": longest, "max_height": longest}
-    if exceeded:
-        raise FileRejected("image-too-large", {**seen, **exceeded})
-    too_small = {
-        "min_width": (width, limits.min_width),
-        "min_height": (height, limits.min_height),
-    }
-    missed = {name: limit for name, (_, limit) in too_small.items() if limit}
-    if any(limit and value < limit for value, limit in too_small.values()):
-        raise FileRejected("image-too-small", {**seen, **missed})
+        return height, width
+    return width, height
 
 
-def _decode(path: Path, detected: Format) -> pyvips.Image:
-    try:
-        return _read(path, detected, fail_on="warning")
-    except pyvips.Error as error:
-        if detected is not JPEG or any(sign in error.detail for sign in _PIXELS_LOST):
-            raise
-    return _read(path, detected, fail_on="truncated")
+def _is_personal(header: pyvips.Image) -> bool:
+    return any(
+        name in _PERSONAL or name.startswith(_PERSONAL_GROUPS) for name in header.get_fields()
+    )
 
 
-def _read(path: Path, detected: Format, *, fail_on: str) -> pyvips.Image:
-    image = _load(path, detected, fail_on=fail_on)
-    image(0, 0)  # decodes all of it, to memory or, above 100 MB, to a temporary file
-    return image
+class _Reading:
+    """One file, read by the decoder of its format: from a mended copy where it needs one."""
+
+    def __init__(self, job: Job, seen: Seen) -> None:
+        self._job = job
+        self._seen = seen
+        self._format = job.format
+        self._path = job.staged
+        self._copy = job.scratch / "mended"
+        self._unsure = False
+        """Whether bytes were filled in of which nobody knows if they matter."""
+        if seen.damaged or seen.rewrite:
+            self._mend()
+
+    def header(self) -> pyvips.Image:
+        """The image with nothing decoded yet; of a HEIC, decoded."""
+        if self._format is HEIC:
+            image = heif.decode(self._path)
+            self._load: Callable[..., pyvips.Image] = lambda **_: image
+            return image
+        return self._open(page=self._seen.pages[0])
+
+    def first(self) -> tuple[pyvips.Image, int]:
+        """The first frame or page, and its height."""
+        image = self._decode(page=self._seen.pages[0])
+        return image, image.height
+
+    def pages(self) -> tuple[pyvips.Image, int]:
+        """All of them, one below the other, and the height of each."""
+        if self._seen.moving:
+            image = self._decode(n=-1)
+            return image, int(image.get("page-height"))  # type: ignore[arg-type] # a number
+        sheets = [self._decode(page=page).autorot() for page in self._seen.pages]
+        width, height = (
+            max(getattr(each, side) for each in sheets) for side in ("width", "height")
+        )
+        if any(each.bands != sheets[0].bands for each in sheets):
+            sheets = [each.colourspace("srgb") for each in sheets]
+            deepest = max(each.bands for each in sheets)
+            sheets = [each if each.bands == deepest else each.bandjoin(255) for each in sheets]
+        white = [255.0] * sheets[0].bands
+        placed = [
+            each
+            if (each.width, each.height) == (width, height)
+            else each.embed(0, 0, width, height, extend="background", background=white)
+            for each in sheets
+        ]
+        return _hold(pyvips.Image.arrayjoin(placed, across=1)), height
+
+    def _decode(self, **options: Any) -> pyvips.Image:
+        """In sRGB, and held. A file in which only marks are wrong is mended and read again."""
+        try:
+            image = self._show(fail_on="warning", **options)
+        except pyvips.Error as error:
+            if is_ours(error.detail):
+                raise
+            return self._decode_damaged(error, **options)
+        if self._unsure:
+            webp.mend(self._job.staged, self._copy, filler=b"\xff")
+            other = self._show(fail_on="warning", **options)
+            if float((image - other).abs().max()) > 0:  # type: ignore[arg-type] # no tuple
+                raise corrupt()
+        return image
+
+    def _decode_damaged(self, error: pyvips.Error, **options: Any) -> pyvips.Image:
+        if self._format is JPEG and not any(s in error.detail.lower() for s in _PIXELS_LOST):
+            image = self._show(fail_on="truncated", **options)
+        elif self._format is PNG:
+            png.mend_stream(self._job.staged, self._copy)
+            self._path = self._copy
+            image = self._show(fail_on="warning", **options)
+        else:
+            raise error
+        self._seen.damaged = True
+        return image
+
+    def _show(self, **options: Any) -> pyvips.Image:
+        return _hold(to_srgb(self._open(**options), self._seen))
+
+    def _open(self, *, page: int = 0, **options: Any) -> pyvips.Image:
+        if self._format is HEIC:
+            return self._load()
+        if page and self._format is TIFF:
+            options["page"] = page
+        image: pyvips.Image = pyvips.Operation.call(
+            str(self._format.loader),
+            str(self._path),
+            # measurements are gone over twice: for their bounds, and to be shown
+            access="random" if self._format is TIFF else "sequential",
+            **options,
+        )
+        return image
+
+    def _mend(self) -> None:
+        source, copy = self._job.staged, self._copy
+        if self._format is JPEG:
+            jpeg.mend(source, copy)
+        elif self._format is PNG:
+            png.rewrite(source, copy)
+        elif self._format is GIF:
+            gif.mend(source, copy)
+        elif self._format is WEBP:
+            self._unsure = webp.mend(source, copy)
+        self._path = copy
 
 
-def _load(path: Path, detected: Format, **options: Any) -> pyvips.Image:
-    image: pyvips.Image = pyvips.Operation.call(str(detected.loader), str(path), **options)
-    return image
+def _hold(image: pyvips.Image) -> pyvips.Image:
+    """Decode all of it now, once, to where it can be read as often as it takes."""
+    if image.width * image.height * image.bands <= _MAX_HELD:
+        return image.copy_memory()
+    held = pyvips.Image.new_temp_file("%s.v")
+    image.write(held)
+    return held

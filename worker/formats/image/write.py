@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyvips
 from pyvips.enums import ForeignKeep
 
-from shared.formats import JPEG, PNG
+from shared.formats import FORMATS, GIF, JPEG, TIFF, WEBP, Format
 from shared.policy import Derivative
+from worker.formats.image.load import Opened
 from worker.formats.job import Facts, facts_of, output_name
 
 OBJECT_QUALITY = 90
@@ -15,12 +17,20 @@ OBJECT_QUALITY = 90
 
 
 def write_object(
-    image: pyvips.Image, scratch: Path, field: str, target: str, *, keep_metadata: bool
+    opened: Opened, scratch: Path, field: str, target: str, *, keep_metadata: bool
 ) -> Facts:
-    """Write `image`, upright and in sRGB, as type `target`."""
+    """Write the image, or all of its frames or pages, as type `target`.
+
+    Kept metadata has a profile beside it: a camera's own notes may name another colour space.
+    """
     path = scratch / output_name(field, target)
-    keep = ForeignKeep.ALL if keep_metadata else ForeignKeep.NONE
-    return _write(image, path, target, quality=OBJECT_QUALITY, keep=keep)
+    options: dict[str, Any] = {"keep": ForeignKeep.NONE}
+    if keep_metadata:
+        options = {"keep": ForeignKeep.ALL, "profile": "srgb"}
+    if opened.page_height < opened.image.height:
+        options["page_height"] = opened.page_height
+    _write(opened.image, path, FORMATS[target], OBJECT_QUALITY, options)
+    return facts_of(path, target, width=opened.image.width, height=opened.page_height)
 
 
 def write_derivatives(
@@ -40,9 +50,8 @@ def write_derivatives(
             sources.append(made)
         media_type = f"image/{wanted.format}"
         path = scratch / output_name(field, media_type, name)
-        written[name] = _write(
-            made, path, media_type, quality=wanted.quality, keep=ForeignKeep.NONE
-        )
+        _write(made, path, FORMATS[media_type], wanted.quality, {"keep": ForeignKeep.NONE})
+        written[name] = facts_of(path, media_type, width=made.width, height=made.height)
     return written
 
 
@@ -53,12 +62,15 @@ def _shrink(image: pyvips.Image, wanted: Derivative) -> pyvips.Image:
     return image.thumbnail_image(wanted.size, height=wanted.size, size="down")
 
 
-def _write(image: pyvips.Image, path: Path, media_type: str, *, quality: int, keep: int) -> Facts:
-    if media_type == JPEG.media_type:
-        image = image.flatten(background=[255]) if image.hasalpha() else image
-        image.jpegsave(str(path), Q=quality, keep=keep)
-    elif media_type == PNG.media_type:
-        image.pngsave(str(path), keep=keep)
-    else:
-        image.webpsave(str(path), Q=quality, keep=keep)
-    return facts_of(path, media_type, width=image.width, height=image.height)
+def _write(
+    image: pyvips.Image, path: Path, made: Format, quality: int, options: dict[str, Any]
+) -> None:
+    if image.hasalpha() and not made.alpha:
+        image = image.flatten(background=[255])
+    if made in (JPEG, WEBP):
+        options = {**options, "Q": quality}
+    elif made is TIFF:
+        options = {**options, "compression": "deflate", "predictor": "horizontal"}
+    elif made is GIF and image.interpretation == "b-w":
+        image = image.colourspace("srgb")
+    pyvips.Operation.call(str(made.writer), image, str(path), **options)

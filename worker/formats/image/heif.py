@@ -1,0 +1,85 @@
+"""HEIF, with HEVC or AV1 in it: what its boxes say, and HEVC decoded by libheif."""
+
+import mmap
+from pathlib import Path
+
+import pyvips
+
+from worker.errors import FileRejected
+from worker.formats import isobmff
+from worker.formats.image import profiles
+from worker.formats.image.colour import set_blob
+from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
+
+_MAX_TILES = 10_000
+_MAX_WORK = MAX_WORK // 2
+"""Pixels of all tiles, which may overlap or lie outside: HEVC and AV1 take longer than a scan."""
+_UNKNOWN = ("unsupported", "no decoding plugin")
+_LIMIT, _MEMORY = "security limit", "memory"
+_BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
+_PREMULTIPLIED = {"La", "RGBa"}
+
+
+def read(content: mmap.mmap) -> Seen:
+    """Raises `FileRejected` with `file-too-complex` for too many boxes, tiles or pixels in them."""
+    try:
+        described = isobmff.describe(content)
+    except isobmff.TooManyBoxes as error:
+        raise too_complex("boxes", isobmff.MAX_BOXES + 1, isobmff.MAX_BOXES) from error
+    within("tiles", len(described.tiles), _MAX_TILES)
+    seen = Seen(*described.size, images=described.images, moving=described.moving)
+    within("pixels", described.work, _MAX_WORK)
+    if seen.moving:
+        seen.images = max(2, seen.images)  # nobody counts frames that nobody decodes
+    if described.colours:
+        primaries, transfer = described.colours
+        transfer = profiles.SRGB if transfer in profiles.VIDEO else transfer
+        seen.srgb = profiles.is_srgb(primaries, transfer)
+        if not seen.srgb and profiles.is_known(primaries, transfer):
+            seen.profile = profiles.of_code_points(primaries, transfer)
+    return seen
+
+
+def decode(path: Path) -> pyvips.Image:
+    """The primary image of a HEIC, upright, with its profile, EXIF and XMP beside it.
+
+    Depth maps, thumbnails and other images are never decoded. Raises `FileRejected`; what is
+    short here, and not wrong with the file, comes out as it is.
+    """
+    from pi_heif.heif import open_heif  # noqa: PLC0415 - loads Pillow, for which others don't wait
+
+    try:
+        opened = open_heif(path)
+        primary = opened[opened.primary_index]
+        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
+        width, height = primary.size
+    except MemoryError:
+        raise
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:
+        raise _verdict(error) from error
+    bands = _BANDS[primary.mode]
+    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
+    image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004
+    if primary.mode in _PREMULTIPLIED:
+        image = image.unpremultiply().cast("uchar")
+    blobs = {
+        "icc-profile-data": primary.info.get("icc_profile"),
+        "exif-data": primary.info.get("exif"),
+        "xmp-data": primary.info.get("xmp"),
+    }
+    for name, data in blobs.items():
+        if data:
+            set_blob(image, name, data)
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
+    return image
+
+
+def _verdict(error: Exception) -> Exception:
+    said = str(error).lower()
+    if _LIMIT in said:
+        return FileRejected("file-too-complex")
+    if _MEMORY in said:
+        return error
+    if any(sign in said for sign in _UNKNOWN):
+        return FileRejected("file-invalid-type", {"detected_type": "image/heif"})
+    return corrupt()

@@ -1,0 +1,66 @@
+"""What the bytes of an image say of it before anything is decoded, and what they may ask for.
+
+Each format has a reader here (`jpeg.py`, `png.py` and so on) that walks over its structure with
+little memory and returns a `Seen`. A budget that is exceeded rejects the file at once: decoding it
+would take more time or memory than any honest file needs.
+"""
+
+from dataclasses import dataclass, field
+
+from worker.errors import FileRejected
+
+MAX_IMAGES = 10_000
+"""Frames or pages in one file, whether they are kept or not: libraries list them all first."""
+MAX_PIECES = 200_000
+"""Chunks, blocks or segments."""
+MAX_WORK = 2_000_000_000
+"""Pixels that are gone over in all passes together: 20 scans of 100 megapixels."""
+MAX_SCANS = 100
+"""Of a progressive JPEG, however small. Programs write about ten."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """`width` and `height` are as stored, before any turning; 0 where only a decoder knows."""
+
+    width: int = 0
+    height: int = 0
+    images: int = 1
+    """Frames or pages that people would see."""
+    pages: list[int] = field(default_factory=lambda: [0])
+    """Of a format with pages, which of them are no thumbnails."""
+    moving: bool = False
+    """Whether they are frames of an animation."""
+    scans: int = 1
+    """Passes over all pixels that decoding takes."""
+    personal: bool = False
+    """Whether there is something about the camera, the place or the person."""
+    profile: bytes | None = None
+    """An ICC profile made of what the format itself says of its colours."""
+    srgb: bool = False
+    """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
+    ycbcr: bool = False
+    """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
+    damaged: bool = False
+    """Whether a mended copy has to be decoded, and the person told."""
+    rewrite: bool = False
+    """Whether a copy without what nobody sees has to be decoded."""
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def too_complex(what: str, found: int, allowed: int) -> FileRejected:
+    """The verdict on a file that goes over a budget; `what` names it, in the plural."""
+    return FileRejected("file-too-complex", {what: found, f"max_{what}": allowed})
+
+
+def within(what: str, found: int, allowed: int) -> None:
+    """Raise `FileRejected` with `file-too-complex` if more was found than is allowed."""
+    if found > allowed:
+        raise too_complex(what, found, allowed)
+
+
+def corrupt() -> FileRejected:
+    return FileRejected("file-corrupt")

@@ -1,0 +1,217 @@
+"""Boxes of ISO's base media format (ISO/IEC 14496-12), as HEIF (23008-12) and AVIF use them.
+
+Read with bounds on depth, number and size. It says which codec is inside, how large the primary
+image is, of how many pieces it is made, and what its colours are: all without decoding.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MAX_BOXES = 20_000
+MAX_META = 16 << 20
+"""Bytes of the box that describes the images: a grid of thousands of tiles needs one."""
+
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"miaf", b"mif3"}
+_PICTURES = {b"hvc1", b"av01", b"grid", b"iovl", b"iden"}
+"""Types of items that show something: coded, or derived from others."""
+_BRAND_OF = {b"hvc1": b"heic", b"av01": b"avif"}
+"""A brand that says that this codec is inside."""
+_BRANDS_WITHIN = 512
+
+
+class TooManyBoxes(Exception):  # noqa: N818 - a budget that is exceeded
+    """More boxes or items than `MAX_BOXES`."""
+
+
+@dataclass
+class Described:
+    """What the boxes say of the images in a file."""
+
+    items: dict[int, bytes] = field(default_factory=dict)
+    """Id → type: `hvc1`, `av01`, `grid`, `Exif` and so on."""
+    hidden: set[int] = field(default_factory=set)
+    primary: int = 0
+    references: dict[bytes, list[tuple[int, tuple[int, ...]]]] = field(default_factory=dict)
+    """Kind → from which item to which."""
+    properties: list[tuple[bytes, bytes]] = field(default_factory=list)
+    of_item: dict[int, list[int]] = field(default_factory=dict)
+    moving: bool = False
+    """Whether there is a sequence beside the images."""
+
+    def of(self, item: int, kind: bytes) -> list[bytes]:
+        """An item's properties of a kind."""
+        places = (at - 1 for at in self.of_item.get(item, ()))
+        found = (self.properties[at] for at in places if 0 <= at < len(self.properties))
+        return [data for name, data in found if name == kind]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the primary image as it is shown, turned; zeros if it isn't said."""
+        said = [each for each in self.of(self.primary, b"ispe") if len(each) >= 12]  # noqa: PLR2004
+        if not said:
+            return 0, 0
+        width, height = struct.unpack_from(">II", said[0], 4)
+        turned = sum(each[0] & 1 for each in self.of(self.primary, b"irot") if each) % 2
+        return (height, width) if turned else (width, height)
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """Items that the primary image is put together from."""
+        derived = self.references.get(b"dimg", [])
+        return tuple(goal for source, goals in derived if source == self.primary for goal in goals)
+
+    @property
+    def work(self) -> int:
+        """Pixels that are decoded for it: tiles may overlap, or lie outside of it."""
+        return sum(_area(self.of(item, b"ispe")) for item in (self.primary, *self.tiles))
+
+    @property
+    def images(self) -> int:
+        """Those that a person would see: no tiles, thumbnails, masks or depth maps."""
+        parts = {goal for _, goals in self.references.get(b"dimg", []) for goal in goals}
+        beside = {
+            source for kind in (b"thmb", b"auxl") for source, _ in self.references.get(kind, [])
+        }
+        shown = (item for item, kind in self.items.items() if kind in _PICTURES)
+        return max(1, sum(item not in parts | beside | self.hidden for item in shown))
+
+    @property
+    def colours(self) -> tuple[int, int] | None:
+        """Primaries and transfer of H.273, unless there is a profile."""
+        said = self.of(self.primary, b"colr")
+        if any(each[:4] in {b"prof", b"rICC"} for each in said):
+            return None
+        points = [each for each in said if each[:4] == b"nclx" and len(each) >= 8]  # noqa: PLR2004
+        if not points:
+            return None
+        primaries, transfer = struct.unpack_from(">HH", points[0], 4)
+        return primaries, transfer
+
+
+def _area(sizes: list[bytes]) -> int:
+    said = [each for each in sizes if len(each) >= 12]  # noqa: PLR2004 - flags, width and height
+    width, height = struct.unpack_from(">II", said[0], 4) if said else (0, 0)
+    return int(width * height)
+
+
+def media_type(head: bytes) -> str | None:
+    """HEIC or AVIF by the brands in a file's first box, None if it holds no still images.
+
+    A general brand leaves it open; then the other brands decide, then the codec of the items.
+    `image/heif` is what has a codec that nobody here knows.
+    """
+    if head[4:8] != b"ftyp" or len(head) < 16:  # noqa: PLR2004 - a box with a brand
+        return None
+    length = min(struct.unpack_from(">I", head)[0], _BRANDS_WITHIN, len(head))
+    major, compatible = head[8:12], {head[at : at + 4] for at in range(16, length - 3, 4)}
+    if major not in _GENERAL_BRANDS:
+        compatible = {major}
+    elif not compatible & (_HEIC_BRANDS | _AVIF_BRANDS):
+        compatible = {_BRAND_OF[codec] for codec in _BRAND_OF if codec in head} or {b"heif"}
+    if compatible & _HEIC_BRANDS:
+        return "image/heic"
+    if compatible & _AVIF_BRANDS:
+        return "image/avif"
+    return "image/heif" if major in _GENERAL_BRANDS else None
+
+
+def describe(content: bytes | mmap.mmap) -> Described:
+    """Read the description in `content`, a whole file or a map of one.
+
+    What makes no sense is left out: the decoder will say. Raises `TooManyBoxes`.
+    """
+    seen = Described()
+    for kind, start, end in _boxes(content, 0, len(content)):
+        if kind == b"moov":
+            seen.moving = True
+        if kind == b"meta" and end - start <= MAX_META:
+            try:
+                _meta(content[start + 4 : end], seen)
+            except (struct.error, IndexError):
+                break
+    return seen
+
+
+def _boxes(content: bytes | mmap.mmap, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of what is in each box."""
+    for _ in range(MAX_BOXES):
+        if at + 8 > end:
+            return
+        size, kind = struct.unpack_from(">I4s", content, at)
+        start = at + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", content, start)
+            start += 8
+        stop = at + size if size else end
+        if stop <= at or start > stop:
+            return
+        yield kind, start, min(stop, end)
+        at = stop
+    raise TooManyBoxes
+
+
+def _meta(content: bytes, seen: Described) -> None:
+    for kind, start, end in _boxes(content, 0, len(content)):
+        data = content[start:end]
+        if kind == b"pitm":
+            seen.primary = int.from_bytes(data[4 : 6 if data[0] == 0 else 8])
+        elif kind == b"iinf":
+            _items(data, seen)
+        elif kind == b"iref":
+            _references(data, seen)
+        elif kind == b"iprp":
+            _properties(data, seen)
+
+
+def _items(data: bytes, seen: Described) -> None:
+    for kind, start, _end in _boxes(data, 6 if data[0] == 0 else 8, len(data)):
+        if kind != b"infe" or data[start] < 2:  # noqa: PLR2004 - older ones have no type
+            continue
+        wide = data[start] > 2  # noqa: PLR2004
+        identity = int.from_bytes(data[start + 4 : start + (8 if wide else 6)])
+        at = start + (10 if wide else 8)
+        seen.items[identity] = data[at : at + 4]
+        if data[start + 3] & 1:
+            seen.hidden.add(identity)
+
+
+def _references(data: bytes, seen: Described) -> None:
+    letter, size = ("H", 2) if data[0] == 0 else ("I", 4)
+    for kind, start, end in _boxes(data, 4, len(data)):
+        (source,) = struct.unpack_from(">" + letter, data, start)
+        (count,) = struct.unpack_from(">H", data, start + size)
+        count = min(count, (end - start - size - 2) // size)
+        goals = struct.unpack_from(f">{count}{letter}", data, start + size + 2)
+        seen.references.setdefault(kind, []).append((source, goals))
+
+
+def _properties(data: bytes, seen: Described) -> None:
+    for kind, start, end in _boxes(data, 0, len(data)):
+        if kind == b"ipco":
+            seen.properties += [
+                (name, data[first:last]) for name, first, last in _boxes(data, start, end)
+            ]
+        elif kind == b"ipma":
+            _associations(data[start:end], seen)
+
+
+def _associations(data: bytes, seen: Described) -> None:
+    version, wide = data[0], data[3] & 1
+    (count,) = struct.unpack_from(">I", data, 4)
+    at = 8
+    for _ in range(min(count, MAX_BOXES)):
+        (item,) = struct.unpack_from(">H" if version < 1 else ">I", data, at)
+        at += 2 if version < 1 else 4
+        number = data[at]
+        at += 1
+        size = 2 if wide else 1
+        mask = 0x7FFF if wide else 0x7F
+        seen.of_item[item] = [
+            int.from_bytes(data[each : each + size]) & mask
+            for each in range(at, at + number * size, size)
+        ]
+        at += number * size
