@@ -110,7 +110,9 @@ async def test_a_pdf_is_its_own_object_unchanged(
     assert processed.object_is_staged
     assert (processed.object.path, processed.object.name) == (staged, "headshot.pdf")
     assert (processed.object.size, processed.object.pages) == (staged.stat().st_size, 3)
-    assert processed.outputs == [processed.object]
+    thumb = processed.derivatives["thumb"]
+    assert processed.outputs == [processed.object, thumb]
+    assert (thumb.name, thumb.height) == ("headshot-thumb.jpg", 20)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ async def test_a_type_the_field_doesnt_accept_is_rejected_by_its_bytes(
     [
         (images.jpeg()[:900], "file-corrupt"),
         (images.header_bomb(), "image-too-large"),
-        (images.encrypted_pdf(), "file-encrypted"),
+        (images.encrypted_pdf(to_open="secret"), "file-encrypted"),
         (images.pdf()[:500], "file-corrupt"),
     ],
 )

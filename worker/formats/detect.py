@@ -1,6 +1,7 @@
 """What a file is, by its bytes alone: neither its name nor its declared type is asked."""
 
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def detect(path: Path) -> str | None:
         found = isobmff.media_type(head) or _by_signature(head)
         if found is None and (marker := head[: PDF.starts_within].find(PDF_MARKER)) > 0:
             found = _by_name(head[:marker]) or PDF.media_type
+        if found is None and _lost_its_marker(head, file.fileno()):
+            found = PDF.media_type
         if found == PDF.media_type and _is_also_zip(_tail(file.fileno())):
             return "application/zip"
     return found or _by_name(head)
@@ -51,6 +54,15 @@ def _by_signature(head: bytes) -> str | None:
         if all(head.startswith(piece, offset) for offset, piece in signature):
             return media_type
     return None
+
+
+_FIRST_OBJECT = re.compile(rb"\s*(?:%[^\r\n]*\s+)*\d+ \d+ obj\b")
+_START_OF_TABLE = b"startxref"
+
+
+def _lost_its_marker(head: bytes, descriptor: int) -> bool:
+    """Whether it is a PDF but for its first line, which a program that copied it left out."""
+    return bool(_FIRST_OBJECT.match(head)) and _START_OF_TABLE in _tail(descriptor)
 
 
 def _by_name(head: bytes) -> str | None:
