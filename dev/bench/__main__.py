@@ -1,4 +1,4 @@
-"""`./longshore bench receive|sections|sweep|waiting`: options, and an end in good order."""
+"""`./longshore bench ...`: its options, and an end in good order."""
 
 import argparse
 import asyncio
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dev import environments, state
 from dev.bench.longshore_api import redis_server
+from dev.bench.promote import promote
 from dev.bench.receive import receive
 from dev.bench.sections import sections
 from dev.bench.sweep import sweep
@@ -28,6 +29,9 @@ class Bench:
 
 
 BENCHES = {
+    "promote": Bench(
+        promote, ("run", "s3"), 1, "from the acknowledgement to the bucket, through the whole stack"
+    ),
     "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
     "sections": Bench(
         sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"
