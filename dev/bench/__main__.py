@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import environments, state
+from dev.bench.convert import convert
 from dev.bench.longshore_api import redis_server
 from dev.bench.promote import promote
 from dev.bench.receive import receive
@@ -29,6 +30,9 @@ class Bench:
 
 
 BENCHES = {
+    "convert": Bench(
+        convert, (), 5, "one file through the decoder, beside the libraries", needs_redis=False
+    ),
     "promote": Bench(
         promote, ("run", "s3"), 1, "from the acknowledgement to the bucket, through the whole stack"
     ),

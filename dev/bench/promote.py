@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dev.bench import by_hand, figures, machine, paper, photo
+from dev.bench import by_hand, figures, files, machine
 from dev.bench.load import BOUNDARY, TAIL, Job, multipart_head, send
 from dev.bench.longshore_api import create_forms
 from dev.bench.own_stack import own_stack
@@ -60,7 +60,7 @@ CASES = (
         a_form=10,
         filename="scan.pdf",
         media_type="application/pdf",
-        body=lambda: paper.scan(paper.OF_100_KIB),
+        body=files.pdf,
         make=by_hand.checked_pdf,
         goal_per_second=20,
         goal_ms=60,
@@ -71,7 +71,7 @@ CASES = (
         a_form=1,
         filename="me.jpg",
         media_type="image/jpeg",
-        body=lambda: photo.take(photo.OF_ONE_MEGABYTE),
+        body=files.small_jpeg,
         make=by_hand.with_pyvips,
         goal_per_second=6,
         goal_ms=None,
