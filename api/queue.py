@@ -4,15 +4,18 @@ The only module of the api that knows arq.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
+from redis.exceptions import ResponseError
 
 from shared.crash_points import reached
 from shared.jobs import (
+    BELL,
     CLEAN,
     PROMOTE,
     QUEUE_NAME,
@@ -91,6 +94,8 @@ class Queue:
                 # None means the id is known: somebody else woke the upload with the same number.
                 await self._redis.enqueue_job(function, payload, _job_id=job_id)
                 reached("api-after-enqueue")
+                with contextlib.suppress(ResponseError):  # a Redis whose user may not publish
+                    await self._redis.publish(BELL, b"")
         except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
             log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
             return False

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 QUEUE_NAME = "longshore:jobs"
 PROMOTE = "promote"
 CLEAN = "clean"
+BELL = "longshore:bell"
+"""A channel of Redis on which the api says that it has enqueued something. Nothing depends on it:
+workers look at the queue now and then all the same."""
 
 
 class PromoteJob(BaseModel):

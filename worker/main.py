@@ -23,6 +23,7 @@ from worker.diagnosis.folders import check_folders
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
 from worker.errors import SCANNER
+from worker.listening import listen
 from worker.object_store import StoreSettings, open_object_store
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
@@ -61,11 +62,14 @@ class _Worker(Worker):
     which waits for a Redis that is lost: arq's own would end."""
 
     redis_watch: RedisWatch
+    rung: asyncio.Event
+    """Set when there is something new in the queue."""
     polled_at: float | None = None
     _renewed_at = 0.0
 
     async def main(self) -> None:
         while True:
+            self.rung.clear()
             try:
                 await self._poll_iteration()
             except LOST as error:
@@ -73,7 +77,9 @@ class _Worker(Worker):
                 await self._until_redis_is_back()
             else:
                 self.redis_watch.works()
-                await asyncio.sleep(self.poll_delay_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.poll_delay_s):
+                        await self.rung.wait()
 
     async def _until_redis_is_back(self) -> None:
         """Jobs under way go on meanwhile: they need the record and the store, and no Redis."""
@@ -222,6 +228,7 @@ async def _work(
     )
     worker.redis_watch = RedisWatch(settings.redis_url)
     worker.in_progress_timeout_s = IN_PROGRESS_SECONDS
+    worker.rung = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
@@ -231,6 +238,7 @@ async def _work(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     health = asyncio.create_task(_show_health(settings.health_file, worker, watches))
+    listening = asyncio.create_task(listen(settings.redis_url, worker.rung.set))
     log.info("worker_starting", max_jobs=settings.max_jobs)
     try:
         await worker.async_run()
@@ -247,6 +255,7 @@ async def _work(
         raise
     finally:
         health.cancel()
+        listening.cancel()
         # The queue's library knows of those that are checked, and only of those, no longer.
         await promoter.end(GIVE_BACK_SECONDS)
         # Jobs that were cancelled still give their uploads back. arq's close would cancel them a

@@ -107,7 +107,10 @@ class Settings(BaseSettings):
         150
     )
     poll_seconds: Annotated[
-        float, Field(description="how often the queue is looked at", gt=0, le=10)
+        float,
+        Field(
+            description="how often the queue is looked at, besides when the api rings", gt=0, le=10
+        ),
     ] = 0.05
     shutdown_seconds: Annotated[
         int, Field(description="how long SIGTERM waits for uploads under way", gt=0)

@@ -1,4 +1,4 @@
-"""`./longshore bench receive|sections|sweep|waiting|decoder`: options, and an end in good order."""
+"""`./longshore bench ...`: its options, and an end in good order."""
 
 import argparse
 import asyncio
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import environments, state
+from dev.bench.convert import convert
 from dev.bench.decoder import decoder
 from dev.bench.longshore_api import redis_server
+from dev.bench.promote import promote
 from dev.bench.receive import receive
 from dev.bench.sections import sections
 from dev.bench.sweep import sweep
@@ -29,6 +31,12 @@ class Bench:
 
 
 BENCHES = {
+    "convert": Bench(
+        convert, (), 5, "one file through the decoder, beside the libraries", needs_redis=False
+    ),
+    "promote": Bench(
+        promote, ("run", "s3"), 1, "from the acknowledgement to the bucket, through the whole stack"
+    ),
     "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
     "sections": Bench(
         sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"

@@ -96,8 +96,11 @@ class Connection:
 
 
 def run(job: Job) -> Result:
-    body = os.memfd_create("body")
-    os.write(body, piece())
+    if job.file:
+        body = os.open(job.file, os.O_RDONLY)
+    else:
+        body = os.memfd_create("body")
+        os.write(body, piece())
     heads = iter([head.encode() for head in job.heads])
     connections = [Connection(job, heads, body) for _ in range(job.connections)]
     busy_before, began = time.process_time(), time.perf_counter()

@@ -8,9 +8,9 @@ from typing import Any
 
 from dev import ports
 from dev.bench.delay import Distance
+from dev.bench.own_stack import running_stack
 from dev.bench.servers import free_port
-from dev.child import Child, DidNotStart, Spec
-from dev.say import Problem
+from dev.child import Child, Spec
 from dev.stack import Stack
 from dev.state import StateDir
 
@@ -24,14 +24,8 @@ async def distant_stack(
     distance = Distance(chosen["s3"], round_trip)
     async with distance.open():
         far = f"http://127.0.0.1:{distance.port}"
-        stack = _Stack(StateDir(folder), chosen, redis, far)
-        try:
-            await stack.start()
+        async with running_stack(_Stack(StateDir(folder), chosen, redis, far)) as stack:
             yield stack.services.described({}), far
-        except DidNotStart as error:
-            raise Problem(f"bench: {error}: {stack.logs[error.name].last_lines(1)}") from None
-        finally:
-            await stack.stop()
 
 
 class _Stack(Stack):

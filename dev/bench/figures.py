@@ -37,6 +37,13 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
         say("  " + "   ".join([first, *others]))
 
 
+def show_markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """As it goes into the documents."""
+    say(f"\n{title}\n")
+    for cells in (columns, ["---"] * len(columns), *rows):
+        say(f"| {' | '.join(cells)} |")
+
+
 def show_machine(machine: dict[str, str]) -> None:
     say("\nMachine: " + " · ".join(f"{name} {value}" for name, value in machine.items()))
 

@@ -50,7 +50,9 @@ class Job:
     status: int
     """What every answer has to have."""
     connections: int
-    seconds: float
+    seconds: float = 0
+    file: str = ""
+    """The path of a file, no longer than a piece, that each body is; else it is random bytes."""
 
     @property
     def patience(self) -> float:
@@ -100,12 +102,19 @@ def raw_head(method: str, path: str, body_bytes: int, *headers: str) -> str:
     return "\r\n".join([*lines, *headers]) + "\r\n\r\n"
 
 
-def multipart_head(method: str, path: str, body_bytes: int, *headers: str) -> str:
+def multipart_head(
+    method: str,
+    path: str,
+    body_bytes: int,
+    *headers: str,
+    filename: str = "scan.pdf",
+    media_type: str = "application/pdf",
+) -> str:
     """The head of a request whose body has the file as its one part; `TAIL` ends it."""
     part = (
         f"--{BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="file"; filename="scan.pdf"\r\n'
-        "Content-Type: application/pdf\r\n\r\n"
+        f'Content-Disposition: form-data; name="file"; filename="{filename}"\r\n'
+        f"Content-Type: {media_type}\r\n\r\n"
     )
     content_type = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
     length = len(part) + body_bytes + len(TAIL)

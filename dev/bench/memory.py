@@ -49,8 +49,8 @@ async def _sample(pid: int, samples: list[float]) -> None:
         await asyncio.sleep(SAMPLE_EVERY)
 
 
-def resident(pid: int, which: str) -> float:
-    """MiB; `which` is a line of /proc/PID/status, such as VmRSS."""
+def resident(pid: int | str, which: str) -> float:
+    """MiB; `which` is a line of /proc/PID/status, such as VmRSS; `pid` may be "self"."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{which}:"):
             return int(line.split()[1]) / 1024

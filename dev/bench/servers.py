@@ -13,12 +13,12 @@ from pathlib import Path
 
 from dev import CHECKOUT, answers, processes
 from dev.bench.load import Job, Load
+from dev.bench.process_tree import cpu_seconds, cpu_seconds_below
 from dev.say import Problem
 from dev.services import clean
 
 READY_WITHIN = 30.0
 STOPS_WITHIN = 5.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server(ABC):
@@ -51,7 +51,7 @@ class Server(ABC):
 
     def cpu_seconds(self) -> float:
         """Of the process and its children."""
-        return sum(_cpu_seconds(pid) for pid in [self.pid, *_children(self.pid)])
+        return cpu_seconds(self.pid) + cpu_seconds_below(self.pid)
 
     @asynccontextmanager
     async def process(
@@ -106,12 +106,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _cpu_seconds(pid: int) -> float:
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / TICKS

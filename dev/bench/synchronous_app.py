@@ -6,7 +6,6 @@ pixels of it.
 """
 
 import asyncio
-import io
 import os
 import sys
 import uuid
@@ -15,14 +14,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import aioboto3
-import pyvips
 import uvicorn
 from fastapi import FastAPI, Form, UploadFile
-from PIL import Image, ImageOps
-from pyvips.enums import ForeignKeep
 
-SIZES = (1600, 800, 200)
-OBJECT_QUALITY, DERIVATIVE_QUALITY = 90, 82
+from dev.bench.by_hand import with_pillow, with_pyvips
 
 
 @asynccontextmanager
@@ -70,31 +65,6 @@ async def _put(key: str, image: bytes) -> None:
     await app.state.s3.put_object(
         Bucket=os.environ["S3_BUCKET"], Key=key, Body=image, ContentType="image/jpeg"
     )
-
-
-def with_pyvips(photo: bytes) -> list[bytes]:
-    """Each of the next larger one, as Longshore does."""
-    image = pyvips.Image.new_from_buffer(photo, "").autorot().copy_memory()
-    made = [image.jpegsave_buffer(Q=OBJECT_QUALITY, keep=ForeignKeep.NONE)]
-    for size in SIZES:
-        image = image.thumbnail_image(size, height=size, size="down").copy_memory()
-        made.append(image.jpegsave_buffer(Q=DERIVATIVE_QUALITY, keep=ForeignKeep.NONE))
-    return made
-
-
-def with_pillow(photo: bytes) -> list[bytes]:
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(photo)))
-    made = [_as_jpeg(image, OBJECT_QUALITY)]
-    for size in SIZES:
-        image.thumbnail((size, size))
-        made.append(_as_jpeg(image, DERIVATIVE_QUALITY))
-    return made
-
-
-def _as_jpeg(image: Image.Image, quality: int) -> bytes:
-    written = io.BytesIO()
-    image.save(written, "JPEG", quality=quality)
-    return written.getvalue()
 
 
 LIBRARIES: dict[str, Callable[[bytes], list[bytes]]] = {
