@@ -14,7 +14,7 @@ from pyvips.voperation import Introspect
 
 import worker.formats
 
-_ALSO_USED = ("pi_heif", "pypdfium2")
+_ALSO_USED = ("_pi_heif", "pypdfium2")
 """By `worker.formats` for some files only."""
 _ONLY_ON_WINDOWS = ("mbcs", "oem")
 

@@ -39,6 +39,10 @@ class Described:
     """Kind → from which item to which."""
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     of_item: dict[int, list[int]] = field(default_factory=dict)
+    places: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """Id → whether it lies in `data`, where, and how many bytes; of items in one piece."""
+    data: bytes = b""
+    """What the description holds of the items themselves."""
     moving: bool = False
     """Whether there is a sequence beside the images."""
 
@@ -119,6 +123,15 @@ def media_type(head: bytes) -> str | None:
     return "image/heif" if major in _GENERAL_BRANDS else None
 
 
+def read_item(content: bytes | mmap.mmap, described: Described, kind: bytes) -> bytes | None:
+    """The bytes of the first item of a kind, None if there is none, or one beyond `MAX_META`."""
+    for item, name in described.items.items():
+        inside, start, length = described.places.get(item, (0, 0, 0))
+        if name == kind and 0 < length <= MAX_META and inside in {0, 1}:
+            return (described.data if inside else content)[start : start + length]
+    return None
+
+
 def describe(content: bytes | mmap.mmap) -> Described:
     """Read the description in `content`, a whole file or a map of one.
 
@@ -163,6 +176,10 @@ def _meta(content: bytes, seen: Described) -> None:
             _items(data, seen)
         elif kind == b"iref":
             _references(data, seen)
+        elif kind == b"iloc":
+            _locations(data, seen)
+        elif kind == b"idat":
+            seen.data = data
         elif kind == b"iprp":
             _properties(data, seen)
 
@@ -177,6 +194,30 @@ def _items(data: bytes, seen: Described) -> None:
         seen.items[identity] = data[at : at + 4]
         if data[start + 3] & 1:
             seen.hidden.add(identity)
+
+
+def _locations(data: bytes, seen: Described) -> None:
+    version, sizes = data[0], data[4] << 8 | data[5]
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    wide = 4 if version > 1 else 2
+    at = 6 + wide
+    for _ in range(min(int.from_bytes(data[6:at]), MAX_BOXES)):
+        item = int.from_bytes(data[at : at + wide])
+        at += wide
+        inside = data[at + 1] & 15 if version else 0
+        at += 4 if version else 2
+        base, extents = (
+            int.from_bytes(data[at : at + base_size]),
+            data[at + base_size : at + base_size + 2],
+        )
+        at += base_size + 2
+        if int.from_bytes(extents) == 1:
+            first = at + index_size
+            offset = int.from_bytes(data[first : first + offset_size])
+            length = int.from_bytes(data[first + offset_size : first + offset_size + length_size])
+            seen.places[item] = (inside, base + offset, length)
+        at += int.from_bytes(extents) * (index_size + offset_size + length_size)
 
 
 def _references(data: bytes, seen: Described) -> None:

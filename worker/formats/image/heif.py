@@ -15,8 +15,14 @@ _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
 """Pixels of all tiles, which may overlap or lie outside: HEVC and AV1 take longer than a scan."""
 _UNKNOWN = ("unsupported", "no decoding plugin")
-_LIMIT, _MEMORY = "security limit", "memory"
+_LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
+_THREADS = 2
+_EIGHT_BITS = (True, False, True, False)
+"""Eight bits, as RGB, without gaps between rows, and not in sixteen bits."""
+_NO_CHOICE, _WITH_LIMITS = "", False
+_PROFILES = {"prof", "rICC"}
+_EXIF = b"Exif\0\0"
 _PREMULTIPLIED = {"La", "RGBa"}
 
 
@@ -45,27 +51,33 @@ def decode(path: Path) -> pyvips.Image:
 
     Depth maps, thumbnails and other images are never decoded. Raises `FileRejected`; what is
     short here, and not wrong with the file, comes out as it is.
-    """
-    from pi_heif.heif import open_heif  # noqa: PLC0415 - loads Pillow, for which others don't wait
 
+    The binding's own classes read the metadata of every image first, which malformed files crash:
+    that is left to `isobmff`.
+    """
+    import _pi_heif  # noqa: PLC0415 - other images don't wait for it
+
+    content = path.read_bytes()
     try:
-        opened = open_heif(path)
-        primary = opened[opened.primary_index]
+        images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
+        primary = next(each for each in images if each is not None and each.primary)
         pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
-        width, height = primary.size
+        (width, height), mode = primary.size_mode
+        profile = primary.color_profile or {}
     except MemoryError:
         raise
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, StopIteration) as error:
         raise _verdict(error) from error
-    bands = _BANDS[primary.mode]
+    bands = _BANDS[mode]
     image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
     image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004
-    if primary.mode in _PREMULTIPLIED:
+    if mode in _PREMULTIPLIED:
         image = image.unpremultiply().cast("uchar")
+    described = isobmff.describe(content)
     blobs = {
-        "icc-profile-data": primary.info.get("icc_profile"),
-        "exif-data": primary.info.get("exif"),
-        "xmp-data": primary.info.get("xmp"),
+        "icc-profile-data": profile.get("data") if profile.get("type") in _PROFILES else None,
+        "exif-data": _exif(isobmff.read_item(content, described, b"Exif")),
+        "xmp-data": isobmff.read_item(content, described, b"mime"),
     }
     for name, data in blobs.items():
         if data:
@@ -74,11 +86,19 @@ def decode(path: Path) -> pyvips.Image:
     return image
 
 
+def _exif(item: bytes | None) -> bytes | None:
+    """From where its own header begins: four bytes say what stands before that."""
+    if item is None:
+        return None
+    start = 4 + int.from_bytes(item[:4])
+    return _EXIF + item[start:].removeprefix(_EXIF)
+
+
 def _verdict(error: Exception) -> Exception:
     said = str(error).lower()
     if _LIMIT in said:
         return FileRejected("file-too-complex")
-    if _MEMORY in said:
+    if _MEMORY in said and _SIZE not in said:
         return error
     if any(sign in said for sign in _UNKNOWN):
         return FileRejected("file-invalid-type", {"detected_type": "image/heif"})

@@ -1,6 +1,7 @@
 """Whether an image is whole and within its field's limits, and its pixels as viewers show them."""
 
 import mmap
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,10 @@ _PIXELS_LOST = ("premature end", "bad huffman code", "instead of rst", "arithmet
 """libjpeg's warnings after which it makes pixels up. Its other ones are about odd, whole files."""
 _OURS = ("memory", "system error", "unix error", "write error", "no space", "unable to write")
 """What libraries say when the machine, not the file, is at fault."""
-_NOT_READ = ("samples out of range", "unsupported", "not supported", "bad labq format")
+_LIMIT = "security limit"
+_THEIRS = (_LIMIT, "invalid image size", "(0 elements", "out of memory reading of")
+"""What is said of a file in words about memory."""
+_NOT_READ = (_LIMIT, "samples out of range", "unsupported", "not supported", "bad labq format")
 """What it says of kinds of a format that it can't decode: nothing is damaged then."""
 _MAX_HELD = 100 << 20
 """Bytes of pixels that are held in memory; more go to a temporary file."""
@@ -81,7 +85,7 @@ def open_image(job: Job) -> Opened:
 def is_ours(said: str) -> bool:
     """Whether a library's words are about this machine, and not about the file."""
     lowered = said.lower()
-    return any(sign in lowered for sign in _OURS)
+    return not any(sign in lowered for sign in _THEIRS) and any(sign in lowered for sign in _OURS)
 
 
 def _open(job: Job) -> Opened:
@@ -116,7 +120,12 @@ def _look(path: Path, detected: Format) -> Seen:
         try:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return _READERS[detected.media_type](content)
-        except (ValueError, IndexError) as error:  # an empty file, or one that ends in a header
+        except (
+            ValueError,
+            IndexError,
+            OverflowError,
+            struct.error,
+        ) as error:  # an empty file, or one that ends in a header
             raise corrupt() from error
 
 

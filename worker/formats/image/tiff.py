@@ -78,7 +78,10 @@ def _directories(content: mmap.mmap) -> Iterator[dict[int, int]]:
             within("directories", len(been), _MAX_DIRECTORIES)
             tags, at = _directory(content, at, layout)
             yield tags
-    except struct.error:  # the chain leads out of the file; the pages before it are there
+    except (
+        struct.error,
+        OverflowError,
+    ):  # the chain leads out of the file; the pages before it are there
         return
 
 
