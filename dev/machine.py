@@ -29,7 +29,7 @@ def look(state_dir: Path, kept: ports.Ports, own: set[int]) -> Iterator[Line]:
     for name, port in (kept or {"public": ports.DEFAULT}).items():
         yield _port(name, port, mine=port in own)
     yield _browser()
-    yield "ok", "LibreOffice", "not looked for: nothing uses it yet"
+    yield _office()
 
 
 def redis() -> Line:
@@ -97,6 +97,14 @@ def _browser() -> Line:
     if found:
         return "ok", "browser", f"{found}, for the tests of the pages"
     return "warning", "browser", "no Chromium: the tests of the pages are skipped"
+
+
+def _office() -> Line:
+    """The worker's own check says which version, and which fields need it."""
+    found = shutil.which("soffice")
+    if found:
+        return "ok", "LibreOffice", f"{found}, which makes PDFs of office documents"
+    return "warning", "LibreOffice", "none: office documents are not converted"
 
 
 def answering(kept: ports.Ports) -> set[int]:

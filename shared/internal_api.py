@@ -202,6 +202,14 @@ class WorkerReport(BaseModel):
     """Uploads that it has checked and that aren't stored yet."""
 
 
+class OfficeNeeds(BaseModel):
+    """What can't be done without LibreOffice, by the form definitions."""
+
+    fields: list[Text]
+    """Those that are converted with it and store nothing where it is missing, each as
+    `form_type.field`."""
+
+
 class Cleaning(BaseModel):
     """A doomed prefix: delete what is under it, abort its multiparts, confirm."""
 

@@ -85,6 +85,9 @@ class DocumentLimits(Model):
     """Whether a document that needs a password to open is accepted, and stored as it is."""
     max_pages: Positive = 500
     """Pages at most of the PDF that is made of the document."""
+    without_converter: Literal["refuse", "store"] = "refuse"
+    """Where a worker has no LibreOffice to convert with: it doesn't start, or it stores documents
+    as they came, with the notice `not-converted`."""
 
 
 class Derivative(Model):
@@ -151,6 +154,18 @@ class FilePolicy(Model):
     def conversions(self) -> dict[str, str]:
         """`convert`, in media types as `shared.formats` says them."""
         return {canonical(source): canonical(made) for source, made in self.convert.items()}
+
+    @property
+    def needs_office(self) -> tuple[str, ...]:
+        """Media types of documents that are to be made into PDFs."""
+        conversions = self.conversions
+        return tuple(
+            each
+            for each in self.accepted_types
+            if each in FORMATS
+            and FORMATS[each].kind == "document"
+            and conversions.get(each) == PDF.media_type
+        )
 
 
 def can_convert(source: str, made: str) -> bool:

@@ -36,6 +36,7 @@ def faults(policy: FilePolicy) -> Iterator[Fault]:
         yield from _idle_keys(policy)
         yield from _of_image(policy.image, policy)
         yield from _of_pdf(policy.pdf)
+        yield from _of_macros(policy)
         yield from _of_convert(policy)
         for name, derivative in policy.derivatives.items():
             yield from _of_derivative(name, derivative)
@@ -180,6 +181,19 @@ def _of_pdf(limits: PdfLimits) -> Iterator[Fault]:
 
 
 # --- what is made
+
+
+def _of_macros(policy: FilePolicy) -> Iterator[Fault]:
+    """Only a PDF has none: where the document itself may be stored they can't be taken out."""
+    if policy.document.macros != "strip":
+        return
+    for each in _accepted(policy):
+        if each.kind == "document" and each.media_type not in policy.needs_office:
+            reason = f"only a PDF has none, and {each.name} isn't converted to it"
+            yield Fault(("document", "macros"), reason)
+    if policy.document.without_converter == "store":
+        reason = "without_converter would store documents with them"
+        yield Fault(("document", "macros"), reason)
 
 
 def _of_convert(policy: FilePolicy) -> Iterator[Fault]:

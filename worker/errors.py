@@ -6,7 +6,7 @@ if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait f
     from shared.internal_api import Params
 
 
-STORE, REFUSED, SHUTDOWN = "store", "store-refused", "shutdown"
+STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
 SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
 """Causes that more than one module knows."""
 
@@ -34,8 +34,9 @@ class TransientError(Exception):
     verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
     `decoder` (the child crashed, or exceeded its limits of time or memory: perhaps the file's
     doing), `memory` (the child was killed from outside, or the machine had no memory for it),
-    `scratch` (it couldn't write), `shutdown`, `unexpected`. `counted` says whether the try uses up
-    one of the upload's attempts: what is not the file's doing doesn't.
+    `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
+    doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
+    uses up one of the upload's attempts: what is not the file's doing doesn't.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

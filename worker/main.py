@@ -20,11 +20,14 @@ from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, ser
 from worker.breaker import Breaker
 from worker.cleaning import Cleaner
 from worker.diagnosis.folders import check_folders
+from worker.diagnosis.office import check_office
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
-from worker.errors import SCANNER
+from worker.errors import SCANNER, TransientError
 from worker.listening import listen
 from worker.object_store import StoreSettings, open_object_store
+from worker.office.converter import Office
+from worker.office.program import find_program
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient, open_records
 from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
@@ -130,6 +133,9 @@ async def run(settings: Settings) -> None:
             open_object_store(store_settings(settings), breaker) as store,
             Decoder() as decoder,
         ):
+            program = find_program(settings.soffice)
+            refuse_or_tell(await check_office(program, settings, records))
+            office = _office(program, settings, scratch)
             watches, storing = [Watch(store, breaker)], storing_for(settings, breaker)
             scanner = scanner_for(settings, records)
             if scanner:
@@ -139,10 +145,12 @@ async def run(settings: Settings) -> None:
                 asyncio.create_task(keep_telling(records, storing)),
                 asyncio.create_task(_tell_of_records(records, settings)),
             ]
+            if office:
+                beside.append(asyncio.create_task(_warm_up(office)))
             for task in beside:
                 task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
-            promoter = Promoter(records, store, storing, decoder, own, scanner)
+            promoter = Promoter(records, store, storing, decoder, own, scanner, office)
             try:
                 await _work(own, promoter, Cleaner(records, store, breaker), watches)
             finally:
@@ -190,6 +198,25 @@ def scanner_for(settings: Settings, records: RecordsClient) -> Scanner | None:
         seconds=settings.scan_seconds,
         largest_field=records.largest_scanned_bytes,
     )
+
+
+def _office(program: Path | None, settings: Settings, scratch: Path) -> Office | None:
+    if program is None:
+        return None
+    return Office(
+        program,
+        scratch,
+        deadline_seconds=settings.office_seconds,
+        at_once=settings.max_office,
+    )
+
+
+async def _warm_up(office: Office) -> None:
+    """The first document needn't wait for it. If it fails, documents will, and say so."""
+    try:
+        await office.prepare()
+    except TransientError as error:
+        log.error("office_doesnt_start", reason=error.detail)
 
 
 async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:

@@ -28,9 +28,11 @@ from shared.internal_api import (
     WorkOrder,
 )
 from shared.status import Stage
-from worker.errors import REFUSED, SCANNER_REFUSED, SHUTDOWN, FileRejected, TransientError
+from worker.errors import OFFICE, REFUSED, SCANNER_REFUSED, SHUTDOWN, FileRejected, TransientError
 from worker.flagging import Checked, flagged, keeps
 from worker.object_store import ObjectStore, metadata_of
+from worker.office.converter import Office
+from worker.processing import Processing
 from worker.records_client import (
     STALE,
     OutcomeRefused,
@@ -56,7 +58,7 @@ KNOWN = 10_000
 """Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
 STAGE_PAUSE = 1.0
 """Stages that come faster than this are shown together: a small file has no use for five calls."""
-_ALARMS = {REFUSED, SCANNER_REFUSED}
+_ALARMS = {OFFICE, REFUSED, SCANNER_REFUSED}
 """Causes for which somebody has to act."""
 
 
@@ -71,14 +73,14 @@ class Promoter:
         decoder: Decoder,
         settings: Settings,
         scanner: Scanner | None = None,
+        office: Office | None = None,
     ) -> None:
         self._records = records
         self._store = store
-        self._decoder = decoder
         self._storing = storing
         self._settings = settings
         self._scanner = scanner
-        self._decoders = asyncio.Semaphore(settings.max_decoders)
+        self._processing = Processing(settings, decoder, office)
         self._known_good: dict[str, int] = {}
         """Uploads that were checked here and not stored: the bytes that were made of each."""
         self._running: set[asyncio.Task[None]] = set()
@@ -268,15 +270,9 @@ class Promoter:
         refuse_infected(stages.scan)
         _check_size(order)  # a field may keep what is too small, and then it was scanned
         stages.show(Stage.VALIDATING)
-        async with self._decoders:
-            processed = await self._decoder.process(
-                staged,
-                scratch,
-                policy=order.policy,
-                field=order.field,
-                deadline_seconds=self._settings.decode_seconds,
-                on_stage=stages.show,
-            )
+        processed = await self._processing.process(
+            staged, scratch, policy=order.policy, field=order.field, on_stage=stages.show
+        )
         noticed = replace(processed, notices=[*processed.notices, *notices_of(stages.scan, order)])
         return _as_acknowledged(order, noticed, staged)
 

@@ -16,6 +16,7 @@ from shared.internal_api import (
     CleaningReport,
     Heartbeat,
     Limits,
+    OfficeNeeds,
     Outcome,
     WorkerReport,
     WorkOrder,
@@ -119,6 +120,12 @@ class RecordsClient:
         except (httpx.HTTPError, ValueError) as error:  # an api of an older version says nothing
             log.debug("limits_not_known", error=type(error).__name__)
             return None
+
+    async def office_needs(self) -> list[str]:
+        """The fields that can't do without LibreOffice. Raises `httpx.HTTPError` without an answer;
+        an api that knows no such question has no such fields."""
+        answer = await self._call("GET", "/internal/office-needs", None)
+        return OfficeNeeds.model_validate(answer.json()).fields if answer.is_success else []
 
     async def claim_cleanings(self) -> list[Cleaning]:
         answer = await self._repeat(

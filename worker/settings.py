@@ -106,6 +106,17 @@ class Settings(BaseSettings):
     scan_seconds: Annotated[float, Field(description="how long it may take for one file", gt=0)] = (
         150
     )
+    soffice: Annotated[
+        Path | None,
+        Present,
+        Field(description="LibreOffice's program; default: looked for where distributions put it"),
+    ] = None
+    max_office: Annotated[
+        int, Field(description="documents that LibreOffice converts at the same time", gt=0, le=16)
+    ] = 1
+    office_seconds: Annotated[
+        float, Field(description="how long converting one document may take", gt=0)
+    ] = 60
     poll_seconds: Annotated[
         float,
         Field(

@@ -217,6 +217,7 @@ OUTCOME_STORED: dict[str, Any] = {
 
 APPLIED: dict[str, Any] = {"upload_id": UPLOAD_ID, "status": "stored", "generation": 1}
 
+OFFICE_NEEDS: dict[str, Any] = {"fields": ["therapist_signup.resume"]}
 CLEANINGS: dict[str, Any] = {
     "cleanings": [{"id": 7, "prefix": ORDER["key_prefix"], "passes": 0}],
 }

@@ -18,6 +18,7 @@ from shared.internal_api import (
     CleaningReport,
     Heartbeat,
     Limits,
+    OfficeNeeds,
     Outcome,
     WorkerReport,
     WorkOrder,
@@ -127,6 +128,27 @@ async def limits(services: Serving) -> Limits:
         if field.scan
     ]
     return Limits(largest_scanned_bytes=max(scanned, default=0))
+
+
+@router.get(
+    "/office-needs",
+    summary="Ask which fields need LibreOffice",
+    **operation(
+        answers={200: answer("Which", OfficeNeeds, example=examples.OFFICE_NEEDS)},
+        errors=(),
+        may=(INTERNAL_SECRET,),
+    ),
+)
+async def office_needs(services: Serving) -> OfficeNeeds:
+    """Asked by a worker that has none, as it starts."""
+    return OfficeNeeds(
+        fields=[
+            f"{form_type.type}.{name}"
+            for form_type in services.form_types.values()
+            for name, field in form_type.file_fields.items()
+            if field.needs_office and field.document.without_converter == "refuse"
+        ]
+    )
 
 
 @router.put(

@@ -5,13 +5,13 @@ import re
 import struct
 from pathlib import Path
 
-from shared.formats import ALL, PDF, Signature
-from worker.formats import isobmff
+from shared.formats import ALL, DOC, PDF, RTF, Signature
+from worker.formats import containers, isobmff
 
 PDF_MARKER = b"%PDF-"
-_ZIP = "application/zip"
 _OTHERS: tuple[tuple[Signature, str], ...] = (
-    (((0, b"PK\x03\x04"),), _ZIP),
+    (((0, b"PK\x03\x04"),), containers.ZIP),
+    (DOC.signatures[0], containers.COMPOUND),
     (((0, b"GIF8"),), "image/gif"),
 )
 """How types that people send in place of those we take begin, beyond `shared.formats`. All of these
@@ -33,13 +33,13 @@ def detect(path: Path) -> str | None:
     """
     with path.open("rb") as file:
         head = file.read(4096)
-        found = isobmff.media_type(head) or _by_signature(head)
+        found = isobmff.media_type(head) or _in_container(path, _by_signature(head))
         if found is None and (marker := head[: PDF.starts_within].find(PDF_MARKER)) > 0:
             found = _by_name(head[:marker]) or PDF.media_type
         if found is None and _lost_its_marker(head, file.fileno()):
             found = PDF.media_type
         if found == PDF.media_type and _is_also_zip(_tail(file.fileno())):
-            return "application/zip"
+            return containers.ZIP
     return found or _by_name(head)
 
 
@@ -47,13 +47,28 @@ def _by_signature(head: bytes) -> str | None:
     known = (
         (signature, each.media_type)
         for each in ALL
-        if each.kind != "document"  # what an archive holds is not looked at yet
+        if each.kind != "document"  # they begin as other things do: see below
         for signature in each.signatures
     )
     for signature, media_type in (*known, *_OTHERS):
         if all(head.startswith(piece, offset) for offset, piece in signature):
             return media_type
-    return None
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return RTF.media_type if text.startswith(RTF.signatures[0][0][1]) else None
+
+
+def _in_container(path: Path, found: str | None) -> str | None:
+    """What `found` holds, if it is a container. One with a PDF at its start is only a container:
+    another program might open the PDF."""
+    looks = {
+        containers.ZIP: containers.in_archive,
+        containers.COMPOUND: containers.in_compound_file,
+    }
+    if found not in looks:
+        return found
+    with path.open("rb") as file:
+        hides_pdf = PDF_MARKER in file.read(PDF.starts_within)
+    return found if hides_pdf else looks[found](path)
 
 
 _FIRST_OBJECT = re.compile(rb"\s*(?:%[^\r\n]*\s+)*\d+ \d+ obj\b")

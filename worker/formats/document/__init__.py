@@ -1,1 +1,1 @@
-"""Office documents: looked into, and stored as they came."""
+"""Office documents: looked into, and stored as they came or given to LibreOffice."""

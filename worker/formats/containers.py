@@ -1,0 +1,108 @@
+"""What is in a container: a ZIP archive or a compound file begins alike, whatever it holds.
+
+Only lists, and the small entries that name the rest, are looked at; nothing is unpacked.
+"""
+
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+from shared.formats import DOC, DOCX, ODT
+from worker.errors import FileRejected
+from worker.formats.archive import BrokenArchiveError, beginning, open_archive
+from worker.formats.compound import BrokenCompoundError, CompoundFile
+
+ZIP = "application/zip"
+COMPOUND = "application/x-ole-storage"
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_OPEN_DOCUMENT = b"application/vnd.oasis.opendocument."
+_MAIN_PARTS = (
+    (b"wordprocessingml.document.main+xml", DOCX.media_type),
+    (b"ms-word.document.macroenabled.main+xml", DOCX.media_type),
+    (b"wordprocessingml.template.main+xml", f"{_OFFICE}.wordprocessingml.template"),
+    (b"ms-word.template.macroenabledtemplate.main+xml", f"{_OFFICE}.wordprocessingml.template"),
+    (b"spreadsheetml.sheet.main+xml", f"{_OFFICE}.spreadsheetml.sheet"),
+    (b"ms-excel.sheet.macroenabled.main+xml", f"{_OFFICE}.spreadsheetml.sheet"),
+    (b"presentationml.presentation.main+xml", f"{_OFFICE}.presentationml.presentation"),
+    (b"presentationml.slideshow.main+xml", f"{_OFFICE}.presentationml.slideshow"),
+)
+"""By the content type of its main part; a document with macros is the same with another one."""
+_STREAMS = (
+    ("WordDocument", DOC.media_type),
+    # An encrypted document of Office's newer formats doesn't say which of them: a text, most often.
+    ("EncryptedPackage", DOCX.media_type),
+    ("Workbook", "application/vnd.ms-excel"),
+    ("Book", "application/vnd.ms-excel"),
+    ("PowerPoint Document", "application/vnd.ms-powerpoint"),
+    ("VisioDocument", "application/vnd.visio"),
+    ("__properties_version1.0", "application/vnd.ms-outlook"),
+)
+_TYPES = "[Content_Types].xml"
+_TYPES_BYTES = 1 << 20
+"""Of the list of content types, which names every picture of some documents."""
+_FIRST_ENTRIES_BYTES = 64 << 10
+_WORD_MAGIC = b"\xec\xa5"
+
+
+def in_archive(path: Path) -> str:
+    """The media type of a file that begins as a ZIP archive."""
+    try:
+        with open_archive(path) as archive:
+            return _of_entries(archive)
+    except FileRejected:  # over its bound; what it holds is nobody's business then
+        return ZIP
+    except BrokenArchiveError:
+        return _of_broken_archive(path)
+
+
+def in_compound_file(path: Path) -> str:
+    """The media type of a file that begins as a compound file."""
+    try:
+        top = CompoundFile(path).top
+    except (BrokenCompoundError, struct.error):
+        with path.open("rb") as file:  # the stream with the text comes first, the directory last
+            return DOC.media_type if file.read(514).endswith(_WORD_MAGIC) else COMPOUND
+    return next((media_type for name, media_type in _STREAMS if name in top), COMPOUND)
+
+
+def _of_entries(archive: zipfile.ZipFile) -> str:
+    types = beginning(archive, _TYPES, _TYPES_BYTES)
+    if types:
+        lowered = types.replace(b"\0", b"").lower()  # without what UTF-16 puts between letters
+        found = [media_type for part, media_type in _MAIN_PARTS if part in lowered]
+        return found[0] if found else ZIP
+    if _TYPES in archive.NameToInfo and any(
+        name.startswith("word/") for name in archive.NameToInfo
+    ):
+        return DOCX.media_type  # the list is empty, or encrypted: which its check says
+    said = beginning(archive, "mimetype", 100).strip()
+    if not said:
+        manifest = beginning(archive, "META-INF/manifest.xml", _FIRST_ENTRIES_BYTES)
+        named = re.search(re.escape(_OPEN_DOCUMENT) + rb"[a-z-]+", manifest)
+        said = named[0] if named else b""
+    known = _said_of_itself(said)
+    if known == ZIP and "META-INF/MANIFEST.MF" in archive.NameToInfo:
+        return "application/java-archive"
+    return known
+
+
+def _said_of_itself(said: bytes) -> str:
+    """What an archive says of itself is believed where it says a type of archives."""
+    if said == b"application/epub+zip" or re.fullmatch(
+        re.escape(_OPEN_DOCUMENT) + rb"[a-z-]{1,40}", said
+    ):
+        return said.decode("ascii")
+    return ZIP
+
+
+def _of_broken_archive(path: Path) -> str:
+    """The list stands at the end of an archive: of one that is cut off, the names of its first
+    entries are left."""
+    with path.open("rb") as file:
+        head = file.read(_FIRST_ENTRIES_BYTES)
+    if b"mimetype" + ODT.media_type.encode() in head:
+        return ODT.media_type
+    names = [head[match.end() + 26 :] for match in re.finditer(rb"PK\x03\x04", head)]
+    return DOCX.media_type if any(name.startswith(b"word/") for name in names) else ZIP

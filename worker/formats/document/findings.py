@@ -1,0 +1,14 @@
+"""What was found in a document. What becomes of it, its field's policy says."""
+
+from dataclasses import dataclass
+
+
+class BrokenDocumentError(Exception):
+    """The document isn't whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    encrypted: bool = False
+    """It needs a password to open; what else there is in it can't be seen then."""
+    macros: bool = False

@@ -1,0 +1,147 @@
+"""Check a file and make what its field stores: in a decoder, and around LibreOffice in two.
+
+The first looks into the document, so that LibreOffice sees none that is broken, locked or a bomb;
+the second into the PDF that came of it, as into any PDF.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from shared.formats import FORMATS, NAMES, PDF, Format
+from shared.internal_api import Notice
+from shared.policy import FilePolicy, PdfLimits
+from shared.status import Stage
+from worker.errors import OFFICE, FileRejected, TransientError
+from worker.office.converter import Office
+from worker.sandbox import Decoder, Processed
+from worker.settings import Settings
+
+_MADE = ".made.pdf"
+"""No output of a decoder's is called like that: names of fields begin with letters."""
+_OF_THE_DOCUMENT = {"file-too-many-pages", "file-too-complex"}
+"""What the PDF can be rejected for that the document's sender can do something about."""
+
+
+class Processing:
+    """What a worker makes of files. `office` is None where LibreOffice isn't installed."""
+
+    def __init__(self, settings: Settings, decoder: Decoder, office: Office | None) -> None:
+        self._decoder = decoder
+        self._decoders = asyncio.Semaphore(settings.max_decoders)
+        self._decode_seconds = settings.decode_seconds
+        self._office = office
+
+    async def process(
+        self,
+        staged: Path,
+        scratch: Path,
+        *,
+        policy: FilePolicy,
+        field: str,
+        on_stage: Callable[[Stage], None],
+    ) -> Processed:
+        """As `worker.sandbox.Decoder.process`; and `TransientError("office")`, not counted, for a
+        document that has to wait for LibreOffice."""
+        checked = await self._decode(staged, scratch, policy, field, on_stage)
+        if not _is_to_be_converted(checked, policy):
+            return checked
+        if self._office is None:
+            return _without_office(checked, policy)
+        on_stage(Stage.CONVERTING)
+        pdf = await self._make_pdf(self._office, staged, scratch, checked)
+        try:
+            made = await self._decode(pdf, scratch, _of_the_pdf(policy), field, lambda _: None)
+        except FileRejected as bad:
+            if bad.code not in _OF_THE_DOCUMENT:
+                detail = f"LibreOffice made a PDF that is rejected: {bad.code}"
+                raise TransientError("decoder", counted=True, detail=detail) from bad
+            detected = checked.detected_type
+            raise FileRejected(bad.code, bad.params, detected_type=detected) from bad
+        return _converted(checked, made, policy)
+
+    async def _decode(
+        self,
+        staged: Path,
+        scratch: Path,
+        policy: FilePolicy,
+        field: str,
+        on_stage: Callable[[Stage], None],
+    ) -> Processed:
+        async with self._decoders:
+            return await self._decoder.process(
+                staged,
+                scratch,
+                policy=policy,
+                field=field,
+                deadline_seconds=self._decode_seconds,
+                on_stage=on_stage,
+            )
+
+    async def _make_pdf(
+        self, office: Office, document: Path, scratch: Path, checked: Processed
+    ) -> Path:
+        """The PDF in `scratch`, where nothing else that LibreOffice wrote is left."""
+        folder = scratch / "office"
+        folder.mkdir()
+        try:
+            made = await office.convert(document, _received(checked), folder)
+            return made.rename(scratch / _MADE)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _is_to_be_converted(checked: Processed, policy: FilePolicy) -> bool:
+    said = {notice.code for notice in checked.notices}
+    return checked.detected_type in policy.needs_office and "not-converted" not in said
+
+
+def _without_office(checked: Processed, policy: FilePolicy) -> Processed:
+    if policy.document.without_converter == "refuse":
+        detail = "LibreOffice isn't installed here"
+        raise TransientError(OFFICE, counted=False, detail=detail)
+    return replace(checked, notices=[*checked.notices, Notice(code="not-converted")])
+
+
+def _of_the_pdf(policy: FilePolicy) -> FilePolicy:
+    """LibreOffice's own PDFs hold nothing that a field would want to know of."""
+    limits = PdfLimits(
+        max_pages=policy.document.max_pages,
+        recommended_pages=policy.pdf.recommended_pages,
+        active_content="allow",
+        attachments="allow",
+        xfa="allow",
+    )
+    update = {"accept": (PDF.media_type,), "convert": {}, "keep_original": False, "pdf": limits}
+    return policy.model_copy(update=update)
+
+
+def _converted(checked: Processed, made: Processed, policy: FilePolicy) -> Processed:
+    document = checked.object
+    suffix = _received(checked).extensions[0]
+    kept = replace(document, name=f"original{suffix}") if policy.keep_original else None
+    return replace(
+        made,
+        detected_type=checked.detected_type,
+        original=kept,
+        object_is_staged=False,
+        notices=[*map(_after_conversion, checked.notices), _says_converted(checked), *made.notices],
+    )
+
+
+def _after_conversion(notice: Notice) -> Notice:
+    """A PDF has no macros, whether the field asked for that or not."""
+    return Notice(code="macros-removed") if notice.code == "has-macros" else notice
+
+
+def _says_converted(checked: Processed) -> Notice:
+    types = {"from": _received(checked).media_type, "to": PDF.media_type}
+    names = {f"{way}_name": NAMES[media_type] for way, media_type in types.items()}
+    return Notice(code="converted", params={**types, **names})
+
+
+def _received(checked: Processed) -> Format:
+    """The format of what was found good, which is always known."""
+    return FORMATS[str(checked.detected_type)]
