@@ -173,6 +173,8 @@ def rows_of_others() -> list[Row]:
         Row("heic", odd.heic, JPEG, notices=CONVERTED, shows=picture),
         Row("heic alpha", lambda: odd.heic(picture(mode="RGBA")), JPEG, notices=CONVERTED, shows=picture),
         Row("heic grey", lambda: odd.heic(picture(mode="L")), JPEG, notices=CONVERTED, shows=lambda: picture(mode="L")),
+        Row("heic grey of ten bits", odd.deep_grey_heic, JPEG, (64, 64), CONVERTED, lambda: Image.linear_gradient("L").rotate(90).resize((64, 64))),
+        Row("png with a keyword in Latin-1", lambda: odd.png_with(picture(), (b"tEXt", "für\0x".encode("latin-1"))), PNG, notices={"metadata-removed"}, shows=picture),
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
         Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),

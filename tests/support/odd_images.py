@@ -278,6 +278,14 @@ def heic(image: Image.Image | None = None, **options: Any) -> bytes:
     return encode(image or picture(), "HEIF", **{"quality": 90, "chroma": 444, **options})
 
 
+def deep_grey_heic() -> bytes:
+    """From black on the left to white on the right, in more than eight bits."""
+    row = b"".join((shade * 257).to_bytes(2, "little") for shade in range(0, 256, 4))
+    out = io.BytesIO()
+    pillow_heif.from_bytes("I;16", (64, 64), row * 64).save(out, quality=100)
+    return out.getvalue()
+
+
 def several_heic(primary: int) -> bytes:
     """Three pictures, of which a viewer shows `primary`."""
     images = [Image.new("RGB", (64, 64), (0, 0, 90)) for _ in range(3)]

@@ -17,6 +17,7 @@ _MAX_WORK = MAX_WORK // 2
 _UNKNOWN = ("unsupported", "no decoding plugin")
 _LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
+_DEEP_GREY = "I;"
 _THREADS = 2
 _EIGHT_BITS = (True, False, True, False)
 """Eight bits, as RGB, without gaps between rows, and not in sixteen bits."""
@@ -68,9 +69,7 @@ def decode(path: Path) -> pyvips.Image:
         raise
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, StopIteration) as error:
         raise _verdict(error) from error
-    bands = _BANDS[mode]
-    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
-    image = image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004
+    image = _image_of(pixels, width, height, mode)
     if mode in _PREMULTIPLIED:
         image = image.unpremultiply().cast("uchar")
     described = isobmff.describe(content)
@@ -84,6 +83,19 @@ def decode(path: Path) -> pyvips.Image:
             set_blob(image, name, data)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
+
+
+def _image_of(pixels: bytes, width: int, height: int, mode: str) -> pyvips.Image:
+    """The binding gives grey of more than eight bits as it is: `I;10`."""
+    if mode.startswith(_DEEP_GREY):
+        bits = int(mode.removeprefix(_DEEP_GREY))
+        deep = pyvips.Image.new_from_memory(pixels, width, height, 1, "ushort")
+        return (deep >> (bits - 8)).cast("uchar").copy(interpretation="b-w")
+    bands = _BANDS.get(mode)
+    if bands is None:
+        raise FileRejected("file-too-complex")
+    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
+    return image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004
 
 
 def _exif(item: bytes | None) -> bytes | None:

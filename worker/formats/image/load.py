@@ -140,9 +140,11 @@ def _upright_size(header: pyvips.Image, seen: Seen) -> tuple[int, int]:
 
 
 def _is_personal(header: pyvips.Image) -> bool:
-    return any(
-        name in _PERSONAL or name.startswith(_PERSONAL_GROUPS) for name in header.get_fields()
-    )
+    try:
+        names = header.get_fields()
+    except UnicodeDecodeError:  # of a keyword in a PNG, which is Latin-1: somebody's own words
+        return True
+    return any(name in _PERSONAL or name.startswith(_PERSONAL_GROUPS) for name in names)
 
 
 class _Reading:
