@@ -96,6 +96,8 @@ def test_what_opens_without_a_password_is_not_encrypted(tmp_path: Path, strength
 
 def test_a_document_that_needs_a_password_to_open_is_refused(tmp_path: Path) -> None:
     assert rejection(tmp_path, images.encrypted_pdf(to_open="secret")).code == "file-encrypted"
+    far_from_its_table = images.encrypted_pdf(to_open="secret") + b"\n%" + b"x" * 60_000
+    assert rejection(tmp_path, far_from_its_table).code == "file-encrypted"
 
 
 def test_pages_that_need_a_password_to_be_seen_are_not_counted_and_that_is_said(

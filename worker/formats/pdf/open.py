@@ -151,7 +151,7 @@ _HEARD = 1_000
 
 def _read(source: Path | bytes, *, aloud: bool = False) -> pikepdf.Pdf:
     try:
-        return pikepdf.open(
+        document = pikepdf.open(
             source if isinstance(source, Path) else io.BytesIO(source),
             suppress_warnings=not aloud,
             inherit_page_attributes=False,  # would visit, and copy, every page
@@ -162,6 +162,11 @@ def _read(source: Path | bytes, *, aloud: bool = False) -> pikepdf.Pdf:
         if not aloud:
             _ask_why(source)
         raise
+    if document.is_encrypted and not (
+        document.user_password_matched or document.owner_password_matched
+    ):  # qpdf doesn't ask for it where it had to find the objects by itself
+        raise pikepdf.PasswordError("the table is damaged, and a password is needed")
+    return document
 
 
 def _ask_why(source: Path | bytes) -> None:
