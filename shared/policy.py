@@ -87,7 +87,8 @@ class DocumentLimits(Model):
     """Pages at most of the PDF that is made of the document."""
     without_converter: Literal["refuse", "store"] = "refuse"
     """Where a worker has no LibreOffice to convert with: it doesn't start, or it stores documents
-    as they came, with the notice `not-converted`."""
+    as they came, with the notice `not-converted`, and rejects those whose macros it would have to
+    take out."""
 
 
 class Derivative(Model):

@@ -184,16 +184,13 @@ def _of_pdf(limits: PdfLimits) -> Iterator[Fault]:
 
 
 def _of_macros(policy: FilePolicy) -> Iterator[Fault]:
-    """Only a PDF has none: where the document itself may be stored they can't be taken out."""
+    """Only a PDF has none: where the document itself is stored they can't be taken out."""
     if policy.document.macros != "strip":
         return
     for each in _accepted(policy):
         if each.kind == "document" and each.media_type not in policy.needs_office:
             reason = f"only a PDF has none, and {each.name} isn't converted to it"
             yield Fault(("document", "macros"), reason)
-    if policy.document.without_converter == "store":
-        reason = "without_converter would store documents with them"
-        yield Fault(("document", "macros"), reason)
 
 
 def _of_convert(policy: FilePolicy) -> Iterator[Fault]:
@@ -252,6 +249,7 @@ def _possible_findings(policy: FilePolicy) -> set[str]:
     images = [each for each in formats if each.kind == "image"]
     pdfs = PDF in formats
     documents = any(each.kind == "document" for each in formats)
+    may_be_stored = document.without_converter == "store"
     restricted_is_refused = pdf.owner_password == "reject"  # noqa: S105 - a rule
     found = {
         "file-corrupt": True,
@@ -262,7 +260,8 @@ def _possible_findings(policy: FilePolicy) -> set[str]:
         "file-has-active-content": pdfs and pdf.active_content == "reject",
         "file-has-attachments": pdfs and pdf.attachments == "reject",
         "file-has-forms": pdfs and pdf.xfa == "reject",
-        "file-has-macros": documents and document.macros == "reject",
+        "file-has-macros": documents
+        and (document.macros == "reject" or (document.macros == "strip" and may_be_stored)),
         "file-infected": policy.scan,
         "file-unscannable": policy.scan and policy.unscannable == "reject",
         "file-too-many-pages": pdfs

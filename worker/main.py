@@ -215,8 +215,8 @@ async def _warm_up(office: Office) -> None:
     """The first document needn't wait for it. If it fails, documents will, and say so."""
     try:
         await office.prepare()
-    except TransientError as error:
-        log.error("office_doesnt_start", reason=error.detail)
+    except (TransientError, OSError) as error:
+        log.error("office_doesnt_start", reason=str(error))
 
 
 async def _tell_of_records(records: RecordsClient, settings: Settings) -> None:

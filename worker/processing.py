@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from shared.formats import FORMATS, NAMES, PDF, Format
+from shared.formats import FORMATS, PDF, Format
 from shared.internal_api import Notice
 from shared.policy import FilePolicy, PdfLimits
 from shared.status import Stage
@@ -46,21 +46,21 @@ class Processing:
         """As `worker.sandbox.Decoder.process`; and `TransientError("office")`, not counted, for a
         document that has to wait for LibreOffice."""
         checked = await self._decode(staged, scratch, policy, field, on_stage)
-        if not _is_to_be_converted(checked, policy):
+        document = _to_be_converted(checked, policy)
+        if document is None:
             return checked
         if self._office is None:
             return _without_office(checked, policy)
         on_stage(Stage.CONVERTING)
-        pdf = await self._make_pdf(self._office, staged, scratch, checked)
+        pdf = await self._make_pdf(self._office, staged, scratch, document)
         try:
             made = await self._decode(pdf, scratch, _of_the_pdf(policy), field, lambda _: None)
         except FileRejected as bad:
             if bad.code not in _OF_THE_DOCUMENT:
                 detail = f"LibreOffice made a PDF that is rejected: {bad.code}"
                 raise TransientError("decoder", counted=True, detail=detail) from bad
-            detected = checked.detected_type
-            raise FileRejected(bad.code, bad.params, detected_type=detected) from bad
-        return _converted(checked, made, policy)
+            raise FileRejected(bad.code, bad.params, detected_type=document.media_type) from bad
+        return _converted(document, checked, made, policy)
 
     async def _decode(
         self,
@@ -81,27 +81,33 @@ class Processing:
             )
 
     async def _make_pdf(
-        self, office: Office, document: Path, scratch: Path, checked: Processed
+        self, office: Office, staged: Path, scratch: Path, document: Format
     ) -> Path:
         """The PDF in `scratch`, where nothing else that LibreOffice wrote is left."""
         folder = scratch / "office"
         folder.mkdir()
         try:
-            made = await office.convert(document, _received(checked), folder)
+            made = await office.convert(staged, document, folder)
             return made.rename(scratch / _MADE)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _is_to_be_converted(checked: Processed, policy: FilePolicy) -> bool:
+def _to_be_converted(checked: Processed, policy: FilePolicy) -> Format | None:
+    """The format of a document that is to become a PDF."""
     said = {notice.code for notice in checked.notices}
-    return checked.detected_type in policy.needs_office and "not-converted" not in said
+    if checked.detected_type not in policy.needs_office or "not-converted" in said:
+        return None
+    return FORMATS[checked.detected_type]
 
 
 def _without_office(checked: Processed, policy: FilePolicy) -> Processed:
     if policy.document.without_converter == "refuse":
         detail = "LibreOffice isn't installed here"
         raise TransientError(OFFICE, counted=False, detail=detail)
+    said = {notice.code for notice in checked.notices}
+    if policy.document.macros == "strip" and "has-macros" in said:
+        raise FileRejected("file-has-macros", detected_type=checked.detected_type)
     return replace(checked, notices=[*checked.notices, Notice(code="not-converted")])
 
 
@@ -118,16 +124,21 @@ def _of_the_pdf(policy: FilePolicy) -> FilePolicy:
     return policy.model_copy(update=update)
 
 
-def _converted(checked: Processed, made: Processed, policy: FilePolicy) -> Processed:
-    document = checked.object
-    suffix = _received(checked).extensions[0]
-    kept = replace(document, name=f"original{suffix}") if policy.keep_original else None
+def _converted(
+    document: Format, checked: Processed, made: Processed, policy: FilePolicy
+) -> Processed:
+    name = f"original{document.extensions[0]}"
+    kept = replace(checked.object, name=name) if policy.keep_original else None
     return replace(
         made,
-        detected_type=checked.detected_type,
+        detected_type=document.media_type,
         original=kept,
         object_is_staged=False,
-        notices=[*map(_after_conversion, checked.notices), _says_converted(checked), *made.notices],
+        notices=[
+            *map(_after_conversion, checked.notices),
+            _says_converted(document),
+            *made.notices,
+        ],
     )
 
 
@@ -136,12 +147,7 @@ def _after_conversion(notice: Notice) -> Notice:
     return Notice(code="macros-removed") if notice.code == "has-macros" else notice
 
 
-def _says_converted(checked: Processed) -> Notice:
-    types = {"from": _received(checked).media_type, "to": PDF.media_type}
-    names = {f"{way}_name": NAMES[media_type] for way, media_type in types.items()}
-    return Notice(code="converted", params={**types, **names})
-
-
-def _received(checked: Processed) -> Format:
-    """The format of what was found good, which is always known."""
-    return FORMATS[str(checked.detected_type)]
+def _says_converted(document: Format) -> Notice:
+    types = {"from": document.media_type, "to": PDF.media_type}
+    names = {"from_name": document.name, "to_name": PDF.name}
+    return Notice(code="converted", params=types | names)

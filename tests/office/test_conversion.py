@@ -254,6 +254,16 @@ async def test_without_libreoffice_a_document_waits_or_is_stored_as_the_field_sa
     assert [notice.code for notice in made.notices] == ["not-converted"]
 
 
+async def test_without_libreoffice_macros_that_were_to_be_taken_out_are_rejected(
+    tmp_path: Path,
+) -> None:
+    parts = docx_parts(main=documents.MACRO_MAIN) | {"word/vbaProject.bin": b"x"}
+    rules = {"macros": "strip", "without_converter": "store"}
+    with pytest.raises(FileRejected) as verdict:
+        await run(tmp_path, None, archive(parts), document=rules)
+    assert verdict.value.code == "file-has-macros"
+
+
 async def test_an_encrypted_document_that_is_taken_is_stored_as_it_came(tmp_path: Path) -> None:
     content = documents.compound({"EncryptedPackage": b"x", "EncryptionInfo": b"y"})
     made = await run(tmp_path, None, content, document={"encrypted": True})

@@ -29,10 +29,6 @@ CONVERTED = f'convert = {{ "{DOCX.media_type}" = "application/pdf" }}\n'
     ("rules", "reason"),
     [
         ('document = { macros = "strip" }', "isn't converted to it"),
-        (
-            CONVERTED + 'document = { macros = "strip", without_converter = "store" }',
-            "would store documents with them",
-        ),
     ],
 )
 def test_macros_that_could_not_be_taken_out_stop_the_start(

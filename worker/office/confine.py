@@ -40,7 +40,9 @@ def confine(
     for kind, value in limits.items():
         _, hard = resource.getrlimit(kind)
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (lower, lower))
+        # One more second of the processor: the first limit's signal says why it ends.
+        upper = lower + (kind == resource.RLIMIT_CPU and lower == value)
+        resource.setrlimit(kind, (lower, upper if hard == resource.RLIM_INFINITY else lower))
     if sys.platform != "linux":
         return
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

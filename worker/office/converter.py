@@ -88,7 +88,8 @@ class Office:
 
         Raises `FileRejected` with `file-corrupt` when LibreOffice can't read the document, and
         `TransientError`: `decoder`, counted, when the document killed it or kept it longer than
-        allowed; `office`, not counted, when it doesn't start. However it ends, by cancellation too,
+        allowed; `memory`, counted, when it was killed from outside; `office`, not counted, when it
+        doesn't start. However it ends, by cancellation too,
         no process is left behind.
         """
         await self.prepare()
@@ -102,7 +103,8 @@ class Office:
             status = await self._run(asked, document, folder, self._deadline)
         if status:
             detail = f"LibreOffice ended with {status}: {_said(folder)}"
-            raise TransientError("decoder", counted=status != _START_AGAIN, detail=detail)
+            killed = status == -signal.SIGKILL  # from outside: its own limits have other signals
+            raise TransientError("memory" if killed else "decoder", counted=True, detail=detail)
         made = folder / f"{document.stem}.pdf"
         if made.is_symlink() or not made.is_file():
             log.info("office_made_nothing", said=_said(folder))
