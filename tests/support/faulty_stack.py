@@ -66,8 +66,8 @@ class FaultyStack(Stack):
 
     @contextmanager
     def decoders_dying_of(self, upload_id: str) -> Iterator[list[int]]:
-        """Kill every decoding child that reads the upload's file, which should take it seconds;
-        their process ids."""
+        """Have every decoding child crash that reads the upload's file, which should take it
+        seconds; their process ids."""
         died: list[int] = []
         over = threading.Event()
 
@@ -75,7 +75,7 @@ class FaultyStack(Stack):
             while not over.wait(0.002):
                 for pid in _descendants(self.pid("worker")):
                     if pid not in died and _reads(pid, upload_id):
-                        os.kill(pid, signal.SIGKILL)
+                        os.kill(pid, signal.SIGSEGV)
                         died.append(pid)
 
         killer = threading.Thread(target=kill)

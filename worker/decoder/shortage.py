@@ -77,7 +77,9 @@ class Shortages:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """As Python's tracebacks have it: `from None` says that nothing before it counts."""
     current: BaseException | None = error
     while current is not None:
         yield current
-        current = current.__cause__ or current.__context__
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)

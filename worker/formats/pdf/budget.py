@@ -77,11 +77,11 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
     try:
         resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
         yield
-    except MemoryError as error:
+    except MemoryError:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         if not _can_have(more):
             raise
-        raise FileRejected("file-too-complex", {"memory_bytes": more}) from error
+        raise FileRejected("file-too-complex", {"memory_bytes": more}) from None  # no shortage
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
