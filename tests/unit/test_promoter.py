@@ -159,7 +159,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, folder: Path, bad: FileRejected) -> N
         raise bad
 
     monkeypatch.setattr("worker.pipeline.verified", verified)
-    monkeypatch.setattr("worker.pipeline.process", process)
+    monkeypatch.setattr("worker.sandbox.Decoder.process", process)
 
 
 @asynccontextmanager
