@@ -70,7 +70,12 @@ async def test_a_death_has_the_cause_it_had(way: str, scratch: Path, does: str, 
     ("short", "cause"), [(SHORT, "memory"), ("pass", "decoder")], ids=["machine", "own limit"]
 )
 @pytest.mark.parametrize(
-    "said", ["pyvips.Error('', 'out of memory --- size == 48MB')", "RuntimeError('std::bad_alloc')"]
+    "said",
+    [
+        "pyvips.Error('', 'out of memory --- size == 48MB')",
+        "pyvips.Error('', 'glib: Error creating thread: Resource temporarily unavailable')",
+        "RuntimeError('std::bad_alloc')",
+    ],
 )
 async def test_no_file_is_called_corrupt_because_there_was_no_memory(
     way: str, scratch: Path, said: str, short: str, cause: str

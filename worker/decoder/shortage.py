@@ -21,7 +21,8 @@ _STATM = Path("/proc/self/statm")
 _STEP_BYTES = 16 << 20
 _NO_MEMORY = re.compile(
     r"out of memory|(insufficient|not enough) memory|can(no|')t allocate|bad_alloc"
-    r"|(failed|unable) to allocate|allocation failed",
+    r"|(failed|unable) to allocate|allocation failed"
+    r"|error creating thread|resource temporarily unavailable",  # it has no room for its stack
     re.IGNORECASE,
 )
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
