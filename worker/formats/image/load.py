@@ -75,11 +75,19 @@ def open_image(job: Job) -> Opened:
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - the binding's own signature
     try:
         return _open(job)
-    except pyvips.Error as error:
-        if is_ours(error.detail):
+    except (pyvips.Error, UnicodeDecodeError) as error:
+        said = _said(error)
+        if is_ours(said):
             raise
-        unread = any(sign in error.detail.lower() for sign in _NOT_READ)
+        unread = any(sign in said.lower() for sign in _NOT_READ)
         raise FileRejected("file-too-complex" if unread else "file-corrupt") from error
+
+
+def _said(error: pyvips.Error | UnicodeDecodeError) -> str:
+    """The library's words; where they quote the file, the binding can't read them."""
+    if isinstance(error, UnicodeDecodeError):
+        return error.object.decode(errors="replace")
+    return str(error.detail)
 
 
 def is_ours(said: str) -> bool:
