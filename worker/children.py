@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 import structlog
+
+from worker.pipe_reader import PipeReader
 
 log = structlog.get_logger()
 
@@ -171,16 +173,12 @@ class _Zygote:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             kept.enter_context(ours).settimeout(0)
             read_end, write_end = os.pipe()
-            reading = os.fdopen(read_end, "rb", buffering=0)
-            no_transport = kept.enter_context(ExitStack())
-            no_transport.callback(reading.close)
+            answers = kept.enter_context(closing(PipeReader(read_end)))
             with theirs, os.fdopen(write_end, "wb", buffering=0) as stdout:
                 sent = [each.fileno() for each in (stdin, stdout, stderr, theirs)]
                 socket.send_fds(self._orders, [b"child"], sent)
-            child = _Forked(ours)
+            child = _Forked(ours, answers.stream)
             try:
-                kept.callback((await child.read_from(reading)).close)
-                no_transport.pop_all()  # it closes what it reads
                 yield child
             finally:
                 await self._end(child)
@@ -216,19 +214,10 @@ class _Zygote:
 
 
 class _Forked:
-    answers: asyncio.StreamReader
-
-    def __init__(self, zygote: socket.socket) -> None:
+    def __init__(self, zygote: socket.socket, answers: asyncio.StreamReader) -> None:
+        self.answers = answers
         self._zygote = zygote
         self._ending: Ending | None = None
-
-    async def read_from(self, pipe: IO[bytes]) -> asyncio.ReadTransport:
-        loop = asyncio.get_running_loop()
-        self.answers = asyncio.StreamReader()
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self.answers), pipe
-        )
-        return transport
 
     async def ended(self) -> Ending:
         if self._ending is None:

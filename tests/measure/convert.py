@@ -17,6 +17,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from dev.bench.memory import resident
 from dev.bench.process_tree import cpu_seconds_below, descendants
 from shared.policy import FilePolicy
@@ -86,4 +88,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
