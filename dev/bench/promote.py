@@ -7,6 +7,7 @@ import json
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ PARTS = ("api", "worker", "decoders", "redis", "s3", "client")
 """Whose CPU is told; the decoders are what the worker started, S3 is the local stack's own."""
 LOOK_EVERY = 0.5
 STORED_WITHIN = 300.0
-_STORED = re.compile(rb'^longshore_outcomes_total\{.*result="stored".*\} (\S+)$', re.MULTILINE)
+_OUTCOMES = re.compile(rb'^longshore_outcomes_total\{.*result="(\w+)".*\} (\S+)$', re.MULTILINE)
 _LAST_STORED = re.compile(rb"^longshore_last_stored_timestamp_seconds (\S+)$", re.MULTILINE)
 
 
@@ -176,7 +177,7 @@ class _Whole:
         heads = await asyncio.to_thread(self._heads, uploads)
         size, file = len(self.body), str(self._file)
         job = Job(self._port, heads, size, TAIL, http.client.ACCEPTED, CONNECTIONS, file=file)
-        before, cpu_before = self._stored(), self._cpu()
+        before, cpu_before = self._outcomes()["stored"], self._cpu()
         began = time.time()
         sent = await send(job)
         ended = await self._until_stored(before + uploads)
@@ -219,19 +220,24 @@ class _Whole:
             media_type=self.case.media_type,
         )
 
-    async def _until_stored(self, count: float) -> float:
+    async def _until_stored(self, count: int) -> float:
         """The Unix time at which the last was. Raises `Problem` when it takes too long."""
         deadline = time.monotonic() + STORED_WITHIN
-        while (stored := self._stored()) < count:
-            if time.monotonic() > deadline:
-                raise Problem(f"bench: {count - stored:.0f} uploads are not stored")
+        while (outcomes := self._outcomes())["stored"] < count:
+            if outcomes["rejected"] or outcomes["failed"] or time.monotonic() > deadline:
+                said = ", ".join(f"{number} {result}" for result, number in outcomes.items())
+                raise Problem(f"bench: {count} uploads were to be stored, and there are {said}")
             await asyncio.sleep(LOOK_EVERY)
         found = _LAST_STORED.search(self._metrics())
         assert found  # noqa: S101 - some are stored
         return float(found[1])
 
-    def _stored(self) -> float:
-        return sum(float(count) for count in _STORED.findall(self._metrics()))
+    def _outcomes(self) -> Counter[str]:
+        """Uploads by what became of them, since the start."""
+        outcomes = Counter[str]()
+        for result, number in _OUTCOMES.findall(self._metrics()):
+            outcomes[result.decode()] += int(float(number))
+        return outcomes
 
     def _metrics(self) -> bytes:
         services = self._stack.services

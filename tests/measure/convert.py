@@ -23,13 +23,16 @@ from dev.bench.memory import resident
 from dev.bench.process_tree import cpu_seconds_below, descendants
 from shared.policy import FilePolicy
 from worker.errors import FileRejected, TransientError
+from worker.office.converter import Office
+from worker.office.program import find_program
+from worker.processing import Processing
 from worker.sandbox import Decoder
+from worker.settings import Settings
 
-DEADLINE_SECONDS = 60.0
 LOOK_EVERY = 0.001
 
 
-async def measure(decoder: Decoder, order: dict[str, Any], scratch: Path) -> dict[str, Any]:
+async def measure(processing: Processing, order: dict[str, Any], scratch: Path) -> dict[str, Any]:
     policy, staged = FilePolicy.model_validate(order["policy"]), Path(order["file"])
     before, wall, made = cpu_seconds_below(os.getpid()), 0.0, None
     peak = [0.0]
@@ -38,12 +41,8 @@ async def measure(decoder: Decoder, order: dict[str, Any], scratch: Path) -> dic
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
                 began = time.perf_counter()
                 try:
-                    made = await decoder.process(
-                        staged,
-                        Path(folder),
-                        policy=policy,
-                        field="file",
-                        deadline_seconds=DEADLINE_SECONDS,
+                    made = await processing.process(
+                        staged, Path(folder), policy=policy, field="file", on_stage=lambda _: None
                     )
                 except (FileRejected, TransientError) as error:
                     return {"refused": str(error)[:200]}
@@ -79,12 +78,40 @@ def _watching(peak: list[float]) -> Iterator[None]:
 
 
 async def main() -> None:
-    with tempfile.TemporaryDirectory(dir=sys.argv[1]) as scratch:
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
+        scratch, settings = Path(folder), _settings(Path(folder))
+        office = await _office(settings, scratch)
         async with Decoder() as decoder:
+            processing = Processing(settings, decoder, office)
             while line := await asyncio.to_thread(sys.stdin.readline):
-                answer = await measure(decoder, json.loads(line), Path(scratch))
+                answer = await measure(processing, json.loads(line), scratch)
                 sys.stdout.write(json.dumps(answer) + "\n")
                 sys.stdout.flush()
+
+
+def _settings(folder: Path) -> Settings:
+    """A worker's as they are by default, but for what has none: nothing is reached."""
+    return Settings(
+        environment="dev",
+        redis_url="redis://127.0.0.1:1/0",
+        staging_dir=folder,
+        scratch_dir=folder,
+        internal_url="http://127.0.0.1:1",
+        internal_secret="change-me",
+        s3_bucket="bucket",
+        s3_access_key_id="key",
+        s3_secret_access_key="secret",
+    )
+
+
+async def _office(settings: Settings, scratch: Path) -> Office | None:
+    """As the worker has it, warm; None where it isn't installed."""
+    program = find_program(None)
+    if program is None:
+        return None
+    office = Office(program, scratch, deadline_seconds=settings.office_seconds, at_once=1)
+    await office.prepare()
+    return office
 
 
 if __name__ == "__main__":
