@@ -45,7 +45,6 @@ def flagged(order: WorkOrder, staged: Path, bad: FileRejected) -> Checked:
         derivatives={},
         original=None,
         notices=[],
-        object_is_staged=True,
         confinement=frozenset(),
     )
     return Checked(processed, order.flagged_prefix or "", [Flag(code=bad.code, params=bad.params)])

@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -28,8 +27,9 @@ from shared.internal_api import (
     WorkOrder,
 )
 from shared.status import Stage
+from worker.checking import Checking
 from worker.errors import OFFICE, REFUSED, SCANNER_REFUSED, SHUTDOWN, FileRejected, TransientError
-from worker.flagging import Checked, flagged, keeps
+from worker.flagging import Checked
 from worker.object_store import ObjectStore, metadata_of
 from worker.office.converter import Office
 from worker.processing import Processing
@@ -40,11 +40,11 @@ from worker.records_client import (
     RecordsClient,
     RecordsUnavailable,
 )
-from worker.sandbox import Decoder, Output, Processed
+from worker.sandbox import Decoder, Output
 from worker.scanner import Scanner
-from worker.scanning import look_into, notices_of, refuse_infected
 from worker.settings import Settings
-from worker.staged_file import BytesGone, verified
+from worker.staged_file import BytesGone
+from worker.stages import Stages
 from worker.storing import Storing
 
 log = structlog.get_logger()
@@ -56,8 +56,6 @@ HAND_IN_SECONDS = 2.5
 """For all cancelled promotions together; the supervisor's patience is longer."""
 KNOWN = 10_000
 """Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
-STAGE_PAUSE = 1.0
-"""Stages that come faster than this are shown together: a small file has no use for five calls."""
 _ALARMS = {OFFICE, REFUSED, SCANNER_REFUSED}
 """Causes for which somebody has to act."""
 
@@ -79,8 +77,8 @@ class Promoter:
         self._store = store
         self._storing = storing
         self._settings = settings
-        self._scanner = scanner
-        self._processing = Processing(settings, decoder, office)
+        processing = Processing(settings, decoder, office)
+        self._checking = Checking(settings.staging_dir, processing, scanner)
         self._known_good: dict[str, int] = {}
         """Uploads that were checked here and not stored: the bytes that were made of each."""
         self._running: set[asyncio.Task[None]] = set()
@@ -106,7 +104,7 @@ class Promoter:
         except (RecordsUnavailable, OutcomeRefused) as error:
             log.warning("claim_failed", upload_id=upload_id, reason=str(error))
             return
-        promotion = asyncio.create_task(self._promote(order, stages := _Stages()))
+        promotion = asyncio.create_task(self._promote(order, stages := Stages()))
         self._running.add(promotion)
         promotion.add_done_callback(self._ended)
         promotion.add_done_callback(lambda _: stages.checked.set())
@@ -141,7 +139,7 @@ class Promoter:
         if not promotion.cancelled() and (error := promotion.exception()):
             log.error("promotion_broke", exc_info=error)  # its lease will run out
 
-    async def _promote(self, order: WorkOrder, stages: "_Stages") -> None:
+    async def _promote(self, order: WorkOrder, stages: Stages) -> None:
         structlog.contextvars.bind_contextvars(  # of this task alone
             upload_id=order.upload_id,
             form_id=order.form_id,
@@ -160,7 +158,7 @@ class Promoter:
                 beating.cancel()
 
     async def _work_and_report(
-        self, order: WorkOrder, stages: "_Stages", work: "asyncio.Task[Outcome]", until: float
+        self, order: WorkOrder, stages: Stages, work: "asyncio.Task[Outcome]", until: float
     ) -> None:
         reporting: asyncio.Task[None] | None = None
         try:
@@ -196,7 +194,7 @@ class Promoter:
             if over.code == STALE:
                 await self._delete_own(order)
 
-    async def _outcome(self, order: WorkOrder, stages: "_Stages", kept: AsyncExitStack) -> Outcome:
+    async def _outcome(self, order: WorkOrder, stages: Stages, kept: AsyncExitStack) -> Outcome:
         """What became of the file. Every way it can end has an outcome."""
         ids = {"upload_id": order.upload_id, "generation": order.generation}
         try:
@@ -227,7 +225,7 @@ class Promoter:
             log.exception("promotion_broke")
             return _retry(order, "unexpected", counted=True)
 
-    async def _store_it(self, order: WorkOrder, stages: "_Stages", kept: AsyncExitStack) -> Stored:
+    async def _store_it(self, order: WorkOrder, stages: Stages, kept: AsyncExitStack) -> Stored:
         """Check the file and put what becomes of it. Its room is `kept` until it is reported.
 
         Bytes and policy of an upload never change. One that is known to be good and would find no
@@ -236,7 +234,7 @@ class Promoter:
         if order.upload_id in self._known_good:
             self._storing.refuse_without_room(self._known_good[order.upload_id])
         async with _scratch(self._settings.scratch_dir) as scratch:
-            checked = await self._checked(order, stages, scratch)
+            checked = await self._checking.check(order, stages, scratch)
             reached("worker-after-check")
             stages.show(Stage.STORING)
             outputs = checked.processed.outputs
@@ -252,29 +250,6 @@ class Promoter:
         self._known_good[upload_id] = made
         if len(self._known_good) > KNOWN:
             del self._known_good[next(iter(self._known_good))]
-
-    async def _checked(self, order: WorkOrder, stages: "_Stages", scratch: Path) -> Checked:
-        stages.show(Stage.SCANNING if self._scanner else Stage.VALIDATING)
-        staged = await verified(self._settings.staging_dir, order)
-        try:
-            return Checked(await self._processed(order, stages, staged, scratch), order.key_prefix)
-        except FileRejected as bad:
-            if not keeps(order, bad):
-                raise
-            return flagged(order, staged, bad)
-
-    async def _processed(
-        self, order: WorkOrder, stages: "_Stages", staged: Path, scratch: Path
-    ) -> Processed:
-        stages.scan = await look_into(self._scanner, staged, order)
-        refuse_infected(stages.scan)
-        _check_size(order)  # a field may keep what is too small, and then it was scanned
-        stages.show(Stage.VALIDATING)
-        processed = await self._processing.process(
-            staged, scratch, policy=order.policy, field=order.field, on_stage=stages.show
-        )
-        noticed = replace(processed, notices=[*processed.notices, *notices_of(stages.scan, order)])
-        return _as_acknowledged(order, noticed, staged)
 
     async def _put_all(self, order: WorkOrder, checked: Checked) -> None:
         metadata = metadata_of(order, checked.processed.detected_type)
@@ -295,7 +270,7 @@ class Promoter:
             raise group.exceptions[0] from group
 
     async def _beat(
-        self, order: WorkOrder, stages: "_Stages", work: "asyncio.Future[Outcome]"
+        self, order: WorkOrder, stages: Stages, work: "asyncio.Future[Outcome]"
     ) -> None:
         """Renew the lease while the work goes on; stop the work when it is no longer ours."""
         while True:
@@ -336,32 +311,6 @@ class Promoter:
             log.warning("own_prefix_not_deleted", reason=str(error))  # it is doomed all the same
 
 
-class _Stages:
-    """The stage the work is in, for the heartbeat."""
-
-    def __init__(self) -> None:
-        self.checked = asyncio.Event()
-        """The file is good and has its room, or there is an outcome already."""
-        self.now = Stage.VALIDATING
-        self.lost = False
-        self.scan: Scan | None = None
-        """The scanner's verdict, once there is one: for the outcome, whichever it is."""
-        self._changed = asyncio.Event()
-
-    def show(self, stage: Stage) -> None:
-        if stage is not self.now:
-            self.now = stage
-            self._changed.set()
-
-    async def changed_or(self, seconds: float) -> None:
-        """Return after `seconds`, or soon after the stage changed."""
-        await asyncio.sleep(min(STAGE_PAUSE, seconds))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(seconds - STAGE_PAUSE, 0)):
-                await self._changed.wait()
-        self._changed.clear()
-
-
 async def _ended_soon(reporting: "asyncio.Task[None]") -> None:
     """A report that is on its way when the worker stops: it isn't sent a second time."""
     await asyncio.wait([reporting], timeout=HAND_IN_SECONDS)
@@ -380,31 +329,6 @@ async def _scratch(root: Path) -> AsyncIterator[Path]:
 def _retry(order: WorkOrder, cause: str, *, counted: bool) -> Retry:
     return Retry(
         upload_id=order.upload_id, generation=order.generation, cause=cause, counted=counted
-    )
-
-
-def _check_size(order: WorkOrder) -> None:
-    """The bounds of the field; the upper one was kept while receiving too."""
-    if order.size < order.policy.min_bytes:
-        raise FileRejected("file-too-small", {"min_bytes": order.policy.min_bytes})
-    if order.size > order.policy.max_bytes:
-        raise FileRejected("file-too-large", {"max_bytes": order.policy.max_bytes})
-
-
-def _as_acknowledged(order: WorkOrder, processed: Processed, staged: Path) -> Processed:
-    """What goes to the bucket as it came is held to the size and hash of the acknowledgement, not
-    to what the decoding child says of it."""
-
-    def as_received(output: Output) -> Output:
-        return replace(output, size=order.size, sha256=order.sha256)
-
-    original = processed.original
-    return replace(
-        processed,
-        object=as_received(processed.object)
-        if processed.object.path == staged
-        else processed.object,
-        original=as_received(original) if original else None,
     )
 
 

@@ -133,7 +133,6 @@ def _converted(
         made,
         detected_type=document.media_type,
         original=kept,
-        object_is_staged=False,
         notices=[
             *map(_after_conversion, checked.notices),
             _says_converted(document),

@@ -56,8 +56,6 @@ class Processed:
     original: Output | None
     """The received bytes, when the policy keeps them beside a re-encoded object."""
     notices: list[Notice]
-    object_is_staged: bool
-    """Whether the received bytes are themselves the object: its path is the staged file."""
     confinement: frozenset[str]
     """What the kernel closed to the child: `files`, `network`, `processes` where it can."""
 
@@ -212,7 +210,6 @@ def _read_accepted(
         },
         original=_output(original_name, staged, kept) if kept else None,
         notices=[Notice.model_validate(notice) for notice in answer["notices"]],
-        object_is_staged=object_is_staged,
         confinement=frozenset(answer["confinement"]),
     )
 

@@ -92,7 +92,7 @@ async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_excepti
     async def broken(*_: object) -> None:
         raise RuntimeError("nobody knows it")
 
-    monkeypatch.setattr("worker.pipeline.verified", broken)
+    monkeypatch.setattr("worker.checking.verified", broken)
     api = SlowApi()
     api.granted.set()
     transport = httpx.MockTransport(api)
@@ -138,11 +138,10 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             derivatives={},
             original=None,
             notices=[],
-            object_is_staged=False,
             confinement=frozenset(),
         )
 
-    monkeypatch.setattr("worker.pipeline.verified", verified)
+    monkeypatch.setattr("worker.checking.verified", verified)
     monkeypatch.setattr("worker.sandbox.Decoder.process", process)
     return checked
 
@@ -158,7 +157,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, folder: Path, bad: FileRejected) -> N
     async def process(*_: object, **__: object) -> Processed:
         raise bad
 
-    monkeypatch.setattr("worker.pipeline.verified", verified)
+    monkeypatch.setattr("worker.checking.verified", verified)
     monkeypatch.setattr("worker.sandbox.Decoder.process", process)
 
 

@@ -82,7 +82,6 @@ async def test_an_image_becomes_an_object_and_its_derivatives(
     assert processed.detected_type == "image/png"
     assert processed.object.path == scratch / "headshot.jpg"
     assert (processed.object.width, processed.object.height) == (400, 300)
-    assert not processed.object_is_staged
     assert [output.name for output in processed.outputs] == [
         "headshot.jpg",
         "headshot-medium.jpg",
@@ -107,7 +106,6 @@ async def test_a_pdf_is_its_own_object_unchanged(
     staged = stage(tmp_path, images.pdf(3))
     derivatives = {"thumb": {"size": 20}}
     processed = await run(decoder, staged, scratch, keep_original=True, derivatives=derivatives)
-    assert processed.object_is_staged
     assert (processed.object.path, processed.object.name) == (staged, "headshot.pdf")
     assert (processed.object.size, processed.object.pages) == (staged.stat().st_size, 3)
     thumb = processed.derivatives["thumb"]
