@@ -42,6 +42,14 @@ pdf = { encrypted = true }
 unscannable = "accept"
 
 [[sections.fields]]
+name = "keeping"
+label = "Keeping"
+kind = "file"
+accept = ["application/pdf"]
+max_bytes = 1_000_000
+flag = ["file-infected"]
+
+[[sections.fields]]
 name = "unscanned"
 label = "Unscanned"
 kind = "file"
@@ -97,6 +105,15 @@ def test_a_virus_is_refused_and_the_good_file_beside_it_is_stored(
     assert rejected["scan"].keys() == {"verdict", "at"}
     assert rejected["scan"]["verdict"] == "infected"
     assert rejected["attempts"] == 1
+
+
+def test_a_virus_that_the_field_keeps_is_stored_as_it_came_and_withheld(form: FormClient) -> None:
+    kept = form.final(form.upload("keeping", with_virus(pdf()), kind="application/pdf"))
+    assert (kept["status"], kept["public_url"], kept["error"]) == ("stored", None, None)
+    assert [flag["code"] for flag in kept["flags"]] == ["file-infected"]
+    assert kept["scan"]["verdict"] == "infected"
+    assert kept["object"]["sha256"] == kept["sha256"]
+    assert form.read()["data"].get("keeping") is None
 
 
 def test_a_clean_file_says_since_when_it_is_known_to_be_clean(form: FormClient) -> None:
