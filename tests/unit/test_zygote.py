@@ -97,10 +97,14 @@ async def test_a_zygote_that_died_unnoticed_costs_the_next_file_nothing(
         assert await answers(decoder, staged, next(folders))
 
 
-def waiting_below(zygote: int) -> int:
-    """The child that has no file yet."""
-    (child,) = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
-    return int(child)
+async def waiting_below(zygote: int) -> int:
+    """The child that has no file yet, once there is no other."""
+    for _ in range(1000):
+        below = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        if len(below) == 1 and alive(int(below[0])):
+            return int(below[0])
+        await asyncio.sleep(0.01)
+    raise AssertionError("no child waits")
 
 
 async def test_a_child_that_died_before_it_had_a_file_costs_the_next_one_nothing(
@@ -110,7 +114,7 @@ async def test_a_child_that_died_before_it_had_a_file_costs_the_next_one_nothing
     async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
         first, second = next(folders), next(folders)
         assert await answers(decoder, staged, first)
-        spare = waiting_below(zygote_in(first))
+        spare = await waiting_below(zygote_in(first))
         os.kill(spare, signal.SIGKILL)
         assert await ends(spare)
         assert await answers(decoder, staged, second)
@@ -124,10 +128,10 @@ async def test_a_file_gets_the_child_that_waits_for_one_and_another_waits_then(
     async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
         first, second = next(folders), next(folders)
         assert await answers(decoder, staged, first)
-        spare = waiting_below(zygote_in(first))
+        spare = await waiting_below(zygote_in(first))
         assert await answers(decoder, staged, second)
         assert int((second / "pid").read_text()) == spare
-        assert waiting_below(zygote_in(first)) != spare
+        assert await waiting_below(zygote_in(first)) != spare
 
 
 async def test_a_rehearsal_leaves_one_thread_and_nothing_open() -> None:
@@ -184,7 +188,7 @@ async def test_no_process_outlives_its_decoder(tmp_path: Path, folders: Iterator
         scratch = next(folders)
         assert await answers(decoder, stage(tmp_path, b"answer"), scratch)
         assert alive(zygote_in(scratch))
-        spare = waiting_below(zygote_in(scratch))
+        spare = await waiting_below(zygote_in(scratch))
     assert not alive(zygote_in(scratch))
     assert await ends(spare)
 
