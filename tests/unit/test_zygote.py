@@ -97,12 +97,16 @@ async def test_a_zygote_that_died_unnoticed_costs_the_next_file_nothing(
         assert await answers(decoder, staged, next(folders))
 
 
+def children_of(zygote: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
 async def waiting_below(zygote: int) -> int:
     """The child that has no file yet, once there is no other."""
     for _ in range(1000):
-        below = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
-        if len(below) == 1 and alive(int(below[0])):
-            return int(below[0])
+        living = [child for child in children_of(zygote) if alive(child)]
+        if len(living) == 1:
+            return living[0]
         await asyncio.sleep(0.01)
     raise AssertionError("no child waits")
 
