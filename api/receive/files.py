@@ -111,7 +111,7 @@ async def receive_one_of_multipart(
                 if file and file is not part:
                     raise Problem(
                         "too-many-files",
-                        "You can only select one file",
+                        "You can only send one file at a time",
                         params={"max_files": 1},
                         status=422,
                     )
