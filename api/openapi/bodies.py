@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.openapi.examples import UPLOAD_ID
+
 MAX_REFERENCE = 200
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
 
@@ -83,6 +85,24 @@ ONE_FILE: dict[str, Any] = {
             "required": ["file"],
         }
     }
+}
+
+ONE_FILE_OR_REUSE: dict[str, Any] = {
+    **ONE_FILE,
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "from": {
+                    "type": "string",
+                    "description": "an upload of the same form, by its id: its bytes are used"
+                    " again, and the field's policy is asked anew",
+                }
+            },
+            "required": ["from"],
+        },
+        "example": {"from": UPLOAD_ID},
+    },
 }
 
 RAW: dict[str, Any] = {"*/*": {"schema": _BINARY}}

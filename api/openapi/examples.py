@@ -193,6 +193,7 @@ ORDER: dict[str, Any] = {
     "field": "headshot",
     "generation": 1,
     "staged_path": f"staged/{UPLOAD_ID}",
+    "from_key": None,
     "volume_id": "vol_3hq7ktwkd5m2u6vyp4xzfbnsce",
     "size": 335881,
     "sha256": _SHA256,

@@ -48,10 +48,13 @@ _CHANGING = ("not-found", "form-submitted")
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
-    errors=(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
+    errors=(
+        *(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
+        *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
+    ),
     may=OWNER,
     takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
-    body=bodies.ONE_FILE,
+    body=bodies.ONE_FILE_OR_REUSE,
 )
 
 UPLOAD_RAW = operation(

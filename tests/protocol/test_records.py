@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "claim": of_upload(lambda house, upload, _: house.claim(upload, house.new_claim()), 8),
     "remove": of_upload(lambda house, upload, how: house.remove(upload, always=bool(how % 2))),
     "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
+    "reuse": of_upload(lambda house, upload, how: house.reuse(upload, FIELDS[how % 2]), 4),
     "release": of_upload(lambda house, upload, _: house.release(upload), 2),
     "claim again": of_worker(lambda house, order, _: house.claim(order.upload_id, order.claim_id)),
     "heartbeat": of_worker(
