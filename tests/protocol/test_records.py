@@ -110,6 +110,21 @@ async def all_is_stored_and_submitted(house: House) -> None:
     await house.just_do(house.submit())
 
 
+def can_be_reused(house: House) -> list[str]:
+    stored = [u.id for u in house.reference.uploads.values() if u.status == "stored"]
+    return stored if house.reference.status == "draft" else []
+
+
+async def a_reused_one_is_removed_and_cleaned(house: House) -> None:
+    """The new one still needs what lies there."""
+    upload_id = can_be_reused(house)[-1]
+    await house.just_do(house.reuse(upload_id, "needed"))
+    await house.just_do(house.remove(upload_id, always=False))
+    await house.pass_time("work and a day")
+    await house.just_do(house.clean(confirmed=True))
+    await house.check()
+
+
 class Happening(NamedTuple):
     happen: Callable[[House], Coroutine[Any, Any, None]]
     often: int = 1
@@ -127,6 +142,9 @@ HAPPENINGS: dict[str, Happening] = {
     ),
     "another worker takes over": Happening(
         another_worker_takes_over, 2, lambda house: house.orders
+    ),
+    "a reused one is removed and cleaned": Happening(
+        a_reused_one_is_removed_and_cleaned, 2, can_be_reused
     ),
     "all is stored and submitted": Happening(all_is_stored_and_submitted),
 }
