@@ -196,6 +196,19 @@ def test_whatever_happens_in_whatever_order_the_records_follow_the_protocol(home
     _run(home, examples=8, steps=50)
 
 
+def test_what_an_upload_reuses_is_cleaned_only_once_it_is_stored_itself(home: Home) -> None:
+    async def live(house: House) -> None:
+        await house.move_in()
+        await house.receive(b"one")
+        await house.just_do(house.acknowledge("needed"))
+        await house.come_to_rest()
+        await a_reused_one_is_removed_and_cleaned(house)
+        await house.come_to_rest()
+        await house.move_out()
+
+    home.run(live(home.house))
+
+
 @pytest.mark.slow
 def test_and_so_they_do_for_a_long_time(home: Home) -> None:
     _run(home, examples=150, steps=80)
