@@ -15,6 +15,7 @@ from api.http.preferences import prefers_html, wants_json
 from api.http.section_bodies import receive_html_form
 from api.openapi import of_forms as described
 from api.pages import addresses, session
+from api.pages.after_posts import after_post
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
 from api.routes.pages import SIGNUP
@@ -29,7 +30,9 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
     if session.has_bearer(request):
         return await own_form(services, await caller(request, services), form_id)
     session.check_write(services, request)
-    form = await session.form_of_session(services, request)
+    form = await session.sent_form(services, request)
+    if form is None or form.id != form_id:
+        form = await session.form_of_session(services, request)
     if form.id != form_id:
         raise Problem("not-found")
     return form
@@ -60,15 +63,19 @@ async def begin(request: Request, services: Serving) -> Response:
         raise Problem("not-found")
     beginner = anonymous(request, services)
     await beginner.check(services)
-    body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
-    form, token, outcome = await posts.begin(
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+    begun = await posts.begin(
         services,
         SIGNUP,
         body,
         beginner=beginner,
         request_id=request_id(request),
         client=address_of(request.scope),
+        even_empty=_is_script(request),
     )
+    if begun is None:
+        return _to(f"{addresses.START}?missing=1")
+    form, token, outcome = begun
     answer = await _answer(request, services, form, outcome)
     session.start(answer, request, services, token)
     return answer
@@ -89,7 +96,7 @@ async def start_over(request: Request, services: Serving) -> Response:
 async def _take(request: Request, services: Services, form: FormRow) -> posts.Outcome:
     check_draft(form)
     form_type = services.form_types[form.type]
-    body = await receive_html_form(request, services, form_type, form, posts.CONTROLS)
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
     client = address_of(request.scope)
     return await posts.take(services, form, body, request_id=request_id(request), client=client)
 
@@ -98,13 +105,17 @@ async def _answer(
     request: Request, services: Services, form: FormRow, outcome: posts.Outcome
 ) -> Response:
     """The page to go to; for a script, the form as it is now. Sending ends the session."""
-    if wants_json(request) and not prefers_html(request):
+    if _is_script(request):
         answer = await _as_json(request, services, form, outcome)
     else:
-        answer = _to(addresses.after(outcome))
+        answer = _to(after_post(outcome))
     if outcome.submit and not outcome.refused and not session.has_bearer(request):
-        session.end(answer, request, services)
+        session.end_as_sent(answer, request, services, form.id)
     return answer
+
+
+def _is_script(request: Request) -> bool:
+    return wants_json(request) and not prefers_html(request)
 
 
 def _to(address: str) -> Response:
