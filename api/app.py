@@ -18,6 +18,7 @@ from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
 from api.http.watched import WatchLoop
 from api.openapi import document
+from api.pages.browser_module import browser_module
 from api.pages.pages import static_files
 from api.pages.session import cookies_below
 from api.public_url import path_of
@@ -86,7 +87,7 @@ def _app(
     app.state.services = services
     for module in modules:
         app.include_router(module.router)
-    app.router.routes += static_files()
+    app.router.routes += [*browser_module(), *static_files()]
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)
