@@ -37,7 +37,7 @@ async def reuse(
     key: str | None = None,
 ) -> UploadRow:
     """A new upload, `upload_id`, for `field`, of the bytes of another one of the form: held
-    against the field's policy, with a generation and a key of its own. Nothing becomes of the other.
+    against its policy, with a generation and a key of its own. Nothing becomes of the other.
 
     With a `key` that was used before for the same upload, the earlier answer is the answer.
     Raises `Problem` not-found, upload-not-reusable, file-too-large, too-many-files, form-full.

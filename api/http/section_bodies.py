@@ -19,48 +19,36 @@ from shared.form_definition import FileField, FormType
 
 TEXT_ALLOWANCE = 1024 * 1024
 """Bytes of a section beside its files."""
+MAX_HTML_FORM = 2_000_000_000
+"""Bytes that a `<form>` sends. A page can't keep what was typed when its post is refused, so files
+that are too large are dropped as they come, and the answers beside them are saved."""
 
 
 async def receive_multipart(
-    request: Request,
-    services: Services,
-    form_type: FormType,
-    form: FormRow | None,
-    controls: Collection[str] = (),
+    request: Request, services: Services, form_type: FormType, form: FormRow
 ) -> SectionBody:
-    """Text, and files that are durable on the volume. `controls` are names besides the fields'.
+    """Text, and files that are durable on the volume.
 
-    `form` is None while there is none yet. Raises `Problem` form-full before the body is read if
-    it is more than the form may still hold.
+    Raises `Problem` request-too-large or form-full before the body is read if it is more than a
+    form, or this one, may hold.
     """
     require_whole_files(request)
     boundary = boundary_of(request.headers.get("content-type"))
     body = Body(request, limit=_limit(form_type), pace=services.settings.pace)
-    if form:
-        await _check_form(services, form, body)
-    await services.volume.require()
-
-    def limit_of(name: str) -> int:
-        field = form_type.fields.get(name)
-        if field is None and name not in controls:
-            raise unknown_field(name)
-        return field.max_bytes if isinstance(field, FileField) else 0
-
-    with services.staging.space.reserve(body.declared or 0):
-        return await receive_section(services.staging, body, boundary, limit_of)
+    await _check_form(services, form, body)
+    return await _receive(services, form_type, body, boundary)
 
 
 async def receive_html_form(
-    request: Request,
-    services: Services,
-    form_type: FormType,
-    form: FormRow | None,
-    controls: Collection[str],
+    request: Request, services: Services, form_type: FormType, controls: Collection[str]
 ) -> SectionBody:
-    """What a `<form>` sends, with either of its encodings."""
+    """What a `<form>` sends, with either of its encodings; `controls` are names besides the
+    fields'."""
     require_whole_files(request)
     if media_type(request) != URLENCODED:
-        return await receive_multipart(request, services, form_type, form, controls)
+        boundary = boundary_of(request.headers.get("content-type"))
+        body = Body(request, limit=MAX_HTML_FORM, pace=services.settings.pace)
+        return await _receive(services, form_type, body, boundary, controls)
 
     def known(name: str) -> None:
         if name not in form_type.fields and name not in controls:
@@ -69,6 +57,27 @@ async def receive_html_form(
     return await receive_urlencoded(
         Body(request, limit=MAX_URLENCODED, pace=services.settings.pace), known
     )
+
+
+async def _receive(
+    services: Services,
+    form_type: FormType,
+    body: Body,
+    boundary: bytes,
+    controls: Collection[str] = (),
+) -> SectionBody:
+    """Whatever the body has, no more of it is kept than a form may hold."""
+    await services.volume.require()
+
+    def limit_of(name: str) -> int:
+        field = form_type.fields.get(name)
+        if field is None and name not in controls:
+            raise unknown_field(name)
+        return field.max_bytes if isinstance(field, FileField) else 0
+
+    most = _limit(form_type)
+    with services.staging.space.reserve(min(body.declared or 0, most)):
+        return await receive_section(services.staging, body, boundary, limit_of, most)
 
 
 async def _check_form(services: Services, form: FormRow, body: Body) -> None:

@@ -78,14 +78,19 @@ class SectionBody:
 
 
 async def receive_section(
-    staging: Staging, body: Body, boundary: bytes, limit_of: Callable[[str], int]
+    staging: Staging,
+    body: Body,
+    boundary: bytes,
+    limit_of: Callable[[str], int],
+    max_bytes: int,
 ) -> SectionBody:
     """Read all parts; files are durable when this returns.
 
-    `limit_of` says how many bytes a file of that name may have, or raises `Problem` unknown-field.
+    `limit_of` says how many bytes a file of that name may have, or raises `Problem` unknown-field;
+    `max_bytes` is for all files together: one for which no room is left counts as too large.
     Whatever is raised, nothing stays on the volume.
     """
-    reader = _Reader(staging, limit_of)
+    reader = _Reader(staging, limit_of, max_bytes)
     try:
         async for event in read_parts(body, boundary):
             if isinstance(event, PartStart):
@@ -102,9 +107,10 @@ async def receive_section(
 class _Reader:
     """Gathers text, writes files."""
 
-    def __init__(self, staging: Staging, limit_of: Callable[[str], int]) -> None:
+    def __init__(self, staging: Staging, limit_of: Callable[[str], int], max_bytes: int) -> None:
         self._staging = staging
         self._limit_of = limit_of
+        self._max_bytes = max_bytes
         self._section = SectionBody()
         self._intakes: list[tuple[str, Intake]] = []
         self._part = PartStart("", None, None)
@@ -119,6 +125,8 @@ class _Reader:
             return
         limit = self._limit_of(part.name)
         if part.filename is not None:
+            kept = sum(file.size for _, file in self._intakes if not file.too_large)
+            limit = min(limit, self._max_bytes - kept)
             self._file = Intake(
                 self._staging, new_id("upl"), limit, part.filename, part.content_type
             )

@@ -15,6 +15,7 @@ from api.http.preferences import prefers_html, wants_json
 from api.http.section_bodies import receive_html_form
 from api.openapi import of_forms as described
 from api.pages import addresses, session
+from api.pages.after_posts import after_post
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
 from api.routes.pages import SIGNUP
@@ -29,7 +30,9 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
     if session.has_bearer(request):
         return await own_form(services, await caller(request, services), form_id)
     session.check_write(services, request)
-    form = await session.form_of_session(services, request)
+    form = await session.sent_form(services, request)
+    if form is None or form.id != form_id:
+        form = await session.form_of_session(services, request)
     if form.id != form_id:
         raise Problem("not-found")
     return form
@@ -45,10 +48,7 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
 async def post_form(
     request: Request, services: Serving, form: Annotated[FormRow, Depends(posted_form)]
 ) -> Response:
-    outcome = await _take(request, services, form)
-    if wants_json(request) and not prefers_html(request):
-        return await _as_json(request, services, form, outcome)
-    return _see_other(request, services, outcome)
+    return await _answer(request, services, form, await _take(request, services, form))
 
 
 @router.post("/", include_in_schema=False)
@@ -57,22 +57,26 @@ async def begin(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        return _see_other(request, services, await _take(request, services, form))
+        return await _answer(request, services, form, await _take(request, services, form))
     form_type = services.form_types.get(SIGNUP)
     if form_type is None:
         raise Problem("not-found")
     beginner = anonymous(request, services)
     await beginner.check(services)
-    body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
-    token, outcome = await posts.begin(
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+    begun = await posts.begin(
         services,
         SIGNUP,
         body,
         beginner=beginner,
         request_id=request_id(request),
         client=address_of(request.scope),
+        even_empty=_is_script(request),
     )
-    answer = _see_other(request, services, outcome)
+    if begun is None:
+        return _to(f"{addresses.START}?missing=1")
+    form, token, outcome = begun
+    answer = await _answer(request, services, form, outcome)
     session.start(answer, request, services, token)
     return answer
 
@@ -92,16 +96,26 @@ async def start_over(request: Request, services: Serving) -> Response:
 async def _take(request: Request, services: Services, form: FormRow) -> posts.Outcome:
     check_draft(form)
     form_type = services.form_types[form.type]
-    body = await receive_html_form(request, services, form_type, form, posts.CONTROLS)
+    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
     client = address_of(request.scope)
     return await posts.take(services, form, body, request_id=request_id(request), client=client)
 
 
-def _see_other(request: Request, services: Services, outcome: posts.Outcome) -> Response:
-    answer = _to(addresses.after(outcome))
+async def _answer(
+    request: Request, services: Services, form: FormRow, outcome: posts.Outcome
+) -> Response:
+    """The page to go to; for a script, the form as it is now. Sending ends the session."""
+    if _is_script(request):
+        answer = await _as_json(request, services, form, outcome)
+    else:
+        answer = _to(after_post(outcome))
     if outcome.submit and not outcome.refused and not session.has_bearer(request):
-        session.end(answer, request, services)
+        session.end_as_sent(answer, request, services, form.id)
     return answer
+
+
+def _is_script(request: Request) -> bool:
+    return wants_json(request) and not prefers_html(request)
 
 
 def _to(address: str) -> Response:
