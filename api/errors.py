@@ -267,6 +267,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         self.errors = list(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.see_other: str | None = None
+        """Where a person is sent who posted from another site, in place of a page of ours."""
         super().__init__(f"{code}: {self.detail}")
 
 

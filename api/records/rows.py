@@ -23,6 +23,9 @@ class FormRow:
     created_at: int
     updated_at: int
     submitted_at: int | None
+    success_redirect: str | None
+    error_redirect: str | None
+    metadata: Any
     edited_at: int | None
 
     @classmethod

@@ -62,6 +62,10 @@ forms = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("submitted_at", BigInteger),
+    # given by the back end: where posts from its own pages lead, and what it wants to find again
+    Column("success_redirect", String(2000)),
+    Column("error_redirect", String(2000)),
+    Column("metadata", Json),
     Column("edited_at", BigInteger),  # null until the sweep dates what an older api made
     Index("ix_forms_created_at_id", "created_at", "id"),
     Index("ix_forms_submitted_at_id", "submitted_at", "id"),
