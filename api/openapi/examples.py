@@ -84,6 +84,7 @@ FORM: dict[str, Any] = {
     "id": FORM_ID,
     "type": "therapist_signup",
     "reference": "crm-4711",
+    "metadata": None,
     "status": "draft",
     "complete": False,
     "version": 4,
