@@ -72,6 +72,7 @@ ANSWERS = {
     "key-reused": "a key that already stands for other bytes in this field",
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
+    "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
     "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
@@ -116,6 +117,7 @@ UPLOADS = {
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
     "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
     "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
+    "object-lost": ("failed", "it reuses a stored upload whose object is gone from the bucket"),
 }
 """How an upload ends with the code in its `error`, and when."""
 
