@@ -12,13 +12,15 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.support.client import FormClient
 from tests.support.examples import blocks, example
 from tests.support.files import pdf
+from tests.support.other_site import OtherSite
 from tests.support.packages import bundle, run_tool
 from tests.support.stack import CHECKOUT, Stack
 
@@ -243,6 +245,40 @@ def test_filepond_speaks_its_own_protocol_without_a_line_for_it(open_page: Open)
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.get_by_role("button", name="Remove").click()
     assert opened.form.read()["data"].get("licence") is None
+
+
+def test_a_form_without_a_script(
+    browser: Browser, stack: Stack, other_site: OtherSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md = PAGES / "plain-html.md"
+    monkeypatch.setenv("SITE", other_site.origin)
+    monkeypatch.setenv("LONGSHORE_URL", stack.url)
+    monkeypatch.setenv("LONGSHORE_SERVICE_KEY", stack.info["service_key"])
+    back_end: dict[str, Any] = {}
+    exec(example(md, "signup.py"), back_end)  # noqa: S102 - to run the page's code is the point
+    form = back_end["begin"]()
+    (html,) = blocks(md, "html")
+    html = re.sub('action="[^"]*"', f'action="{stack.url}/v1/forms/{form["id"]}"', html)
+    html = html.replace('value="lst_…"', f'value="{form["token"]}"')
+
+    def with_reasons() -> str:
+        reasons = back_end["reasons"](form["id"])
+        return html.replace("<strong></strong>", f"<strong>{reasons.get('licence', '')}</strong>")
+
+    page = browser.new_page(java_script_enabled=False)
+    for file, ends_at in ((LOCKED, "/signup?code=form-incomplete&field=licence"), (GOOD, "/done")):
+        other_site.pages["/signup"] = with_reasons()
+        page.goto(f"{other_site.origin}/signup")
+        expect(page.get_by_text(IS_LOCKED)).to_have_count(1 if file is GOOD else 0)
+        page.get_by_label("Full name").fill("Ada Diaz")
+        page.get_by_label("Email address").fill("ada@example.org")
+        page.get_by_label("Copy of your licence").set_input_files(file)
+        page.get_by_label("Everything I entered is true").check()
+        page.get_by_role("button", name="Send").click()
+        expect(page).to_have_url(f"{other_site.origin}{ends_at}", timeout=PATIENCE)
+    page.close()
+    read = back_end["longshore"].get(f"/v1/forms/{form['id']}").json()
+    assert (read["status"], read["complete"]) == ("submitted", True)
 
 
 def test_curl(stack: Stack, tmp_path: Path) -> None:
