@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, expect
 
 from tests.support.client import FormClient
 from tests.support.examples import blocks, example
@@ -143,6 +143,7 @@ def test_a_file_input_and_two_functions(open_page: Open) -> None:
     for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
         choose.set_input_files(file)
         expect(status).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+    opened.page.route("**/v1/uploads/*", lambda route: route.abort(), times=1)
     choose.set_input_files(GOOD)
     expect(status).to_have_text("licence.pdf is stored", timeout=PATIENCE)
     opened.expect_in_the_bucket(GOOD)
@@ -174,9 +175,14 @@ def test_uppy(open_page: Open) -> None:
         expect(page.get_by_text("Upload failed")).to_be_visible()
         page.get_by_role("button", name="Remove file").click()
         expect(reason).to_be_empty()
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
+    page.route("**/fields/licence/uploads", lambda route: route.abort(), times=1)
     choose.set_input_files(GOOD)
     expect(page.get_by_text("Complete", exact=True)).to_be_visible(timeout=PATIENCE)
     opened.expect_in_the_bucket(GOOD)
+    first, again = [request.headers["idempotency-key"] for request in sent]
+    assert first == again
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.get_by_role("button", name="Remove file").click()
     assert opened.form.read()["data"].get("licence") is None
