@@ -10,6 +10,8 @@ import { uploads } from './longshore.js';
 
 /** Milliseconds for which changes are gathered before the page is asked for what it says now. */
 const GATHERED = 250;
+/** Milliseconds without a key pressed after which what was typed is saved. */
+const RESTED = 1000;
 /** Milliseconds between two attempts to send a form whose files are still being checked. */
 const PATIENCE = 1000;
 
@@ -19,6 +21,8 @@ const section = () => /** @type {HTMLFormElement | null} */ (find('#section'));
 
 /** Whether something was typed that isn't saved. */
 let typed = false;
+/** Names of what was typed in since the section was shown. @type {Set<string>} */
+let touched = new Set();
 /** The draft that is being begun. @type {Promise<string> | null} */
 let beginning = null;
 /** What is fetched; a later visit takes its place. */
@@ -62,6 +66,7 @@ function show(next, url, push) {
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
   typed = sending = false;
+  touched = new Set();
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target) scrollTo(0, 0);
   (target || find('.summary') || find('h1'))?.focus();
@@ -90,12 +95,23 @@ function tell(text) {
 
 // --- saving
 
-/** What the section's form sends; files are sent by themselves. @param {HTMLFormElement} form @param {HTMLElement | null} [submitter] */
+/**
+ * What the section's form sends: files are sent by themselves, and an answer that this page didn't
+ * change may have been changed by another tab.
+ * @param {HTMLFormElement} form @param {HTMLElement | null} [submitter]
+ */
 function answers(form, submitter) {
   const data = new FormData(form, submitter);
   for (const each of form.querySelectorAll('longshore-file')) data.delete(each.getAttribute('field') ?? '');
+  for (const each of form.querySelectorAll('input:not([type]), input[type=text], input[type=email], input[type=tel], input[type=url], input[type=date], textarea')) {
+    const { name, value, defaultValue, ariaInvalid } = /** @type {HTMLInputElement} */ (each);
+    if (value === defaultValue && !touched.has(name) && ariaInvalid !== 'true') data.delete(name);
+  }
   return data;
 }
+
+/** @param {HTMLFormElement} form */
+const has_draft = (form) => form.action.includes('/v1/forms/');
 
 /** Begin the draft, or save to it: what a page without one does for its first file. @param {HTMLFormElement} form */
 async function begin(form) {
@@ -111,6 +127,7 @@ async function begin(form) {
 /** Save the section quietly, where something was typed. @param {RequestInit} [init] */
 async function save(init) {
   const form = section();
+  clearTimeout(resting);
   if (!form || !typed) return;
   typed = false;
   await beginning?.catch(() => null);
@@ -118,8 +135,15 @@ async function save(init) {
   if (!saved?.ok) typed = true;
 }
 
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let resting;
 addEventListener('input', ({ target }) => {
-  if (section()?.contains(/** @type {Node} */ (target))) typed = true;
+  const form = section();
+  if (!form?.contains(/** @type {Node} */ (target))) return;
+  typed = true;
+  touched.add(/** @type {HTMLInputElement} */ (target).name);
+  clearTimeout(resting);
+  if (has_draft(form)) resting = setTimeout(() => save(), RESTED);
 });
 // A phone may throw away what nobody looks at.
 addEventListener('visibilitychange', () => document.hidden && save({ keepalive: true }), true);
@@ -207,7 +231,7 @@ function waiting(form, left) {
 addEventListener('longshore-select', (event) => {
   const form = section();
   const { waitUntil } = /** @type {CustomEvent} */ (event).detail;
-  if (!form || find('longshore-file[form-url]')) return;
+  if (!form || has_draft(form)) return;
   beginning ??= begin(form).finally(() => (beginning = null));
   waitUntil(beginning);
 });
