@@ -52,6 +52,7 @@ ANSWERS = {
     "answer has `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
+    "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "a value that can't be kept: wrong JSON type, over 65536 characters, NUL",

@@ -49,7 +49,8 @@ class SignupPage:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
 
     def line(self, filename: str) -> Locator:
-        return self.page.get_by_role("listitem").filter(has_text=filename)
+        """What is said of a file in a list of files."""
+        return self.page.locator(".files").get_by_role("listitem").filter(has_text=filename)
 
     def refresh_until_seen(self, wanted: Locator) -> None:
         """Press the page's own link until the files are checked; a script needs no press."""

@@ -27,8 +27,8 @@ let touched = new Set();
 let beginning = null;
 /** What is fetched; a later visit takes its place. */
 let visiting = new AbortController();
-/** Whether the form is being sent, as soon as its files are checked. */
-let sending = false;
+/** The attempt to send the form, as soon as its files are checked. @type {object | null} */
+let sending = null;
 
 // --- pages
 
@@ -63,9 +63,11 @@ async function page(url, init) {
 function show(next, url, push) {
   if (push && url !== location.href) history.pushState(null, '', url);
   else history.replaceState(null, '', url);
+  find('[autofocus]', next)?.removeAttribute('autofocus'); // a page that is put in place has no such moment
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
-  typed = sending = false;
+  typed = false;
+  sending = null;
   touched = new Set();
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target) scrollTo(0, 0);
@@ -81,6 +83,8 @@ function settle() {
     button.addEventListener('click', () => globalThis.print());
     print.replaceWith(button);
   }
+  const form = find('#send') ?? section();
+  if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
   connection();
   mark();
 }
@@ -185,24 +189,24 @@ async function post(form, submitter) {
 /** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function send(form, submitter) {
   if (sending) {
-    sending = false; // pressed again: not yet
+    sending = null; // pressed again: not yet
     return visit(location.href, { push: false });
   }
-  sending = true;
+  const mine = (sending = {});
   const refused = new Set(bad());
   const body = answers(form, submitter);
-  while (sending) {
+  while (sending === mine) {
     const left = uploads.list().filter((each) => under_way(each) || each.status === 'processing');
     waiting(form, left.length);
     if (left.length) {
       await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
     } else if (bad().some((each) => !refused.has(each))) {
-      sending = false; // the person has to see that first
+      sending = null; // the person has to see that first
       await visit(location.href, { push: false });
       tell('Not sent: a file was not accepted. Look at it, then send again.');
     } else {
       const fetched = await page(form.action, { method: 'POST', body });
-      if (!sending) return;
+      if (sending !== mine) return;
       const again = fetched && find('#send[data-waited]', fetched.page);
       if (fetched && !again) return show(fetched.page, fetched.url, true);
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
