@@ -75,6 +75,11 @@ ERRORS: dict[str, ErrorSpec] = {
         431, "Header too large", "The header {header} is larger than {max_bytes} bytes."
     ),
     "method-not-implemented": ErrorSpec(501, "Method not implemented", "This service is no proxy."),
+    "fetch-not-supported": ErrorSpec(
+        501,
+        "Fetch not supported",
+        "This service fetches nothing from elsewhere; send the file itself.",
+    ),
     "unsupported-transfer-coding": ErrorSpec(
         501, "Unsupported transfer coding", "The only transfer coding is chunked."
     ),

@@ -11,9 +11,10 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,6 +85,23 @@ class Staging:
         """Give a staged file a second name, durably; False when it is gone. Either name stays
         whatever becomes of the other. Where the volume knows no links it is copied."""
         return await self.run(_link, self.root, name, to)
+
+    async def read(self, name: str) -> AsyncIterator[bytes] | None:
+        """The contents of a staged file in batches, to their end even if it is unlinked meanwhile;
+        None when it is gone."""
+
+        def opened() -> FileIO | None:
+            with contextlib.suppress(FileNotFoundError):
+                return (self.root / STAGED / name).open("rb", buffering=0)
+            return None
+
+        file = await self.run(opened)
+        return self._batches(file) if file else None
+
+    async def _batches(self, file: FileIO) -> AsyncIterator[bytes]:
+        with file:
+            while data := await self.run(file.read, BATCH):
+                yield data
 
     async def exists(self, name: str) -> bool:
         return await self.run((self.root / STAGED / name).exists)

@@ -33,8 +33,8 @@ ANSWERS = {
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
     "a piece of a file",
-    "unauthorized": "no bearer token, or one that opens nothing; a new form with what a service key "
-    "alone may give",
+    "unauthorized": "no bearer token, or one that opens nothing; a new form with what a "
+    "service key alone may give",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
     "in `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
@@ -53,6 +53,7 @@ ANSWERS = {
     "answer has `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
+    "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "a value that can't be kept: wrong JSON type, over 65536 characters, NUL",

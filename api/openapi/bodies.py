@@ -5,7 +5,7 @@ from typing import Any
 from api.openapi.examples import UPLOAD_ID
 
 MAX_REFERENCE = 200
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
+BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
 
 _VALUE = {
     "description": "A text or a choice is a string, a checkbox a boolean; null takes it away. For a"
@@ -61,7 +61,7 @@ NEW_FORM: dict[str, Any] = {
 _PARTS: dict[str, Any] = {
     "type": "object",
     "description": "Parts by the names of their fields: text, and files.",
-    "additionalProperties": {"anyOf": [{"type": "string"}, _BINARY]},
+    "additionalProperties": {"anyOf": [{"type": "string"}, BINARY]},
 }
 
 SECTION: dict[str, Any] = {
@@ -97,7 +97,7 @@ ONE_FILE: dict[str, Any] = {
             "type": "object",
             "properties": {
                 "file": {
-                    **_BINARY,
+                    **BINARY,
                     "description": "the first part with a filename, whatever its name",
                 }
             },
@@ -124,4 +124,4 @@ ONE_FILE_OR_REUSE: dict[str, Any] = {
     },
 }
 
-RAW: dict[str, Any] = {"*/*": {"schema": _BINARY}}
+RAW: dict[str, Any] = {"*/*": {"schema": BINARY}}

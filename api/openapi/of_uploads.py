@@ -2,6 +2,7 @@
 
 from api.openapi import bodies, examples
 from api.openapi import headers as sent
+from api.openapi.errors import Coded
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
@@ -45,12 +46,19 @@ _LINK = {
     ),
     307: answer("The link", always=("Location", "Cache-Control")),
 }
-_CHANGING = ("not-found", "form-submitted")
+CHANGING = ("not-found", "form-submitted")
+
+ONE_FILE_OF_MULTIPART: tuple[Coded, ...] = (
+    *_ONE_FILE,
+    *MULTIPART,
+    "file-missing",
+    ("too-many-files", 422),
+)
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
     errors=(
-        *(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
+        *ONE_FILE_OF_MULTIPART,
         *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
     ),
     may=OWNER_OR_PAGES,
@@ -82,14 +90,14 @@ READ_UPLOAD = operation(
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
-_UNREADABLE = ("not-found", "not-stored", "not-released")
+UNREADABLE = ("not-found", "not-stored", "not-released")
 
-READ_CONTENT = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER_OR_PAGES)
+READ_CONTENT = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER_OR_PAGES)
+READ_DERIVATIVE = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
 RETRY_UPLOAD = operation(
-    answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER_OR_PAGES
+    answers={202: _ACCEPTED}, errors=(*CHANGING, "not-failed"), may=OWNER_OR_PAGES
 )
 
 RELEASE_UPLOAD = operation(
@@ -106,5 +114,5 @@ RELEASE_UPLOAD = operation(
 )
 
 REMOVE_UPLOAD = operation(
-    answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER_OR_PAGES
+    answers={204: answer("It is removed")}, errors=CHANGING, may=OWNER_OR_PAGES
 )

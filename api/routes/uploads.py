@@ -76,14 +76,7 @@ async def upload_multipart(
 ) -> Response:
     if media_type(request) == "application/json":
         return await _reuse(request, services, form, policy)
-    boundary = boundary_of(request.headers.get("content-type"))
-    key = key_of_header(request)
-    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_one_of_multipart(
-            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
-        )
-        return await _acknowledge(request, services, form, policy, received, body, key)
+    return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
 @router.put(
@@ -118,7 +111,8 @@ async def upload_raw(
             filename=filename_of(request.headers.get("content-disposition")) or key,
             declared_type=clean_media_type(request.headers.get("content-type")),
         )
-        return await _acknowledge(request, services, form, policy, received, body, key)
+        row = await _acknowledge(request, services, form, policy, received, body, key)
+    return accepted(request, services, row)
 
 
 @router.get(
@@ -226,6 +220,20 @@ async def _reuse(
     return accepted(request, services, row)
 
 
+async def receive_multipart(
+    request: Request, services: Services, form: FormRow, policy: FileField
+) -> UploadRow:
+    """The one file of a multipart body, acknowledged."""
+    boundary = boundary_of(request.headers.get("content-type"))
+    key = key_of_header(request)
+    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
+    async with _receiving(services, form, policy, body, key):
+        received = await receive_one_of_multipart(
+            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+        )
+        return await _acknowledge(request, services, form, policy, received, body, key)
+
+
 async def _open_body(
     request: Request,
     services: Services,
@@ -274,16 +282,15 @@ async def _acknowledge(
     received: Received,
     body: Body,
     key: str | None,
-) -> Response:
+) -> UploadRow:
     sent = sent_digest(request)
     arrived = {received.staged.sha256, body.hash.hexdigest() if body.hash else None}
     if sent and sent not in arrived:  # of the file, or of the whole body as RFC 9530 has it
         await services.staging.delete(received.staged.name)
         raise Problem("digest-mismatch", field=policy.name)
-    row = await use_uploads.acknowledge(
+    return await use_uploads.acknowledge(
         services, form.id, policy, received, request_id=request_id(request), key=key
     )
-    return accepted(request, services, row)
 
 
 async def _content(
