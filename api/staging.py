@@ -81,6 +81,11 @@ class Staging:
 
         return await self.run(unlink_each)
 
+    async def link(self, name: str, to: str) -> bool:
+        """Give a staged file a second name, durably; False when it is gone. Either name stays
+        whatever becomes of the other. Where the volume knows no links it is copied."""
+        return await self.run(_link, self.root, name, to)
+
     async def read(self, name: str) -> AsyncIterator[bytes] | None:
         """The contents of a staged file in batches, to their end even if it is unlinked meanwhile;
         None when it is gone."""
@@ -97,11 +102,6 @@ class Staging:
         with file:
             while data := await self.run(file.read, BATCH):
                 yield data
-
-    async def link(self, name: str, to: str) -> bool:
-        """Give a staged file a second name, durably; False when it is gone. Either name stays
-        whatever becomes of the other. Where the volume knows no links it is copied."""
-        return await self.run(_link, self.root, name, to)
 
     async def exists(self, name: str) -> bool:
         return await self.run((self.root / STAGED / name).exists)

@@ -132,7 +132,7 @@ export interface UploadOptions {
   url: string;
   /** Name of the file field. */
   field: string;
-  /** Name of a transport, `xhr` by default. */
+  /** Name of a transport that `configure` was given. */
   transport?: string;
 }
 
@@ -181,7 +181,14 @@ export function watch<T extends FormRecord | UploadRecord = UploadRecord>(
 export function checkFile(file: File, policy: Policy): Promise<Problem | null>;
 
 /** All uploads that this page knows; dispatches `change`, whose `detail` is the upload. */
-export const uploads: EventTarget & { list(): Upload[] };
+export const uploads: EventTarget & {
+  list(): Upload[];
+  /**
+   * Know those of a form that has no element on this page: at once what a reload cut off, and
+   * what the service has as soon as it answers.
+   */
+  open(url: string): void;
+};
 
 /** `<longshore-file>` */
 export interface LongshoreFileElement extends HTMLElement {
@@ -204,21 +211,25 @@ export interface LongshoreFileElement extends HTMLElement {
 
 export interface LongshoreFileEventMap {
   /** Files were chosen; cancelable. A promise given to `waitUntil` may fulfil with the form's URL. */
-  'longshore-select': CustomEvent<{ files: File[]; waitUntil(promise: Promise<unknown>): void }>;
+  'longshore-select': CustomEvent<{
+    files: File[];
+    waitUntil(promise: Promise<string | void>): void;
+  }>;
   'longshore-progress': CustomEvent<UploadChange>;
   'longshore-status': CustomEvent<UploadChange>;
-  'longshore-stored': CustomEvent<{ upload: Upload; record: UploadRecord }>;
-  'longshore-reject': CustomEvent<{ upload: Upload; problem: Problem }>;
-  'longshore-error': CustomEvent<{ upload?: Upload; problem: Problem }>;
+  'longshore-stored': CustomEvent<UploadChange>;
+  'longshore-reject': CustomEvent<UploadChange & { problem: Problem }>;
+  /** Without an upload where the form itself can't be read, or there is none. */
+  'longshore-error': CustomEvent<Partial<UploadChange> & { problem: Problem }>;
 }
 
 export interface UploadChange {
   upload: Upload;
-  id: string;
   status: UploadStatus;
   /** Bytes. */
   loaded: number;
   total: number;
+  problem: Problem | null;
 }
 
 declare global {

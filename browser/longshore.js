@@ -15,8 +15,10 @@ const AT_ONCE = 3;
 const DIGEST_UP_TO = 32 * 2 ** 20;
 /** Times that a file is sent in vain before the person is asked. */
 const ATTEMPTS = 10;
-/** Milliseconds without a sign of life after which a request is given up. */
+/** Milliseconds without a sign of life after which a request is given up, and the sending of a file:
+ * on a slow line the system's buffers take long to empty, and nothing is seen of that. */
 const STALLED = 60_000;
+const STALLED_SENDING = 300_000;
 /** Milliseconds between two looks at what changes, in a tab that nobody sees. */
 const IN_BACKGROUND = 30_000;
 
@@ -29,9 +31,9 @@ const ENGLISH = {
   uploading: 'Uploading {percent} %',
   processing: 'Checking…',
   paused: 'Paused',
-  offline: 'No connection: it goes on by itself once it is back',
+  offline: 'No connection: it goes on by itself',
   stored: 'Stored',
-  withheld: 'We have this file and are checking it. You can go on.',
+  withheld: 'We have this file and look at it',
   unsent: 'Not sent: choose it again',
   removed: 'Removed',
   pause: 'Pause',
@@ -40,58 +42,56 @@ const ENGLISH = {
   cancel: 'Cancel',
   remove: 'Remove',
   replace: 'Replace',
-  required: 'Choose a file',
-  wait: 'Wait until {name} is sent',
+  wait: 'Wait until the file is sent',
   failed: 'The selected file could not be uploaded – try again',
   'file-unreadable': "The selected file can't be read – choose it again",
 };
+const UNREADABLE = 'file-unreadable';
+
+/** A problem of a file. @param {string} code @returns {Problem} */
+const trouble = (code, detail = ENGLISH[UNREADABLE], params = {}) => ({
+  code,
+  detail,
+  params,
+  retryable: false,
+});
+
+const SENDING = /waiting|uploading|offline/;
+const BAD = /rejected|failed/;
+const GONE = /replaced|removed|expired/;
 
 /** @type {{headers: Options['headers'], texts: Record<string, Record<string, string>>, transports: Record<string, Transport>}} */
-const options = { headers: {}, texts: {}, transports: { xhr: sendByXhr } };
+const options = { headers: {}, texts: {}, transports: {} };
 
 /** @param {Options} changes */
 export function configure({ headers, texts, transports }) {
   if (headers) options.headers = headers;
   Object.assign(options.texts, texts);
   Object.assign(options.transports, transports);
-  if (headers) for (const form of forms.values()) form.follow(); // what it may read may have changed
+  if (headers) forms.forEach((form) => form.follow()); // what it may read may have changed
 }
 
 // --- requests
 
-/** Why a file or a request came to nothing. `status` is that of the answer; 0 if there was none. */
+/** Why a request came to nothing. `status` is that of the answer; 0 if there was none. */
 class Refusal extends Error {
-  /** @param {Partial<Problem> & {status?: number}} problem @param {string | null} [after] */
-  constructor(problem, after) {
-    super(problem.detail);
-    this.status = problem.status ?? 0;
-    this.problem = {
-      code: problem.code ?? 'failed',
-      detail: problem.detail ?? ENGLISH.failed,
-      params: problem.params ?? {},
-      retryable: problem.retryable ?? false,
-    };
+  /** @param {number} status @param {Partial<Problem>} [body] @param {string | null} [after] */
+  constructor(status, body, after) {
+    super(body?.detail);
+    this.status = status;
+    /** @type {Problem} */
+    this.problem = { code: 'failed', detail: ENGLISH.failed, params: {}, retryable: true, ...body };
     /** Milliseconds to wait, if the service said. */
     this.after = milliseconds(after);
-  }
-
-  /** Whether the same request may do better later. Of the codes, both are about one attempt. */
-  get passes() {
-    const { code } = this.problem;
-    return (
-      [0, 408, 425, 429].includes(this.status) ||
-      this.status > 499 ||
-      code === 'upload-running' ||
-      code === 'digest-mismatch'
-    );
+    /** Whether the same request may do better later. The two codes are about this attempt alone. */
+    this.passes =
+      /^(0|408|425|429|5..)$/.test(`${status}`) ||
+      /upload-running|digest-mismatch/.test(this.problem.code);
   }
 }
 
-/** @param {string | null | undefined} after `Retry-After`: seconds, or a date */
-function milliseconds(after) {
-  if (!after) return 0;
-  return Math.max(0, isNaN(+after) ? Date.parse(after) - Date.now() : +after * 1000) || 0;
-}
+/** @param {string | null} [after] `Retry-After`, in seconds; whoever says a date isn't the service */
+const milliseconds = (after) => Number(after) * 1000 || 0;
 
 /**
  * The JSON of an answer. Throws what it refuses; an answer that isn't the service's own, such as
@@ -106,7 +106,7 @@ function read(status, text, after) {
     if (status < 400) status = 0;
   }
   if (status > 199 && status < 400) return body;
-  throw new Refusal({ ...body, status }, after);
+  throw new Refusal(status, body, after);
 }
 
 /** @param {string} url */
@@ -115,35 +115,31 @@ const ownHeaders = async (url) => ({
   ...(await (typeof options.headers === 'function' ? options.headers(url) : options.headers)),
 });
 
-/**
- * @param {string} url
- * @param {RequestInit & {headers?: Record<string, string>}} [init]
- */
+/** @param {string} url @param {RequestInit} [init] */
 async function ask(url, { signal, headers, ...init } = {}) {
-  const given = new AbortController();
-  const give = () => given.abort();
-  const timer = setTimeout(give, STALLED);
-  signal?.addEventListener('abort', give);
   try {
     await null; // a page's script that imports this one can still say its headers
-    const all = { ...(await ownHeaders(url)), ...headers };
-    const answer = await fetch(url, { ...init, headers: all, signal: given.signal });
+    const all = /** @type {Record<string, string>} */ ({ ...(await ownHeaders(url)), ...headers });
+    const given = AbortSignal.any([AbortSignal.timeout(STALLED), ...(signal ? [signal] : [])]);
+    const answer = await fetch(url, { ...init, headers: all, signal: given });
     const after = answer.headers.get('Retry-After');
     const body = read(answer.status, await answer.text(), after);
-    return { body, status: answer.status, etag: answer.headers.get('ETag'), after: milliseconds(after) };
+    return {
+      body,
+      status: answer.status,
+      etag: answer.headers.get('ETag'),
+      after: milliseconds(after),
+    };
   } catch (error) {
-    throw error instanceof Refusal ? error : new Refusal({});
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', give);
+    throw error instanceof Refusal ? error : new Refusal(0);
   }
 }
 
-/** Ask until there is an answer. @param {string} url @param {RequestInit} init */
-async function insist(url, init) {
+/** Ask until there is an answer. @param {string} url @param {string} [method] */
+async function insist(url, method) {
   for (let failed = 0; ; failed++) {
     try {
-      return (await ask(url, /** @type {any} */ (init))).body;
+      return (await ask(url, { method })).body;
     } catch (error) {
       const refusal = /** @type {Refusal} */ (error);
       if (!refusal.passes || failed > ATTEMPTS) throw refusal;
@@ -157,23 +153,14 @@ async function insist(url, init) {
 const pauseAfter = (refusal, failed) =>
   Math.max(refusal.after, Math.min(30_000, 1000 * 2 ** failed) * (0.5 + Math.random() / 2));
 
-/**
- * Rest for so many milliseconds, or until the window hears `event`.
- * @param {number} time @param {string} event @param {AbortSignal | null} [signal] @returns {Promise<void>}
- */
-function nap(time, event, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(wake, time);
-    function wake() {
-      clearTimeout(timer);
-      removeEventListener(event, wake);
-      signal?.removeEventListener('abort', wake);
-      resolve();
-    }
-    addEventListener(event, wake);
-    signal?.addEventListener('abort', wake);
+/** Rest for so many milliseconds, or until the window hears `event`.
+ * @param {number} time @param {string} [event] @returns {Promise<unknown>} */
+const nap = (time, event = '') =>
+  new Promise((resolve) => {
+    const over = AbortSignal.timeout(time);
+    over.onabort = resolve;
+    addEventListener(event, resolve, { signal: over });
   });
-}
 
 /**
  * What is at an address, now and each time it changes; ends when it is an upload and final, or
@@ -195,12 +182,12 @@ export async function* watch(url, { signal } = {}) {
         yield answer.body;
         if (answer.body.poll_after_ms === null) return;
       }
-      await nap(answer.after || 1000, 'longshore', signal);
-      if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange', signal);
+      await nap(answer.after || 1000);
+      if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange');
     } catch (error) {
       if (signal?.aborted) return;
       if (!(error instanceof Refusal && error.passes)) throw error;
-      await nap(pauseAfter(error, failed++), 'online', signal);
+      await nap(pauseAfter(error, failed++), 'online');
     }
   }
 }
@@ -216,10 +203,11 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
   const stop = () => request.abort();
   signal.addEventListener('abort', stop);
-  let timer = setTimeout(stop, STALLED);
-  request.upload.onprogress = ({ loaded }) => {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  request.upload.onloadstart = request.upload.onprogress = ({ loaded }) => {
     clearTimeout(timer);
-    timer = setTimeout(stop, STALLED);
+    timer = setTimeout(stop, STALLED_SENDING);
     onProgress(loaded);
   };
   await new Promise((resolve) => {
@@ -237,39 +225,35 @@ async function digestOf(file) {
   return { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...new Uint8Array(hash)))}:` };
 }
 
-const newKey = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (each) => each.toString(16).padStart(2, '0')).join('');
-
 /** Uploads that wait for their turn or are being sent. @type {Set<Upload>} */
 const queue = new Set();
 
 /** All uploads that this page knows, and `change` when one of them changed, its `detail`. */
-class Uploads extends EventTarget {
-  /** @returns {Upload[]} */
-  list() {
-    return [...forms.values()].flatMap((form) => [...form.lists.values()].flat());
-  }
-}
-export const uploads = new Uploads();
+export const uploads = Object.assign(new EventTarget(), {
+  list: () =>
+    [...forms.values()].flatMap((form) => form.uploads).filter((each) => !GONE.test(each.status)),
+  /** Know those of a form that has no element here. @param {string} url */
+  open: (url) => void formAt(url).follow(),
+});
 
 /** Send what may be sent now. */
 function pump() {
   let free = AT_ONCE;
   for (const each of queue) if (each.status === 'uploading') free--;
   for (const each of queue) if (each.status === 'waiting' && !each.timer && free-- > 0) each.send();
-  const moving = [...queue].some((each) => each.guard && /waiting|uploading|offline/.test(each.status));
-  (moving ? addEventListener : removeEventListener)('beforeunload', ask_before_leaving);
+  const moving = [...queue].some((each) => each.guard && SENDING.test(each.status));
+  (moving ? addEventListener : removeEventListener)('beforeunload', askFirst);
 }
 
 /** @param {Event} event */
-const ask_before_leaving = (event) => event.preventDefault();
+const askFirst = (event) => event.preventDefault();
 
-globalThis.addEventListener?.('offline', () => {
-  for (const each of queue) if (each.status === 'uploading') each.lose();
-});
-globalThis.addEventListener?.('online', () => {
-  for (const each of queue) if (each.timer) each.resume();
-});
+/** @param {string} event @param {() => void} heard */
+const listen = (event, heard) => globalThis.addEventListener?.(event, heard);
+listen('offline', () => queue.forEach((each) => each.status === 'uploading' && each.lose()));
+listen('online', () => queue.forEach((each) => each.status === 'offline' && each.resume()));
+// Another tab may have changed it.
+listen('visibilitychange', () => forms.forEach((form) => form.elements.size && form.follow()));
 
 /** One file and its whole life. @implements {PublicUpload} */
 class Upload extends EventTarget {
@@ -283,24 +267,32 @@ class Upload extends EventTarget {
   problem = null;
   /** @type {File | null} */
   file = null;
-  transport = 'xhr';
+  /** @type {string | null | undefined} */
+  transport;
   guard = false;
+  /** Whether it was in the form: then it is removed elsewhere when it is there no more. */
+  seen = false;
   /** What a screen reader was told. @type {Set<string>} */
   said = new Set();
   /** Gives its place to this one once that is stored. @type {Upload | null} */
   instead = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  timer = undefined;
+  timer;
   #attempts = 0;
   /** Whether the service may have all of it, although it didn't say so. */
   #sent = false;
-  #unwanted = false;
+  /** Taken away, which only the answer makes possible. */
+  unwanted = false;
   #stop = new AbortController();
   /** @type {Promise<Record<string, string>> | undefined} */
   #digest;
 
   /** @param {Form} form @param {string} field @param {{name: string, size: number, key?: string}} what */
-  constructor(form, field, { name, size, key = newKey() }) {
+  constructor(
+    form,
+    field,
+    { name, size, key = hex(crypto.getRandomValues(new Uint8Array(16)).buffer) },
+  ) {
     super();
     this.form = form;
     this.field = field;
@@ -319,6 +311,11 @@ class Upload extends EventTarget {
     return this.record?.id ?? this.key;
   }
 
+  /** At the service. */
+  get url() {
+    return new URL(`../uploads/${this.id}`, this.form.url).href;
+  }
+
   /** @param {UploadStatus} status @param {Problem | null} [problem] */
   set(status, problem = null) {
     this.status = status;
@@ -335,7 +332,8 @@ class Upload extends EventTarget {
   }
 
   /** Let it have its turn. */
-  enqueue() {
+  enqueue(file = this.file) {
+    this.file = file;
     queue.add(this);
     this.#attempts = 0;
     this.resume();
@@ -348,18 +346,27 @@ class Upload extends EventTarget {
     this.loaded = 0;
     this.set('uploading');
     try {
-      await file.slice(0, 1).arrayBuffer(); // one that changed or is gone looks like a lost connection
-      const digest = await (this.#digest ??= digestOf(file));
-      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest };
-      const record = await options.transports[this.transport](file, {
+      // A file that was changed or is gone would look like a lost connection.
+      const digest = await Promise.all([
+        (this.#digest ??= digestOf(file)),
+        file.slice(0, 1).arrayBuffer(),
+      ]).catch(() => {
+        throw new Refusal(422, trouble(UNREADABLE));
+      });
+      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
+      const transport = options.transports[this.transport ?? ''] ?? sendByXhr;
+      const record = await transport(file, {
         url,
         headers,
         signal: stop.signal,
         onProgress: (loaded) => this.#progress(loaded),
       });
       queue.delete(this);
-      this.form.acknowledged(this, record);
-      if (this.#unwanted) this.remove();
+      // A list that came before this answer may know better, and won't come again.
+      this.follow(
+        this.form.record?.uploads[this.field]?.find(({ id }) => id === record.id) ?? record,
+      );
+      if (this.unwanted) this.remove();
     } catch (error) {
       if (!stop.signal.aborted) this.#missed(error);
     }
@@ -375,19 +382,16 @@ class Upload extends EventTarget {
 
   /** @param {unknown} error */
   #missed(error) {
-    if (!(error instanceof Refusal)) error = new Refusal({ code: 'file-unreadable', detail: ENGLISH['file-unreadable'], status: 422 });
-    const { problem, status, passes } = /** @type {Refusal} */ (error);
-    if (passes && this.#attempts < ATTEMPTS) {
-      this.#later(/** @type {Refusal} */ (error));
-      return;
-    }
+    const refusal = error instanceof Refusal ? error : new Refusal(0);
+    if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
     queue.delete(this);
-    const bad = /^(file|image|too-many)-/.test(problem.code);
-    this.set(bad ? 'rejected' : 'failed', status ? problem : { ...problem, retryable: true });
+    const bad = /^(file|image|too-many)-/.test(refusal.problem.code);
+    this.set(bad ? 'rejected' : 'failed', refusal.problem);
   }
 
   /** @param {Refusal} refusal */
   #later(refusal) {
+    this.loaded = 0;
     this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
     if (navigator.onLine) this.#attempts++;
     this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
@@ -396,24 +400,24 @@ class Upload extends EventTarget {
   /** The connection is gone: what was sent of it is lost. */
   lose() {
     this.#stop.abort();
-    this.#later(new Refusal({}));
+    this.#later(new Refusal(0));
     pump();
   }
 
   pause() {
-    if (!queue.has(this) || this.#sent) return; // it is about to be acknowledged
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.#stop.abort();
-    this.set('paused');
-    pump();
+    if (queue.has(this) && this.loaded < this.size) this.#halt('paused'); // or the answer is due
   }
 
   resume() {
-    if (!queue.has(this) || this.status === 'uploading') return;
+    if (queue.has(this) && this.status !== 'uploading') this.#halt('waiting');
+  }
+
+  /** @param {UploadStatus} status */
+  #halt(status) {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.set('waiting');
+    this.#stop.abort();
+    this.set(status);
     pump();
   }
 
@@ -421,37 +425,31 @@ class Upload extends EventTarget {
   async retry() {
     if (this.status !== 'failed') return;
     if (!this.record) return this.enqueue();
-    try {
-      this.follow(await insist(`${this.form.upload(this.id)}/retry`, { method: 'POST' }));
-    } catch (error) {
-      this.set('failed', /** @type {Refusal} */ (error).problem);
-    }
+    await insist(`${this.url}/retry`, 'POST').then(
+      (record) => this.follow(record),
+      ({ problem }) => this.set('failed', problem),
+    );
   }
 
   /** Take it away, here and at the service. */
   async remove() {
-    this.form.drop(this);
-    if (this.record) {
-      this.set('removed');
-      try {
-        await insist(this.form.upload(this.id), { method: 'DELETE' });
-      } catch (error) {
-        this.form.refused(/** @type {Refusal} */ (error));
-      }
-    } else if (this.#sent && queue.has(this)) {
-      this.#unwanted = true; // it may have been acknowledged: only the answer says
+    if (GONE.test(this.status)) return;
+    if (!this.record && this.#sent && queue.has(this)) {
+      this.unwanted = true; // it may have been acknowledged
       this.resume();
-    } else {
-      clearTimeout(this.timer);
-      queue.delete(this);
-      this.#stop.abort();
-      this.set('removed');
-      pump();
+      return this.form.render();
     }
+    queue.delete(this);
+    this.#halt('removed');
+    if (this.record)
+      await insist(this.url, 'DELETE').catch((refusal) => this.form.refused(refusal));
   }
 
   /** @param {UploadRecord} record as the service has it now */
   follow(record) {
+    if (this.status === 'removed') return; // whatever an older answer says
+    // A list that came meanwhile may have had it already, under another name.
+    this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
     const pending = /receiving|staged|processing/.test(record.status);
     const status = /** @type {UploadStatus} */ (pending ? 'processing' : record.status);
     const changed = this.record?.updated_at !== record.updated_at || this.status !== status;
@@ -479,16 +477,12 @@ function formAt(url) {
 }
 
 class Form {
-  /** Uploads by field, oldest first. @type {Map<string, Upload[]>} */
-  lists = new Map();
+  /** Oldest first, with those that are gone. @type {Upload[]} */
+  uploads = [];
   /** @type {Set<LongshoreFile>} */
   elements = new Set();
   /** @type {FormRecord | null} */
   record = null;
-  /** Removed here, whatever an older answer says. @type {Set<string>} */
-  #gone = new Set();
-  /** Once there, so that it is removed elsewhere when it is there no more. @type {Set<string>} */
-  #seen = new Set();
   /** @type {AbortController | null} */
   #following = null;
 
@@ -499,117 +493,93 @@ class Form {
       for (const { field, ...what } of JSON.parse(sessionStorage[`longshore ${url}`] ?? '[]')) {
         const upload = new Upload(this, field, what);
         upload.status = 'unsent';
-        this.list(field).push(upload);
+        this.uploads.push(upload);
       }
     } catch {
       // a page without storage asks for nothing again
     }
   }
 
-  /** @param {string} id */
-  upload(id) {
-    return new URL(`../uploads/${id}`, this.url).href;
-  }
-
-  /** @param {string} field @returns {Upload[]} */
-  list(field) {
-    if (!this.lists.has(field)) this.lists.set(field, []);
-    return /** @type {Upload[]} */ (this.lists.get(field));
-  }
-
   /** Keep the names of what isn't there yet: after a reload it is asked for again. */
   remember() {
-    const left = [...this.lists].flatMap(([field, list]) =>
-      list
-        .filter((each) => !each.record && !/rejected|removed/.test(each.status))
-        .map(({ name, size, key }) => ({ field, name, size, key })),
+    const left = this.uploads.filter(
+      (each) => !each.record && !/rejected|removed/.test(each.status),
     );
     try {
-      if (left.length) sessionStorage[`longshore ${this.url}`] = JSON.stringify(left);
-      else delete sessionStorage[`longshore ${this.url}`];
+      sessionStorage[`longshore ${this.url}`] = JSON.stringify(left, [
+        'field',
+        'name',
+        'size',
+        'key',
+      ]);
     } catch {
       // see above
     }
   }
 
-  /** @param {Upload} upload */
-  drop(upload) {
-    const list = this.list(upload.field);
-    if (list.includes(upload)) list.splice(list.indexOf(upload), 1);
-    if (upload.record) this.#gone.add(upload.record.id);
-    this.remember();
-  }
-
-  /** @param {Upload} upload @param {UploadRecord} record */
-  acknowledged(upload, record) {
-    const twin = this.list(upload.field).find((each) => each !== upload && each.id === record.id);
-    if (twin) this.list(upload.field).splice(this.list(upload.field).indexOf(twin), 1);
-    upload.follow(record);
-  }
-
   /** Whether somebody wants to hear of changes. */
   get #wanted() {
-    const pending = [...this.lists.values()].flat().some((each) => each.status === 'processing');
+    const pending = this.uploads.some((each) => each.status === 'processing');
     return pending || [...this.elements].some((each) => each.hasAttribute('poll'));
   }
 
   /** Look at the record now, and for as long as something in it goes on. */
   async follow() {
     if (this.#following) return;
-    const { signal } = (this.#following = new AbortController());
+    const mine = (this.#following = new AbortController());
     try {
-      for await (const record of watch(this.url, { signal })) {
-        this.#take(record);
-        if (!this.#wanted) {
-          this.#following = null;
-          return;
-        }
+      for await (const record of watch(this.url, mine)) {
+        this.record = record;
+        for (const [field, records] of Object.entries(record.uploads)) this.#merge(field, records);
+        this.render();
+        this.left();
       }
     } catch (error) {
       this.refused(/** @type {Refusal} */ (error));
     }
+    if (this.#following === mine) this.#following = null;
+  }
+
+  /** Something is done with: there may be nothing left to follow. */
+  left() {
+    if (this.#wanted) return;
+    this.#following?.abort();
     this.#following = null;
   }
 
-  /** An element is gone: there may be nobody left to follow for. */
-  left() {
-    if (!this.#wanted) this.#following?.abort();
-  }
-
-  /** @param {FormRecord} record */
-  #take(record) {
-    this.record = record;
-    for (const [field, records] of Object.entries(record.uploads)) this.#merge(field, records);
-    for (const each of this.elements) each.render();
+  render() {
+    this.elements.forEach((each) => each.render());
   }
 
   /** @param {string} field @param {UploadRecord[]} records */
   #merge(field, records) {
-    const list = this.list(field);
     for (const each of records) {
-      const known = list.find(({ id }) => id === each.id);
-      const same = list.find((u) => !u.record && u.name === each.filename && u.size === each.size);
+      const known = this.uploads.find(({ id }) => id === each.id);
+      const same = this.uploads.find(
+        (u) =>
+          u.field === field &&
+          !u.record &&
+          !/rejected|removed/.test(u.status) &&
+          u.name === each.filename &&
+          u.size === each.size,
+      );
       if (known) known.follow(each);
-      else if (same?.status === 'unsent') this.acknowledged(same, each); // its answer got lost in a reload
-      else if (!same && !this.#gone.has(each.id)) {
+      else if (!same) {
         const upload = new Upload(this, field, { name: each.filename, size: each.size });
-        list.push(upload);
+        this.uploads.push(upload);
         upload.follow(each);
-      }
-      this.#seen.add(each.id);
+      } else if (/unsent|failed/.test(same.status)) same.follow(each); // the answer got lost
     }
-    const ids = new Set(records.map(({ id }) => id));
-    for (const each of [...list]) {
-      if (each.record && this.#seen.has(each.id) && !ids.has(each.id)) {
-        this.drop(each);
-        each.set('removed');
-      }
+    for (const each of this.uploads.filter((u) => u.field === field)) {
+      const there = records.some(({ id }) => id === each.id);
+      if (each.seen && !there) each.set('removed');
+      each.seen = there;
     }
   }
 
   /** @param {Refusal} refusal */
   refused({ problem }) {
-    for (const each of this.elements) each.emit('error', { problem });
+    this.elements.forEach((each) => each.emit('error', { problem }));
   }
 }
 
@@ -618,20 +588,20 @@ class Form {
  * @param {File} file @param {UploadOptions} how
  * @returns {PublicUpload}
  */
-export function createUpload(file, { url, field, transport = 'xhr' }) {
+export function createUpload(file, { url, field, transport }) {
   const form = formAt(url);
   const upload = new Upload(form, field, file);
-  upload.file = file;
   upload.transport = transport;
-  form.list(field).push(upload);
-  upload.enqueue();
+  form.uploads.push(upload);
+  upload.enqueue(file);
   return upload;
 }
 
 // --- checks
 
-/** What begins with bytes that say little: an archive is told by looking into it. */
-const CONTAINER = /^(PK\x03\x04|\xd0\xcf\x11\xe0)/;
+/** What begins with bytes that say little (archives, compound files), and isn't a text document by its name. */
+const CONTAINER = /^(504b0304|d0cf11e0)/;
+const BOX = '66747970';
 const OTHER_OFFICE = /\.(xls|ppt|od[sp]|epub|jar|apk|msg)\w?$/i;
 
 /**
@@ -641,79 +611,55 @@ const OTHER_OFFICE = /\.(xls|ppt|od[sp]|epub|jar|apk|msg)\w?$/i;
  * @returns {Promise<Problem | null>}
  */
 export async function checkFile(file, policy) {
-  const { image = {}, formats = [], flag = [] } = policy;
+  const { min_bytes = 1, max_bytes, image = {}, formats = [], flag = [], texts = {} } = policy;
   /** @param {string} code @param {Record<string, any>} [params] */
-  const problem = (code, params = {}) => ({
-    code,
-    detail: fill(policy.texts?.[code] ?? code, params),
-    params,
-    retryable: false,
-  });
+  const problem = (code, params = {}) =>
+    flag.includes(code) ? null : trouble(code, fill(texts[code] ?? code, params), params);
   if (!file.size) return problem('file-empty');
-  if (file.size > policy.max_bytes) return problem('file-too-large');
-  if (file.size < (policy.min_bytes ?? 1) && !flag.includes('file-too-small')) return problem('file-too-small');
-  const begin = String.fromCharCode(...new Uint8Array(await file.slice(0, 4096).arrayBuffer()));
-  const format = formatOf(begin, formats);
-  const other = CONTAINER.test(begin) && OTHER_OFFICE.test(file.name) && !begin.includes('word/');
+  if (file.size > max_bytes) return problem('file-too-large');
+  if (file.size < min_bytes) return problem('file-too-small');
+  const begin = await file.slice(0, 4096).arrayBuffer();
+  const digits = hex(begin);
+  const text = new TextDecoder().decode(begin).trim();
+  const format = formats.find((each) => mayBe(each, digits, text));
+  const other = CONTAINER.test(digits) && OTHER_OFFICE.test(file.name) && !text.includes('word/');
   if (formats.length && (!format || other)) return problem('file-invalid-type');
-  const bounded = image.min_width || image.min_height || image.min_pixels || image.max_width || image.max_height;
-  const size = bounded && format?.type.startsWith('image/') && (await dimensions(file));
-  const code = size && misfit(size, image);
-  return code && !flag.includes(code) ? problem(code, size) : null;
+  /** @type {Record<string, any>} a limit that isn't there compares as false */
+  const limits = image;
+  const limited = /min_|max_(width|height)/.test(Object.keys(limits).join());
+  if (!limited || !format?.type.startsWith('image/')) return null;
+  const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
+  if (!bitmap) return null;
+  const { width, height } = bitmap;
+  bitmap.close();
+  // It may lie on its side, and there are more ways to say so than browsers know.
+  const over = (w = width, h = height) =>
+    w > limits.max_width || h > limits.max_height || w * h > limits.max_pixels;
+  const under = (w = width, h = height) =>
+    w < limits.min_width || h < limits.min_height || w * h < limits.min_pixels;
+  if (over() && over(height, width)) return problem('image-too-large', { width, height });
+  return under() && under(height, width) ? problem('image-too-small', { width, height }) : null;
 }
+
+/** @param {ArrayBuffer} bytes */
+const hex = (bytes) =>
+  Array.from(new Uint8Array(bytes), (each) => each.toString(16).padStart(2, '0')).join('');
 
 /**
- * @param {string} begin a file's, a character a byte
- * @param {NonNullable<Policy['formats']>} formats
- * @returns the first of the formats that the file may be
+ * Whether a file may be of a format, by how it begins. As the service sees it: text may be indented,
+ * boxes name more brands than the first, and the first line of a PDF may be lost.
+ * @param {NonNullable<Policy['formats']>[0]} format @param {string} digits @param {string} text
  */
-function formatOf(begin, formats) {
-  const bare = begin.replace(/^(ï»¿)?\s*/, '');
-  return formats.find(({ type, signatures, starts_within = 0 }) =>
-    signatures.some((pieces) => {
-      const wanted = pieces.map(({ offset, bytes }) => ({ offset, text: unhex(bytes) }));
-      for (let at = 0; at <= starts_within; at++) {
-        if (wanted.every((each) => begin.startsWith(each.text, at + each.offset))) return true;
-      }
-      // As the service does: boxes name more brands than the first, text may be indented, and the
-      // first line of a PDF may be lost.
-      const [first] = wanted;
-      return (
-        (first.offset === 4 && first.text.startsWith('ftyp') && begin.startsWith('ftyp', 4)) ||
-        (first.text === '{\\rtf' && bare.startsWith(first.text)) ||
-        (type === 'application/pdf' && /^(%[^\r\n]*\s+)*\d+ \d+ obj\b/.test(bare))
-      );
-    }),
-  );
-}
-
-/** @param {string} digits */
-const unhex = (digits) => digits.replace(/../g, (each) => String.fromCharCode(parseInt(each, 16)));
-
-/** @param {File} file */
-async function dimensions(file) {
-  try {
-    const bitmap = await createImageBitmap(file);
-    const { width, height } = bitmap;
-    bitmap.close();
-    return { width, height };
-  } catch {
-    return null; // not every browser knows every format
+function mayBe({ type, signatures, starts_within = 0 }, digits, text) {
+  for (const pieces of signatures) {
+    for (let at = 0; at <= starts_within; at++) {
+      if (pieces.every(({ offset, bytes }) => digits.startsWith(bytes, 2 * (at + offset))))
+        return true;
+    }
+    if (pieces[0].bytes.startsWith(BOX) && digits.startsWith(BOX, 8)) return true;
   }
-}
-
-/**
- * @param {{width: number, height: number}} size @param {NonNullable<Policy['image']>} image
- * @returns a code if it fits neither upright nor turned: cameras say in many ways which it is
- */
-function misfit({ width, height }, image) {
-  const { min_width = 0, min_height = 0, min_pixels = 0 } = image;
-  const { max_width = Infinity, max_height = Infinity, max_pixels = Infinity } = image;
-  /** @param {(w: number, h: number) => boolean} fits */
-  const either = (fits) => fits(width, height) || fits(height, width);
-  if (!either((w, h) => w <= max_width && h <= max_height && w * h <= max_pixels)) return 'image-too-large';
-  if (!either((w, h) => w >= min_width && h >= min_height && w * h >= min_pixels)) return 'image-too-small';
-  return null;
+  if (type === 'application/rtf') return text.startsWith('{\\rtf');
+  return type === 'application/pdf' && /^(%[^\r\n]*\s+)*\d+ \d+ obj\b/.test(text);
 }
 
 /** @param {string} text @param {Record<string, any>} params */
@@ -726,8 +672,10 @@ const types = new Map();
 async function policyAt(url, field) {
   try {
     if (!types.has(url)) types.set(url, ask(url));
-    const { body } = await types.get(url);
-    return body.sections.flatMap((/** @type {any} */ each) => each.fields).find((/** @type {any} */ each) => each.name === field);
+    const { sections } = (await types.get(url)).body;
+    return sections
+      .flatMap((/** @type {any} */ each) => each.fields)
+      .find((/** @type {any} */ each) => each.name === field);
   } catch {
     types.delete(url); // the service looks at every file anyway; the next one may be luckier
     return null;
@@ -736,17 +684,22 @@ async function policyAt(url, field) {
 
 // --- the element
 
-/** @param {number} count of bytes, as the service says it */
-function bytes(count) {
-  const [unit, factor] = /** @type {[string, number]} */ ([['GB', 1e9], ['MB', 1e6], ['KB', 1e3]].find((each) => count >= +each[1]) ?? [' bytes', 1]);
-  return +(count / factor).toFixed(1) + unit;
-}
+/** A size as the service says it. @param {number} count of bytes */
+const bytes = (count) =>
+  count < 1e6 ? +(count / 1e3).toFixed(1) + 'KB' : +(count / 1e6).toFixed(1) + 'MB';
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag @param {Partial<HTMLElementTagNameMap[T]>} [properties]
  */
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+
+/** @param {string} className */
+const span = (className, textContent = '') => make('span', { className, textContent });
+
+/** Heard and not seen. Set by a script, so that no policy of the page takes it for an inline style. */
+const FOR_EARS =
+  'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap';
 
 let ids = 0;
 /** Ids are what names and descriptions are made of. @param {Element} element */
@@ -757,12 +710,12 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
 
 class LongshoreFile extends Base {
   static formAssociated = true;
-  static observedAttributes = ['form-url', 'field', 'required', 'disabled', 'poll', 'policy', 'locale'];
+  static observedAttributes = ['form-url', 'field', 'required', 'poll', 'policy', 'locale'];
 
   #internals = this.attachInternals();
   #button = make('button', { type: 'button', className: 'choose' });
-  #drop = make('span', { className: 'drop' });
-  #live = make('div', { className: 'longshore-live', role: 'status' });
+  #drop = span('drop');
+  #live = make('div', { role: 'status' });
   /** @type {HTMLUListElement | null} */
   #list = null;
   /** @type {HTMLInputElement | null} */
@@ -773,11 +726,10 @@ class LongshoreFile extends Base {
   #form = null;
   /** @type {Policy | null} */
   #policy = null;
-  /** @type {Map<Upload, Line>} */
+  /** @type {Map<Upload, ReturnType<typeof lineOf>>} */
   #lines = new Map();
   /** @type {Upload | null} */
   #replacing = null;
-  #disabled = false;
 
   get field() {
     return this.getAttribute('field') ?? this.name;
@@ -791,29 +743,38 @@ class LongshoreFile extends Base {
     return this.#internals.form;
   }
 
-  /** Those that are shown: in a field for one file the last, and what it hasn't replaced yet. */
+  /** Those that are shown: in a field for one file the last, and a good one that it hasn't replaced. */
   get uploads() {
-    const list = (this.#form?.list(this.field) ?? []).filter((each) => !/replaced|removed|expired/.test(each.status));
-    if (this.#room > 1) return list;
-    return list.filter((each, at) => at === list.length - 1 || each === list.findLast((one) => one.status === 'stored'));
+    const all = this.#form?.uploads ?? [];
+    const list = all.filter(
+      (each) => each.field === this.field && !GONE.test(each.status) && !each.unwanted,
+    );
+    const good = list.findLast((each) => /stored|processing/.test(each.status));
+    return this.#room > 1
+      ? list
+      : list.filter((each, at) => at === list.length - 1 || each === good);
   }
 
   /** Ids of the uploads that are stored or on their way. */
   get value() {
-    return this.uploads.filter((each) => !/rejected|failed|unsent/.test(each.status)).map((each) => each.id);
+    const good = this.uploads.filter((each) => !/rejected|failed|unsent/.test(each.status));
+    return good.map((each) => each.id).slice(this.#room > 1 ? 0 : -1);
   }
 
   get #room() {
-    return this.#policy?.max_files ?? (this.#input?.multiple || this.hasAttribute('multiple') ? Infinity : 1);
+    return (
+      this.#policy?.max_files ??
+      (this.#input?.multiple || this.hasAttribute('multiple') ? Infinity : 1)
+    );
   }
 
   connectedCallback() {
-    if (this.#input) this.#attach();
-    else if (!this.#enhance()) {
-      // The parser isn't there yet.
-      const seen = new MutationObserver(() => this.#enhance() && seen.disconnect());
-      seen.observe(this, { childList: true, subtree: true });
-    }
+    // Where the parser isn't there yet, the input comes later.
+    if (!this.#enhance())
+      new MutationObserver((_, seen) => this.#enhance() && seen.disconnect()).observe(this, {
+        childList: true,
+        subtree: true,
+      });
   }
 
   disconnectedCallback() {
@@ -823,15 +784,12 @@ class LongshoreFile extends Base {
 
   /** @param {string} name */
   attributeChangedCallback(name) {
-    if (!this.#input) return;
-    if (name === 'form-url' || name === 'field' || name === 'poll') this.#attach();
-    if (name === 'policy') this.#learn();
-    this.render();
+    if (/field|policy/.test(name)) this.#policy = null;
+    if (this.#list) this.#attach();
   }
 
   /** @param {boolean} disabled by this or by a fieldset */
   formDisabledCallback(disabled) {
-    this.#disabled = disabled;
     this.#button.disabled = disabled;
   }
 
@@ -842,34 +800,42 @@ class LongshoreFile extends Base {
 
   /** @param {string} [id] of one upload; without it, of all in the field */
   pause(id) {
-    for (const each of this.#named(id)) each.pause();
+    this.#named(id).forEach((each) => each.pause());
   }
 
   /** @param {string} [id] */
   resume(id) {
-    for (const each of this.#named(id)) each.resume();
+    this.#named(id).forEach((each) => each.resume());
   }
 
   /** @param {string} [id] */
   retry(id) {
-    for (const each of this.#named(id)) each.retry();
+    this.#named(id).forEach((each) => each.retry());
   }
 
   /** @param {string} [id] Without it, the element leaves the page, as any does. */
   remove(id) {
     if (id === undefined) super.remove();
-    else for (const each of this.#named(id)) each.remove();
+    else this.#named(id).forEach((each) => each.remove());
   }
 
   /** @param {string} [id] */
   #named(id) {
-    return this.uploads.filter((each) => id === undefined || each.id === id || each.key === id);
+    return this.uploads.filter((each) => id === undefined || each.id === id);
   }
 
-  /** Take over the input, once. */
+  /** Take over the input, once. @returns whether there is one */
   #enhance() {
-    const input = /** @type {HTMLInputElement | null} */ (this.querySelector('input[type=file]'));
-    if (this.#input || !input) return this.#input;
+    const input =
+      this.#input ??
+      /** @type {HTMLInputElement | null} */ (this.querySelector('input[type=file]'));
+    if (input && !this.#input) this.#take(input);
+    if (input) this.#attach();
+    return !!input;
+  }
+
+  /** @param {HTMLInputElement} input */
+  #take(input) {
     this.#input = input;
     const label = input.labels?.[0] ?? this.querySelector('label');
     if (!this.name) this.setAttribute('name', input.name);
@@ -885,47 +851,34 @@ class LongshoreFile extends Base {
     // What led to the input leads to the button: its label, and the links of a summary of errors.
     if (input.id) this.#button.id = input.id;
     input.removeAttribute('id');
-    this.#button.onclick = () => this.#open(null);
+    this.#button.onclick = () => this.open(null);
     this.#said = this.querySelector('.problem');
     this.#list = this.querySelector('ul.files') ?? make('ul', { className: 'files' });
     if (label) {
       label.htmlFor = idOf(this.#button);
-      this.#button.setAttribute('aria-labelledby', `${idOf(label)} ${this.#button.id}`);
-      this.#list.setAttribute('aria-labelledby', label.id);
+      this.#list.setAttribute('aria-labelledby', idOf(label));
     }
-    const described = input.getAttribute('aria-describedby') ?? '';
-    this.#button.setAttribute('aria-describedby', `${described} ${idOf(this.#list)}`.trim());
+    this.#live.style.cssText = FOR_EARS;
     (label?.contains(input) ? label : input).after(this.#button, this.#drop, this.#live);
     if (!this.#list.isConnected) this.#live.after(this.#list);
-    this.#listen();
-    this.#attach();
-    return input;
-  }
-
-  #listen() {
-    this.addEventListener('dragover', (event) => {
-      if (this.#disabled || !event.dataTransfer?.types.includes('Files')) return;
-      event.preventDefault();
-      this.#state('dragging', true);
-    });
-    this.addEventListener('dragleave', ({ relatedTarget }) => {
-      if (!this.contains(/** @type {Node | null} */ (relatedTarget))) this.#state('dragging', false);
-    });
-    this.addEventListener('drop', (event) => {
-      event.preventDefault();
-      this.#state('dragging', false);
-      this.#given(event.dataTransfer);
-    });
+    for (const type of ['dragover', 'dragleave', 'drop']) {
+      this.addEventListener(type, (/** @type {any} */ event) => {
+        if (!event.dataTransfer.types.includes('Files')) return;
+        event.preventDefault(); // or the browser would leave the page and show the file
+        this.#state('dragging', type === 'dragover' && !this.#button.disabled);
+        if (type === 'drop') this.#given(event.dataTransfer);
+      });
+    }
     this.addEventListener('paste', (event) => this.#given(event.clipboardData));
   }
 
   /** @param {DataTransfer | null} transfer */
   #given(transfer) {
-    if (!this.#disabled && transfer?.files.length) this.choose([...transfer.files]);
+    if (!this.#button.disabled && transfer?.files.length) this.choose([...transfer.files]);
   }
 
   /** @param {Upload | null} replacing */
-  #open(replacing) {
+  open(replacing) {
     this.#replacing = replacing;
     this.#input?.click();
   }
@@ -946,11 +899,12 @@ class LongshoreFile extends Base {
 
   /** Read the field's policy, where it is known where it stands. */
   async #learn() {
-    const type = this.#form?.record?.type;
-    const said = this.getAttribute('policy');
-    if (this.#policy || !this.#input || !(said || type)) return;
-    const url = said ? new URL(said, document.baseURI) : new URL(`../form-types/${type}`, this.#form?.url);
-    this.#policy = await policyAt(url.href, this.field);
+    const form = this.#form;
+    const url =
+      this.getAttribute('policy') ??
+      (form?.record && `${form.url}/../../form-types/${form.record.type}`);
+    if (this.#policy || !this.#input || !url) return;
+    this.#policy = await policyAt(new URL(url, document.baseURI).href, this.field);
     if (!this.#policy) return;
     this.#input.multiple = this.#room > 1;
     this.#input.accept ||= this.#policy.accept.join();
@@ -963,90 +917,73 @@ class LongshoreFile extends Base {
     this.#replacing = null;
     /** @type {Promise<any>[]} */
     const waits = [];
-    const detail = { files, waitUntil: (/** @type {Promise<any>} */ promise) => waits.push(promise) };
+    const detail = {
+      files,
+      waitUntil: (/** @type {Promise<any>} */ promise) => waits.push(promise),
+    };
     if (!files.length || !this.emit('select', detail, true)) return;
-    try {
-      const [url] = (await Promise.all(waits)).filter((each) => typeof each === 'string');
-      if (url) this.setAttribute('form-url', url);
-      if (!this.#form) throw new Refusal({});
-    } catch (error) {
+    const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
+    if (url) this.setAttribute('form-url', url);
+    if (!this.#form) {
       this.#announce(this.text('failed'));
-      this.emit('error', { problem: error instanceof Refusal ? error.problem : new Refusal({}).problem, files });
+      this.emit('error', { problem: new Refusal(0).problem, files });
       return;
     }
     await this.#learn();
-    const list = this.#form.list(this.field);
     for (const file of files) {
-      const again = list.find((each) => each.status === 'unsent' && each.name === file.name && each.size === file.size);
+      const all = this.#form.uploads;
+      const again = this.uploads.find(
+        (each) => each.status === 'unsent' && each.name === file.name && each.size === file.size,
+      );
       const upload = again ?? new Upload(this.#form, this.field, file);
-      const full = this.#full(old);
-      if (!again) list.push(upload);
-      upload.file = file;
-      upload.transport = this.getAttribute('transport') ?? 'xhr';
+      const full = this.#full(again) || (this.#room < 2 && files.length > 1);
+      if (!again) all.splice(old ? all.indexOf(old) : all.length, 0, upload);
+      upload.transport = this.getAttribute('transport');
       upload.guard = this.hasAttribute('guard');
       upload.status = 'waiting';
-      if (old && old !== upload) this.#replace(old, upload);
+      // A good one stays until the new one is stored.
+      if (old && /stored|processing/.test(old.status)) upload.instead = old;
+      else if (old !== upload) old?.remove();
       old = null;
       this.render();
-      const problem = full ? this.#problem('too-many-files') : await this.#check(file);
-      if (!list.includes(upload)) continue; // removed meanwhile
-      if (problem) upload.set('rejected', problem);
-      else upload.enqueue();
+      let found = full ? trouble('too-many-files', this.text('too-many-files')) : null;
+      if (this.#policy)
+        found ??= await checkFile(file, this.#policy).catch(() => trouble(UNREADABLE));
+      if (upload.status !== 'waiting') continue; // removed meanwhile
+      if (found) upload.set('rejected', found);
+      else upload.enqueue(file);
     }
   }
 
-  /** @param {File} file */
-  async #check(file) {
-    try {
-      return this.#policy && (await checkFile(file, this.#policy));
-    } catch {
-      return this.#problem('file-unreadable');
-    }
-  }
-
-  /** Whether there is no room for one more. In a field for one, the new one is for its place. @param {Upload | null} old */
-  #full(old) {
-    const list = this.uploads;
-    if (this.#room < 2) {
-      for (const each of list) if (!each.record) each.remove();
-      return false;
-    }
-    return list.filter((each) => each.status !== 'rejected' && each !== old).length >= this.#room;
-  }
-
-  /** @param {Upload} old @param {Upload} upload */
-  #replace(old, upload) {
-    const list = /** @type {Form} */ (this.#form).list(this.field);
-    const at = list.indexOf(old);
-    if (at >= 0) list.splice(at, 0, .../** @type {Upload[]} */ ([list.pop()]));
-    // A good one stays until the new one is stored, if there is room for both.
-    if (this.#room > 1 && /stored|processing/.test(old.status) && list.length <= this.#room) upload.instead = old;
-    else if (this.#room > 1 || !old.record) old.remove();
-  }
-
-  /** @param {string} code @returns {Problem} */
-  #problem(code) {
-    return { code, detail: this.text(code), params: {}, retryable: false };
+  /** Whether there is no room for one more. In a field for one there is: what came to nothing or
+   * waits gives it up. @param {Upload} [again] */
+  #full(again) {
+    const others = this.uploads.filter((each) => each !== again);
+    if (this.#room > 1)
+      return others.filter((each) => each.status !== 'rejected').length >= this.#room;
+    for (const each of others) if (!each.record || each.status === 'rejected') each.remove();
+    return false;
   }
 
   /** @param {string} key @returns the page's own text in the language of the element */
   #own(key) {
-    const locale = this.getAttribute('locale') ?? /** @type {HTMLElement | null} */ (this.closest('[lang]'))?.lang ?? '';
-    return options.texts[locale]?.[key] ?? options.texts[locale.split('-')[0]]?.[key];
+    return options.texts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
   }
 
   /** @param {string} key @param {Record<string, any>} [params] */
   text(key, params = {}) {
-    return fill(this.#own(key) ?? this.#policy?.texts?.[key] ?? /** @type {any} */ (ENGLISH)[key] ?? '', params);
+    return fill(
+      this.#own(key) ?? this.#policy?.texts?.[key] ?? /** @type {any} */ (ENGLISH)[key] ?? '',
+      params,
+    );
   }
 
   /** What is said of an upload, with its progress in steps of so many percent.
    * @param {Upload} upload */
   told({ status, problem, loaded, size, record, name }, step = 1) {
-    if (/rejected|failed/.test(status) && problem) {
-      const { max_bytes = 0, max_files, formats = [], image } = this.#policy ?? {};
-      const accepted = formats.map((each) => each.name).join(', ');
-      const known = { accepted, max_size: bytes(max_bytes), max_files, ...image, ...problem.params };
+    if (BAD.test(status) && problem) {
+      const { max_bytes = 0, image } = this.#policy ?? {};
+      const known = { ...this.#policy, ...image, max_size: bytes(max_bytes), ...problem.params };
       return fill(this.#own(problem.code) ?? problem.detail, known);
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
@@ -1058,20 +995,23 @@ class LongshoreFile extends Base {
 
   /** @param {Upload} upload @param {'status' | 'progress'} kind */
   heard(upload, kind) {
-    const { status, loaded, size, record, problem } = upload;
-    if (kind === 'progress') this.#lines.get(upload)?.show(upload);
+    const { status, loaded, size, problem } = upload;
+    if (kind === 'progress') this.#lines.get(upload)?.show();
     else this.render();
     this.#tell(upload);
-    this.emit(kind, { upload, id: upload.id, status, loaded, total: size });
-    if (kind === 'progress') return;
-    if (status === 'stored') this.emit('stored', { upload, record });
-    if (status === 'rejected') this.emit('reject', { upload, problem });
-    if (status === 'failed') this.emit('error', { upload, problem });
+    const detail = { upload, status, loaded, total: size, problem };
+    this.emit(kind, detail);
+    const also = { stored: 'stored', rejected: 'reject', failed: 'error' }[
+      /** @type {string} */ (status)
+    ];
+    if (also && kind === 'status') this.emit(also, detail);
   }
 
   /** @param {string} kind @param {object} detail @returns whether nobody prevented it */
   emit(kind, detail, cancelable = false) {
-    return this.dispatchEvent(new CustomEvent(`longshore-${kind}`, { bubbles: true, cancelable, detail }));
+    return this.dispatchEvent(
+      new CustomEvent(`longshore-${kind}`, { bubbles: true, cancelable, detail }),
+    );
   }
 
   /** Say once each: that it began, every quarter of it, and how it ended. @param {Upload} upload */
@@ -1089,9 +1029,9 @@ class LongshoreFile extends Base {
   }
 
   render() {
-    if (!this.#list || !this.#input) return;
+    if (!this.#list) return;
     const shown = this.uploads;
-    if (this.#form?.record || shown.length) this.#settle(shown); // till then the page's own list stands
+    if (this.#form?.record || shown.length || !this.#list.children.length) this.#settle(shown); // till then the page's own list stands
     this.#button.textContent = this.text(shown.length ? 'another' : 'choose');
     this.#drop.textContent = this.text('drop');
     this.#value(shown);
@@ -1101,18 +1041,36 @@ class LongshoreFile extends Base {
   /** @param {Upload[]} shown */
   #settle(shown) {
     const list = /** @type {HTMLUListElement} */ (this.#list);
+    const focused = list.contains(document.activeElement);
+    const had = list.childElementCount;
     const lines = shown.map((each) => {
-      const line = this.#lines.get(each) ?? new Line(this, each);
+      const line = this.#lines.get(each) ?? lineOf(this, each);
       this.#lines.set(each, line);
-      line.show(each);
-      return line.item;
+      line.show();
+      return line;
     });
-    for (const each of [...list.children]) if (!lines.includes(/** @type {HTMLLIElement} */ (each))) each.remove();
-    lines.forEach((item, at) => {
-      if (list.children[at] !== item) list.insertBefore(item, list.children[at]); // moving would take the focus away
+    const items = lines.map((each) => each.item);
+    for (const each of [...list.children])
+      if (!items.includes(/** @type {any} */ (each))) each.remove();
+    items.forEach((item, at) => {
+      if (list.children[at] !== item) list.insertBefore(item, list.children[at]); // moving takes the focus away
     });
     list.hidden = !shown.length;
-    if (shown.length && !shown.some((each) => each.status === 'rejected')) this.#said?.remove();
+    if (focused && !list.contains(document.activeElement)) this.focus();
+    // The button is called by its label, what it does, and what was chosen.
+    const named = [
+      this.#list?.getAttribute('aria-labelledby'),
+      idOf(this.#button),
+      ...lines.map((each) => idOf(each.name)),
+    ];
+    this.#button.setAttribute('aria-labelledby', named.join(' '));
+    const refused = lines.filter((_, at) => BAD.test(shown[at].status));
+    const described = [
+      this.#input?.getAttribute('aria-describedby'),
+      ...refused.map((each) => idOf(each.state)),
+    ];
+    this.#button.setAttribute('aria-describedby', described.join(' ').trim());
+    if (!refused.length && (shown.length || had)) this.#said?.remove();
   }
 
   /** @param {Upload[]} shown */
@@ -1121,127 +1079,113 @@ class LongshoreFile extends Base {
     const data = new FormData();
     for (const each of value) data.append(this.name, each);
     this.#internals.setFormValue(data);
-    const sending = shown.find((each) => /waiting|uploading|offline/.test(each.status));
-    const refused = shown.find((each) => /rejected|failed/.test(each.status));
-    const missing = this.hasAttribute('required') && !value.length;
-    if (sending) this.#invalid({ customError: true }, this.text('wait', { name: sending.name }));
-    else if (missing) this.#invalid({ valueMissing: true }, refused ? this.told(refused) : this.text('required'));
-    else this.#internals.setValidity({});
-    const has = (/** @type {RegExp} */ status) => shown.some((each) => status.test(each.status));
-    this.#state('uploading', has(/waiting|uploading/));
-    this.#state('processing', has(/processing/));
-    this.#state('stored', !!value.length && shown.every((each) => each.status === 'stored'));
-    this.#state('rejected', has(/rejected/));
-    this.#state('offline', has(/offline/));
-  }
-
-  /** @param {ValidityStateFlags} flags @param {string} text */
-  #invalid(flags, text) {
-    this.#internals.setValidity(flags, text, this.#button);
+    const customError = shown.some((each) => SENDING.test(each.status));
+    const valueMissing = this.hasAttribute('required') && !value.length;
+    const text = this.text(customError ? 'wait' : 'choose');
+    this.#internals.setValidity({ customError, valueMissing }, text, this.#button);
+    for (const each of ['uploading', 'processing', 'stored', 'rejected', 'offline']) {
+      this.#state(
+        each,
+        shown.some(({ status }) => status === each),
+      );
+    }
   }
 
   /** @param {string} name @param {boolean} on */
   #state(name, on) {
-    try {
-      this.#internals.states[on ? 'add' : 'delete'](name);
-    } catch {
-      // an older browser has no states, or wants dashes before them
-    }
-  }
-
-  /** @param {Upload} upload */
-  replace(upload) {
-    this.#open(upload);
+    this.#internals.states[on ? 'add' : 'delete'](name);
   }
 }
 
-/** What is shown of one upload. */
-class Line {
-  item = make('li');
-  #image = make('img', { className: 'preview', alt: '', hidden: true });
-  #name = make('a', { className: 'filename' });
-  #size = make('span', { className: 'size' });
-  #bar = make('progress', { max: 1 });
-  #state = make('span', { className: 'state' });
-  #notices = make('span', { className: 'notices' });
-  #act = make('button', { type: 'button', className: 'quiet' });
-  #replace = make('button', { type: 'button', className: 'quiet' });
-  #remove = make('button', { type: 'button', className: 'quiet' });
-  #previewed = '';
+/**
+ * What is shown of one upload.
+ * @param {LongshoreFile} element @param {Upload} upload
+ */
+function lineOf(element, upload) {
+  const item = make('li');
+  const image = make('img', { className: 'preview', alt: '', hidden: true });
+  const name = make('a', { className: 'filename', textContent: upload.name }); // a name is text, whatever is in it
+  const size = span('size', bytes(upload.size));
+  const bar = make('progress', { ariaLabel: upload.name });
+  const state = span('state');
+  const notices = span('notices');
+  const [act, replace, remove] = [0, 0, 0].map(() =>
+    make('button', { type: 'button', className: 'quiet' }),
+  );
+  item.append(
+    image,
+    ...[name, size, bar, state, notices, act, replace, remove].flatMap((each) => [each, ' ']),
+  );
+  let previewed = '';
+  /** @type {'pause' | 'resume' | 'retry' | ''} */
+  let action = '';
 
-  /** @param {LongshoreFile} element @param {Upload} upload */
-  constructor(element, upload) {
-    this.element = element;
-    const parts = [this.#name, this.#size, this.#bar, this.#state, this.#notices, this.#act, this.#replace, this.#remove];
-    this.item.append(this.#image, ...parts.flatMap((each) => [each, ' ']));
-    this.#act.onclick = () => {
-      const { status } = upload;
-      if (status === 'failed') upload.retry();
-      else if (status === 'uploading') upload.pause();
-      else upload.resume();
-    };
-    this.#replace.onclick = () => element.replace(upload);
-    this.#remove.onclick = () => {
-      upload.remove();
-      element.focus();
-    };
-  }
-
-  /** @param {Upload} upload */
-  show(upload) {
-    const { status, name, size, loaded, record, file } = upload;
-    const { item } = this;
-    item.className = item.dataset.status = status;
-    this.#name.textContent = name; // a name is text, whatever is in it
-    this.#size.textContent = bytes(size);
-    this.#bar.hidden = !/uploading|processing/.test(status);
-    this.#bar.setAttribute('aria-label', name);
-    if (status === 'uploading' && loaded < size) this.#bar.value = loaded / size;
-    else this.#bar.removeAttribute('value'); // how long checking takes, nobody knows
-    this.#state.textContent = this.element.told(upload);
-    this.#notices.replaceChildren(
-      ...(record?.notices ?? []).map((each) => make('span', { className: 'notice', textContent: each.detail })),
+  act.onclick = () => action && upload[action]();
+  replace.onclick = () => element.open(upload);
+  remove.onclick = () => element.remove(upload.id);
+  /** Use a link to what is stored: the page's own addresses can't say whose they are.
+   * @param {string} path @param {(url: string) => void} use */
+  const linked = (path, use) =>
+    insist(`${upload.url}/content${path}`).then(
+      ({ url }) => use(url),
+      (refusal) => upload.form.refused(refusal),
     );
-    const act = status === 'failed' ? 'retry' : status === 'uploading' ? 'pause' : 'resume';
-    const may = status === 'failed' ? file || record?.error?.retryable : /paused|uploading|offline/.test(status);
-    this.#label(this.#act, may ? act : '', name);
-    this.#label(this.#replace, /stored|rejected|failed|unsent/.test(status) ? 'replace' : '', name);
-    this.#label(this.#remove, /waiting|uploading|paused|offline/.test(status) ? 'cancel' : 'remove', name);
-    this.#preview(upload);
-  }
+  name.onclick = (event) => {
+    if (!name.href) return;
+    event.preventDefault();
+    linked('', (url) => {
+      removeEventListener('beforeunload', askFirst); // a download leaves nothing
+      location.assign(url);
+      pump();
+    });
+  };
+  image.onload = () => {
+    image.hidden = false; // what the browser can't show stays hidden
+    URL.revokeObjectURL(image.src);
+  };
 
-  /** @param {HTMLButtonElement} button @param {string} key @param {string} name */
-  #label(button, key, name) {
+  /** @param {HTMLButtonElement} button @param {string} key */
+  const label = (button, key) => {
+    if (!key && button === document.activeElement) remove.focus();
     button.hidden = !key;
-    button.textContent = this.element.text(key);
-    button.setAttribute('aria-label', `${button.textContent} ${name}`);
-  }
+    button.textContent = element.text(key);
+    button.ariaLabel = `${button.textContent} ${upload.name}`;
+  };
 
-  /** A picture of what was chosen here, or the smallest that the service made. @param {Upload} upload */
-  async #preview({ file, record, form }) {
-    if (record?.status === 'stored') this.#name.href = `${form.upload(record.id)}/content`;
-    if (!this.element.hasAttribute('preview')) return;
-    const [made] = Object.entries(record?.derivatives ?? {}).sort(([, a], [, b]) => a.size - b.size);
-    const source = file?.type.startsWith('image/') ? 'here' : made?.[0];
-    if (!source || source === this.#previewed) return;
-    this.#previewed = source;
-    this.#image.onload = () => (this.#image.hidden = false); // what a browser can't show stays hidden
-    if (file && source === 'here') this.#image.src = URL.createObjectURL(file);
-    else if (record) {
-      const link = await insist(`${form.upload(record.id)}/content/${source}?inline`, {}).catch(() => null);
-      if (link) this.#image.src = link.url;
-    }
-  }
+  /** A picture of what was chosen here, or the smallest that the service made. */
+  const preview = () => {
+    const { file, record } = upload;
+    const [made] = Object.entries(record?.derivatives ?? {}).sort(
+      ([, a], [, b]) => a.size - b.size,
+    );
+    const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
+    if (!source || source === previewed) return;
+    previewed = source;
+    if (file && source === 'here') image.src = URL.createObjectURL(file);
+    else linked(`/${source}?inline`, (url) => (image.src = url));
+  };
+
+  const show = () => {
+    const { status, loaded, record, file } = upload;
+    item.className = item.dataset.status = status;
+    if (status === 'stored') name.href = `${upload.url}/content`;
+    bar.hidden = !/uploading|processing/.test(status);
+    if (status === 'uploading' && loaded < upload.size) bar.value = loaded / upload.size;
+    else bar.removeAttribute('value'); // how long checking takes, nobody knows
+    state.textContent = element.told(upload);
+    const noticed = record?.notices ?? [];
+    notices.replaceChildren(...noticed.map((each) => span('notice', each.detail)));
+    action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
+    if (status === 'failed' && (record ? record.error?.retryable : file)) action = 'retry';
+    label(act, action);
+    label(replace, /stored|rejected|failed|unsent/.test(status) ? 'replace' : '');
+    label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
+    if (element.hasAttribute('preview')) preview();
+  };
+  return { item, name, state, show };
 }
 
-const hidden = '.longshore-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}';
-if (globalThis.customElements && !customElements.get('longshore-file')) {
-  try {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(hidden); // a sheet made by a script is no inline style
-    document.adoptedStyleSheets.push(sheet);
-  } catch {
-    // an older browser shows what it says to screen readers
-  }
+// In a browser that lacks what it needs, the plain input stays.
+if (globalThis.CSS?.supports('selector(:state(a))') && !customElements.get('longshore-file')) {
   customElements.define('longshore-file', LongshoreFile);
 }

@@ -33,7 +33,8 @@ ANSWERS = {
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
     "a piece of a file",
-    "unauthorized": "no bearer token, or one that opens nothing",
+    "unauthorized": "no bearer token, or one that opens nothing; a new form with what a "
+    "service key alone may give",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
     "in `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from api.pages.models import reason
 from api.records.rows import UploadRow
@@ -23,9 +22,6 @@ _STAYS = {
 }
 """Of the file before the newest one, by whether that is still being checked."""
 
-_LONGEST_KIND = 4
-"""Characters of an extension that fit where a picture would be."""
-
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
@@ -37,8 +33,6 @@ class FileLine:
     """Its status, in words."""
     reason: str | None
     """Why it was refused."""
-    kind: str
-    """What stands where there is no picture of it: `PDF`."""
     notices: list[str]
     content: str | None
     """Where its object can be fetched, once it is stored."""
@@ -84,7 +78,6 @@ def file_line(row: UploadRow, state: str = "") -> FileLine:
         status=row.status,
         state=state or _STATES.get(row.status, ""),
         reason=reason(row) if row.status is UploadStatus.REJECTED else None,
-        kind=PurePath(row.filename).suffix.removeprefix(".").upper()[:_LONGEST_KIND],
         notices=[str(each["detail"]) for each in row.notices],
         content=content,
         picture=f"{content}/{smallest}?inline" if content and smallest else None,

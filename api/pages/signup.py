@@ -85,6 +85,7 @@ def section_page(
         form_type=draft.form_type,
         section=section,
         action=draft.action,
+        form_url=draft.action if draft.form else None,
         steps=every_step,
         number=position + 1,
         back=draft.form_type.sections[position - 1] if position else None,

@@ -6,7 +6,7 @@ from typing import Literal
 from api.pages import addresses
 from api.pages.models import Draft, Mistake, unanswered
 from api.posts import CHECK_STEP
-from shared.form_definition import Section
+from shared.form_definition import FileField, Section
 from shared.status import PENDING
 
 State = Literal["done", "todo", "optional", "problem", "checking"]
@@ -30,6 +30,8 @@ class Step:
     state: State
     words: str
     """The state, as people read it."""
+    files: tuple[str, ...] = ()
+    """Its file fields: while their files are sent, only the browser knows."""
 
 
 def steps(draft: Draft, wrong: list[Mistake], current: Section | None) -> list[Step]:
@@ -78,6 +80,7 @@ def _step(
         current=current,
         state=state,
         words=_WORDS.get(state) or f"{mistakes} problem{'s' if mistakes > 1 else ''}",
+        files=tuple(each.name for each in section.fields if isinstance(each, FileField)),
     )
 
 

@@ -201,20 +201,6 @@ async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadO
     return Response(status_code=204)
 
 
-async def receive_multipart(
-    request: Request, services: Services, form: FormRow, policy: FileField
-) -> UploadRow:
-    """The one file of a multipart body, acknowledged."""
-    boundary = boundary_of(request.headers.get("content-type"))
-    key = key_of_header(request)
-    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_one_of_multipart(
-            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
-        )
-        return await _acknowledge(request, services, form, policy, received, body, key)
-
-
 async def _reuse(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> Response:
@@ -232,6 +218,20 @@ async def _reuse(
         key=key,
     )
     return accepted(request, services, row)
+
+
+async def receive_multipart(
+    request: Request, services: Services, form: FormRow, policy: FileField
+) -> UploadRow:
+    """The one file of a multipart body, acknowledged."""
+    boundary = boundary_of(request.headers.get("content-type"))
+    key = key_of_header(request)
+    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
+    async with _receiving(services, form, policy, body, key):
+        received = await receive_one_of_multipart(
+            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+        )
+        return await _acknowledge(request, services, form, policy, received, body, key)
 
 
 async def _open_body(

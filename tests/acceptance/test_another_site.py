@@ -144,7 +144,7 @@ def test_who_shows_no_token_of_the_form_is_sent_nowhere(
         data["token"] = other["token"]
     elif token == "too long":
         data["token"] = "x" * 100_000
-    before = stack.staged_files()
+    before = set(stack.staged_files())
     sent: dict[str, Any] = {"files": {"needed": ("licence.png", png())}} if files else {}
     answer = elsewhere.browser.post(elsewhere.path, data=data, **sent)
     status, code = (404, "not-found") if token == "another form's" else (401, "unauthorized")
@@ -154,7 +154,7 @@ def test_who_shows_no_token_of_the_form_is_sent_nowhere(
     assert data.get("token", "none") not in answer.text or not token
     assert "location" not in answer.headers
     assert elsewhere.read()["data"] == {}
-    assert stack.staged_files() == before
+    assert set(stack.staged_files()) <= before
 
 
 def test_a_token_behind_a_file_comes_too_late_and_no_byte_of_the_file_is_kept(
@@ -165,10 +165,10 @@ def test_a_token_behind_a_file_comes_too_late_and_no_byte_of_the_file_is_kept(
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 90000\r\n\r\n"
         '--b\r\nContent-Disposition: form-data; name="needed"; filename="a"\r\n\r\n'
     )
-    before = stack.staged_files()
+    before = set(stack.staged_files())
     answer = exchange(stack.url, head.encode() + b"x" * 70_000)
     assert answer.startswith(b"HTTP/1.1 401")
-    assert stack.staged_files() == before
+    assert set(stack.staged_files()) <= before
 
 
 def test_only_forms_with_an_address_to_go_back_to_take_a_hidden_token(

@@ -345,7 +345,7 @@ def test_what_is_left_of_the_session_opens_the_end_and_nothing_else(person: Pers
         "x.1.é",
     ):
         page = person.http.get(
-            "/signup/thank-you", headers={"Cookie": f"longshore_sent={forged}".encode()}
+            "/signup/thank-you", headers={b"Cookie": f"longshore_sent={forged}".encode()}
         )
         assert page.status_code == 200
         assert "Your reference number" not in page.text, forged
