@@ -12,17 +12,19 @@ from api.http.acknowledgements import TimeAcknowledgements
 from api.http.bodies import ReadWhole
 from api.http.client_address import KnowClient
 from api.http.connections import ShareRequests
-from api.http.cookie import OneCookie
+from api.http.cookie import OnlyCookies
 from api.http.middleware import DrainUnread, HeadAsGet, RefuseHead, RequestId, with_cors
 from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
 from api.http.watched import WatchLoop
 from api.openapi import document
+from api.pages.browser_module import browser_module
 from api.pages.pages import static_files
-from api.pages.session import COOKIE, cookie_below
+from api.pages.session import cookies_below
 from api.public_url import path_of
 from api.routes import (
     docs,
+    filepond,
     form_types,
     forms,
     html_forms,
@@ -42,11 +44,11 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    modules = (form_types, forms, html_forms, uploads, operations, docs, pages)
+    modules = (form_types, forms, html_forms, uploads, filepond, operations, docs, pages)
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     app.servers = [{"url": public}] if path else []  # as seen from where the description is read
-    cookied = OneCookie(app, cookie_below(public))
+    cookied = OnlyCookies(app, cookies_below(public))
     timed = TimeAcknowledgements(HeadAsGet(cookied), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
     settings = services.settings
@@ -63,7 +65,7 @@ def create_internal_app(services: Services) -> ASGIApp:
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
     app.state.backlog = Backlog(services)
     refused = _refusals(services, "internal")
-    whole = ReadWhole(HeadAsGet(OneCookie(app, COOKIE)), services.settings.pace, refused)
+    whole = ReadWhole(HeadAsGet(OnlyCookies(app, ())), services.settings.pace, refused)
     judged = RefuseHead(whole, refused)
     return WatchLoop(RequestId(DrainUnread(judged)), services.watchdog, app.state.routes)
 
@@ -86,7 +88,7 @@ def _app(
     app.state.services = services
     for module in modules:
         app.include_router(module.router)
-    app.router.routes += static_files()
+    app.router.routes += [*browser_module(), *static_files()]
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)

@@ -13,6 +13,11 @@ _ANSWERED: dict[str, tuple[str, dict[str, Any], Any]] = {
         {"type": "string", "enum": ["close"]},
         "close",
     ),
+    "Content-Disposition": (
+        "the file's name (RFC 6266)",
+        _TEXT,
+        "attachment; filename=\"licence.pdf\"; filename*=UTF-8''licence.pdf",
+    ),
     "ETag": ("the version of what was answered; send it back as `If-None-Match`", _TEXT, '"4"'),
     "Location": (
         "where the resource is",

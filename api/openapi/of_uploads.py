@@ -2,10 +2,12 @@
 
 from api.openapi import bodies, examples
 from api.openapi import headers as sent
+from api.openapi.errors import Coded
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
     OWNER,
+    OWNER_OR_PAGES,
     RECEIVING,
     SERVICE_KEY,
     answer,
@@ -44,14 +46,24 @@ _LINK = {
     ),
     307: answer("The link", always=("Location", "Cache-Control")),
 }
-_CHANGING = ("not-found", "form-submitted")
+CHANGING = ("not-found", "form-submitted")
+
+ONE_FILE_OF_MULTIPART: tuple[Coded, ...] = (
+    *_ONE_FILE,
+    *MULTIPART,
+    "file-missing",
+    ("too-many-files", 422),
+)
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
-    errors=(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
-    may=OWNER,
+    errors=(
+        *ONE_FILE_OF_MULTIPART,
+        *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
+    ),
+    may=OWNER_OR_PAGES,
     takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
-    body=bodies.ONE_FILE,
+    body=bodies.ONE_FILE_OR_REUSE,
 )
 
 UPLOAD_RAW = operation(
@@ -74,17 +86,19 @@ READ_UPLOAD = operation(
         304: NOT_MODIFIED,
     },
     errors=("not-found",),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
-_UNREADABLE = ("not-found", "not-stored", "not-released")
+UNREADABLE = ("not-found", "not-stored", "not-released")
 
-READ_CONTENT = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
+READ_CONTENT = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
+READ_DERIVATIVE = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
-RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER)
+RETRY_UPLOAD = operation(
+    answers={202: _ACCEPTED}, errors=(*CHANGING, "not-failed"), may=OWNER_OR_PAGES
+)
 
 RELEASE_UPLOAD = operation(
     answers={
@@ -99,4 +113,6 @@ RELEASE_UPLOAD = operation(
     may=(SERVICE_KEY,),
 )
 
-REMOVE_UPLOAD = operation(answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER)
+REMOVE_UPLOAD = operation(
+    answers={204: answer("It is removed")}, errors=CHANGING, may=OWNER_OR_PAGES
+)

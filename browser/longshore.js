@@ -1,0 +1,1191 @@
+// @ts-check
+/**
+ * Files that are sent while a person goes on filling in a form: `<longshore-file>` around a real
+ * `<label>` and `<input type=file>`, and the parts that it is made of. See README.md.
+ *
+ * @import {
+ *   FormRecord, Options, Policy, Problem, Transport, Upload as PublicUpload, UploadOptions,
+ *   UploadRecord, UploadStatus,
+ * } from './longshore.d.ts'
+ */
+
+/** Files that are sent at a time: a browser has six connections to a host, and some are waiting. */
+const AT_ONCE = 3;
+/** Bytes of a file that is hashed before it is sent. It is read into memory as a whole for that. */
+const DIGEST_UP_TO = 32 * 2 ** 20;
+/** Times that a file is sent in vain before the person is asked. */
+const ATTEMPTS = 10;
+/** Milliseconds without a sign of life after which a request is given up, and the sending of a file:
+ * on a slow line the system's buffers take long to empty, and nothing is seen of that. */
+const STALLED = 60_000;
+const STALLED_SENDING = 300_000;
+/** Milliseconds between two looks at what changes, in a tab that nobody sees. */
+const IN_BACKGROUND = 30_000;
+
+/** What people read. `{name}` and the like are filled in; problems of files come from the policy. */
+const ENGLISH = {
+  choose: 'Choose a file',
+  another: 'Choose another file',
+  drop: 'or drop it here',
+  waiting: 'Waiting',
+  uploading: 'Uploading {percent} %',
+  processing: 'Checking…',
+  paused: 'Paused',
+  offline: 'No connection: it goes on by itself',
+  stored: 'Stored',
+  withheld: 'We have this file and look at it',
+  unsent: 'Not sent: choose it again',
+  removed: 'Removed',
+  pause: 'Pause',
+  resume: 'Resume',
+  retry: 'Try again',
+  cancel: 'Cancel',
+  remove: 'Remove',
+  replace: 'Replace',
+  wait: 'Wait until the file is sent',
+  failed: 'The selected file could not be uploaded – try again',
+  'file-unreadable': "The selected file can't be read – choose it again",
+};
+const UNREADABLE = 'file-unreadable';
+
+/** A problem of a file. @param {string} code @returns {Problem} */
+const trouble = (code, detail = ENGLISH[UNREADABLE], params = {}) => ({
+  code,
+  detail,
+  params,
+  retryable: false,
+});
+
+const SENDING = /waiting|uploading|offline/;
+const BAD = /rejected|failed/;
+const GONE = /replaced|removed|expired/;
+
+/** @type {{headers: Options['headers'], texts: Record<string, Record<string, string>>, transports: Record<string, Transport>}} */
+const options = { headers: {}, texts: {}, transports: {} };
+
+/** @param {Options} changes */
+export function configure({ headers, texts, transports }) {
+  if (headers) options.headers = headers;
+  Object.assign(options.texts, texts);
+  Object.assign(options.transports, transports);
+  if (headers) forms.forEach((form) => form.follow()); // what it may read may have changed
+}
+
+// --- requests
+
+/** Why a request came to nothing. `status` is that of the answer; 0 if there was none. */
+class Refusal extends Error {
+  /** @param {number} status @param {Partial<Problem>} [body] @param {string | null} [after] */
+  constructor(status, body, after) {
+    super(body?.detail);
+    this.status = status;
+    /** @type {Problem} */
+    this.problem = { code: 'failed', detail: ENGLISH.failed, params: {}, retryable: true, ...body };
+    /** Milliseconds to wait, if the service said. */
+    this.after = milliseconds(after);
+    /** Whether the same request may do better later. The two codes are about this attempt alone. */
+    this.passes =
+      /^(0|408|425|429|5..)$/.test(`${status}`) ||
+      /upload-running|digest-mismatch/.test(this.problem.code);
+  }
+}
+
+/** @param {string | null} [after] `Retry-After`, in seconds; whoever says a date isn't the service */
+const milliseconds = (after) => Number(after) * 1000 || 0;
+
+/**
+ * The JSON of an answer. Throws what it refuses; an answer that isn't the service's own, such as
+ * the page of a hotel's network, counts as none.
+ * @param {number} status @param {string} text @param {string | null} [after]
+ */
+function read(status, text, after) {
+  let body = null;
+  try {
+    body = text && JSON.parse(text);
+  } catch {
+    if (status < 400) status = 0;
+  }
+  if (status > 199 && status < 400) return body;
+  throw new Refusal(status, body, after);
+}
+
+/** @param {string} url */
+const ownHeaders = async (url) => ({
+  Accept: 'application/json',
+  ...(await (typeof options.headers === 'function' ? options.headers(url) : options.headers)),
+});
+
+/** @param {string} url @param {RequestInit} [init] */
+async function ask(url, { signal, headers, ...init } = {}) {
+  try {
+    await null; // a page's script that imports this one can still say its headers
+    const all = /** @type {Record<string, string>} */ ({ ...(await ownHeaders(url)), ...headers });
+    const given = AbortSignal.any([AbortSignal.timeout(STALLED), ...(signal ? [signal] : [])]);
+    const answer = await fetch(url, { ...init, headers: all, signal: given });
+    const after = answer.headers.get('Retry-After');
+    const body = read(answer.status, await answer.text(), after);
+    return {
+      body,
+      status: answer.status,
+      etag: answer.headers.get('ETag'),
+      after: milliseconds(after),
+    };
+  } catch (error) {
+    throw error instanceof Refusal ? error : new Refusal(0);
+  }
+}
+
+/** Ask until there is an answer. @param {string} url @param {string} [method] */
+async function insist(url, method) {
+  for (let failed = 0; ; failed++) {
+    try {
+      return (await ask(url, { method })).body;
+    } catch (error) {
+      const refusal = /** @type {Refusal} */ (error);
+      if (!refusal.passes || failed > ATTEMPTS) throw refusal;
+      await nap(pauseAfter(refusal, failed), 'online');
+    }
+  }
+}
+
+/** Milliseconds before the next attempt; apart from each other, so that not all come at once.
+ * @param {Refusal} refusal @param {number} failed attempts before this one */
+const pauseAfter = (refusal, failed) =>
+  Math.max(refusal.after, Math.min(30_000, 1000 * 2 ** failed) * (0.5 + Math.random() / 2));
+
+/** Rest for so many milliseconds, or until the window hears `event`.
+ * @param {number} time @param {string} [event] @returns {Promise<unknown>} */
+const nap = (time, event = '') =>
+  new Promise((resolve) => {
+    const over = AbortSignal.timeout(time);
+    over.onabort = resolve;
+    addEventListener(event, resolve, { signal: over });
+  });
+
+/**
+ * What is at an address, now and each time it changes; ends when it is an upload and final, or
+ * when `signal` says so. Lost connections are taken up again; a refusal is thrown.
+ * @param {string} url @param {{signal?: AbortSignal}} [how]
+ * @returns {AsyncGenerator<any, void, void>}
+ */
+export async function* watch(url, { signal } = {}) {
+  let etag = null;
+  let failed = 0;
+  while (!signal?.aborted) {
+    try {
+      /** @type {Record<string, string>} */
+      const headers = etag ? { 'If-None-Match': etag, Prefer: 'wait=20' } : {};
+      const answer = await ask(url, { signal, headers });
+      failed = 0;
+      if (answer.status !== 304) {
+        etag = answer.etag;
+        yield answer.body;
+        if (answer.body.poll_after_ms === null) return;
+      }
+      await nap(answer.after || 1000);
+      if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange');
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!(error instanceof Refusal && error.passes)) throw error;
+      await nap(pauseAfter(error, failed++), 'online');
+    }
+  }
+}
+
+// --- sending
+
+/** @type {Transport} */
+async function sendByXhr(file, { url, headers, signal, onProgress }) {
+  const request = new XMLHttpRequest(); // fetch says nothing of what it has sent
+  const body = new FormData();
+  body.append('file', file, file.name);
+  request.open('POST', url);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  const stop = () => request.abort();
+  signal.addEventListener('abort', stop);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  request.upload.onloadstart = request.upload.onprogress = ({ loaded }) => {
+    clearTimeout(timer);
+    timer = setTimeout(stop, STALLED_SENDING);
+    onProgress(loaded);
+  };
+  await new Promise((resolve) => {
+    request.onloadend = resolve;
+    request.send(body);
+  });
+  clearTimeout(timer);
+  return read(request.status, request.responseText, request.getResponseHeader('Retry-After'));
+}
+
+/** @param {File} file @returns {Promise<Record<string, string>>} */
+async function digestOf(file) {
+  if (file.size > DIGEST_UP_TO || !crypto.subtle) return {}; // it is there on https alone
+  const hash = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
+  return { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...new Uint8Array(hash)))}:` };
+}
+
+/** Uploads that wait for their turn or are being sent. @type {Set<Upload>} */
+const queue = new Set();
+
+/** All uploads that this page knows, and `change` when one of them changed, its `detail`. */
+export const uploads = Object.assign(new EventTarget(), {
+  list: () =>
+    [...forms.values()].flatMap((form) => form.uploads).filter((each) => !GONE.test(each.status)),
+  /** Know those of a form that has no element here. @param {string} url */
+  open: (url) => void formAt(url).follow(),
+});
+
+/** Send what may be sent now. */
+function pump() {
+  let free = AT_ONCE;
+  for (const each of queue) if (each.status === 'uploading') free--;
+  for (const each of queue) if (each.status === 'waiting' && !each.timer && free-- > 0) each.send();
+  const moving = [...queue].some((each) => each.guard && SENDING.test(each.status));
+  (moving ? addEventListener : removeEventListener)('beforeunload', askFirst);
+}
+
+/** @param {Event} event */
+const askFirst = (event) => event.preventDefault();
+
+/** @param {string} event @param {() => void} heard */
+const listen = (event, heard) => globalThis.addEventListener?.(event, heard);
+listen('offline', () => queue.forEach((each) => each.status === 'uploading' && each.lose()));
+listen('online', () => queue.forEach((each) => each.status === 'offline' && each.resume()));
+// Another tab may have changed it.
+listen('visibilitychange', () => forms.forEach((form) => form.elements.size && form.follow()));
+
+/** One file and its whole life. @implements {PublicUpload} */
+class Upload extends EventTarget {
+  /** @type {UploadStatus} */
+  status = 'waiting';
+  /** Bytes that have left. */
+  loaded = 0;
+  /** @type {UploadRecord | null} */
+  record = null;
+  /** @type {Problem | null} */
+  problem = null;
+  /** @type {File | null} */
+  file = null;
+  /** @type {string | null | undefined} */
+  transport;
+  guard = false;
+  /** Whether it was in the form: then it is removed elsewhere when it is there no more. */
+  seen = false;
+  /** What a screen reader was told. @type {Set<string>} */
+  said = new Set();
+  /** Gives its place to this one once that is stored. @type {Upload | null} */
+  instead = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  timer;
+  #attempts = 0;
+  /** Whether the service may have all of it, although it didn't say so. */
+  #sent = false;
+  /** Taken away, which only the answer makes possible. */
+  unwanted = false;
+  #stop = new AbortController();
+  /** @type {Promise<Record<string, string>> | undefined} */
+  #digest;
+
+  /** @param {Form} form @param {string} field @param {{name: string, size: number, key?: string}} what */
+  constructor(
+    form,
+    field,
+    { name, size, key = hex(crypto.getRandomValues(new Uint8Array(16)).buffer) },
+  ) {
+    super();
+    this.form = form;
+    this.field = field;
+    this.name = name;
+    this.size = size;
+    this.key = key;
+    /** @type {Promise<this>} */
+    this.finished = new Promise((resolve) => {
+      this.addEventListener('status', () => {
+        if (/stored|rejected|failed|removed/.test(this.status)) resolve(this);
+      });
+    });
+  }
+
+  get id() {
+    return this.record?.id ?? this.key;
+  }
+
+  /** At the service. */
+  get url() {
+    return new URL(`../uploads/${this.id}`, this.form.url).href;
+  }
+
+  /** @param {UploadStatus} status @param {Problem | null} [problem] */
+  set(status, problem = null) {
+    this.status = status;
+    this.problem = problem;
+    this.tell('status');
+    this.form.remember();
+  }
+
+  /** @param {'status' | 'progress'} kind */
+  tell(kind) {
+    this.dispatchEvent(new Event(kind));
+    for (const each of this.form.elements) if (each.field === this.field) each.heard(this, kind);
+    uploads.dispatchEvent(new CustomEvent('change', { detail: this }));
+  }
+
+  /** Let it have its turn. */
+  enqueue(file = this.file) {
+    this.file = file;
+    queue.add(this);
+    this.#attempts = 0;
+    this.resume();
+  }
+
+  async send() {
+    const stop = (this.#stop = new AbortController());
+    const url = `${this.form.url}/fields/${this.field}/uploads`;
+    const file = /** @type {File} */ (this.file);
+    this.loaded = 0;
+    this.set('uploading');
+    try {
+      // A file that was changed or is gone would look like a lost connection.
+      const digest = await Promise.all([
+        (this.#digest ??= digestOf(file)),
+        file.slice(0, 1).arrayBuffer(),
+      ]).catch(() => {
+        throw new Refusal(422, trouble(UNREADABLE));
+      });
+      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
+      const transport = options.transports[this.transport ?? ''] ?? sendByXhr;
+      const record = await transport(file, {
+        url,
+        headers,
+        signal: stop.signal,
+        onProgress: (loaded) => this.#progress(loaded),
+      });
+      queue.delete(this);
+      // A list that came before this answer may know better, and won't come again.
+      this.follow(
+        this.form.record?.uploads[this.field]?.find(({ id }) => id === record.id) ?? record,
+      );
+      if (this.unwanted) this.remove();
+    } catch (error) {
+      if (!stop.signal.aborted) this.#missed(error);
+    }
+    pump();
+  }
+
+  /** @param {number} loaded */
+  #progress(loaded) {
+    this.loaded = Math.min(loaded, this.size);
+    this.#sent ||= loaded >= this.size;
+    this.tell('progress');
+  }
+
+  /** @param {unknown} error */
+  #missed(error) {
+    const refusal = error instanceof Refusal ? error : new Refusal(0);
+    if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
+    queue.delete(this);
+    const bad = /^(file|image|too-many)-/.test(refusal.problem.code);
+    this.set(bad ? 'rejected' : 'failed', refusal.problem);
+  }
+
+  /** @param {Refusal} refusal */
+  #later(refusal) {
+    this.loaded = 0;
+    this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
+    if (navigator.onLine) this.#attempts++;
+    this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
+  }
+
+  /** The connection is gone: what was sent of it is lost. */
+  lose() {
+    this.#stop.abort();
+    this.#later(new Refusal(0));
+    pump();
+  }
+
+  pause() {
+    if (queue.has(this) && this.loaded < this.size) this.#halt('paused'); // or the answer is due
+  }
+
+  resume() {
+    if (queue.has(this) && this.status !== 'uploading') this.#halt('waiting');
+  }
+
+  /** @param {UploadStatus} status */
+  #halt(status) {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.#stop.abort();
+    this.set(status);
+    pump();
+  }
+
+  /** One that failed, at the service or on its way there. */
+  async retry() {
+    if (this.status !== 'failed') return;
+    if (!this.record) return this.enqueue();
+    await insist(`${this.url}/retry`, 'POST').then(
+      (record) => this.follow(record),
+      ({ problem }) => this.set('failed', problem),
+    );
+  }
+
+  /** Take it away, here and at the service. */
+  async remove() {
+    if (GONE.test(this.status)) return;
+    if (!this.record && this.#sent && queue.has(this)) {
+      this.unwanted = true; // it may have been acknowledged
+      this.resume();
+      return this.form.render();
+    }
+    queue.delete(this);
+    this.#halt('removed');
+    if (this.record)
+      await insist(this.url, 'DELETE').catch((refusal) => this.form.refused(refusal));
+  }
+
+  /** @param {UploadRecord} record as the service has it now */
+  follow(record) {
+    if (this.status === 'removed') return; // whatever an older answer says
+    // A list that came meanwhile may have had it already, under another name.
+    this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
+    const pending = /receiving|staged|processing/.test(record.status);
+    const status = /** @type {UploadStatus} */ (pending ? 'processing' : record.status);
+    const changed = this.record?.updated_at !== record.updated_at || this.status !== status;
+    this.record = record;
+    if (changed) this.set(status, record.error);
+    if (status === 'stored') {
+      this.instead?.remove();
+      this.instead = null;
+    }
+    if (pending) this.form.follow();
+  }
+}
+
+// --- forms
+
+/** The forms of this page, by address: their uploads go on whatever elements come and go. @type {Map<string, Form>} */
+const forms = new Map();
+
+/** @param {string} url */
+function formAt(url) {
+  const { href } = new URL(url, document.baseURI);
+  const form = forms.get(href) ?? new Form(href);
+  forms.set(href, form);
+  return form;
+}
+
+class Form {
+  /** Oldest first, with those that are gone. @type {Upload[]} */
+  uploads = [];
+  /** @type {Set<LongshoreFile>} */
+  elements = new Set();
+  /** @type {FormRecord | null} */
+  record = null;
+  /** @type {AbortController | null} */
+  #following = null;
+
+  /** @param {string} url */
+  constructor(url) {
+    this.url = url;
+    try {
+      for (const { field, ...what } of JSON.parse(sessionStorage[`longshore ${url}`] ?? '[]')) {
+        const upload = new Upload(this, field, what);
+        upload.status = 'unsent';
+        this.uploads.push(upload);
+      }
+    } catch {
+      // a page without storage asks for nothing again
+    }
+  }
+
+  /** Keep the names of what isn't there yet: after a reload it is asked for again. */
+  remember() {
+    const left = this.uploads.filter(
+      (each) => !each.record && !/rejected|removed/.test(each.status),
+    );
+    try {
+      sessionStorage[`longshore ${this.url}`] = JSON.stringify(left, [
+        'field',
+        'name',
+        'size',
+        'key',
+      ]);
+    } catch {
+      // see above
+    }
+  }
+
+  /** Whether somebody wants to hear of changes. */
+  get #wanted() {
+    const pending = this.uploads.some((each) => each.status === 'processing');
+    return pending || [...this.elements].some((each) => each.hasAttribute('poll'));
+  }
+
+  /** Look at the record now, and for as long as something in it goes on. */
+  async follow() {
+    if (this.#following) return;
+    const mine = (this.#following = new AbortController());
+    try {
+      for await (const record of watch(this.url, mine)) {
+        this.record = record;
+        for (const [field, records] of Object.entries(record.uploads)) this.#merge(field, records);
+        this.render();
+        this.left();
+      }
+    } catch (error) {
+      this.refused(/** @type {Refusal} */ (error));
+    }
+    if (this.#following === mine) this.#following = null;
+  }
+
+  /** Something is done with: there may be nothing left to follow. */
+  left() {
+    if (this.#wanted) return;
+    this.#following?.abort();
+    this.#following = null;
+  }
+
+  render() {
+    this.elements.forEach((each) => each.render());
+  }
+
+  /** @param {string} field @param {UploadRecord[]} records */
+  #merge(field, records) {
+    for (const each of records) {
+      const known = this.uploads.find(({ id }) => id === each.id);
+      const same = this.uploads.find(
+        (u) =>
+          u.field === field &&
+          !u.record &&
+          !/rejected|removed/.test(u.status) &&
+          u.name === each.filename &&
+          u.size === each.size,
+      );
+      if (known) known.follow(each);
+      else if (!same) {
+        const upload = new Upload(this, field, { name: each.filename, size: each.size });
+        this.uploads.push(upload);
+        upload.follow(each);
+      } else if (/unsent|failed/.test(same.status)) same.follow(each); // the answer got lost
+    }
+    for (const each of this.uploads.filter((u) => u.field === field)) {
+      const there = records.some(({ id }) => id === each.id);
+      if (each.seen && !there) each.set('removed');
+      each.seen = there;
+    }
+  }
+
+  /** @param {Refusal} refusal */
+  refused({ problem }) {
+    this.elements.forEach((each) => each.emit('error', { problem }));
+  }
+}
+
+/**
+ * Send a file for a field of a form, when its turn has come, and follow it.
+ * @param {File} file @param {UploadOptions} how
+ * @returns {PublicUpload}
+ */
+export function createUpload(file, { url, field, transport }) {
+  const form = formAt(url);
+  const upload = new Upload(form, field, file);
+  upload.transport = transport;
+  form.uploads.push(upload);
+  upload.enqueue(file);
+  return upload;
+}
+
+// --- checks
+
+/** What begins with bytes that say little (archives, compound files), and isn't a text document by its name. */
+const CONTAINER = /^(504b0304|d0cf11e0)/;
+const BOX = '66747970';
+const OTHER_OFFICE = /\.(xls|ppt|od[sp]|epub|jar|apk|msg)\w?$/i;
+
+/**
+ * What is wrong with a file by its field's policy, before a byte is sent; null if nothing is. What
+ * can't be told here passes: the service looks at every file, and its word counts.
+ * @param {File} file @param {Policy} policy
+ * @returns {Promise<Problem | null>}
+ */
+export async function checkFile(file, policy) {
+  const { min_bytes = 1, max_bytes, image = {}, formats = [], flag = [], texts = {} } = policy;
+  /** @param {string} code @param {Record<string, any>} [params] */
+  const problem = (code, params = {}) =>
+    flag.includes(code) ? null : trouble(code, fill(texts[code] ?? code, params), params);
+  if (!file.size) return problem('file-empty');
+  if (file.size > max_bytes) return problem('file-too-large');
+  if (file.size < min_bytes) return problem('file-too-small');
+  const begin = await file.slice(0, 4096).arrayBuffer();
+  const digits = hex(begin);
+  const text = new TextDecoder().decode(begin).trim();
+  const format = formats.find((each) => mayBe(each, digits, text));
+  const other = CONTAINER.test(digits) && OTHER_OFFICE.test(file.name) && !text.includes('word/');
+  if (formats.length && (!format || other)) return problem('file-invalid-type');
+  /** @type {Record<string, any>} a limit that isn't there compares as false */
+  const limits = image;
+  const limited = /min_|max_(width|height)/.test(Object.keys(limits).join());
+  if (!limited || !format?.type.startsWith('image/')) return null;
+  const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
+  if (!bitmap) return null;
+  const { width, height } = bitmap;
+  bitmap.close();
+  // It may lie on its side, and there are more ways to say so than browsers know.
+  const over = (w = width, h = height) =>
+    w > limits.max_width || h > limits.max_height || w * h > limits.max_pixels;
+  const under = (w = width, h = height) =>
+    w < limits.min_width || h < limits.min_height || w * h < limits.min_pixels;
+  if (over() && over(height, width)) return problem('image-too-large', { width, height });
+  return under() && under(height, width) ? problem('image-too-small', { width, height }) : null;
+}
+
+/** @param {ArrayBuffer} bytes */
+const hex = (bytes) =>
+  Array.from(new Uint8Array(bytes), (each) => each.toString(16).padStart(2, '0')).join('');
+
+/**
+ * Whether a file may be of a format, by how it begins. As the service sees it: text may be indented,
+ * boxes name more brands than the first, and the first line of a PDF may be lost.
+ * @param {NonNullable<Policy['formats']>[0]} format @param {string} digits @param {string} text
+ */
+function mayBe({ type, signatures, starts_within = 0 }, digits, text) {
+  for (const pieces of signatures) {
+    for (let at = 0; at <= starts_within; at++) {
+      if (pieces.every(({ offset, bytes }) => digits.startsWith(bytes, 2 * (at + offset))))
+        return true;
+    }
+    if (pieces[0].bytes.startsWith(BOX) && digits.startsWith(BOX, 8)) return true;
+  }
+  if (type === 'application/rtf') return text.startsWith('{\\rtf');
+  return type === 'application/pdf' && /^(%[^\r\n]*\s+)*\d+ \d+ obj\b/.test(text);
+}
+
+/** @param {string} text @param {Record<string, any>} params */
+const fill = (text, params) => text.replace(/\{(\w+)\}/g, (left, name) => params[name] ?? left);
+
+/** Form types, by address. @type {Map<string, Promise<any>>} */
+const types = new Map();
+
+/** @param {string} url of a form type @param {string} field @returns {Promise<Policy | null>} */
+async function policyAt(url, field) {
+  try {
+    if (!types.has(url)) types.set(url, ask(url));
+    const { sections } = (await types.get(url)).body;
+    return sections
+      .flatMap((/** @type {any} */ each) => each.fields)
+      .find((/** @type {any} */ each) => each.name === field);
+  } catch {
+    types.delete(url); // the service looks at every file anyway; the next one may be luckier
+    return null;
+  }
+}
+
+// --- the element
+
+/** A size as the service says it. @param {number} count of bytes */
+const bytes = (count) =>
+  count < 1e6 ? +(count / 1e3).toFixed(1) + 'KB' : +(count / 1e6).toFixed(1) + 'MB';
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag @param {Partial<HTMLElementTagNameMap[T]>} [properties]
+ */
+const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+
+/** @param {string} className */
+const span = (className, textContent = '') => make('span', { className, textContent });
+
+/** Heard and not seen. Set by a script, so that no policy of the page takes it for an inline style. */
+const FOR_EARS =
+  'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap';
+
+let ids = 0;
+/** Ids are what names and descriptions are made of. @param {Element} element */
+const idOf = (element) => (element.id ||= `longshore-${++ids}`);
+
+// Where there is no document, such as on a server that renders, the module can be imported too.
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+
+class LongshoreFile extends Base {
+  static formAssociated = true;
+  static observedAttributes = ['form-url', 'field', 'required', 'poll', 'policy', 'locale'];
+
+  #internals = this.attachInternals();
+  #button = make('button', { type: 'button', className: 'choose' });
+  #drop = span('drop');
+  #live = make('div', { role: 'status' });
+  /** @type {HTMLUListElement | null} */
+  #list = null;
+  /** @type {HTMLInputElement | null} */
+  #input = null;
+  /** What the page itself says of the field: it goes once that is mended. @type {Element | null} */
+  #said = null;
+  /** @type {Form | null} */
+  #form = null;
+  /** @type {Policy | null} */
+  #policy = null;
+  /** @type {Map<Upload, ReturnType<typeof lineOf>>} */
+  #lines = new Map();
+  /** @type {Upload | null} */
+  #replacing = null;
+
+  get field() {
+    return this.getAttribute('field') ?? this.name;
+  }
+
+  get name() {
+    return this.getAttribute('name') ?? '';
+  }
+
+  get form() {
+    return this.#internals.form;
+  }
+
+  /** Those that are shown: in a field for one file the last, and a good one that it hasn't replaced. */
+  get uploads() {
+    const all = this.#form?.uploads ?? [];
+    const list = all.filter(
+      (each) => each.field === this.field && !GONE.test(each.status) && !each.unwanted,
+    );
+    const good = list.findLast((each) => /stored|processing/.test(each.status));
+    return this.#room > 1
+      ? list
+      : list.filter((each, at) => at === list.length - 1 || each === good);
+  }
+
+  /** Ids of the uploads that are stored or on their way. */
+  get value() {
+    const good = this.uploads.filter((each) => !/rejected|failed|unsent/.test(each.status));
+    return good.map((each) => each.id).slice(this.#room > 1 ? 0 : -1);
+  }
+
+  get #room() {
+    return (
+      this.#policy?.max_files ??
+      (this.#input?.multiple || this.hasAttribute('multiple') ? Infinity : 1)
+    );
+  }
+
+  connectedCallback() {
+    // Where the parser isn't there yet, the input comes later.
+    if (!this.#enhance())
+      new MutationObserver((_, seen) => this.#enhance() && seen.disconnect()).observe(this, {
+        childList: true,
+        subtree: true,
+      });
+  }
+
+  disconnectedCallback() {
+    this.#form?.elements.delete(this);
+    this.#form?.left();
+  }
+
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    if (/field|policy/.test(name)) this.#policy = null;
+    if (this.#list) this.#attach();
+  }
+
+  /** @param {boolean} disabled by this or by a fieldset */
+  formDisabledCallback(disabled) {
+    this.#button.disabled = disabled;
+  }
+
+  /** @param {FocusOptions} [how] */
+  focus(how) {
+    this.#button.focus(how);
+  }
+
+  /** @param {string} [id] of one upload; without it, of all in the field */
+  pause(id) {
+    this.#named(id).forEach((each) => each.pause());
+  }
+
+  /** @param {string} [id] */
+  resume(id) {
+    this.#named(id).forEach((each) => each.resume());
+  }
+
+  /** @param {string} [id] */
+  retry(id) {
+    this.#named(id).forEach((each) => each.retry());
+  }
+
+  /** @param {string} [id] Without it, the element leaves the page, as any does. */
+  remove(id) {
+    if (id === undefined) super.remove();
+    else this.#named(id).forEach((each) => each.remove());
+  }
+
+  /** @param {string} [id] */
+  #named(id) {
+    return this.uploads.filter((each) => id === undefined || each.id === id);
+  }
+
+  /** Take over the input, once. @returns whether there is one */
+  #enhance() {
+    const input =
+      this.#input ??
+      /** @type {HTMLInputElement | null} */ (this.querySelector('input[type=file]'));
+    if (input && !this.#input) this.#take(input);
+    if (input) this.#attach();
+    return !!input;
+  }
+
+  /** @param {HTMLInputElement} input */
+  #take(input) {
+    this.#input = input;
+    const label = input.labels?.[0] ?? this.querySelector('label');
+    if (!this.name) this.setAttribute('name', input.name);
+    if (input.required) this.setAttribute('required', '');
+    input.removeAttribute('name'); // or it would send an empty file along
+    input.required = false;
+    input.hidden = true;
+    input.addEventListener('change', () => {
+      const files = [...(input.files ?? [])];
+      input.value = ''; // the same file can be chosen again
+      this.choose(files);
+    });
+    // What led to the input leads to the button: its label, and the links of a summary of errors.
+    if (input.id) this.#button.id = input.id;
+    input.removeAttribute('id');
+    this.#button.onclick = () => this.open(null);
+    this.#said = this.querySelector('.problem');
+    this.#list = this.querySelector('ul.files') ?? make('ul', { className: 'files' });
+    if (label) {
+      label.htmlFor = idOf(this.#button);
+      this.#list.setAttribute('aria-labelledby', idOf(label));
+    }
+    this.#live.style.cssText = FOR_EARS;
+    (label?.contains(input) ? label : input).after(this.#button, this.#drop, this.#live);
+    if (!this.#list.isConnected) this.#live.after(this.#list);
+    for (const type of ['dragover', 'dragleave', 'drop']) {
+      this.addEventListener(type, (/** @type {any} */ event) => {
+        if (!event.dataTransfer.types.includes('Files')) return;
+        event.preventDefault(); // or the browser would leave the page and show the file
+        this.#state('dragging', type === 'dragover' && !this.#button.disabled);
+        if (type === 'drop') this.#given(event.dataTransfer);
+      });
+    }
+    this.addEventListener('paste', (event) => this.#given(event.clipboardData));
+  }
+
+  /** @param {DataTransfer | null} transfer */
+  #given(transfer) {
+    if (!this.#button.disabled && transfer?.files.length) this.choose([...transfer.files]);
+  }
+
+  /** @param {Upload | null} replacing */
+  open(replacing) {
+    this.#replacing = replacing;
+    this.#input?.click();
+  }
+
+  /** Be there for the form that `form-url` names. */
+  #attach() {
+    const url = this.getAttribute('form-url');
+    const form = url ? formAt(url) : null;
+    if (form !== this.#form) this.disconnectedCallback();
+    this.#form = form;
+    this.#learn();
+    if (form && this.isConnected) {
+      form.elements.add(this);
+      form.follow();
+    }
+    this.render();
+  }
+
+  /** Read the field's policy, where it is known where it stands. */
+  async #learn() {
+    const form = this.#form;
+    const url =
+      this.getAttribute('policy') ??
+      (form?.record && `${form.url}/../../form-types/${form.record.type}`);
+    if (this.#policy || !this.#input || !url) return;
+    this.#policy = await policyAt(new URL(url, document.baseURI).href, this.field);
+    if (!this.#policy) return;
+    this.#input.multiple = this.#room > 1;
+    this.#input.accept ||= this.#policy.accept.join();
+    this.render();
+  }
+
+  /** Take files, as if the person had chosen them here. @param {File[]} files */
+  async choose(files) {
+    let old = this.#replacing;
+    this.#replacing = null;
+    /** @type {Promise<any>[]} */
+    const waits = [];
+    const detail = {
+      files,
+      waitUntil: (/** @type {Promise<any>} */ promise) => waits.push(promise),
+    };
+    if (!files.length || !this.emit('select', detail, true)) return;
+    const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
+    if (url) this.setAttribute('form-url', url);
+    if (!this.#form) {
+      this.#announce(this.text('failed'));
+      this.emit('error', { problem: new Refusal(0).problem, files });
+      return;
+    }
+    await this.#learn();
+    for (const file of files) {
+      const all = this.#form.uploads;
+      const again = this.uploads.find(
+        (each) => each.status === 'unsent' && each.name === file.name && each.size === file.size,
+      );
+      const upload = again ?? new Upload(this.#form, this.field, file);
+      const full = this.#full(again) || (this.#room < 2 && files.length > 1);
+      if (!again) all.splice(old ? all.indexOf(old) : all.length, 0, upload);
+      upload.transport = this.getAttribute('transport');
+      upload.guard = this.hasAttribute('guard');
+      upload.status = 'waiting';
+      // A good one stays until the new one is stored.
+      if (old && /stored|processing/.test(old.status)) upload.instead = old;
+      else if (old !== upload) old?.remove();
+      old = null;
+      this.render();
+      let found = full ? trouble('too-many-files', this.text('too-many-files')) : null;
+      if (this.#policy)
+        found ??= await checkFile(file, this.#policy).catch(() => trouble(UNREADABLE));
+      if (upload.status !== 'waiting') continue; // removed meanwhile
+      if (found) upload.set('rejected', found);
+      else upload.enqueue(file);
+    }
+  }
+
+  /** Whether there is no room for one more. In a field for one there is: what came to nothing or
+   * waits gives it up. @param {Upload} [again] */
+  #full(again) {
+    const others = this.uploads.filter((each) => each !== again);
+    if (this.#room > 1)
+      return others.filter((each) => each.status !== 'rejected').length >= this.#room;
+    for (const each of others) if (!each.record || each.status === 'rejected') each.remove();
+    return false;
+  }
+
+  /** @param {string} key @returns the page's own text in the language of the element */
+  #own(key) {
+    return options.texts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
+  }
+
+  /** @param {string} key @param {Record<string, any>} [params] */
+  text(key, params = {}) {
+    return fill(
+      this.#own(key) ?? this.#policy?.texts?.[key] ?? /** @type {any} */ (ENGLISH)[key] ?? '',
+      params,
+    );
+  }
+
+  /** What is said of an upload, with its progress in steps of so many percent.
+   * @param {Upload} upload */
+  told({ status, problem, loaded, size, record, name }, step = 1) {
+    if (BAD.test(status) && problem) {
+      const { max_bytes = 0, image } = this.#policy ?? {};
+      const known = { ...this.#policy, ...image, max_size: bytes(max_bytes), ...problem.params };
+      return fill(this.#own(problem.code) ?? problem.detail, known);
+    }
+    if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
+    if (record?.flags?.length && !record.released_at) return this.text('withheld');
+    return this.text(status, { name, percent: Math.floor((100 * loaded) / size / step) * step });
+  }
+
+  // --- showing
+
+  /** @param {Upload} upload @param {'status' | 'progress'} kind */
+  heard(upload, kind) {
+    const { status, loaded, size, problem } = upload;
+    if (kind === 'progress') this.#lines.get(upload)?.show();
+    else this.render();
+    this.#tell(upload);
+    const detail = { upload, status, loaded, total: size, problem };
+    this.emit(kind, detail);
+    const also = { stored: 'stored', rejected: 'reject', failed: 'error' }[
+      /** @type {string} */ (status)
+    ];
+    if (also && kind === 'status') this.emit(also, detail);
+  }
+
+  /** @param {string} kind @param {object} detail @returns whether nobody prevented it */
+  emit(kind, detail, cancelable = false) {
+    return this.dispatchEvent(
+      new CustomEvent(`longshore-${kind}`, { bubbles: true, cancelable, detail }),
+    );
+  }
+
+  /** Say once each: that it began, every quarter of it, and how it ended. @param {Upload} upload */
+  #tell(upload) {
+    if (/waiting|unsent|replaced/.test(upload.status)) return;
+    const text = `${upload.name}: ${this.told(upload, 25)}`;
+    if (!upload.said.has(text)) this.#announce(text);
+    upload.said.add(text);
+  }
+
+  /** @param {string} text */
+  #announce(text) {
+    this.#live.append(make('p', { textContent: text }));
+    if (this.#live.childElementCount > 5) this.#live.firstElementChild?.remove();
+  }
+
+  render() {
+    if (!this.#list) return;
+    const shown = this.uploads;
+    if (this.#form?.record || shown.length || !this.#list.children.length) this.#settle(shown); // till then the page's own list stands
+    this.#button.textContent = this.text(shown.length ? 'another' : 'choose');
+    this.#drop.textContent = this.text('drop');
+    this.#value(shown);
+    this.#learn();
+  }
+
+  /** @param {Upload[]} shown */
+  #settle(shown) {
+    const list = /** @type {HTMLUListElement} */ (this.#list);
+    const focused = list.contains(document.activeElement);
+    const had = list.childElementCount;
+    const lines = shown.map((each) => {
+      const line = this.#lines.get(each) ?? lineOf(this, each);
+      this.#lines.set(each, line);
+      line.show();
+      return line;
+    });
+    const items = lines.map((each) => each.item);
+    for (const each of [...list.children])
+      if (!items.includes(/** @type {any} */ (each))) each.remove();
+    items.forEach((item, at) => {
+      if (list.children[at] !== item) list.insertBefore(item, list.children[at]); // moving takes the focus away
+    });
+    list.hidden = !shown.length;
+    if (focused && !list.contains(document.activeElement)) this.focus();
+    // The button is called by its label, what it does, and what was chosen.
+    const named = [
+      this.#list?.getAttribute('aria-labelledby'),
+      idOf(this.#button),
+      ...lines.map((each) => idOf(each.name)),
+    ];
+    this.#button.setAttribute('aria-labelledby', named.join(' '));
+    const refused = lines.filter((_, at) => BAD.test(shown[at].status));
+    const described = [
+      this.#input?.getAttribute('aria-describedby'),
+      ...refused.map((each) => idOf(each.state)),
+    ];
+    this.#button.setAttribute('aria-describedby', described.join(' ').trim());
+    if (!refused.length && (shown.length || had)) this.#said?.remove();
+  }
+
+  /** @param {Upload[]} shown */
+  #value(shown) {
+    const value = this.value;
+    const data = new FormData();
+    for (const each of value) data.append(this.name, each);
+    this.#internals.setFormValue(data);
+    const customError = shown.some((each) => SENDING.test(each.status));
+    const valueMissing = this.hasAttribute('required') && !value.length;
+    const text = this.text(customError ? 'wait' : 'choose');
+    this.#internals.setValidity({ customError, valueMissing }, text, this.#button);
+    for (const each of ['uploading', 'processing', 'stored', 'rejected', 'offline']) {
+      this.#state(
+        each,
+        shown.some(({ status }) => status === each),
+      );
+    }
+  }
+
+  /** @param {string} name @param {boolean} on */
+  #state(name, on) {
+    this.#internals.states[on ? 'add' : 'delete'](name);
+  }
+}
+
+/**
+ * What is shown of one upload.
+ * @param {LongshoreFile} element @param {Upload} upload
+ */
+function lineOf(element, upload) {
+  const item = make('li');
+  const image = make('img', { className: 'preview', alt: '', hidden: true });
+  const name = make('a', { className: 'filename', textContent: upload.name }); // a name is text, whatever is in it
+  const size = span('size', bytes(upload.size));
+  const bar = make('progress', { ariaLabel: upload.name });
+  const state = span('state');
+  const notices = span('notices');
+  const [act, replace, remove] = [0, 0, 0].map(() =>
+    make('button', { type: 'button', className: 'quiet' }),
+  );
+  item.append(
+    image,
+    ...[name, size, bar, state, notices, act, replace, remove].flatMap((each) => [each, ' ']),
+  );
+  let previewed = '';
+  /** @type {'pause' | 'resume' | 'retry' | ''} */
+  let action = '';
+
+  act.onclick = () => action && upload[action]();
+  replace.onclick = () => element.open(upload);
+  remove.onclick = () => element.remove(upload.id);
+  /** Use a link to what is stored: the page's own addresses can't say whose they are.
+   * @param {string} path @param {(url: string) => void} use */
+  const linked = (path, use) =>
+    insist(`${upload.url}/content${path}`).then(
+      ({ url }) => use(url),
+      (refusal) => upload.form.refused(refusal),
+    );
+  name.onclick = (event) => {
+    if (!name.href) return;
+    event.preventDefault();
+    linked('', (url) => {
+      removeEventListener('beforeunload', askFirst); // a download leaves nothing
+      location.assign(url);
+      pump();
+    });
+  };
+  image.onload = () => {
+    image.hidden = false; // what the browser can't show stays hidden
+    URL.revokeObjectURL(image.src);
+  };
+
+  /** @param {HTMLButtonElement} button @param {string} key */
+  const label = (button, key) => {
+    if (!key && button === document.activeElement) remove.focus();
+    button.hidden = !key;
+    button.textContent = element.text(key);
+    button.ariaLabel = `${button.textContent} ${upload.name}`;
+  };
+
+  /** A picture of what was chosen here, or the smallest that the service made. */
+  const preview = () => {
+    const { file, record } = upload;
+    const [made] = Object.entries(record?.derivatives ?? {}).sort(
+      ([, a], [, b]) => a.size - b.size,
+    );
+    const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
+    if (!source || source === previewed) return;
+    previewed = source;
+    if (file && source === 'here') image.src = URL.createObjectURL(file);
+    else linked(`/${source}?inline`, (url) => (image.src = url));
+  };
+
+  const show = () => {
+    const { status, loaded, record, file } = upload;
+    item.className = item.dataset.status = status;
+    if (status === 'stored') name.href = `${upload.url}/content`;
+    bar.hidden = !/uploading|processing/.test(status);
+    if (status === 'uploading' && loaded < upload.size) bar.value = loaded / upload.size;
+    else bar.removeAttribute('value'); // how long checking takes, nobody knows
+    state.textContent = element.told(upload);
+    const noticed = record?.notices ?? [];
+    notices.replaceChildren(...noticed.map((each) => span('notice', each.detail)));
+    action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
+    if (status === 'failed' && (record ? record.error?.retryable : file)) action = 'retry';
+    label(act, action);
+    label(replace, /stored|rejected|failed|unsent/.test(status) ? 'replace' : '');
+    label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
+    if (element.hasAttribute('preview')) preview();
+  };
+  return { item, name, state, show };
+}
+
+// In a browser that lacks what it needs, the plain input stays.
+if (globalThis.CSS?.supports('selector(:state(a))') && !customElements.get('longshore-file')) {
+  customElements.define('longshore-file', LongshoreFile);
+}
