@@ -44,6 +44,7 @@ async def followed_form(request: Request, services: Serving, form_id: FormId) ->
 
 @router.get(
     "/v1/forms/{form_id}/events",
+    status_code=200,
     response_class=EventStream,
     summary="Follow the form: its changes as they happen",
     **described.FOLLOW_FORM,
