@@ -61,12 +61,13 @@ async def begin(
     beginner: Beginner,
     request_id: str,
     client: str,
-) -> tuple[str, Outcome]:
+) -> tuple[FormRow, str, Outcome]:
     """A new draft with its first section, and its token."""
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[type_name], body)
         form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
-    return token, await _apply(services, form, post, request_id=request_id, client=client)
+    outcome = await _apply(services, form, post, request_id=request_id, client=client)
+    return form, token, outcome
 
 
 async def take(

@@ -6,9 +6,9 @@ from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
     OWNER,
+    OWNER_OR_PAGES,
     RECEIVING,
     SERVICE_KEY,
-    SESSION,
     answer,
     leads_to,
     operation,
@@ -64,7 +64,7 @@ READ_FORM = operation(
         304: NOT_MODIFIED,
     },
     errors=("not-found",),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
@@ -148,6 +148,6 @@ POST_FORM = operation(
         *("foreign-origin", "request-too-large", "invalid-request", "unknown-field"),
         *("uploads-pending", "form-incomplete"),
     ),
-    may=(*OWNER, SESSION),
+    may=OWNER_OR_PAGES,
     body=bodies.HTML_FORM,
 )

@@ -6,6 +6,7 @@ from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
     OWNER,
+    OWNER_OR_PAGES,
     RECEIVING,
     SERVICE_KEY,
     answer,
@@ -49,7 +50,7 @@ _CHANGING = ("not-found", "form-submitted")
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
     errors=(*_ONE_FILE, *MULTIPART, "file-missing", ("too-many-files", 422)),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
     body=bodies.ONE_FILE,
 )
@@ -74,17 +75,19 @@ READ_UPLOAD = operation(
         304: NOT_MODIFIED,
     },
     errors=("not-found",),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
 _UNREADABLE = ("not-found", "not-stored", "not-released")
 
-READ_CONTENT = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
+READ_CONTENT = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER_OR_PAGES)
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER)
+READ_DERIVATIVE = operation(answers=_LINK, errors=_UNREADABLE, may=OWNER_OR_PAGES)
 
-RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER)
+RETRY_UPLOAD = operation(
+    answers={202: _ACCEPTED}, errors=(*_CHANGING, "not-failed"), may=OWNER_OR_PAGES
+)
 
 RELEASE_UPLOAD = operation(
     answers={
@@ -99,4 +102,6 @@ RELEASE_UPLOAD = operation(
     may=(SERVICE_KEY,),
 )
 
-REMOVE_UPLOAD = operation(answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER)
+REMOVE_UPLOAD = operation(
+    answers={204: answer("It is removed")}, errors=_CHANGING, may=OWNER_OR_PAGES
+)

@@ -1,7 +1,8 @@
 """The session of the pages: one cookie that holds the token of one form.
 
-Only the pages and what their forms post to accept it. The rest of the API knows bearer tokens
-alone, so that no other site's page can act through a person's browser.
+The pages accept it, what their forms post to, and what their script calls to send and follow
+files; each of these only from a page of ours, so that no other site's can act or look through a
+person's browser. The rest of the API knows bearer tokens alone.
 """
 
 from typing import Literal, TypedDict
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from api.auth import bearer, form_of_token, unauthorized
 from api.errors import Problem
 from api.http.cookie import value_of
-from api.http.origin import check_origin
+from api.http.origin import check_origin, is_our_page
 from api.http.public_path import public_path
 from api.records import forms
 from api.records.rows import FormRow
@@ -50,6 +51,17 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
     """
     token = bearer(request) if has_bearer(request) else _cookie(request)
     if not token:
+        raise unauthorized()
+    return await form_of_token(services, token)
+
+
+async def form_of_page(services: Services, request: Request) -> FormRow:
+    """The form of the cookie, which counts for nothing where a page of another origin asks.
+
+    Raises `Problem` unauthorized or not-found.
+    """
+    token = _cookie(request)
+    if not token or not is_our_page(request, services.settings.public_url):
         raise unauthorized()
     return await form_of_token(services, token)
 

@@ -9,7 +9,7 @@ from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
 from api.auth import ServiceKey
-from api.deps import Asking, BackEnd, OwnForm, Serving, beginner_of, request_id
+from api.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
 from api.errors import Problem
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
@@ -107,7 +107,7 @@ async def list_forms(
     summary="Read the record and its uploads",
     **described.READ_FORM,
 )
-async def read_form(request: Request, services: Serving, form: OwnForm) -> Response:
+async def read_form(request: Request, services: Serving, form: FormOrPages) -> Response:
     form, rows = await wait_for_form(request, services, form)
     etag = sections.etag(form)
     if matches(request, etag):

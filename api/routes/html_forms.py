@@ -45,10 +45,7 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
 async def post_form(
     request: Request, services: Serving, form: Annotated[FormRow, Depends(posted_form)]
 ) -> Response:
-    outcome = await _take(request, services, form)
-    if wants_json(request) and not prefers_html(request):
-        return await _as_json(request, services, form, outcome)
-    return _see_other(request, services, outcome)
+    return await _answer(request, services, form, await _take(request, services, form))
 
 
 @router.post("/", include_in_schema=False)
@@ -57,14 +54,14 @@ async def begin(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        return _see_other(request, services, await _take(request, services, form))
+        return await _answer(request, services, form, await _take(request, services, form))
     form_type = services.form_types.get(SIGNUP)
     if form_type is None:
         raise Problem("not-found")
     beginner = anonymous(request, services)
     await beginner.check(services)
     body = await receive_html_form(request, services, form_type, None, posts.CONTROLS)
-    token, outcome = await posts.begin(
+    form, token, outcome = await posts.begin(
         services,
         SIGNUP,
         body,
@@ -72,7 +69,7 @@ async def begin(request: Request, services: Serving) -> Response:
         request_id=request_id(request),
         client=address_of(request.scope),
     )
-    answer = _see_other(request, services, outcome)
+    answer = await _answer(request, services, form, outcome)
     session.start(answer, request, services, token)
     return answer
 
@@ -97,8 +94,14 @@ async def _take(request: Request, services: Services, form: FormRow) -> posts.Ou
     return await posts.take(services, form, body, request_id=request_id(request), client=client)
 
 
-def _see_other(request: Request, services: Services, outcome: posts.Outcome) -> Response:
-    answer = _to(addresses.after(outcome))
+async def _answer(
+    request: Request, services: Services, form: FormRow, outcome: posts.Outcome
+) -> Response:
+    """The page to go to; for a script, the form as it is now. Sending ends the session."""
+    if wants_json(request) and not prefers_html(request):
+        answer = await _as_json(request, services, form, outcome)
+    else:
+        answer = _to(addresses.after(outcome))
     if outcome.submit and not outcome.refused and not session.has_bearer(request):
         session.end(answer, request, services)
     return answer

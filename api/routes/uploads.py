@@ -13,13 +13,16 @@ from api import flags
 from api import uploads as use_uploads
 from api.auth import ServiceKey
 from api.deps import (
-    Asking,
+    AskingOrPage,
     BackEnd,
     Caller,
+    FileFieldOrPages,
+    FormOrPages,
     OwnFileField,
     OwnForm,
     OwnUpload,
     Serving,
+    UploadOrPages,
     request_id,
 )
 from api.errors import Problem
@@ -67,7 +70,7 @@ MULTIPART_ALLOWANCE = 64 * 1024
     **described.UPLOAD_MULTIPART,
 )
 async def upload_multipart(
-    request: Request, services: Serving, form: OwnForm, policy: OwnFileField
+    request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
 ) -> Response:
     boundary = boundary_of(request.headers.get("content-type"))
     key = key_of_header(request)
@@ -120,7 +123,7 @@ async def upload_raw(
     summary="Follow an upload",
     **described.READ_UPLOAD,
 )
-async def read_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
+async def read_upload(request: Request, services: Serving, upload: UploadOrPages) -> Response:
     upload = await wait_for_upload(request, services, upload)
     if matches(request, upload_etag(upload)):
         return not_modified(request, upload_etag(upload))
@@ -135,7 +138,11 @@ async def read_upload(request: Request, services: Serving, upload: OwnUpload) ->
     **described.READ_CONTENT,
 )
 async def read_content(
-    request: Request, services: Serving, asking: Asking, upload: OwnUpload, inline: Inline = None
+    request: Request,
+    services: Serving,
+    asking: AskingOrPage,
+    upload: UploadOrPages,
+    inline: Inline = None,
 ) -> Response:
     return await _content(request, services, asking, upload, None, inline=inline is not None)
 
@@ -150,8 +157,8 @@ async def read_content(
 async def read_derivative(
     request: Request,
     services: Serving,
-    asking: Asking,
-    upload: OwnUpload,
+    asking: AskingOrPage,
+    upload: UploadOrPages,
     derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
     inline: Inline = None,
 ) -> Response:
@@ -166,7 +173,7 @@ async def read_derivative(
     **described.RETRY_UPLOAD,
 )
 async def retry_upload(
-    request: Request, services: Serving, asking: Asking, upload: OwnUpload
+    request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
     always = isinstance(asking, ServiceKey)
     return accepted(request, services, await use_uploads.retry(services, upload, always=always))
@@ -191,7 +198,7 @@ async def release_upload(
     summary="Take an upload away",
     **described.REMOVE_UPLOAD,
 )
-async def remove_upload(services: Serving, asking: Asking, upload: OwnUpload) -> Response:
+async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
     await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 

@@ -258,16 +258,56 @@ def test_another_sites_page_cant_begin_a_form_in_a_persons_browser(person: Perso
     assert "set-cookie" not in answer.headers
 
 
-def test_the_json_api_takes_no_cookie(person: Person) -> None:
+def test_the_cookie_opens_what_a_script_of_our_pages_calls(person: Person) -> None:
+    empty = {"section": "about"}
+    began = person.http.post(
+        "/", data=empty, headers={"Accept": "application/json", "Origin": person.origin}
+    )
+    assert began.status_code == 200
+    assert "token" not in began.json(), "no script may read it"
+    assert person.http.cookies[COOKIE].startswith("lst_")
+    form, ours = began.json()["id"], {"Accept": "*/*", "Origin": person.origin}
+    target = f"/v1/forms/{form}/fields/headshot/uploads"
+    sent = person.http.post(target, files={"file": SMALL}, headers=ours)
+    assert sent.status_code == 202
+    assert (
+        person.http.post(target, files={"f": SMALL}, headers={"Accept": "*/*"}).status_code == 401
+    )
+    reading = {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"}
+    upload = f"/v1/uploads/{sent.json()['id']}"
+    assert person.http.get(f"/v1/forms/{form}", headers=reading).json()["id"] == form
+    assert person.http.get(upload, headers=reading).json()["field"] == "headshot"
+    problem(person.http.get(f"{upload}/content", headers=reading), 409, "not-stored")
+    problem(person.http.post(f"{upload}/retry", headers=ours), 409, "not-failed")
+    assert person.http.delete(upload, headers=ours).status_code == 204
+    again = person.http.post("/", data=empty, headers={**ours, "Accept": "application/json"})
+    assert again.json()["id"] == form, "the draft that this browser has"
+
+
+def test_the_cookie_opens_nothing_to_a_page_of_another_origin(person: Person) -> None:
+    person.begin()
+    form = f"/v1/forms/{person.form_id}"
+    for site in ("cross-site", "same-site"):
+        read = person.http.get(form, headers={"Accept": "*/*", "Sec-Fetch-Site": site})
+        problem(read, 401, "unauthorized")
+    for origin in ("https://evil.example", "null"):
+        foreign = {"Accept": "*/*", "Origin": origin}
+        problem(person.http.get(form, headers=foreign), 401, "unauthorized")
+        sent = person.http.post(
+            f"{form}/fields/headshot/uploads", files={"f": SMALL}, headers=foreign
+        )
+        problem(sent, 401, "unauthorized")
+
+
+def test_what_the_pages_dont_call_takes_no_cookie(person: Person) -> None:
     person.begin()
     path = f"/v1/forms/{person.form_id}"
     asked = {"Accept": "*/*", "Origin": person.origin}
     for answer in (
-        person.http.get(path, headers=asked),
         person.http.patch(path, json={"full_name": "x"}, headers=asked),
         person.http.post(f"{path}/submit", headers=asked),
         person.http.delete(path, headers=asked),
-        person.http.post(f"{path}/fields/headshot/uploads", files={"f": SMALL}, headers=asked),
+        person.http.put(f"{path}/fields/headshot/uploads/a.jpg", content=b"a", headers=asked),
     ):
         problem(answer, 401, "unauthorized")
 
