@@ -82,8 +82,8 @@ FOLLOW_FORM = operation(
             always=("Cache-Control", "X-Accel-Buffering"),
         ),
     },
-    errors=("not-found", "not-acceptable", "foreign-origin"),
-    may=(*OWNER, SESSION),
+    errors=("not-found", "not-acceptable"),
+    may=OWNER_OR_PAGES,
     takes=(sent.LAST_EVENT_ID,),
 )
 

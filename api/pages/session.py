@@ -86,16 +86,6 @@ def check_write(services: Services, request: Request) -> None:
     check_origin(request, services.settings.public_url, must_be_named=known)
 
 
-def check_read(services: Services, request: Request) -> None:
-    """A read that the cookie lets in must come from our own pages where it lasts: a page of another
-    origin couldn't see the answer, but could hold it open. Raises `Problem` foreign-origin."""
-    if _cookie(request) is None:
-        return
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem("foreign-origin")
-    check_origin(request, services.settings.public_url, must_be_named=False)
-
-
 def start(answer: Response, request: Request, services: Services, token: str) -> None:
     answer.set_cookie(cookie_name(request), token, **_attributes(request, services))
 

@@ -4,10 +4,10 @@ import re
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from api.deps import FormId, Serving, base_url, caller, own_form
+from api.deps import FormOrPages, Serving, base_url
 from api.errors import Problem
 from api.event_format import event
 from api.forms import judge
@@ -16,9 +16,8 @@ from api.http.event_stream import MEDIA_TYPE, EventStream
 from api.http.middleware import is_head
 from api.http.preferences import accepts
 from api.openapi import of_forms as described
-from api.pages import session
 from api.records import forms
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import UploadRow
 from api.routes.answers import form_and_uploads
 from api.services import Services
 from api.streams import Part, Snapshot
@@ -28,18 +27,6 @@ from shared.status import PENDING
 router = APIRouter(tags=["forms"])
 
 _VERSION = re.compile(r"[0-9]{1,18}")
-
-
-async def followed_form(request: Request, services: Serving, form_id: FormId) -> FormRow:
-    """The form, for who holds its token or a service key; or its cookie, on our own pages, whose
-    `EventSource` can send no other credential."""
-    if session.has_bearer(request):
-        return await own_form(services, await caller(request, services), form_id)
-    session.check_read(services, request)
-    form = await session.form_of_session(services, request)
-    if form.id != form_id:
-        raise Problem("not-found")
-    return form
 
 
 @router.get(
@@ -52,7 +39,7 @@ async def followed_form(request: Request, services: Serving, form_id: FormId) ->
 async def follow_form(
     request: Request,
     services: Serving,
-    form: Annotated[FormRow, Depends(followed_form)],
+    form: FormOrPages,
     last_event_id: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     if not accepts(request, MEDIA_TYPE):
