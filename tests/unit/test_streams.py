@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from api import lookout as lookout_module
 from api import streams as module
 from api.errors import Problem
 from api.event_format import HEARTBEAT, event
+from api.http import event_stream
+from api.http.event_stream import EventStream
 from api.lookout import Lookout
 from api.records.database import DatabaseUnavailable
 from api.shares import Shares
@@ -358,6 +361,34 @@ async def test_at_a_stop_all_end_at_once_whatever_they_do_and_none_begins(
     with pytest.raises(Problem, match="unavailable"):
         async with opened():
             pass
+
+
+async def test_at_a_stop_the_answer_to_a_client_that_takes_nothing_is_given_up(
+    form: Form, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "LAST_SECONDS", LOOK)
+    stuck = asyncio.Event()
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message["type"] == "http.response.body":
+            stuck.set()
+            await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    opened = streams.open("frm", VIEW, form.read, known=None, client="")
+    answer = EventStream(opened, head_only=False)
+    task = asyncio.create_task(answer({"type": "http", "method": "GET"}, receive, send))
+    await stuck.wait()
+    streams.close()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert sent[0]["status"] == 200
+    assert not len(streams)
 
 
 async def test_at_a_stop_who_only_begins_is_sent_elsewhere(form: Form, streams: Streams) -> None:
