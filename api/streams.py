@@ -6,6 +6,7 @@ came: what it is told next is how things stand by then.
 """
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,8 @@ log = structlog.get_logger()
 HEARTBEAT_SECONDS = 15.0
 """Of silence; proxies tend to cut what is silent for a minute."""
 MAX_SECONDS = 3600.0
-"""Then a stream ends, and its client comes back: none is held for ever."""
+"""A stream ends between half of this and all of it, and its client comes back: none is held for
+ever, and those that began together don't end together."""
 RETRY_AFTER = "5"
 """Seconds, for a client that can't have a stream now."""
 PURGED, SETTLED = "purged", "settled"
@@ -246,7 +248,8 @@ class Streams:
         `Problem` too-many-requests, unavailable, and what `read` raises.
         """
         self._admit(form_id, client)
-        stream = Stream(known, asyncio.timeout(MAX_SECONDS))
+        seconds = random.uniform(MAX_SECONDS / 2, MAX_SECONDS)  # noqa: S311 - spread, not secret
+        stream = Stream(known, asyncio.timeout(seconds))
         feed = self._join(stream, form_id, view, read)
         self._shares.enter(client)
         try:

@@ -1,7 +1,10 @@
 """A form's changes as they happen, for a client that follows them."""
 
+import re
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +14,7 @@ from tests.support.events import Event, following
 from tests.support.files import png
 from tests.support.stack import Stack
 
+API = Path(__file__).parents[2] / "docs/api.md"
 PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -150,6 +154,27 @@ def test_another_origin_s_page_may_read_events_with_its_token(form: FormClient) 
     page = {"Origin": "https://shop.example"}
     with following(form.http, form.path, headers=page) as stream:
         assert stream.answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_the_documents_example_follows_a_form_to_its_end(
+    form: FormClient, stack: Stack, tmp_path: Path
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here")
+    (example,) = re.findall(r"```js\n(.+?)```", API.read_text("utf-8"), re.DOTALL)
+    program = tmp_path / "follow.mjs"
+    program.write_text(f"const [api, form, token] = process.argv.slice(2);\n{example}")
+    command = [node, str(program), stack.url, form.id, form.token]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as following_form:
+        assert following_form.stdout
+        assert following_form.stdout.readline() == b"form draft\n"
+        form.stored("needed", png(60, 60))
+        form.http.delete(form.path)
+        told = following_form.stdout.read().splitlines()
+        assert following_form.wait(10) == 0
+    assert b"upload stored" in told
+    assert told[-1] == b"end purged"
 
 
 def test_curl_shows_events_as_they_come(form: FormClient, stack: Stack) -> None:
