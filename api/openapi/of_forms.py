@@ -2,6 +2,7 @@
 
 from api.openapi import bodies, examples
 from api.openapi import headers as sent
+from api.openapi.events import EVENT
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
@@ -76,7 +77,7 @@ FOLLOW_FORM = operation(
             " last one; `reason` says why. The `id` is the form's version",
             always=("Cache-Control", "X-Accel-Buffering"),
         )
-        | {"content": {"text/event-stream": {"example": examples.EVENTS}}},
+        | {"content": {"text/event-stream": {"schema": EVENT, "example": examples.EVENTS}}},
         204: answer(
             "The client knows all there will be: no need to come back",
             always=("Cache-Control", "X-Accel-Buffering"),

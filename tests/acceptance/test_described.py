@@ -59,7 +59,7 @@ def test_no_generated_request_to_the_public_listener_finds_what_is_not_described
         "positive_data_acceptance",
     )
     assert run.returncode == 0, failures(run.stdout)
-    assert "19 selected / 19 total" in run.stdout
+    assert "20 selected / 20 total" in run.stdout
 
 
 @ON_THE_STRICTER
