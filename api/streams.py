@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 15.0
 MAX_SECONDS = 3600.0
 """A stream ends between half of this and all of it, and its client comes back: none is held for
 ever, and those that began together don't end together."""
+BYTES_AT_ONCE = 64 * 1024
+"""And one event more, that are handed out before the client has taken any."""
 RETRY_AFTER = "5"
 """Seconds, for a client that can't have a stream now."""
 PURGED, SETTLED = "purged", "settled"
@@ -77,9 +79,10 @@ class _News:
 class Stream:
     """What one client is told."""
 
-    known: int | None
-    """The version until which the client knows everything; None is nothing, not even what it could
-    forget again."""
+    known: int
+    """The version until which the client knows everything."""
+    fresh: bool
+    """It knows nothing that it could have to forget."""
     time: asyncio.Timeout
     """Within which everything for this stream is done, sending too."""
     begun: bool = False
@@ -136,20 +139,24 @@ class Stream:
         if self._problem:
             self._all_told = True
             return end(PURGED) if self._problem.code == "not-found" else b""
-        news, self._news = self._news, None
+        news = self._news
         if news is None:
             return b""
-        told = [
-            text
-            for version, hidden, text in news.parts
-            if version > (self.known or 0) and not (hidden and self.known is None)
-        ]
+        told: list[bytes] = []
+        for version, hidden, text in news.parts:
+            if sum(map(len, told)) > BYTES_AT_ONCE:
+                self._woken.set()  # the rest, or what is newer, once the client took this
+                return b"".join(told)
+            if version > self.known and not (hidden and self.fresh):
+                told.append(text)
+                self.known = version
+        self._news = None
         if self._form != news.form:
             told.append(news.form_text)  # last: who has it knows the rest
         if news.settled:
             self._all_told = True
             told.append(end(SETTLED))
-        self.known, self._form = news.version, news.form
+        self.known, self.fresh, self._form = news.version, False, news.form
         return b"".join(told)
 
 
@@ -181,7 +188,7 @@ class _Feed:
             except Problem as problem:
                 self._fail(problem)
             except Exception:
-                log.exception("following_failed")
+                log.exception("following_failed", form_id=self._watch.form_id)
                 self._fail(Problem("internal-error"))
         self._reading = None
 
@@ -197,9 +204,9 @@ class _Feed:
 
     def _tell(self, snapshot: Snapshot) -> None:
         for stream in self.streams:
-            if not stream.begun and (stream.known or 0) > snapshot.version:
+            if not stream.begun and stream.known > snapshot.version:
                 stream.known = 0  # of another time, before a database was restored
-        since = min((stream.known or 0 for stream in self.streams), default=0)
+        since = min((stream.known for stream in self.streams), default=0)
         unknown = [each for each in snapshot.parts if each.version > since]
         # An upload was read after its form, and may have changed in between.
         version = max([snapshot.version, *(each.version for each in unknown)])
@@ -241,7 +248,7 @@ class Streams:
     async def open(
         self, form_id: str, view: str, read: Read, *, known: int | None, client: str
     ) -> AsyncIterator[Stream]:
-        """A stream for a client that knows all until this version of the form.
+        """A stream for a client that knows all until this version of the form; None, if nothing.
 
         `read` is the same for all with the same `form_id` and `view`. When the stream's time is
         over the body of the `async with` is cancelled, and left without an exception. Raises
@@ -249,7 +256,7 @@ class Streams:
         """
         self._admit(form_id, client)
         seconds = random.uniform(MAX_SECONDS / 2, MAX_SECONDS)  # noqa: S311 - spread, not secret
-        stream = Stream(known, asyncio.timeout(seconds))
+        stream = Stream(known or 0, known is None, asyncio.timeout(seconds))
         feed = self._join(stream, form_id, view, read)
         self._shares.enter(client)
         try:

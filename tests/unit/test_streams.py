@@ -228,6 +228,25 @@ async def test_who_is_slow_is_told_the_newest_of_each_upload_and_nothing_twice(
     assert await quiet(slow)
 
 
+async def test_much_is_told_piece_by_piece_and_what_changes_meanwhile_is_told_as_it_is_then(
+    form: Form, follow: Follow, lookout: Lookout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 1)
+    for name in "abcd":
+        form.put(name)
+    form.put("d", "removed")
+    stream = await follow()
+    assert await told(stream) == [("upload", 2, "a staged")]
+    form.put("c", "stored")
+    form.put("d", "stored")
+    lookout.changed("frm")
+    await follow(client="another")  # and so it was read
+    assert await told(stream) == [("upload", 3, "b staged")]
+    assert await told(stream) == [("upload", 7, "c stored")]
+    assert await told(stream) == [("upload", 8, "d stored"), ("form", 8, "draft")]
+    assert await quiet(stream)
+
+
 async def test_what_was_read_newer_than_its_form_does_not_send_a_client_back(
     form: Form, follow: Follow
 ) -> None:
