@@ -39,6 +39,8 @@ class Kind:
     """Measured for so long: of the 20 s that a request waits, once all are there, or two heartbeats
     of a stream."""
     quick_seconds: float
+    metric: str
+    """How many are open, as the api tells."""
     begin_within: float
     """Seconds for all to be there: none may have been answered before the measurement ends."""
 
@@ -54,10 +56,28 @@ class Kind:
 
 
 WAIT = Kind(
-    "wait=20", "/v1/forms/{form}", 'Prefer: wait=20\r\nIf-None-Match: "1.1"\r\n', 4, 10.0, 3.0, 8.0
+    "wait=20",
+    "/v1/forms/{form}",
+    'Prefer: wait=20\r\nIf-None-Match: "1.1"\r\n',
+    4,
+    10.0,
+    3.0,
+    "longshore_waiting_requests",
+    8.0,
 )
-STREAM = Kind("events", "/v1/forms/{form}/events", "", 4, 30.0, 15.0, 120.0)
-LONELY = Kind("events, a form each", "/v1/forms/{form}/events", "", 1, 30.0, 15.0, 120.0)
+STREAM = Kind(
+    "events", "/v1/forms/{form}/events", "", 4, 30.0, 15.0, "longshore_event_streams", 120.0
+)
+LONELY = Kind(
+    "events, a form each",
+    "/v1/forms/{form}/events",
+    "",
+    1,
+    30.0,
+    15.0,
+    "longshore_event_streams",
+    120.0,
+)
 KINDS = (WAIT, STREAM, LONELY)
 
 
@@ -90,7 +110,7 @@ async def _fresh(
         idle_memory, idle_cpu = resident(api.pid, "VmRSS"), await _cpu(api, seconds)
         before = api.cpu_seconds()
         with _open(api.port, kind, heads, count):
-            await _quiet(api, kind.begin_within)
+            await _all_there(api, kind, count)
             begin = api.cpu_seconds() - before
             cpu = await _cpu(api, seconds)
             memory = resident(api.pid, "VmRSS")
@@ -111,14 +131,15 @@ def _settle(api: LongshoreApi, head: str) -> None:
     """Whatever is made once has been made: one request of the kind was there for a while."""
     with socket.create_connection(("127.0.0.1", api.port)) as first:
         first.sendall(head.encode())
+        api.metric("longshore_event_streams")
         time.sleep(SETTLE)
     time.sleep(SETTLE)
 
 
-async def _quiet(api: LongshoreApi, seconds: float) -> None:
+async def _all_there(api: LongshoreApi, kind: Kind, count: int) -> None:
     """All requests are there and wait. Raises `Problem` when that takes too long."""
-    until = time.monotonic() + seconds
-    while await _cpu(api, 0.5) > QUIET:
+    until = time.monotonic() + kind.begin_within
+    while await asyncio.to_thread(api.metric, kind.metric) < count or await _cpu(api, 0.5) > QUIET:
         if time.monotonic() > until:
             raise Problem("bench: the machine is too busy: the requests took too long to begin")
 
