@@ -109,10 +109,7 @@ def test_a_stream_tells_what_came_in_and_was_purged_through_the_other_api(
     client = FormClient(other)
     with following(client.http, f"{one}{client.path}") as stream:
         assert stream.next()
-        began = time.monotonic()
         client.upload("headshot", photo(), kind="image/jpeg")
-        assert stream.next()
-        assert time.monotonic() - began < 3
         stream.until("upload", "stored")
         assert client.http.delete(client.path).status_code == 204
         assert [each.brief for each in stream.rest()] == [("end", "purged")]
