@@ -90,7 +90,7 @@ async def _form_for(services: Services, asking: Caller, form_id: str) -> FormRow
     if not is_id(form_id):
         raise Problem("not-found")
     if isinstance(asking, ServiceKey):
-        async with services.database.read() as conn:
+        async with services.database.read(few=True) as conn:
             form = await forms.get(conn, form_id)
         if form is None or form.status == forms.PURGING:
             raise Problem("not-found")
@@ -113,7 +113,7 @@ async def upload_of_page(services: Serving, asking: AskingOrPage, upload_id: Upl
 async def _upload_for(services: Services, asking: Caller, upload_id: str) -> UploadRow:
     if not is_id(upload_id):
         raise Problem("not-found")
-    async with services.database.read() as conn:
+    async with services.database.read(few=True) as conn:
         row = await uploads.get(conn, upload_id)
         form = await forms.get(conn, row.form_id) if row else None
     if row is None or form is None or form.status == forms.PURGING:

@@ -51,7 +51,7 @@ def confine(readable=NEEDED_WHEN_LOADED):
 ENDS = {
     "forked": """
 from worker.decoder import zygote
-zygote.main(int(sys.argv[1]), live)
+zygote.main(int(sys.argv[1]), zygote.Life(live))
 """,
     "fresh": "READABLE = None  # it has yet to load all\nlive(int(sys.argv[1]))",
 }

@@ -97,6 +97,64 @@ async def test_a_zygote_that_died_unnoticed_costs_the_next_file_nothing(
         assert await answers(decoder, staged, next(folders))
 
 
+def children_of(zygote: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
+
+
+async def waiting_below(zygote: int) -> int:
+    """The child that has no file yet, once there is no other."""
+    for _ in range(1000):
+        living = [child for child in children_of(zygote) if alive(child)]
+        if len(living) == 1:
+            return living[0]
+        await asyncio.sleep(0.01)
+    raise AssertionError("no child waits")
+
+
+async def test_a_child_that_died_before_it_had_a_file_costs_the_next_one_nothing(
+    tmp_path: Path, folders: Iterator[Path]
+) -> None:
+    staged = stage(tmp_path, b"answer")
+    async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
+        first, second = next(folders), next(folders)
+        assert await answers(decoder, staged, first)
+        spare = await waiting_below(zygote_in(first))
+        os.kill(spare, signal.SIGKILL)
+        assert await ends(spare)
+        assert await answers(decoder, staged, second)
+    assert zygote_in(second) == zygote_in(first)
+
+
+async def test_a_file_gets_the_child_that_waits_for_one_and_another_waits_then(
+    tmp_path: Path, folders: Iterator[Path]
+) -> None:
+    staged = stage(tmp_path, b"answer")
+    async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
+        first, second = next(folders), next(folders)
+        assert await answers(decoder, staged, first)
+        spare = await waiting_below(zygote_in(first))
+        assert await answers(decoder, staged, second)
+        assert int((second / "pid").read_text()) == spare
+        assert await waiting_below(zygote_in(first)) != spare
+
+
+async def test_a_rehearsal_leaves_one_thread_and_nothing_open() -> None:
+    program = """
+import os, sys
+from worker.decoder.preload import preload
+from worker.decoder.rehearsal import rehearse
+preload()
+before = sorted(os.listdir("/proc/self/fd"))
+rehearse()
+assert sorted(os.listdir("/proc/self/fd")) == before
+assert len(os.listdir("/proc/self/task")) == 1
+"""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=Path(__file__).parents[2]
+    )
+    assert await child.wait() == 0
+
+
 async def test_a_zygote_that_is_stuck_is_replaced(
     tmp_path: Path, folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +192,9 @@ async def test_no_process_outlives_its_decoder(tmp_path: Path, folders: Iterator
         scratch = next(folders)
         assert await answers(decoder, stage(tmp_path, b"answer"), scratch)
         assert alive(zygote_in(scratch))
+        spare = await waiting_below(zygote_in(scratch))
     assert not alive(zygote_in(scratch))
+    assert await ends(spare)
 
 
 FAILING = {
@@ -143,7 +203,7 @@ FAILING = {
 import sys, threading, time
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 from worker.decoder import zygote
-zygote.main(int(sys.argv[1]), zygote.decode)
+zygote.main(int(sys.argv[1]), zygote.Life(zygote.decode))
 """,
     "never comes up": "import time; time.sleep(60)",
 }
