@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
         raise StartError(taken)
     _allow_files(settings.max_connections + settings.max_internal_connections)
     async with open_services(settings) as services:
-        head = settings.receive_head_seconds
+        limits = (settings.receive_head_seconds, settings.send_idle_seconds)
         connections = Connections(
             settings.max_connections, settings.max_connections_per_client, settings.proxies
         )
@@ -80,13 +80,13 @@ async def serve(settings: Settings) -> None:
                 create_public_app(services),
                 settings.host,
                 settings.port,
-                bounded(head, connections, services.watchdog),
+                bounded(*limits, connections, services.watchdog),
             ),
             _server(
                 create_internal_app(services),
                 settings.internal_host,
                 settings.internal_port,
-                bounded(head, Connections(settings.max_internal_connections), services.watchdog),
+                bounded(*limits, Connections(settings.max_internal_connections), services.watchdog),
             ),
         ]
         _spare_the_collector()
@@ -128,6 +128,7 @@ async def _stop(stop: asyncio.Event, servers: list[_Server], services: Services)
     internal listener serves until then, for the workers."""
     await stop.wait()
     services.stopping.begin()
+    services.streams.close()  # who follows comes back, to another replica
     services.waiters.close()  # who waits is told how things stand, and asks the next one
     await services.stopping.finished(services.settings.shutdown_seconds)
     for server in servers:

@@ -24,6 +24,7 @@ from api.pages.session import cookies_below
 from api.public_url import path_of
 from api.routes import (
     docs,
+    events,
     filepond,
     form_types,
     forms,
@@ -44,7 +45,8 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    modules = (form_types, forms, html_forms, uploads, filepond, operations, docs, pages)
+    routes = (form_types, forms, events, html_forms, uploads, filepond)
+    modules = (*routes, operations, docs, pages)
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     app.servers = [{"url": public}] if path else []  # as seen from where the description is read

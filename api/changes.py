@@ -1,11 +1,11 @@
-"""What happens after a commit: one log line a change, and a nudge for who waits."""
+"""What happens after a commit: one log line a change, and a nudge for who watches."""
 
 from collections.abc import Iterable
 
 import structlog
 
+from api.lookout import Lookout
 from api.records.database import Change
-from api.waiters import Waiters
 
 log = structlog.get_logger()
 
@@ -13,8 +13,8 @@ log = structlog.get_logger()
 class Changes:
     """Told of every change that this process committed."""
 
-    def __init__(self, waiters: Waiters) -> None:
-        self._waiters = waiters
+    def __init__(self, lookout: Lookout) -> None:
+        self._lookout = lookout
 
     def committed(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -35,4 +35,4 @@ class Changes:
                     **{"from": change.before, "to": change.after},
                 )
         for form_id in {change.form_id for change in changes}:
-            self._waiters.changed(form_id)
+            self._lookout.changed(form_id)

@@ -47,6 +47,9 @@ ERRORS: dict[str, ErrorSpec] = {
     "method-not-allowed": ErrorSpec(
         405, "Method not allowed", "This address doesn't know that method."
     ),
+    "not-acceptable": ErrorSpec(
+        406, "Not acceptable", "The answer is {offered}; name that in Accept, or leave it out."
+    ),
     "request-timeout": ErrorSpec(
         408, "Too slow", "Too little arrived for too long; send it again.", retryable=True
     ),

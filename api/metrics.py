@@ -99,6 +99,8 @@ class Metrics:
             "acknowledgement_seconds", "From the last byte of a body to the 202"
         )
         self.refused = counter("refused_requests", "Answered with a problem", "listener", "code")
+        self.waiting = gauge("waiting_requests", "Requests that wait for a change")
+        self.streams = gauge("event_streams", "Streams of events that are open")
         self.claims = counter("claims", "Uploads that a worker took")
         self.outcomes = counter("outcomes", "Uploads settled", "result", "code")
         self.scans = counter("scans", "Settled uploads that the scanner looked into", "verdict")

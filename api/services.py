@@ -11,13 +11,16 @@ from api.diagnosis.database import check_database
 from api.diagnosis.volume import make_folders, try_out
 from api.http.stopping import Stopping
 from api.links import Links, open_links
+from api.lookout import Lookout
 from api.metrics import Metrics
 from api.queue import Queue
 from api.records import forms
 from api.records.database import Change, Database
 from api.settings import Settings
+from api.shares import Shares
 from api.space import Space
 from api.staging import Staging
+from api.streams import Streams
 from api.volume import Volume
 from api.waiters import Waiters
 from api.watchdog import Watchdog
@@ -37,6 +40,7 @@ class Services:
     queue: Queue
     changes: Changes
     waiters: Waiters
+    streams: Streams
     links: Links
     metrics: Metrics
     stopping: Stopping
@@ -60,8 +64,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         async with database.read() as conn:
             return await forms.versions(conn, form_ids)
 
-    waiters = Waiters(versions, in_all=settings.max_waiting, per_client=settings.waiting_per_client)
-    changes, metrics = Changes(waiters), Metrics()
+    lookout = Lookout(versions)
+    shares = Shares(settings.max_waiting, settings.waiting_per_client)
+    waiters = Waiters(lookout, shares)
+    streams = Streams(lookout, shares, per_form=settings.max_streams_per_form)
+    changes, metrics = Changes(lookout), Metrics()
+    metrics.waiting.set_function(lambda: len(waiters))
+    metrics.streams.set_function(lambda: len(streams))
 
     def committed(what: list[Change]) -> None:
         metrics.committed(what)
@@ -92,6 +101,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 queue=queue,
                 changes=changes,
                 waiters=waiters,
+                streams=streams,
                 links=links,
                 metrics=metrics,
                 stopping=Stopping(),
@@ -99,6 +109,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             )
     finally:
         waiters.close()
+        streams.close()
+        lookout.close()
         await queue.close()
         staging.close()
         await database.close()

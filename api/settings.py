@@ -212,6 +212,10 @@ class Settings(BaseSettings):
     receive_head_seconds: Annotated[
         Seconds, Field(description="how long the head of a request may take")
     ] = 15
+    send_idle_seconds: Annotated[
+        Seconds,
+        Field(description="a client that takes nothing of its answer for this long is cut off"),
+    ] = 30
     max_connections: Annotated[
         int, Field(description="open connections of the public listener; 0 is no limit", ge=0)
     ] = 2000
@@ -229,8 +233,8 @@ class Settings(BaseSettings):
     max_waiting: Annotated[
         int,
         Field(
-            description="requests that may wait (`Prefer: wait`) at a time; beyond, they are "
-            "answered at once. 0 is no limit",
+            description="requests that may wait (`Prefer: wait`) or stream events at a time; "
+            "beyond, the former are answered at once and the latter refused. 0 is no limit",
             ge=0,
         ),
     ] = 1500
@@ -242,6 +246,9 @@ class Settings(BaseSettings):
             ge=0,
         ),
     ] = None
+    max_streams_per_form: Annotated[
+        int, Field(description="streams of events that one form may have open; 0 is no limit", ge=0)
+    ] = 20
     trusted_proxies: Annotated[
         Csv,
         Field(

@@ -15,7 +15,8 @@ from shared.form_definition import FormType
 from shared.status import PENDING, UploadStatus, Verdict
 
 POLL_AFTER_MS = 1000
-_HIDDEN = {UploadStatus.REMOVED, UploadStatus.EXPIRED}
+HIDDEN = {UploadStatus.REMOVED, UploadStatus.EXPIRED}
+"""Not listed in their form."""
 
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -159,6 +160,15 @@ class FormView(BaseModel):
     ]
 
 
+class FormEvent(BaseModel):
+    """What a stream says of the form itself."""
+
+    version: int
+    status: Literal["draft", "submitted"]
+    complete: bool
+    edit: Annotated[int, Field(description="grows when the person edits")]
+
+
 class FormList(BaseModel):
     """One page of forms, oldest first."""
 
@@ -240,7 +250,7 @@ def form_view(
             name: [
                 upload_view(row, base_url)
                 for row in rows
-                if row.field == name and row.status not in _HIDDEN
+                if row.field == name and row.status not in HIDDEN
             ]
             for name in form_type.file_fields
         },

@@ -40,10 +40,11 @@ ANSWERS = {
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
+    "not-acceptable": "`Accept` rules out `text/event-stream`, where that is what is answered",
     "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
     "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
-    "proxy",
+    "proxy; or a stream is asked for beyond what the client, or the form, may have open",
     "precondition-failed": "`If-Match` names an older edit",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together, and 1 MiB of text",

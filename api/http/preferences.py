@@ -44,6 +44,18 @@ def prefers_html(request: Request) -> bool:
     return bool(named) and min(named)[0] < 0 and min(named)[2] in HTML
 
 
+def accepts(request: Request, wanted: str) -> bool:
+    """Whether Accept lets the answer be of this media type (RFC 9110, section 12.5.1)."""
+    header = request.headers.get("accept", "").lower()
+    ranges = ["*/*", f"{wanted.split('/', maxsplit=1)[0]}/*", wanted]
+    found = []
+    for entry in header.split(","):
+        name, *params = (part.strip() for part in entry.split(";"))
+        if name in ranges:
+            found.append((ranges.index(name), _weight(params)))
+    return not header.strip() or (bool(found) and max(found)[1] > 0)
+
+
 def _weight(params: list[str]) -> float:
     given = [param.removeprefix("q=") for param in params if param.startswith("q=")]
     try:

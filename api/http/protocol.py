@@ -3,6 +3,7 @@ made of them."""
 
 import asyncio
 import json
+import socket
 from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
@@ -33,10 +34,11 @@ class BoundedHead(HttpToolsProtocol):
     """uvicorn's protocol, which waits for a head for ever and keeps all of it.
 
     A connection too many, a head too large, too slow or that can't be parsed is answered with a
-    problem too, and closed.
+    problem too, and closed. A client that doesn't take its answer is let go.
     """
 
     head_seconds = 15.0
+    send_seconds = 30.0
     connections_admitted = Connections()
     watchdog: Watchdog | None = None
 
@@ -54,6 +56,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
+        _let_go_after(self.send_seconds, transport)
         self._admitted = self.connections_admitted.admit(self._client)
         if self._admitted:
             self._expect_head()
@@ -237,6 +240,14 @@ class BoundedHead(HttpToolsProtocol):
         self.transport.close()
 
 
+def _let_go_after(seconds: float, transport: asyncio.Transport) -> None:
+    """Have the kernel end the connection to a client that takes nothing of what it is sent for so
+    long, or that is gone and never said so. Nobody here would notice before the answer's end."""
+    connection: socket.socket = transport.get_extra_info("socket")
+    milliseconds = int(seconds * 1000)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 def _reading() -> str:
     return "reading a request"
 
@@ -285,7 +296,10 @@ def _answering(problem: Problem) -> Any:
 
 
 def bounded(
-    head_seconds: float, connections: Connections, watchdog: Watchdog | None = None
+    head_seconds: float,
+    send_seconds: float,
+    connections: Connections,
+    watchdog: Watchdog | None = None,
 ) -> type[BoundedHead]:
     """The protocol with these limits, as a class: the server makes one object a connection."""
     return type(
@@ -293,6 +307,7 @@ def bounded(
         (BoundedHead,),
         {
             "head_seconds": head_seconds,
+            "send_seconds": send_seconds,
             "connections_admitted": connections,
             "watchdog": watchdog,
         },

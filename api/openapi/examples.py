@@ -1,5 +1,6 @@
 """Examples of what is answered and asked. A test holds each against its model."""
 
+import json
 from typing import Any
 
 UPLOAD_ID = "upl_7w3rpmaaqtbyhxg6vts2u5nqjm"
@@ -126,6 +127,19 @@ SAVED_FORM: dict[str, Any] = FORM | {
         }
     ],
 }
+
+EVENTS = f"""\
+retry: 2417
+
+event: upload
+id: 4
+data: {json.dumps(STORED)}
+
+event: form
+id: 4
+data: {{"version":4,"status":"draft","complete":false,"edit":2}}
+
+"""
 
 SUBMITTED_FORM: dict[str, Any] = FORM | {
     "status": "submitted",

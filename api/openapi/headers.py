@@ -26,6 +26,11 @@ _ANSWERED: dict[str, tuple[str, dict[str, Any], Any]] = {
     ),
     "Preference-Applied": ("how long the answer would have waited", _TEXT, "wait=20"),
     "Retry-After": ("seconds until asking again makes sense", _INTEGER, 1),
+    "X-Accel-Buffering": (
+        "`no`: proxies are not to gather the answer",
+        {"type": "string", "enum": ["no"]},
+        "no",
+    ),
     "WWW-Authenticate": ("how to say who asks", _TEXT, 'Bearer realm="longshore"'),
     "X-Request-ID": (
         "names the request in the logs; the client's own, if it sent one",
@@ -69,6 +74,9 @@ IF_MATCH = _sent(
 )
 PREFER = _sent(
     "Prefer", "`wait=N`: answer once there is news, at most 20 s later (RFC 7240)", "wait=20"
+)
+LAST_EVENT_ID = _sent(
+    "Last-Event-ID", "the `id` of the last event that came: only what changed since is told", "4"
 )
 IDEMPOTENCY_KEY = _sent(
     "Idempotency-Key",

@@ -2,6 +2,7 @@
 
 from api.openapi import bodies, examples
 from api.openapi import headers as sent
+from api.openapi.events import EVENT
 from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
@@ -67,6 +68,25 @@ READ_FORM = operation(
     errors=("not-found",),
     may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
+)
+
+FOLLOW_FORM = operation(
+    answers={
+        200: answer(
+            "Events as they happen. `upload`: an upload that changed, as its own address answers"
+            " it. `form`: how the form itself stands, at first and when that changes. `end`: the"
+            " last one; `reason` says why. The `id` is the form's version",
+            always=("Cache-Control", "X-Accel-Buffering"),
+        )
+        | {"content": {"text/event-stream": {"schema": EVENT, "example": examples.EVENTS}}},
+        204: answer(
+            "The client knows all there will be: no need to come back",
+            always=("Cache-Control", "X-Accel-Buffering"),
+        ),
+    },
+    errors=("not-found", "not-acceptable"),
+    may=OWNER_OR_PAGES,
+    takes=(sent.LAST_EVENT_ID,),
 )
 
 SAVE_SECTION = operation(

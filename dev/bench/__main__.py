@@ -44,7 +44,7 @@ BENCHES = {
     "sweep": Bench(
         sweep, (), 5, "what the sweep costs beside up to a million rows", needs_redis=False
     ),
-    "waiting": Bench(waiting, (), 3, "what requests cost that wait"),
+    "waiting": Bench(waiting, (), 3, "what requests cost that wait or stream"),
     "decoder": Bench(decoder, (), 10, "what a child costs for each file", needs_redis=False),
 }
 

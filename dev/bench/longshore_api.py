@@ -40,6 +40,7 @@ class LongshoreApi(Server):
     def __init__(self, folder: Path, redis: str) -> None:
         super().__init__(folder)
         self._redis = redis
+        self._internal = (0, "")
 
     @property
     def kept(self) -> Sequence[Path]:
@@ -68,8 +69,18 @@ class LongshoreApi(Server):
         async with running(redis, {}, log, folder) as process:
             password = secrets["redis_password"]
             await wait_until(lambda: answers.redis_pong(chosen["redis"], password), process, redis)
+            self._internal = (chosen["internal"], env["INTERNAL_SECRETS"])
             async with self.process([sys.executable, "-m", "api"], env, "/readyz"):
                 yield
+
+    def metric(self, name: str) -> float:
+        """A figure without labels that the api tells of itself."""
+        port, secret = self._internal
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {secret}"})
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
     def ways(self) -> list[Way]:
         return [

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.client import FormClient
+from tests.support.events import following
 from tests.support.files import jpeg, pdf, photo, png
 from tests.support.postgres import new_database
 from tests.support.stack import CHECKOUT, Stack, forms_folder, free_port
@@ -99,6 +100,19 @@ def test_a_long_poll_sees_what_came_in_through_the_other_api(
         assert saved.status_code == 200
         assert answer.result().json()["data"] == {"full_name": "Ann"}
         assert time.monotonic() - began < 3
+
+
+def test_a_stream_tells_what_came_in_and_was_purged_through_the_other_api(
+    replicas: tuple[Stack, list[str]],
+) -> None:
+    _, (one, other) = replicas
+    client = FormClient(other)
+    with following(client.http, f"{one}{client.path}") as stream:
+        assert stream.next()
+        client.upload("headshot", photo(), kind="image/jpeg")
+        stream.until("upload", "stored")
+        assert client.http.delete(client.path).status_code == 204
+        assert [each.brief for each in stream.rest()] == [("end", "purged")]
 
 
 def test_what_is_purged_through_one_api_is_cleaned_of_what_came_in_through_the_other(

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import struct
@@ -18,6 +19,7 @@ import pytest
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT
+from tests.support.events import following
 from tests.support.files import png
 from tests.support.stack import Stack, free_port
 
@@ -358,6 +360,30 @@ def test_a_patient_request_is_not_cut_off(to_the_stack: Proxy) -> None:
     form = FormClient(to_the_stack.url)
     answer = form.http.get(form.path, headers={"Prefer": "wait=2"})
     assert answer.status_code == 200
+
+
+def test_events_come_through_one_by_one_as_they_happen(to_the_stack: Proxy) -> None:
+    form = FormClient(to_the_stack.url)
+    with following(form.http, form.path) as stream:
+        assert stream.next()
+        form.upload("headshot", png(800, 600))
+        assert stream.until("upload", "stored")
+        form.http.delete(form.path)
+        assert [each.brief for each in stream.rest()] == [("end", "purged")]
+
+
+@pytest.mark.slow
+def test_heartbeats_keep_a_stream_open_for_longer_than_the_proxy_waits(
+    to_the_stack: Proxy,
+) -> None:
+    (patience,) = re.findall(r"proxy_read_timeout (\d+)s;", CONFIG.read_text("utf-8"))
+    form = FormClient(to_the_stack.url)
+    with following(form.http, form.path) as stream:
+        assert stream.next()
+        time.sleep(int(patience) + 5)
+        form.http.patch(form.path, json={"full_name": "Ada"})
+        assert stream.next()
+    assert stream.heartbeats >= 3
 
 
 def test_clients_of_the_proxy_have_a_share_each_and_none_gets_another_by_what_it_says(

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from api import waiters as module
+from api import lookout as module
+from api.lookout import Lookout
 from api.receive.body import ClientGone
 from api.records.database import DatabaseUnavailable
+from api.shares import Shares
 from api.waiters import Waiters
 
 LOOK = 0.05
@@ -49,10 +51,17 @@ def forms() -> Forms:
 
 
 @pytest.fixture
-async def waiters(forms: Forms, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Waiters]:
+async def lookout(forms: Forms, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lookout]:
     monkeypatch.setattr(module, "LOOK_SECONDS", LOOK)
     monkeypatch.setattr(module, "PATIENCE", 4 * LOOK)
-    made = Waiters(forms.look, in_all=5, per_client=3)
+    made = Lookout(forms.look)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def waiters(lookout: Lookout) -> AsyncIterator[Waiters]:
+    made = Waiters(lookout, Shares(in_all=5, per_client=3))
     yield made
     made.close()
 
@@ -69,12 +78,12 @@ def wait(
 
 
 async def test_a_commit_here_is_seen_without_asking_the_database_for_versions(
-    waiters: Waiters, forms: Forms
+    waiters: Waiters, lookout: Lookout, forms: Forms
 ) -> None:
     waiting = wait(waiters, forms)
     await asyncio.sleep(0)
     forms.versions["a"] = 2
-    waiters.changed("a")
+    lookout.changed("a")
     assert await waiting == 2
     assert forms.asked == []
     assert not len(waiters)
@@ -89,7 +98,7 @@ async def test_a_commit_elsewhere_is_seen_at_the_next_look(waiters: Waiters, for
 
 
 async def test_a_commit_while_the_first_read_is_under_way_is_not_lost(
-    waiters: Waiters, forms: Forms
+    waiters: Waiters, lookout: Lookout, forms: Forms
 ) -> None:
     async def slow_read() -> tuple[int, int]:
         found = await forms.read()
@@ -99,7 +108,7 @@ async def test_a_commit_while_the_first_read_is_under_way_is_not_lost(
     waiting = asyncio.create_task(waiters.wait_until("a", slow_read, lambda seen: seen > 1, LONG))
     await asyncio.sleep(0)
     forms.versions["a"] = 2
-    waiters.changed("a")
+    lookout.changed("a")
     async with asyncio.timeout(5):
         assert await waiting == 2
 
@@ -203,7 +212,7 @@ async def test_who_leaves_is_let_go_at_once(waiters: Waiters, forms: Forms) -> N
 
 
 async def test_who_leaves_while_a_read_stands_in_line_is_let_go_too(
-    waiters: Waiters, forms: Forms
+    waiters: Waiters, lookout: Lookout, forms: Forms
 ) -> None:
     gone, open_again = asyncio.Event(), asyncio.Event()
     reads = 0
@@ -228,7 +237,7 @@ async def test_who_leaves_while_a_read_stands_in_line_is_let_go_too(
         for client in "wxyz"
     ]
     await asyncio.sleep(0.01)
-    waiters.changed("a")
+    lookout.changed("a")
     await asyncio.sleep(0.01)
     gone.set()
     await asyncio.sleep(0.01)
@@ -264,7 +273,7 @@ async def test_looking_goes_on_after_an_error_nobody_expected(
             raise ZeroDivisionError
         return await whole(ids)
 
-    forms_watched = Waiters(look)
+    forms_watched = Waiters(Lookout(look))
     waiting = wait(forms_watched, forms)
     await asyncio.sleep(0)
     forms.versions["a"] = 2
