@@ -98,6 +98,7 @@ def test_every_section_and_state_has_its_picture(signup: Camera, tmp_path: Path)
     page.route("**/certificates/uploads", lambda _: None)  # on its way for as long as it is shown
     signup.choose("certificates", file("emdr-training.jpg", jpeg(1200, 900)))
     expect(signup.line("emdr-training.jpg")).to_contain_text("Uploading")
+    page.get_by_role("heading", level=1).focus()
     signup.take("")
     page.get_by_role("button", name="Cancel emdr-training.jpg").click()
     signup.go_to("Documents")
