@@ -98,7 +98,7 @@ async def _of_field(
 
 async def _as_sent(request: Request, services: Services, upload: UploadRow) -> Response | None:
     """The bytes from the volume, while they are all there is of the file; None without them."""
-    if upload.status not in ON_THE_VOLUME:
+    if upload.status not in ON_THE_VOLUME or upload.from_prefix:
         return None
     contents = await services.staging.read(upload.id)
     if contents is None:  # stored, or gone, since its record was read

@@ -12,6 +12,9 @@ from tests.support.files import png
 from tests.support.other_site import OtherSite
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.parametrize(
+    "stack", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 

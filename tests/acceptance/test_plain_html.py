@@ -273,7 +273,7 @@ def test_files_that_are_far_too_large_lose_none_of_what_was_typed(stack: Stack) 
 def test_coming_back_shows_a_photo_again(person: Person) -> None:
     person.post({**ABOUT, "go": "about"}, {"headshot": ("me.jpg", jpeg(500, 500), "image/jpeg")})
     person.see("Stored")
-    (picture,) = re.findall(r'<img class="picture" src="([^"]+)"', person.page.text)
+    (picture,) = re.findall(r'<img class="preview" src="([^"]+)"', person.page.text)
     shown = person.http.get(picture, headers={"Sec-Fetch-Site": "same-origin"})
     assert shown.status_code == 307
     store = "/".join(shown.headers["location"].split("/")[:3])

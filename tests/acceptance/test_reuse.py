@@ -10,6 +10,10 @@ from tests.support.faulty_stack import until
 from tests.support.files import pdf, png
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.parametrize(
+    "stack", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+
 
 @pytest.fixture
 def form(stack: Stack) -> FormClient:

@@ -8,6 +8,9 @@ from tests.support.files import pdf, png
 from tests.support.other_site import OtherSite
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.parametrize(
+    "stack", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 SIGN = "lst_"
 """What every token begins with."""
 

@@ -43,8 +43,13 @@ def page(
     assert complaints == []
 
 
-def go_on(page: Page) -> None:
+def go_on(page: Page, to: str) -> None:
     page.get_by_role("button", name="Save and continue").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(to)
+
+
+def choose(page: Page, field: str, path: Path) -> None:
+    page.locator(f"longshore-file[field={field}] input[type=file]").set_input_files(path)
 
 
 def test_a_person_signs_up_below_a_path(page: Page, tmp_path: Path) -> None:
@@ -54,26 +59,27 @@ def test_a_person_signs_up_below_a_path(page: Page, tmp_path: Path) -> None:
     page.goto("/apply/")
     page.get_by_label("Full name").fill("Ann Example")
     page.get_by_label("Email address").fill("ann@example.org")
-    page.get_by_label("Photo of you").set_input_files(picture)
-    go_on(page)
+    choose(page, "headshot", picture)
+    go_on(page, "Your licence")
     page.get_by_label("State that issued it").select_option("CA")
     page.get_by_label("Date it expires").fill("2030-03-31")
-    page.get_by_label("Copy of your licence").set_input_files(licence)
-    go_on(page)
-    go_on(page)
+    choose(page, "licence", licence)
+    go_on(page, "Your practice")
+    go_on(page, "Documents")
     page.get_by_label("What I have given is true").check()
-    go_on(page)
-    expect(page.get_by_role("heading", name="Check your answers")).to_be_visible()
+    go_on(page, "Check your answers")
     page.get_by_role("link", name="Change Full name").click()
     expect(page.get_by_label("Full name")).to_have_value("Ann Example")
-    page.get_by_role("link", name="Check and send").click()
+    page.get_by_role("button", name="Check and send").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your answers")
     page.screenshot(path=tmp_path / "check.png", full_page=True)
     (cookie,) = page.context.cookies()
     assert cookie.get("path") == "/apply"
-    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible(timeout=PATIENCE)
-    assert page.context.cookies() == []
-    page.get_by_role("link", name="begin another form").click()
+    (left,) = page.context.cookies()
+    assert (left.get("name"), left.get("path")) == ("longshore_sent_apply", "/apply")
+    page.get_by_role("link", name="Begin another form").click()
     expect(page.get_by_label("Full name")).to_have_value("")
     assert page.url.endswith("/apply/")
 

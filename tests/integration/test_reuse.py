@@ -15,7 +15,7 @@ from api.auth import ServiceKey
 from api.errors import Problem
 from api.records import cleaning
 from api.records.rows import UploadRow
-from api.reuse import from_of, reuse
+from api.reuse import reuse
 from api.services import Services
 from shared.ids import new_id
 from shared.internal_api import Failed, Rejected, StoredObject
@@ -25,6 +25,9 @@ from tests.support.failing_volume import fail
 from tests.support.services import A_SHA, Scene, flagged, given_back, services_on, stored
 from tests.support.sweeping import willing_sweep
 
+pytestmark = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 SENT = hashlib.sha256(b"bytes").hexdigest()
 
 
@@ -223,12 +226,6 @@ async def test_what_is_another_forms_does_not_exist(scene: Scene) -> None:
     other = await Scene.create(scene.services)
     with pytest.raises(Problem, match="not-found"):
         await _reuse(scene, await other.staged())
-
-
-@pytest.mark.parametrize("named", [None, "", 1, ["upl_a"], {"id": "upl_a"}])
-def test_a_request_must_name_the_upload(named: object) -> None:
-    with pytest.raises(Problem, match="invalid-request"):
-        from_of({"from": named})
 
 
 async def test_the_field_and_the_form_have_room_for_it_as_for_a_sent_one(

@@ -25,9 +25,12 @@ let typed = false;
 let touched = new Set();
 /** The draft that is being begun. @type {Promise<string> | null} */
 let beginning = null;
+const place = () => location.pathname + location.search;
+/** Where the page that is shown is. */
+let shown = place();
 /** What is fetched; a later visit takes its place. */
 let visiting = new AbortController();
-/** The attempt to send the form, as soon as its files are checked. @type {object | null} */
+/** The attempt to send the form, as soon as its files are checked. @type {{stop: () => void} | null} */
 let sending = null;
 
 // --- pages
@@ -39,21 +42,24 @@ let sending = null;
 async function visit(url, { push = true, ...init } = {}) {
   visiting.abort();
   const { signal } = (visiting = new AbortController());
+  document.documentElement.classList.add('busy');
   const fetched = await page(url, { ...init, signal });
   if (signal.aborted) return;
-  if (!fetched) {
-    tell('We could not go on: there is no connection. What you typed is still here. Try again.');
-    return;
-  }
-  const { hash } = new URL(url, location.href);
-  show(fetched.page, fetched.url + (init.body ? '' : hash), push);
+  document.documentElement.classList.remove('busy');
+  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. Try again.');
+  else if (init.body && !fetched.ok) tell(problem(fetched.page));
+  else show(fetched.page, fetched.url + (init.body ? '' : new URL(url, location.href).hash), push);
 }
+
+/** What a page says that tells of a problem. @param {Document} page */
+const problem = (page) => ['h1', 'h1 + p'].map((each) => find(each, page)?.textContent).join('. ');
 
 /** @param {string} url @param {RequestInit} [init] @returns the page at an address, or null */
 async function page(url, init) {
   try {
     const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
-    return { page: new DOMParser().parseFromString(await answer.text(), 'text/html'), url: answer.url };
+    const { ok, url: at } = answer;
+    return { page: new DOMParser().parseFromString(await answer.text(), 'text/html'), url: at, ok };
   } catch {
     return null;
   }
@@ -66,6 +72,7 @@ function show(next, url, push) {
   find('[autofocus]', next)?.removeAttribute('autofocus'); // a page that is put in place has no such moment
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
+  shown = place();
   typed = false;
   sending = null;
   touched = new Set();
@@ -83,10 +90,16 @@ function settle() {
     button.addEventListener('click', () => globalThis.print());
     print.replaceWith(button);
   }
+  if (print) forget();
   const form = find('#send') ?? section();
   if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
   connection();
   mark();
+}
+
+/** Stop sending, and keep no names of files: the person is done here. */
+function forget() {
+  for (const each of uploads.list()) if (!each.record) each.remove();
 }
 
 /** Say something above the page, once. @param {string} text */
@@ -99,6 +112,12 @@ function tell(text) {
 
 // --- saving
 
+/** What a control had when the page came; null for what is always sent. @param {HTMLInputElement | HTMLSelectElement} control */
+function value_that_came(control) {
+  if (control instanceof HTMLSelectElement) return ([...control.options].find((each) => each.defaultSelected) ?? control.options[0]).value;
+  return /text|email|tel|url|date/.test(control.type) ? control.defaultValue : null;
+}
+
 /**
  * What the section's form sends: files are sent by themselves, and an answer that this page didn't
  * change may have been changed by another tab.
@@ -107,9 +126,9 @@ function tell(text) {
 function answers(form, submitter) {
   const data = new FormData(form, submitter);
   for (const each of form.querySelectorAll('longshore-file')) data.delete(each.getAttribute('field') ?? '');
-  for (const each of form.querySelectorAll('input:not([type]), input[type=text], input[type=email], input[type=tel], input[type=url], input[type=date], textarea')) {
-    const { name, value, defaultValue, ariaInvalid } = /** @type {HTMLInputElement} */ (each);
-    if (value === defaultValue && !touched.has(name) && ariaInvalid !== 'true') data.delete(name);
+  for (const each of /** @type {Iterable<HTMLInputElement>} */ (form.elements)) {
+    const as_it_came = value_that_came(each);
+    if (each.value === as_it_came && !touched.has(each.name) && each.getAttribute('aria-invalid') !== 'true') data.delete(each.name);
   }
   return data;
 }
@@ -156,6 +175,7 @@ addEventListener('visibilitychange', () => document.hidden && save({ keepalive: 
 
 addEventListener('submit', (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
+  if (form.closest('.start-over')) forget();
   if (form.id !== 'section' && form.id !== 'send') return;
   event.preventDefault();
   if (form.id === 'send') send(form, event.submitter);
@@ -173,26 +193,32 @@ addEventListener('click', async (event) => {
 });
 
 addEventListener('popstate', async () => {
+  if (place() === shown) return; // to another place of this page
   await save();
   visit(location.href, { push: false });
 });
 
+let posting = false;
+
 /** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function post(form, submitter) {
-  if (form.getAttribute('aria-busy')) return;
-  form.setAttribute('aria-busy', 'true');
+  if (posting) return; // pressed twice
+  posting = true;
   await beginning?.catch(() => null); // or there would be two drafts
   await visit(form.action, { method: 'POST', body: answers(form, submitter) });
-  form.removeAttribute('aria-busy');
+  posting = false;
 }
 
 /** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function send(form, submitter) {
-  if (sending) {
-    sending = null; // pressed again: not yet
-    return visit(location.href, { push: false });
-  }
-  const mine = (sending = {});
+  if (sending) return sending.stop(); // pressed again: not yet
+  const as_it_was = /** @type {HTMLFormElement} */ (form.cloneNode(true));
+  const stop = () => {
+    sending = null;
+    form.replaceWith(as_it_was);
+    find('button', as_it_was)?.focus();
+  };
+  const mine = (sending = { stop });
   const refused = new Set(bad());
   const body = answers(form, submitter);
   while (sending === mine) {
@@ -207,6 +233,10 @@ async function send(form, submitter) {
     } else {
       const fetched = await page(form.action, { method: 'POST', body });
       if (sending !== mine) return;
+      if (fetched && !fetched.ok) {
+        mine.stop();
+        return tell(problem(fetched.page));
+      }
       const again = fetched && find('#send[data-waited]', fetched.page);
       if (fetched && !again) return show(fetched.page, fetched.url, true);
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
@@ -238,6 +268,11 @@ addEventListener('longshore-select', (event) => {
   if (!form || has_draft(form)) return;
   beginning ??= begin(form).finally(() => (beginning = null));
   waitUntil(beginning);
+});
+
+addEventListener('longshore-error', (event) => {
+  const { upload, problem } = /** @type {CustomEvent} */ (event).detail;
+  if (!upload) tell(problem.detail); // of no file in the list
 });
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
