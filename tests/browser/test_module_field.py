@@ -14,6 +14,7 @@ from tests.support.module_page import (
     heard,
     line,
     on_sending,
+    payload,
     show,
     uploads,
     wait_for,
@@ -103,9 +104,7 @@ def test_a_late_refusal_is_told_and_replaced_in_place(page: Page, signup: FormCl
     assert heard(page, "reject")[0]["problem"]["code"] == "file-encrypted"
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Replace secret.pdf").click()
-    chooser.value.set_files(
-        [{"name": "open.pdf", "mimeType": "application/pdf", "buffer": pdf(pages=2)}]
-    )
+    chooser.value.set_files(payload("open.pdf", pdf(pages=2)))
     wait_for(page, "open.pdf", "stored")
     expect(page.locator("li .filename")).to_have_text(["a.pdf", "open.pdf", "c.pdf"])
     expect(page.get_by_role("button", name="Choose another file")).to_have_accessible_description(
@@ -173,9 +172,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, signup: FormClient) -> N
     expect(button).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files(
-        [{"name": TOO_SMALL[0], "mimeType": "image/jpeg", "buffer": TOO_SMALL[1]}]
-    )
+    chooser.value.set_files(payload(*TOO_SMALL))
     wait_for(page, "tiny.jpg", "rejected")
     expect(button.or_(page.locator("button.choose")).first).to_have_accessible_name(
         "File for headshot Choose another file tiny.jpg"
@@ -189,7 +186,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, signup: FormClient) -> N
     expect(button).to_be_focused()
     with page.expect_file_chooser() as again:
         page.keyboard.press("Space")
-    again.value.set_files([{"name": GOOD[0], "mimeType": "image/jpeg", "buffer": GOOD[1]}])
+    again.value.set_files(payload(*GOOD))
     wait_for(page, "me.jpg", "stored")
 
 

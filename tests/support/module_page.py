@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from tests.support.client import FormClient
 
@@ -61,10 +61,14 @@ def show(
 
 def choose(page: Page, name: str, *files: tuple[str, bytes], kind: str = "") -> None:
     """Choose files in the field, as the person does in the browser's own window."""
-    payloads: list[Any] = [
-        {"name": filename, "mimeType": kind, "buffer": content} for filename, content in files
-    ]
-    page.locator(f"longshore-file[name={name}] input").set_input_files(payloads)
+    page.locator(f"longshore-file[name={name}] input").set_input_files(
+        [payload(*each, kind=kind) for each in files]
+    )
+
+
+def payload(filename: str, content: bytes, kind: str = "") -> FilePayload:
+    """A file as Playwright wants it."""
+    return {"name": filename, "mimeType": kind, "buffer": content}
 
 
 def line(page: Page, filename: str, status: str = "") -> Locator:
