@@ -12,7 +12,7 @@ from api.http.acknowledgements import TimeAcknowledgements
 from api.http.bodies import ReadWhole
 from api.http.client_address import KnowClient
 from api.http.connections import ShareRequests
-from api.http.cookie import OneCookie
+from api.http.cookie import OnlyCookies
 from api.http.middleware import DrainUnread, HeadAsGet, RefuseHead, RequestId, with_cors
 from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
@@ -20,7 +20,7 @@ from api.http.watched import WatchLoop
 from api.openapi import document
 from api.pages.browser_module import browser_module
 from api.pages.pages import static_files
-from api.pages.session import COOKIE, cookie_below
+from api.pages.session import cookies_below
 from api.public_url import path_of
 from api.routes import (
     docs,
@@ -48,7 +48,7 @@ def create_public_app(services: Services) -> ASGIApp:
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
     app.servers = [{"url": public}] if path else []  # as seen from where the description is read
-    cookied = OneCookie(app, cookie_below(public))
+    cookied = OnlyCookies(app, cookies_below(public))
     timed = TimeAcknowledgements(HeadAsGet(cookied), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
     settings = services.settings
@@ -65,7 +65,7 @@ def create_internal_app(services: Services) -> ASGIApp:
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
     app.state.backlog = Backlog(services)
     refused = _refusals(services, "internal")
-    whole = ReadWhole(HeadAsGet(OneCookie(app, COOKIE)), services.settings.pace, refused)
+    whole = ReadWhole(HeadAsGet(OnlyCookies(app, ())), services.settings.pace, refused)
     judged = RefuseHead(whole, refused)
     return WatchLoop(RequestId(DrainUnread(judged)), services.watchdog, app.state.routes)
 

@@ -15,6 +15,7 @@ from api.auth import (
 from api.errors import Problem
 from api.http.client_address import address_of
 from api.openapi.examples import FORM_ID, UPLOAD_ID
+from api.pages import session
 from api.quotas import Beginner
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
@@ -40,7 +41,16 @@ async def caller(request: Request, services: Serving) -> Caller:
     return service_key(services, token) or await form_of_token(services, token)
 
 
+async def caller_or_page(request: Request, services: Serving) -> Caller:
+    """The same, or a page of ours, which has no token that a script could read: then it is the
+    form of its cookie. Raises `Problem` unauthorized or not-found."""
+    if session.has_bearer(request):
+        return await caller(request, services)
+    return await session.form_of_page(services, request)
+
+
 Asking = Annotated[Caller, Depends(caller)]
+AskingOrPage = Annotated[Caller, Depends(caller_or_page)]
 
 
 async def back_end(asking: Asking) -> ServiceKey:
@@ -68,6 +78,15 @@ FieldName = Annotated[
 
 async def own_form(services: Serving, asking: Asking, form_id: FormId) -> FormRow:
     """The form, for who holds its token or a service key; what is not yours does not exist."""
+    return await _form_for(services, asking, form_id)
+
+
+async def form_of_page(services: Serving, asking: AskingOrPage, form_id: FormId) -> FormRow:
+    """The same, and for our own page with its cookie."""
+    return await _form_for(services, asking, form_id)
+
+
+async def _form_for(services: Services, asking: Caller, form_id: str) -> FormRow:
     if not is_id(form_id):
         raise Problem("not-found")
     if isinstance(asking, ServiceKey):
@@ -83,6 +102,15 @@ async def own_form(services: Serving, asking: Asking, form_id: FormId) -> FormRo
 
 async def own_upload(services: Serving, asking: Asking, upload_id: UploadId) -> UploadRow:
     """The upload, for who holds its form's token or a service key."""
+    return await _upload_for(services, asking, upload_id)
+
+
+async def upload_of_page(services: Serving, asking: AskingOrPage, upload_id: UploadId) -> UploadRow:
+    """The same, and for our own page with its form's cookie."""
+    return await _upload_for(services, asking, upload_id)
+
+
+async def _upload_for(services: Services, asking: Caller, upload_id: str) -> UploadRow:
     if not is_id(upload_id):
         raise Problem("not-found")
     async with services.database.read() as conn:
@@ -97,17 +125,29 @@ async def own_upload(services: Serving, asking: Asking, upload_id: UploadId) -> 
 
 OwnForm = Annotated[FormRow, Depends(own_form)]
 OwnUpload = Annotated[UploadRow, Depends(own_upload)]
+FormOrPages = Annotated[FormRow, Depends(form_of_page)]
+UploadOrPages = Annotated[UploadRow, Depends(upload_of_page)]
 
 
-async def file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
+async def own_file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
     """The file field of that name. Raises `Problem` not-found."""
+    return _file_field(services, form, field)
+
+
+async def file_field_of_page(services: Serving, form: FormOrPages, field: FieldName) -> FileField:
+    """The same, and for our own page."""
+    return _file_field(services, form, field)
+
+
+def _file_field(services: Services, form: FormRow, field: str) -> FileField:
     found = services.form_types[form.type].file_fields.get(field)
     if found is None:
         raise Problem("not-found")
     return found
 
 
-OwnFileField = Annotated[FileField, Depends(file_field)]
+OwnFileField = Annotated[FileField, Depends(own_file_field)]
+FileFieldOrPages = Annotated[FileField, Depends(file_field_of_page)]
 
 
 async def internal_caller(request: Request, services: Serving) -> None:

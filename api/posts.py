@@ -17,10 +17,12 @@ from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from shared.form_definition import CheckboxField, FormType, Section
-from shared.status import PENDING, UploadStatus
+from shared.status import PENDING, TERMINAL, UploadStatus
 
-CONTROLS = frozenset({"section", "remove", "submit"})
+CONTROLS = frozenset({"section", "go", "remove", "submit", "token"})
 """Names in the body that are no fields; form definitions can't use them."""
+CHECK_STEP = "check"
+"""Where `go` leads besides sections: to the answers, to check them."""
 SUBMIT_PATIENCE = 10.0
 """Seconds that a submit waits for files under way: a page without a script can't ask again."""
 
@@ -30,27 +32,41 @@ class Post:
     """A body, read."""
 
     section: Section | None
+    go: str | None
+    """The section that the person wants to go to after saving, or `CHECK_STEP`."""
     remove: list[str]
     submit: bool
     edits: sections.Edits
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was typed, ticked, chosen or asked for."""
+        typed = any(str(value).strip() for value in self.edits.text.values() if value)
+        asked = self.go or self.remove or self.submit
+        return not (typed or asked or self.edits.files or self.edits.problems)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     form_type: FormType
     section: Section | None
+    go: str | None
     saved: sections.Saved
     removed: list[UploadRow]
-    to_mend: bool
-    """Something of the section needs the person: a value, or a file that was refused at once."""
+    wrong: list[dict[str, str]]
+    """What of the section needs the person: values, and files that were refused at once, each with
+    `field` and `code`, in the order of the form."""
     unsaved: list[str]
     """Fields whose values can't be kept at all."""
     submit: bool
     """Whether the person pressed the button."""
     refused: Problem | None
     """Why a submit came to nothing."""
-    failed: bool
-    """Submitted, with files that we still have to process."""
+
+    @property
+    def to_mend(self) -> bool:
+        """Something of the section needs the person."""
+        return bool(self.wrong)
 
 
 async def begin(
@@ -61,12 +77,17 @@ async def begin(
     beginner: Beginner,
     request_id: str,
     client: str,
-) -> tuple[str, Outcome]:
-    """A new draft with its first section, and its token."""
+    even_empty: bool,
+) -> tuple[FormRow, str, Outcome] | None:
+    """A new draft with its first section, and its token. None where there is nothing to save, and
+    a draft isn't wanted `even_empty`."""
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[type_name], body)
+        if post.is_empty and not even_empty:
+            return None
         form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
-    return token, await _apply(services, form, post, request_id=request_id, client=client)
+    outcome = await _apply(services, form, post, request_id=request_id, client=client)
+    return form, token, outcome
 
 
 async def take(
@@ -102,6 +123,7 @@ def read(form_type: FormType, body: SectionBody) -> Post:
             edits.text.setdefault(field.name, False)
     return Post(
         section=section,
+        go=_destination(form_type, [part.value for part in values if part.name == "go"]),
         remove=[part.value for part in values if part.name == "remove"],
         submit=any(part.name == "submit" for part in values),
         edits=edits,
@@ -114,25 +136,29 @@ async def _apply(
     files = [file.received for file in post.edits.files if file.received]
     async with use_uploads.keeping(services, files):
         before = {row.id: row for row in await _uploads(services, form)}
+        await _leave_out_what_is_there(services, post.edits, list(before.values()))
         removed = [_named(before, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:
         await use_uploads.remove(services, row, always=False)
-    to_mend = _has_wrong_values(services, form, post) or any(
-        row.status is UploadStatus.REJECTED and row.id not in before
+    refused_files = [
+        {"field": row.field, "code": str(row.error["code"])}
         for row in await _uploads(services, form)
-    )
+        if row.status is UploadStatus.REJECTED and row.id not in before and row.error
+    ]
+    wrong = [*_wrong_values(services, form, post), *saved.edits.problems, *refused_files]
+    names = list(services.form_types[form.type].fields)
     refused = await _submit(services, form, client) if post.submit else None
     return Outcome(
         form_type=services.form_types[form.type],
         section=post.section,
+        go=post.go,
         saved=saved,
         removed=removed,
-        to_mend=to_mend or bool(saved.edits.problems),
+        wrong=sorted(wrong, key=lambda each: names.index(each["field"])),
         unsaved=[problem["field"] for problem in saved.edits.problems],
         submit=post.submit,
         refused=refused,
-        failed=any(row.status is UploadStatus.FAILED for row in await _uploads(services, form)),
     )
 
 
@@ -160,10 +186,10 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
     return None
 
 
-def _has_wrong_values(services: Services, form: FormRow, post: Post) -> bool:
+def _wrong_values(services: Services, form: FormRow, post: Post) -> list[dict[str, str]]:
     """Of the section's fields, as they were sent."""
     sent = {name: value for name, value in post.edits.text.items() if value is not None}
-    return bool(use_forms.value_problems(services.form_types[form.type], sent))
+    return use_forms.value_problems(services.form_types[form.type], sent)
 
 
 def _section(form_type: FormType, names: list[str]) -> Section | None:
@@ -171,10 +197,45 @@ def _section(form_type: FormType, names: list[str]) -> Section | None:
         return None
     found = [section for section in form_type.sections if section.name == names[-1]]
     if not found:
-        detail = "no such section"
-        errors = [{"pointer": "/section", "code": "invalid-value", "detail": detail}]
-        raise Problem("invalid-request", "This form has no such section.", errors=errors)
+        raise _no_such_section("section")
     return found[0]
+
+
+def _destination(form_type: FormType, names: list[str]) -> str | None:
+    if not names:
+        return None
+    if names[-1] not in {CHECK_STEP, *(section.name for section in form_type.sections)}:
+        raise _no_such_section("go")
+    return names[-1]
+
+
+def _no_such_section(control: str) -> Problem:
+    errors = [{"pointer": f"/{control}", "code": "invalid-value", "detail": "no such section"}]
+    return Problem("invalid-request", "This form has no such section.", errors=errors)
+
+
+async def _leave_out_what_is_there(
+    services: Services, edits: sections.Edits, rows: list[UploadRow]
+) -> None:
+    """A browser that goes back sends a section's files once more: what came under the same name
+    with the same bytes, and is there or on its way, adds nothing."""
+    there = {
+        (row.field, row.filename, row.sha256)
+        for row in _newest(rows)
+        if row.status in {*PENDING, UploadStatus.STORED}
+    }
+    for file in list(edits.files):
+        staged = file.received and file.received.staged
+        if staged and (file.name, file.filename, staged.sha256) in there:
+            edits.files.remove(file)
+            edits.ignore(file.name, "already-there")
+            await services.staging.delete(staged.name)
+
+
+def _newest(rows: list[UploadRow]) -> list[UploadRow]:
+    """The newest upload of each slot: in a field for one file, who chooses an earlier one again
+    wants it back."""
+    return list({row.slot: row for row in rows if row.status not in TERMINAL}.values())
 
 
 def _received(body: SectionBody) -> list[Received]:

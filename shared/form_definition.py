@@ -23,7 +23,7 @@ from shared.definition_errors import explain
 from shared.policy import FilePolicy, Model, Name
 from shared.policy_checks import Fault, faults
 
-RESERVED_NAMES = frozenset({"data", "original", "section", "remove", "submit", "token"})
+RESERVED_NAMES = frozenset({"data", "go", "original", "section", "remove", "submit", "token"})
 """Names that mean something else in a request that saves a section, or beside an object."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -150,6 +150,10 @@ class FormType(Model):
     """What programs call it: forms are created by it."""
     title: Words
     """The heading of its pages."""
+    intro: Words | None = None
+    """What the person reads first: what the form is for, and what to have at hand."""
+    afterwards: Words | None = None
+    """What the person reads once the form is sent: what happens next."""
     sections: Annotated[tuple[Section, ...], Field(min_length=1)]
     """Its pages, in their order."""
 
@@ -160,6 +164,10 @@ class FormType(Model):
     @property
     def file_fields(self) -> dict[str, FileField]:
         return {name: field for name, field in self.fields.items() if isinstance(field, FileField)}
+
+    def section(self, name: str) -> Section:
+        """The section of that name, which it has."""
+        return next(each for each in self.sections if each.name == name)
 
     @property
     def max_bytes(self) -> int:

@@ -1,13 +1,13 @@
-"""The one cookie that counts here. The libraries' reading of the header takes quadratic time, and
+"""The cookies that count here. The libraries' reading of the header takes quadratic time, and
 the framework reads it for every request, wanted or not."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_VALUE = 200
-"""Characters; ours has fewer, and a longer one counts as empty."""
+"""Characters; ours have fewer, and a longer one counts as empty."""
 
 
 def value_of(headers: Iterable[str], wanted: str) -> str | None:
@@ -21,20 +21,24 @@ def value_of(headers: Iterable[str], wanted: str) -> str | None:
     return found
 
 
-class OneCookie:
-    """Lets nothing of the Cookie headers through but the cookie of that name."""
+class OnlyCookies:
+    """Lets nothing of the Cookie headers through but the cookies of these names."""
 
-    def __init__(self, app: ASGIApp, name: str) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self._app = app
-        self._name = name
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = Headers(scope=scope).getlist("cookie") if scope["type"] == "http" else []
         if sent:
-            value = value_of(sent, self._name)
             others = [each for each in scope["headers"] if each[0] != b"cookie"]
-            if value is not None:
-                kept = value if len(value) <= MAX_VALUE else ""
-                others.append((b"cookie", f"{self._name}={kept}".encode("latin-1")))
+            values = {name: value_of(sent, name) for name in self._names}
+            ours = [
+                f"{name}={value if len(value) <= MAX_VALUE else ''}"
+                for name, value in values.items()
+                if value is not None
+            ]
+            if ours:
+                others.append((b"cookie", "; ".join(ours).encode("latin-1")))
             scope = {**scope, "headers": others}
         await self._app(scope, receive, send)

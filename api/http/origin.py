@@ -1,5 +1,5 @@
-"""Where a write comes from: a cookie travels with every request of a browser, so a page of another
-site could have sent it."""
+"""Where a request comes from: a cookie travels with every request of a browser, and a page of
+another site could have made it."""
 
 from urllib.parse import urlsplit
 
@@ -20,6 +20,20 @@ def check_origin(request: Request, public_url: str | None, *, must_be_named: boo
         return
     if named is None or not _is_ours(named, request, public_url):
         raise Problem("foreign-origin")
+
+
+def is_our_page(request: Request, public_url: str | None) -> bool:
+    """Whether a script or an element of a page of ours makes this request, or the person does.
+
+    A write names its origin, as above. A read may not; browsers say who asks in `Sec-Fetch-Site`,
+    which no script can change: `same-origin`, or `none` for a person's own doing. One that doesn't
+    say is too old to, and withholds the cookie from other sites by itself (`SameSite`).
+    """
+    named = request.headers.get("origin")
+    if named is None and request.method == "GET":
+        return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    named = named or request.headers.get("referer")
+    return named is not None and _is_ours(named, request, public_url)
 
 
 def _is_ours(named: str, request: Request, public_url: str | None) -> bool:

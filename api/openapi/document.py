@@ -20,7 +20,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "longshore_form",
-        "description": "Of our own pages; a write with it must come from them (Origin). "
+        "description": "Of our own pages, and only where they ask (Origin, Sec-Fetch-Site). "
         "Below a path such as `/apply` its name is `longshore_form_apply`.",
     },
 }

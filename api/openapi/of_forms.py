@@ -6,9 +6,9 @@ from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
     OWNER,
+    OWNER_OR_PAGES,
     RECEIVING,
     SERVICE_KEY,
-    SESSION,
     answer,
     leads_to,
     operation,
@@ -40,6 +40,7 @@ CREATE_FORM = operation(
         "unknown-form-type",
         "form-full",
         "too-many-forms",
+        "unauthorized",
     ),
     body=bodies.NEW_FORM,
 )
@@ -64,7 +65,7 @@ READ_FORM = operation(
         304: NOT_MODIFIED,
     },
     errors=("not-found",),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
@@ -113,7 +114,7 @@ PURGE_FORM = operation(
 
 POST_FORM = operation(
     answers={
-        303: answer("The page to go to", always=("Location", "Cache-Control")),
+        303: answer("The page to go to, or another site's", always=("Location", "Cache-Control")),
         200: answer("Saved, for who accepts JSON", FormView, example=examples.FORM, always=_FORM),
         202: answer(
             "Saved, and a file is being processed, for who accepts JSON",
@@ -129,6 +130,6 @@ POST_FORM = operation(
         *("foreign-origin", "request-too-large", "invalid-request", "unknown-field"),
         *("uploads-pending", "form-incomplete"),
     ),
-    may=(*OWNER, SESSION),
+    may=OWNER_OR_PAGES,
     body=bodies.HTML_FORM,
 )

@@ -7,6 +7,7 @@ from api.openapi.operation import (
     MULTIPART,
     NOT_MODIFIED,
     OWNER,
+    OWNER_OR_PAGES,
     RECEIVING,
     SERVICE_KEY,
     answer,
@@ -56,10 +57,13 @@ ONE_FILE_OF_MULTIPART: tuple[Coded, ...] = (
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
-    errors=ONE_FILE_OF_MULTIPART,
-    may=OWNER,
+    errors=(
+        *ONE_FILE_OF_MULTIPART,
+        *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
+    ),
+    may=OWNER_OR_PAGES,
     takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
-    body=bodies.ONE_FILE,
+    body=bodies.ONE_FILE_OR_REUSE,
 )
 
 UPLOAD_RAW = operation(
@@ -82,17 +86,19 @@ READ_UPLOAD = operation(
         304: NOT_MODIFIED,
     },
     errors=("not-found",),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(sent.IF_NONE_MATCH, sent.PREFER),
 )
 
 UNREADABLE = ("not-found", "not-stored", "not-released")
 
-READ_CONTENT = operation(answers=_LINK, errors=UNREADABLE, may=OWNER)
+READ_CONTENT = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
-READ_DERIVATIVE = operation(answers=_LINK, errors=UNREADABLE, may=OWNER)
+READ_DERIVATIVE = operation(answers=_LINK, errors=UNREADABLE, may=OWNER_OR_PAGES)
 
-RETRY_UPLOAD = operation(answers={202: _ACCEPTED}, errors=(*CHANGING, "not-failed"), may=OWNER)
+RETRY_UPLOAD = operation(
+    answers={202: _ACCEPTED}, errors=(*CHANGING, "not-failed"), may=OWNER_OR_PAGES
+)
 
 RELEASE_UPLOAD = operation(
     answers={
@@ -107,4 +113,6 @@ RELEASE_UPLOAD = operation(
     may=(SERVICE_KEY,),
 )
 
-REMOVE_UPLOAD = operation(answers={204: answer("It is removed")}, errors=CHANGING, may=OWNER)
+REMOVE_UPLOAD = operation(
+    answers={204: answer("It is removed")}, errors=CHANGING, may=OWNER_OR_PAGES
+)

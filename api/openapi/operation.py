@@ -16,6 +16,8 @@ SESSION: Credential = {"session": []}
 INTERNAL_SECRET: Credential = {"internal_secret": []}
 OWNER = (FORM_TOKEN, SERVICE_KEY)
 """Who may do anything with a form and its uploads."""
+OWNER_OR_PAGES = (*OWNER, SESSION)
+"""The same, and our own pages."""
 
 RECEIVING: tuple[Coded, ...] = (
     "fragment-not-supported",

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-from api.posts import Outcome
 from shared.form_definition import FormType, Section
 
 START = "/"
@@ -24,23 +23,5 @@ def of_section(
 
 
 def of_field(form_type: FormType, field: str, *, missing: bool = False) -> str:
-    section = _section(form_type, form_type.fields[field].section)
+    section = form_type.section(form_type.fields[field].section)
     return of_section(section, field, missing=missing)
-
-
-def after(outcome: Outcome) -> str:
-    """Back to the page where something is to be done, or on to the next."""
-    form_type = outcome.form_type
-    if outcome.submit:
-        return CHECK if outcome.refused else f"{THANK_YOU}{'?later=1' if outcome.failed else ''}"
-    if outcome.removed:
-        return of_field(form_type, outcome.removed[-1].field)
-    section = outcome.section
-    if section is None or outcome.to_mend:
-        return of_section(section or form_type.sections[0], unsaved=outcome.unsaved)
-    following = form_type.sections[form_type.sections.index(section) + 1 :]
-    return of_section(following[0]) if following else CHECK
-
-
-def _section(form_type: FormType, name: str) -> Section:
-    return next(section for section in form_type.sections if section.name == name)

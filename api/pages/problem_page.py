@@ -3,7 +3,8 @@
 from starlette.responses import HTMLResponse
 
 from api.errors import Problem
-from api.pages.pages import render
+from api.pages.addresses import START, THANK_YOU
+from api.pages.pages import Site, render
 
 _WORDS = {
     "unauthorized": (
@@ -51,17 +52,24 @@ _WORDS = {
 """Heading and text by code; a problem without words of its own shows its title and detail."""
 
 
+_WAYS = {"form-submitted": (THANK_YOU, "See what became of it")}
+"""The address that helps, and what its link says, by code; else it is the form's."""
+
+
 def problem_page(problem: Problem, request_id: str, root: str) -> HTMLResponse:
     heading, text = _WORDS.get(problem.code, (problem.title, problem.detail))
+    way_on, way_on_text = _WAYS.get(problem.code, (START, "Go to the form"))
     page = render(
         "problem.html",
-        root=root,
+        site=Site(root),
         status=problem.status,
         heading=heading,
         text=text,
         details=[str(each["detail"]) for each in problem.errors if "detail" in each],
         code=problem.code,
         request_id=request_id,
+        way_on=way_on,
+        way_on_text=way_on_text,
     )
     page.headers.update(problem.headers)
     return page

@@ -1,16 +1,53 @@
-"""The signup's pages: one for each section, one to check and send, one to say thank you."""
+"""The signup's pages: one for each section, one to check and send, one for the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse
 
-from api.forms import judge
 from api.pages import addresses
-from api.pages.models import Draft, FileLine, field_box, file_line, mistakes, pending, steps
-from api.pages.pages import render
+from api.pages.files import FileLine, file_lines
+from api.pages.models import Draft, Mistake, hindrances, mistakes
+from api.pages.pages import Site, render
+from api.pages.steps import steps
+from api.records.rows import FormRow
+from api.uploads import open_slots
 from shared.form_definition import AnyField, FileField, Section
-from shared.status import UploadStatus
+from shared.status import PENDING, UploadStatus
+
+_AUTOCOMPLETE = {"email": "email", "tel": "tel", "url": "url", "full_name": "name"}
+"""What browsers may fill in, by kind or name of a field (WCAG 2.2, 1.3.5)."""
+
+_REFERENCE = slice(4, 12)
+"""Of a form's id, 40 random bits: enough to tell forms apart, and few enough to read out."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldBox:
+    """A field to fill in."""
+
+    field: AnyField
+    value: str | bool
+    mistakes: list[Mistake]
+    input_type: str
+    autocomplete: str | None
+    files: list[FileLine]
+    room: int
+    """How many more files it takes."""
+
+    @property
+    def described_by(self) -> str:
+        """Ids of what a screen reader reads with the input."""
+        name = self.field.name
+        ids = [f"{name}-hint"] if self.field.hint else []
+        ids += [f"{name}-problem"] if self.mistakes else []
+        ids += [f"{name}-files"] if self.files else []
+        return " ".join(ids)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether another file takes the place of one that is there."""
+        return bool(self.files) and isinstance(self.field, FileField) and self.field.max_files == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +58,8 @@ class Answer:
     text: str
     files: list[FileLine]
     problem: str
+    can_wait: bool
+    """Whether the form can be sent in spite of the problem."""
     change: str
 
 
@@ -28,70 +67,126 @@ def section_page(
     draft: Draft,
     section: Section,
     *,
-    root: str,
+    site: Site,
     missing: bool = False,
     unsaved: Sequence[str] = (),
+    sent_before: bool = False,
 ) -> HTMLResponse:
     """A section to fill in. `missing` points out required answers that aren't there, `unsaved`
-    names those that came and couldn't be kept; `root` is the public path."""
+    names those that came and couldn't be kept; `sent_before` that this browser sent another."""
     wrong = mistakes(draft, missing=missing, unsaved=unsaved)
     names = {each.name for each in section.fields}
     own = [each for each in wrong if each.field in names]
+    every_step = steps(draft, mistakes(draft, missing=False, unsaved=unsaved), section)
+    position = draft.form_type.sections.index(section)
     return render(
         "section.html",
-        root=root,
+        site=site,
         form_type=draft.form_type,
         section=section,
         action=draft.action,
-        steps=steps(draft, wrong, section),
+        form_url=draft.action if draft.form else None,
+        steps=every_step,
+        number=position + 1,
+        back=draft.form_type.sections[position - 1] if position else None,
         mistakes=[(each, f"#{each.field}") for each in own],
-        boxes=[field_box(draft, each, own) for each in section.fields],
+        elsewhere=[each for each in every_step if each.state == "problem" and not each.current],
+        boxes=[_box(draft, each, own) for each in section.fields],
         with_files=any(isinstance(each, FileField) for each in section.fields),
-        pending=pending(draft),
+        pending=draft.pending,
         refresh=addresses.of_section(section, missing=missing),
         start_over=addresses.START_OVER if draft.form else None,
+        sent_before=addresses.THANK_YOU if sent_before else None,
     )
 
 
-def check_page(draft: Draft, *, root: str) -> HTMLResponse:
-    """All answers, what is missing, and the button that sends them."""
+def check_page(draft: Draft, *, site: Site, waited: bool = False) -> HTMLResponse:
+    """All answers, what is missing, and the button that sends them; `waited` says that it was
+    pressed, and files are still being checked."""
     wrong = mistakes(draft, missing=True)
-    verdict = judge(draft.form_type, draft.form, list(draft.rows)) if draft.form else None
-    to_mend = {each["field"] for each in verdict.errors} if verdict else set()
-    hard = [each for each in wrong if each.field in to_mend]
-    texts = {each.field: each.detail for each in reversed(wrong)}
+    in_the_way = hindrances(draft)
     return render(
         "check.html",
-        root=root,
+        site=site,
         form_type=draft.form_type,
         action=draft.action,
-        steps=steps(draft, wrong, None),
+        steps=steps(draft, mistakes(draft, missing=False), None),
+        number=len(draft.form_type.sections) + 1,
         mistakes=[
-            (each, addresses.of_field(draft.form_type, each.field, missing=True)) for each in hard
+            (each, addresses.of_field(draft.form_type, each.field, missing=True))
+            for each in wrong
+            if each.field in in_the_way
         ],
         sections=[
-            (section, [_answer(draft, each, texts.get(each.name, "")) for each in section.fields])
+            (section, [_answer(draft, each, wrong, in_the_way) for each in section.fields])
             for section in draft.form_type.sections
         ],
-        pending=pending(draft),
+        pending=draft.pending,
+        waited=waited and draft.pending,
         refresh=addresses.CHECK,
         start_over=addresses.START_OVER,
     )
 
 
-def thank_you_page(*, root: str, later: bool) -> HTMLResponse:
-    """The end; `later` where files of ours are still to be processed."""
-    return render("thank_you.html", root=root, later=later, start=addresses.START)
+def end_page(draft: Draft | None, *, site: Site) -> HTMLResponse:
+    """What became of a form that was sent; None where this browser may not read it any more."""
+    if draft is None or draft.form is None:
+        return render("sent.html", site=site, start=addresses.START)
+    files = [
+        (each, lines)
+        for each in draft.form_type.file_fields.values()
+        if (lines := file_lines(each, draft.uploads))
+    ]
+    states = {line.status for _, lines in files for line in lines}
+    emails = [each.name for each in draft.form_type.fields.values() if each.kind == "email"]
+    return render(
+        "thank_you.html",
+        site=site,
+        form_type=draft.form_type,
+        reference=reference_number(draft.form),
+        email=next((draft.data[name] for name in emails if draft.data.get(name)), None),
+        submitted_at=draft.form.submitted_at,
+        files=files,
+        later=bool(states & {*PENDING, UploadStatus.FAILED}),
+        refused=UploadStatus.REJECTED in states,
+        start=addresses.START,
+        start_over=addresses.START_OVER,
+    )
 
 
-def _answer(draft: Draft, each: AnyField, problem: str) -> Answer:
-    value = draft.form.data.get(each.name, "") if draft.form else ""
+def reference_number(form: FormRow) -> str:
+    """What a person reads out to ask about a form: the beginning of its id, `ABCD-EFGH`."""
+    code = form.id[_REFERENCE].upper()
+    return f"{code[:4]}-{code[4:]}"
+
+
+def _box(draft: Draft, each: AnyField, wrong: list[Mistake]) -> FieldBox:
+    own = [mistake for mistake in wrong if mistake.field == each.name]
+    rows = [row for row in draft.uploads if row.field == each.name]
+    # A date input shows nothing of a wrong date, which a draft keeps to be mended.
+    plain = each.kind == "date" and any(mistake.code != "required" for mistake in own)
+    return FieldBox(
+        field=each,
+        value=draft.data.get(each.name, ""),
+        mistakes=own,
+        input_type="text" if plain else each.kind,
+        autocomplete=_AUTOCOMPLETE.get(each.name) or _AUTOCOMPLETE.get(each.kind),
+        files=file_lines(each, rows) if isinstance(each, FileField) else [],
+        room=max(open_slots(each, rows), 0) if isinstance(each, FileField) else 0,
+    )
+
+
+def _answer(draft: Draft, each: AnyField, wrong: list[Mistake], in_the_way: set[str]) -> Answer:
+    value = draft.data.get(each.name, "")
     if each.kind == "checkbox":
         value = "Yes" if value else "No"
-    files = [
-        file_line(row)
-        for row in draft.uploads
-        if row.field == each.name and row.status is not UploadStatus.REJECTED
-    ]
-    change = addresses.of_field(draft.form_type, each.name)
-    return Answer(field=each, text=str(value), files=files, problem=problem, change=change)
+    own = [mistake for mistake in wrong if mistake.field == each.name]
+    files = file_lines(each, draft.uploads) if isinstance(each, FileField) else []
+    return Answer(
+        field=each,
+        text=str(value),
+        files=[line for line in files if line.status != UploadStatus.REJECTED],
+        problem=own[0].detail if own else "",
+        can_wait=bool(own) and each.name not in in_the_way,
+        change=addresses.of_field(draft.form_type, each.name, missing=bool(own)),
+    )

@@ -13,16 +13,20 @@ from api import flags
 from api import uploads as use_uploads
 from api.auth import ServiceKey
 from api.deps import (
-    Asking,
+    AskingOrPage,
     BackEnd,
     Caller,
+    FileFieldOrPages,
+    FormOrPages,
     OwnFileField,
     OwnForm,
     OwnUpload,
     Serving,
+    UploadOrPages,
     request_id,
 )
 from api.errors import Problem
+from api.http.bodies import media_type, read_json
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
 from api.http.middleware import is_head
@@ -37,6 +41,7 @@ from api.receive.files import Received, file_too_large, receive_one_of_multipart
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records import uploads
 from api.records.rows import FormRow, UploadRow
+from api.reuse import from_of, reuse
 from api.routes.answers import (
     accepted,
     not_modified,
@@ -63,12 +68,14 @@ MULTIPART_ALLOWANCE = 64 * 1024
     "/forms/{form_id}/fields/{field}/uploads",
     status_code=202,
     response_model=UploadView,
-    summary="Send a file as multipart/form-data",
+    summary="Send a file as multipart/form-data, or name one that the form has",
     **described.UPLOAD_MULTIPART,
 )
 async def upload_multipart(
-    request: Request, services: Serving, form: OwnForm, policy: OwnFileField
+    request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
 ) -> Response:
+    if media_type(request) == "application/json":
+        return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
@@ -114,7 +121,7 @@ async def upload_raw(
     summary="Follow an upload",
     **described.READ_UPLOAD,
 )
-async def read_upload(request: Request, services: Serving, upload: OwnUpload) -> Response:
+async def read_upload(request: Request, services: Serving, upload: UploadOrPages) -> Response:
     upload = await wait_for_upload(request, services, upload)
     if matches(request, upload_etag(upload)):
         return not_modified(request, upload_etag(upload))
@@ -129,7 +136,11 @@ async def read_upload(request: Request, services: Serving, upload: OwnUpload) ->
     **described.READ_CONTENT,
 )
 async def read_content(
-    request: Request, services: Serving, asking: Asking, upload: OwnUpload, inline: Inline = None
+    request: Request,
+    services: Serving,
+    asking: AskingOrPage,
+    upload: UploadOrPages,
+    inline: Inline = None,
 ) -> Response:
     return await _content(request, services, asking, upload, None, inline=inline is not None)
 
@@ -144,8 +155,8 @@ async def read_content(
 async def read_derivative(
     request: Request,
     services: Serving,
-    asking: Asking,
-    upload: OwnUpload,
+    asking: AskingOrPage,
+    upload: UploadOrPages,
     derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
     inline: Inline = None,
 ) -> Response:
@@ -160,7 +171,7 @@ async def read_derivative(
     **described.RETRY_UPLOAD,
 )
 async def retry_upload(
-    request: Request, services: Serving, asking: Asking, upload: OwnUpload
+    request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
     always = isinstance(asking, ServiceKey)
     return accepted(request, services, await use_uploads.retry(services, upload, always=always))
@@ -185,9 +196,28 @@ async def release_upload(
     summary="Take an upload away",
     **described.REMOVE_UPLOAD,
 )
-async def remove_upload(services: Serving, asking: Asking, upload: OwnUpload) -> Response:
+async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
     await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
+
+
+async def _reuse(
+    request: Request, services: Services, form: FormRow, policy: FileField
+) -> Response:
+    use_uploads.check_draft(form)
+    require_whole_files(request)
+    key = key_of_header(request)
+    from_id = from_of(await read_json(request, pace=services.settings.pace))
+    row = await reuse(
+        services,
+        form,
+        policy,
+        from_id,
+        upload_id=new_id("upl"),
+        request_id=request_id(request),
+        key=key,
+    )
+    return accepted(request, services, row)
 
 
 async def receive_multipart(

@@ -73,7 +73,8 @@ def test_reading_the_first_page_creates_nothing_and_sets_no_cookie(person: Perso
     assert person.page.status_code == 200
     assert "set-cookie" not in person.page.headers
     assert 'type="file"' in person.page.text
-    assert "<script" not in person.page.text
+    scripts = re.findall(r"<script[^>]*>.*?</script>", person.page.text, re.DOTALL)
+    assert scripts == ['<script type="module" src="/static/signup.js"></script>'], "none inline"
     assert "script-src 'self'" in person.page.headers["content-security-policy"]
     assert person.page.headers["cache-control"] == "no-store"
 
@@ -158,6 +159,7 @@ def test_the_enter_key_saves_and_removes_nothing(person: Person) -> None:
     page = person.http.get("/signup/about").text
     first = re.findall(r"<button([^>]*)>", page)[0]
     assert "name=" not in first
+    assert 'form="section"' in first
 
 
 def test_an_absent_checkbox_of_the_section_is_unticked(person: Person) -> None:
@@ -199,6 +201,157 @@ def test_a_person_checks_and_sends_the_form(person: Person) -> None:
     read = person.http.get(f"/v1/forms/{form_id}", headers=bearer).json()
     assert read["status"] == "submitted"
     assert read["complete"] is True
+
+
+def test_an_empty_first_section_is_told_and_begins_no_draft(person: Person) -> None:
+    answer = person.post({"section": "about", "full_name": " ", "email": ""}, {"headshot": NO_FILE})
+    assert answer.headers["location"] == "/?missing=1"
+    assert "set-cookie" not in answer.headers
+    assert '<a href="#full_name">Full name is required' in person.page.text
+    assert "Agree" not in person.text
+    on = person.post({"section": "about", "go": "practice"}, {"headshot": NO_FILE})
+    assert on.headers["location"] == "/signup/practice", "who wants to look around may"
+
+
+def test_going_anywhere_saves_what_was_typed(person: Person) -> None:
+    person.post({**ABOUT, "email": "nobody", "go": "documents"}, {"headshot": NO_FILE})
+    assert "Step 4 of 5" in person.text
+    assert "1 problem in About you" in person.text
+    person.post({"section": "documents", "agree": "on", "go": "check"}, {"resume": NO_FILE})
+    assert "Check your answers" in person.text
+    person.page = person.http.get("/signup/about")
+    assert 'value="nobody"' in person.page.text
+    for name, step in (
+        ("About you", "1 problem"),
+        ("Documents", "Done"),
+        ("Your licence", "To do"),
+    ):
+        assert f"{name} {step}" in person.text
+    assert "Your practice Optional" in person.text
+    nowhere = person.post({"section": "about", "go": "nowhere"})
+    assert nowhere.status_code == 422
+
+
+def test_saving_a_section_again_stores_no_file_twice(person: Person) -> None:
+    person.begin()
+    person.page = person.http.get("/signup/credentials")
+    files = [("certificates", (f"{name}.pdf", pdf(), "application/pdf")) for name in "ab"]
+    for _ in range(2):
+        person.post({"section": "credentials", "go": "credentials"}, files)
+    assert len(re.findall(r'name="remove"', person.page.text)) == 2
+
+
+def test_of_a_file_that_is_refused_again_and_again_the_page_tells_the_last(person: Person) -> None:
+    person.begin()
+    for name in ("first.jpg", "second.jpg", "third.jpg"):
+        person.page = person.http.get("/signup/about")
+        person.post({"section": "about"}, {"headshot": (name, jpeg(), "image/jpeg")})
+        person.page = person.http.get("/signup/about")
+        person.see(f"{name}: The selected image")
+    assert person.text.count("Not accepted") == 1
+    assert "second.jpg" not in person.text
+    upload_id = re.findall(r'name="remove" value="(upl_\w+)"', person.page.text)[0]
+    person.post({"section": "about", "remove": upload_id})
+    assert ".jpg" not in person.text, "what was refused before is history, too"
+
+
+def test_files_that_are_far_too_large_lose_none_of_what_was_typed(stack: Stack) -> None:
+    client = FormClient(stack.url, "flagging")
+    answer = client.http.post(
+        client.path,
+        data={"section": "only", "note": "typed"},
+        files={"needed": ("film.pdf", b"x" * 14_000_000, "application/pdf")},
+    )
+    assert answer.status_code == 303
+    page = client.http.get(answer.headers["location"])
+    assert "film.pdf: The selected file must be smaller than 12MB" in page.text
+    assert 'value="typed"' in page.text
+    script = client.http.patch(client.path, files={"needed": ("film.pdf", b"x" * 14_000_000)})
+    assert script.status_code == 413, "a script has what was typed"
+
+
+def test_coming_back_shows_a_photo_again(person: Person) -> None:
+    person.post({**ABOUT, "go": "about"}, {"headshot": ("me.jpg", jpeg(500, 500), "image/jpeg")})
+    person.see("Stored")
+    (picture,) = re.findall(r'<img class="picture" src="([^"]+)"', person.page.text)
+    shown = person.http.get(picture, headers={"Sec-Fetch-Site": "same-origin"})
+    assert shown.status_code == 307
+    store = "/".join(shown.headers["location"].split("/")[:3])
+    assert store in person.page.headers["content-security-policy"].split("img-src")[1].split(";")[0]
+    (link,) = re.findall(r'<a class="filename" href="([^"]+)"', person.page.text)
+    assert person.http.get(link).status_code == 307
+
+
+def test_an_optional_file_that_was_refused_hinders_nobody_and_the_end_tells_of_it(
+    person: Person,
+) -> None:
+    person.post(ABOUT, {"headshot": SMALL})
+    person.page = person.http.get("/signup/credentials")
+    person.post({"section": "credentials"}, {"licence": ("l.pdf", pdf(), "application/pdf")})
+    person.page = person.http.get("/signup/documents")
+    person.post({"section": "documents", "agree": "on"}, {"resume": NO_FILE})
+    person.see("You can send without it.")
+    assert "There is a problem" not in person.text
+    reference = person.form_id[4:12].upper()
+    person.post({"submit": "1"})
+    assert "Thank you" in person.text
+    assert f"{reference[:4]}-{reference[4:]}" in person.text
+    assert "Not accepted: The selected image must be" in person.text
+    assert "l.pdf" in person.text
+    assert "Stored" in person.text
+
+
+def send(person: Person) -> str:
+    """A whole form, sent; its id."""
+    person.begin()
+    person.page = person.http.get("/signup/credentials")
+    person.post({"section": "credentials"}, {"licence": ("l.pdf", pdf(), "application/pdf")})
+    form_id = person.form_id
+    person.page = person.http.get("/signup/documents")
+    person.post({"section": "documents", "agree": "on", "submit": "1"})
+    assert "Your reference number" in person.text
+    return form_id
+
+
+def test_going_back_after_sending_leads_to_the_end(person: Person) -> None:
+    form_id = send(person)
+    for path in ("/signup/check-answers", "/signup/about"):
+        answer = person.http.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/signup/thank-you")
+    late = person.http.post(
+        f"/v1/forms/{form_id}", data={"section": "about"}, headers={"Origin": person.origin}
+    )
+    assert late.status_code == 409
+    assert 'href="/signup/thank-you"' in late.text
+    first = person.http.get("/")
+    assert 'action="/"' in first.text
+    assert "You have sent a form from this browser" in first.text
+
+
+def test_what_is_left_of_the_session_opens_the_end_and_nothing_else(person: Person) -> None:
+    form_id = send(person)
+    sent = person.http.cookies["longshore_sent"]
+    assert form_id in sent
+    read = person.http.get(f"/v1/forms/{form_id}", headers={"Accept": "*/*"})
+    problem(read, 401, "unauthorized")
+    bearer = {"Authorization": f"Bearer {sent}", "Accept": "*/*"}
+    problem(person.http.get(f"/v1/forms/{form_id}", headers=bearer), 401, "unauthorized")
+    other = Person(person.origin)
+    other_id = send(other)
+    for forged in (
+        sent.replace(form_id, other_id),
+        re.sub(r"\.\d+\.", lambda found: f".{int(found[0][1:-1]) + 9}.", sent),
+        f"{form_id}..",
+        "x.1.é",
+    ):
+        page = person.http.get(
+            "/signup/thank-you", headers={b"Cookie": f"longshore_sent={forged}".encode()}
+        )
+        assert page.status_code == 200
+        assert "Your reference number" not in page.text, forged
+    person.http.post("/signup/start-over", headers={"Origin": person.origin})
+    assert not person.http.cookies
+    assert "Your reference number" not in person.http.get("/signup/thank-you").text
 
 
 def test_a_second_tab_goes_on_with_the_same_form(person: Person) -> None:
@@ -258,16 +411,56 @@ def test_another_sites_page_cant_begin_a_form_in_a_persons_browser(person: Perso
     assert "set-cookie" not in answer.headers
 
 
-def test_the_json_api_takes_no_cookie(person: Person) -> None:
+def test_the_cookie_opens_what_a_script_of_our_pages_calls(person: Person) -> None:
+    empty = {"section": "about"}
+    began = person.http.post(
+        "/", data=empty, headers={"Accept": "application/json", "Origin": person.origin}
+    )
+    assert began.status_code == 200
+    assert "token" not in began.json(), "no script may read it"
+    assert person.http.cookies[COOKIE].startswith("lst_")
+    form, ours = began.json()["id"], {"Accept": "*/*", "Origin": person.origin}
+    target = f"/v1/forms/{form}/fields/headshot/uploads"
+    sent = person.http.post(target, files={"file": SMALL}, headers=ours)
+    assert sent.status_code == 202
+    assert (
+        person.http.post(target, files={"f": SMALL}, headers={"Accept": "*/*"}).status_code == 401
+    )
+    reading = {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"}
+    upload = f"/v1/uploads/{sent.json()['id']}"
+    assert person.http.get(f"/v1/forms/{form}", headers=reading).json()["id"] == form
+    assert person.http.get(upload, headers=reading).json()["field"] == "headshot"
+    problem(person.http.get(f"{upload}/content", headers=reading), 409, "not-stored")
+    problem(person.http.post(f"{upload}/retry", headers=ours), 409, "not-failed")
+    assert person.http.delete(upload, headers=ours).status_code == 204
+    again = person.http.post("/", data=empty, headers={**ours, "Accept": "application/json"})
+    assert again.json()["id"] == form, "the draft that this browser has"
+
+
+def test_the_cookie_opens_nothing_to_a_page_of_another_origin(person: Person) -> None:
+    person.begin()
+    form = f"/v1/forms/{person.form_id}"
+    for site in ("cross-site", "same-site"):
+        read = person.http.get(form, headers={"Accept": "*/*", "Sec-Fetch-Site": site})
+        problem(read, 401, "unauthorized")
+    for origin in ("https://evil.example", "null"):
+        foreign = {"Accept": "*/*", "Origin": origin}
+        problem(person.http.get(form, headers=foreign), 401, "unauthorized")
+        sent = person.http.post(
+            f"{form}/fields/headshot/uploads", files={"f": SMALL}, headers=foreign
+        )
+        problem(sent, 401, "unauthorized")
+
+
+def test_what_the_pages_dont_call_takes_no_cookie(person: Person) -> None:
     person.begin()
     path = f"/v1/forms/{person.form_id}"
     asked = {"Accept": "*/*", "Origin": person.origin}
     for answer in (
-        person.http.get(path, headers=asked),
         person.http.patch(path, json={"full_name": "x"}, headers=asked),
         person.http.post(f"{path}/submit", headers=asked),
         person.http.delete(path, headers=asked),
-        person.http.post(f"{path}/fields/headshot/uploads", files={"f": SMALL}, headers=asked),
+        person.http.put(f"{path}/fields/headshot/uploads/a.jpg", content=b"a", headers=asked),
     ):
         problem(answer, 401, "unauthorized")
 

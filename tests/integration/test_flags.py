@@ -12,7 +12,7 @@ from api.auth import ServiceKey
 from api.errors import Problem
 from api.forms import judge
 from api.links import link_of
-from api.pages.models import file_line
+from api.pages.files import file_line
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events

@@ -1,0 +1,348 @@
+// @ts-check
+/**
+ * The signup in one document. It works without this; with it, files are sent on choosing, while the
+ * person goes on: pages are fetched and put in place of each other, so that nothing under way is
+ * cut off. What the pages say, the server says. Addresses, title, focus and Back are as ever.
+ */
+import { uploads } from './longshore.js';
+
+/** @typedef {import('./longshore.js').Upload} Upload */
+
+/** Milliseconds for which changes are gathered before the page is asked for what it says now. */
+const GATHERED = 250;
+/** Milliseconds without a key pressed after which what was typed is saved. */
+const RESTED = 1000;
+/** Milliseconds between two attempts to send a form whose files are still being checked. */
+const PATIENCE = 1000;
+
+/** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement | null} */
+const find = (selector, within = document) => within.querySelector(selector);
+const section = () => /** @type {HTMLFormElement | null} */ (find('#section'));
+
+/** Whether something was typed that isn't saved. */
+let typed = false;
+/** Names of what was typed in since the section was shown. @type {Set<string>} */
+let touched = new Set();
+/** The draft that is being begun. @type {Promise<string> | null} */
+let beginning = null;
+/** What is fetched; a later visit takes its place. */
+let visiting = new AbortController();
+/** The attempt to send the form, as soon as its files are checked. @type {object | null} */
+let sending = null;
+
+// --- pages
+
+/**
+ * Fetch a page and show it in place of this one. Without a connection this one stays.
+ * @param {string} url @param {RequestInit & {push?: boolean}} [how]
+ */
+async function visit(url, { push = true, ...init } = {}) {
+  visiting.abort();
+  const { signal } = (visiting = new AbortController());
+  const fetched = await page(url, { ...init, signal });
+  if (signal.aborted) return;
+  if (!fetched) {
+    tell('We could not go on: there is no connection. What you typed is still here. Try again.');
+    return;
+  }
+  const { hash } = new URL(url, location.href);
+  show(fetched.page, fetched.url + (init.body ? '' : hash), push);
+}
+
+/** @param {string} url @param {RequestInit} [init] @returns the page at an address, or null */
+async function page(url, init) {
+  try {
+    const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
+    return { page: new DOMParser().parseFromString(await answer.text(), 'text/html'), url: answer.url };
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Document} next @param {string} url @param {boolean} push */
+function show(next, url, push) {
+  if (push && url !== location.href) history.pushState(null, '', url);
+  else history.replaceState(null, '', url);
+  find('[autofocus]', next)?.removeAttribute('autofocus'); // a page that is put in place has no such moment
+  find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
+  document.title = next.title;
+  typed = false;
+  sending = null;
+  touched = new Set();
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  if (!target) scrollTo(0, 0);
+  (target || find('.summary') || find('h1'))?.focus();
+  settle();
+}
+
+/** Once a page is shown. */
+function settle() {
+  const print = find('.printing');
+  if (print) {
+    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'link', textContent: print.textContent });
+    button.addEventListener('click', () => globalThis.print());
+    print.replaceWith(button);
+  }
+  const form = find('#send') ?? section();
+  if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
+  connection();
+  mark();
+}
+
+/** Say something above the page, once. @param {string} text */
+function tell(text) {
+  const note = find('#told') ?? Object.assign(document.createElement('p'), { id: 'told', className: 'note' });
+  note.textContent = text;
+  note.setAttribute('role', 'alert');
+  find('.live')?.before(note);
+}
+
+// --- saving
+
+/**
+ * What the section's form sends: files are sent by themselves, and an answer that this page didn't
+ * change may have been changed by another tab.
+ * @param {HTMLFormElement} form @param {HTMLElement | null} [submitter]
+ */
+function answers(form, submitter) {
+  const data = new FormData(form, submitter);
+  for (const each of form.querySelectorAll('longshore-file')) data.delete(each.getAttribute('field') ?? '');
+  for (const each of form.querySelectorAll('input:not([type]), input[type=text], input[type=email], input[type=tel], input[type=url], input[type=date], textarea')) {
+    const { name, value, defaultValue, ariaInvalid } = /** @type {HTMLInputElement} */ (each);
+    if (value === defaultValue && !touched.has(name) && ariaInvalid !== 'true') data.delete(name);
+  }
+  return data;
+}
+
+/** @param {HTMLFormElement} form */
+const has_draft = (form) => form.action.includes('/v1/forms/');
+
+/** Begin the draft, or save to it: what a page without one does for its first file. @param {HTMLFormElement} form */
+async function begin(form) {
+  const answer = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' } });
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  const { id } = await answer.json();
+  const url = new URL(`v1/forms/${id}`, form.action).href;
+  for (const each of document.querySelectorAll('longshore-file')) each.setAttribute('form-url', url);
+  form.action = url;
+  return url;
+}
+
+/** Save the section quietly, where something was typed. @param {RequestInit} [init] */
+async function save(init) {
+  const form = section();
+  clearTimeout(resting);
+  if (!form || !typed) return;
+  typed = false;
+  await beginning?.catch(() => null);
+  const saved = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' }, ...init }).catch(() => null);
+  if (!saved?.ok) typed = true;
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let resting;
+addEventListener('input', ({ target }) => {
+  const form = section();
+  if (!form?.contains(/** @type {Node} */ (target))) return;
+  typed = true;
+  touched.add(/** @type {HTMLInputElement} */ (target).name);
+  clearTimeout(resting);
+  if (has_draft(form)) resting = setTimeout(() => save(), RESTED);
+});
+// A phone may throw away what nobody looks at.
+addEventListener('visibilitychange', () => document.hidden && save({ keepalive: true }), true);
+
+// --- going on
+
+addEventListener('submit', (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (form.id !== 'section' && form.id !== 'send') return;
+  event.preventDefault();
+  if (form.id === 'send') send(form, event.submitter);
+  else post(form, event.submitter);
+});
+
+addEventListener('click', async (event) => {
+  const link = /** @type {HTMLAnchorElement | null} */ (/** @type {Element} */ (event.target).closest('#page a[href]'));
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.defaultPrevented) return;
+  const here = new URL(location.href);
+  if (link.origin !== here.origin || link.pathname.includes('/v1/') || (link.hash && link.pathname === here.pathname && link.search === here.search)) return;
+  event.preventDefault();
+  await save();
+  visit(link.href);
+});
+
+addEventListener('popstate', async () => {
+  await save();
+  visit(location.href, { push: false });
+});
+
+/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
+async function post(form, submitter) {
+  if (form.getAttribute('aria-busy')) return;
+  form.setAttribute('aria-busy', 'true');
+  await beginning?.catch(() => null); // or there would be two drafts
+  await visit(form.action, { method: 'POST', body: answers(form, submitter) });
+  form.removeAttribute('aria-busy');
+}
+
+/** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
+async function send(form, submitter) {
+  if (sending) {
+    sending = null; // pressed again: not yet
+    return visit(location.href, { push: false });
+  }
+  const mine = (sending = {});
+  const refused = new Set(bad());
+  const body = answers(form, submitter);
+  while (sending === mine) {
+    const left = uploads.list().filter((each) => under_way(each) || each.status === 'processing');
+    waiting(form, left.length);
+    if (left.length) {
+      await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
+    } else if (bad().some((each) => !refused.has(each))) {
+      sending = null; // the person has to see that first
+      await visit(location.href, { push: false });
+      tell('Not sent: a file was not accepted. Look at it, then send again.');
+    } else {
+      const fetched = await page(form.action, { method: 'POST', body });
+      if (sending !== mine) return;
+      const again = fetched && find('#send[data-waited]', fetched.page);
+      if (fetched && !again) return show(fetched.page, fetched.url, true);
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    }
+  }
+}
+
+/** Files that the person has to look at. */
+const bad = () => uploads.list().filter((each) => /rejected|failed|unsent/.test(each.status));
+
+/** @param {HTMLFormElement} form @param {number} left files */
+function waiting(form, left) {
+  const note = find('#send-note', form);
+  const button = find('button', form);
+  if (!note || !button) return;
+  const files = left === 1 ? 'a file is' : `${left || 'the'} files are`;
+  const text = `Your form is sent as soon as ${files} checked. Keep this page open.`;
+  note.className = 'note checking';
+  note.setAttribute('role', 'status');
+  if (note.textContent !== text) note.textContent = text;
+  button.textContent = "Don't send yet";
+}
+
+// --- files
+
+addEventListener('longshore-select', (event) => {
+  const form = section();
+  const { waitUntil } = /** @type {CustomEvent} */ (event).detail;
+  if (!form || has_draft(form)) return;
+  beginning ??= begin(form).finally(() => (beginning = null));
+  waitUntil(beginning);
+});
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let gathering;
+uploads.addEventListener('change', (event) => {
+  const { status, record } = /** @type {CustomEvent} */ (event).detail;
+  mark();
+  if (!record && status !== 'removed') return; // nothing of it is in the page that the server has
+  clearTimeout(gathering);
+  gathering = setTimeout(refresh, GATHERED);
+});
+
+/** Put what the server says now of the steps and files into the page, around what is being typed. */
+async function refresh() {
+  const { href } = location;
+  const fetched = sending ? null : await page(href);
+  if (!fetched || href !== location.href || sending) return;
+  const parts = ['.steps', '.live', '#checked', ...(find('.summary') ? ['.summary'] : [])];
+  for (const each of parts) swap(find(each), find(each, fetched.page));
+  const elsewhere = find('.to-mend', fetched.page);
+  if (find('.to-mend')) swap(find('.to-mend'), elsewhere);
+  else if (elsewhere) find('.live')?.after(elsewhere);
+  for (const field of document.querySelectorAll('.field.file')) {
+    const id = field.querySelector('longshore-file')?.getAttribute('field');
+    const now = find(`.field.file:has([field="${id}"])`, fetched.page);
+    if (now) field.className = now.className;
+  }
+  document.title = fetched.page.title;
+  mark();
+}
+
+/** @param {HTMLElement | null} old @param {HTMLElement | null} now */
+function swap(old, now) {
+  if (!old || old.outerHTML === now?.outerHTML) return;
+  const focused = old.contains(document.activeElement) && document.activeElement;
+  if (now) old.replaceWith(now);
+  else old.remove();
+  if (focused instanceof HTMLButtonElement) find(`[name="${focused.name}"][value="${focused.value}"]`, now ?? document)?.focus();
+}
+
+/** Show what only this browser knows: files that it is sending, and those that it didn't send. */
+function mark() {
+  const unsent = bad().filter((each) => !each.record);
+  for (const each of document.querySelectorAll('.steps li')) {
+    const step = /** @type {HTMLElement} */ (each);
+    const fields = (step.dataset.files ?? '').split(' ');
+    const moving = uploads.list().filter((upload) => fields.includes(upload.field) && under_way(upload));
+    const problems = unsent.filter((upload) => fields.includes(upload.field)).length;
+    step.dataset.state ??= step.className; // as the server has it
+    step.dataset.words ??= find('.words', step)?.textContent ?? '';
+    const has_problem = problems && !step.dataset.state.includes('is-problem');
+    step.className = has_problem ? step.dataset.state.replace(/is-\w+/, 'is-problem') : step.dataset.state;
+    step.classList.toggle('is-uploading', moving.length > 0);
+    if (moving.length) say(step, progress(moving));
+    else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
+  }
+  const form = find('#send');
+  if (!form) return;
+  find('#unsent')?.remove();
+  if (unsent.length) form.prepend(list(unsent));
+}
+
+/** @param {Upload[]} moving */
+function progress(moving) {
+  if (moving.every((each) => each.status === 'paused')) return 'Paused';
+  if (moving.every((each) => /paused|offline/.test(each.status))) return 'No connection';
+  const loaded = moving.reduce((sum, each) => sum + each.loaded, 0);
+  const size = moving.reduce((sum, each) => sum + each.size, 0);
+  return `Uploading ${Math.floor((100 * loaded) / size)} %`;
+}
+
+/** @param {Element} step @param {string} text */
+function say(step, text) {
+  const words = find('.words', step);
+  if (words && words.textContent !== text) words.textContent = text;
+}
+
+/** What the form is sent without. @param {Upload[]} unsent */
+function list(unsent) {
+  const note = Object.assign(document.createElement('div'), { id: 'unsent', className: 'note to-mend' });
+  for (const { name, field, problem } of unsent) {
+    const line = document.createElement('p');
+    const reason = problem ? problem.detail : 'choose it again';
+    const step = find(`.steps li[data-files~="${field}"] a`)?.getAttribute('href');
+    line.append(`${name} is not with it: ${reason}. `, Object.assign(document.createElement('a'), { href: `${step}#${field}`, textContent: 'Change' }));
+    note.append(line);
+  }
+  return note;
+}
+
+/** @param {Upload} upload */
+const under_way = ({ status }) => /waiting|uploading|paused|offline/.test(status);
+
+// --- the connection
+
+function connection() {
+  const note = find('#offline');
+  if (navigator.onLine) note?.remove();
+  else if (!note) {
+    const text = 'You are offline. Files go on by themselves once the connection is back; what you typed stays on this page.';
+    find('.live')?.before(Object.assign(document.createElement('p'), { id: 'offline', className: 'note offline', role: 'status', textContent: text }));
+  }
+}
+addEventListener('online', connection);
+addEventListener('offline', connection);
+
+document.documentElement.classList.add('enhanced');
+settle();
