@@ -303,6 +303,49 @@ def test_a_restart_of_the_service_in_the_middle_is_survived(
     assert sorted(stored(signup, "certificates")) == ["a.pdf", "b.pdf"]
 
 
+def test_a_tab_that_nobody_sees_asks_again_when_it_is_seen(page: Page, signup: FormClient) -> None:
+    page.add_init_script("Object.defineProperty(document, 'hidden', {get: () => window.unseen})")
+    asked: list[str] = []
+
+    def show_it_pending_first(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+            return
+        record = signup.read()
+        for each in record["uploads"]["licence"]:
+            each.update(status="processing", poll_after_ms=1000)
+        route.fulfill(json=record, headers={"ETag": '"old"'})
+
+    show(page, signup, field(signup, "licence"))
+    page.evaluate("window.unseen = true")
+    page.route(f"**{signup.path}", show_it_pending_first)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    wait_for(page, "licence.pdf", "processing")
+    signup.final(uploads(signup, "licence")[0])
+    assert len(asked) <= 1
+    with page.expect_request(f"**{signup.path}", timeout=10_000):
+        page.evaluate(
+            "window.unseen = false; document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))"
+        )
+    wait_for(page, "licence.pdf", "stored")
+
+
+def test_a_page_may_bring_another_way_to_send(page: Page, signup: FormClient) -> None:
+    script = """
+    longshore.configure({transports: {async raw(file, {url, headers, signal, onProgress}) {
+      const address = `${url}/${headers['Idempotency-Key']}`;
+      const answer = await fetch(address, {method: 'PUT', body: file, headers, signal});
+      onProgress(file.size);
+      return answer.json();
+    }}});"""
+    show(page, signup, field(signup, "licence", 'transport="raw"'), script=script)
+    with page.expect_request(lambda request: request.method == "PUT"):
+        choose(page, "licence", ("licence.pdf", pdf()))
+    page.locator("li[data-status=stored]").wait_for()
+    assert signup.read()["data"]["licence"]
+
+
 def test_leaving_is_held_up_only_while_bytes_move(page: Page, signup: FormClient) -> None:
     show(page, signup, field(signup, "headshot", "guard"))
     asked: list[str] = []
