@@ -6,7 +6,7 @@ Made with Pillow, pillow-heif and libvips; what none of them writes is put toget
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pillow_heif
@@ -266,6 +266,71 @@ def tiff_of(*, tags: int = 0, strips: int = 1, side: int = 8) -> bytes:
     entries = known + [(60_000 + each % 5000, 4, 1, 0) for each in range(tags)]
     table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+
+
+_FIRST_PIECE = -1
+"""Among the values of a tag: where the pixels begin."""
+
+
+def tiff_by_hand(
+    size: tuple[int, int],
+    pieces: Sequence[bytes],
+    tags: Mapping[int, Sequence[int]],
+    *,
+    tile: int | None = None,
+) -> bytes:
+    """One page of these strips, or of square tiles, which are the end of the file."""
+    places, lengths = (324, 325) if tile else (273, 279)
+    known: dict[int, Sequence[int]] = {256: [size[0]], 257: [size[1]], 259: [1]}
+    known |= {322: [tile], 323: [tile]} if tile else {278: [size[1]]}
+    known |= {places: [0] * len(pieces), lengths: [*map(len, pieces)], **tags}
+    lists_at = 8 + 2 + 12 * len(known) + 4
+    first = lists_at + sum(4 * len(values) for values in known.values() if len(values) > 1)
+    known[places] = [first + sum(map(len, pieces[:each])) for each in range(len(pieces))]
+    entries, lists = b"", b""
+    for tag, values in sorted(known.items()):
+        found = [first if each == _FIRST_PIECE else each for each in values]
+        packed = struct.pack(f"<{len(found)}I", *found)
+        inline = len(packed) == 4
+        where = packed if inline else struct.pack("<I", lists_at + len(lists))
+        lists += b"" if inline else packed
+        entries += struct.pack("<HHI", tag, 4, len(found)) + where
+    directory = struct.pack("<H", len(known)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + lists + b"".join(pieces)
+
+
+def lab(image: Image.Image) -> Image.Image:
+    transformed = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert transformed
+    return transformed
+
+
+def planes_in_tiles(image: Image.Image, side: int = 16) -> bytes:
+    """Red, green and blue apart, each in tiles; the size is a multiple of a tile's."""
+    tiles = [
+        plane.crop((left, top, left + side, top + side)).tobytes()
+        for plane in image.split()
+        for top in range(0, image.height, side)
+        for left in range(0, image.width, side)
+    ]
+    tags = {258: [8] * 3, 262: [2], 277: [3], 284: [2]}
+    return tiff_by_hand(image.size, tiles, tags, tile=side)
+
+
+def jpeg_in_old_tiff(jpeg: bytes, size: tuple[int, int]) -> bytes:
+    """As scanners wrote it before TIFF said how."""
+    tags = {258: [8] * 3, 259: [6], 262: [6], 277: [3], 513: [_FIRST_PIECE], 514: [len(jpeg)]}
+    return tiff_by_hand(size, [jpeg], tags)
+
+
+def twelve_bit_tiff(image: Image.Image) -> bytes:
+    """Grey of an even width, two samples in three bytes."""
+    levels = [level * 4095 // 255 for level in image.tobytes()]
+    pairs = zip(levels[::2], levels[1::2], strict=True)
+    packed = b"".join((one << 12 | other).to_bytes(3) for one, other in pairs)
+    return tiff_by_hand(image.size, [packed], {258: [12], 262: [1]})
 
 
 def riff(webp: bytes, change: int) -> bytes:
