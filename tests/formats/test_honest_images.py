@@ -187,6 +187,7 @@ def rows_of_others() -> list[Row]:
         Row("png with a keyword in Latin-1", lambda: odd.png_with(picture(), (b"tEXt", "für\0x".encode("latin-1"))), PNG, notices={"metadata-removed"}, shows=picture),
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
+        Row("heic whose primary is a thumbnail", lambda: odd.thumbnail_first_heic(picture()), JPEG, notices=CONVERTED, shows=picture),
         Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),
         Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),

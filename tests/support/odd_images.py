@@ -363,6 +363,23 @@ def several_heic(primary: int) -> bytes:
     return out.getvalue()
 
 
+def thumbnail_first_heic(image: Image.Image) -> bytes:
+    """With a thumbnail that the file calls its primary image."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image).save(out, quality=90, chroma=444, thumbnails=[32])
+    content = out.getvalue()
+    described = isobmff.describe(content)
+    ((thumbnail, _),) = described.references[b"thmb"]
+    primary = b"pitm" + struct.pack(">IH", 0, described.primary)
+    assert content.count(primary) == 1
+    return content.replace(primary, b"pitm" + struct.pack(">IH", 0, thumbnail))
+
+
+def heic_film() -> bytes:
+    """A sequence of frames, and no still image."""
+    return _box(b"ftyp", b"msf1" + bytes(4) + b"msf1hevc") + _box(b"moov", _box(b"mvhd", bytes(100)))
+
+
 def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
     """As phones write it: of two tiles side by side, hidden, with EXIF that says to turn as the
     boxes do. `turns`: a quarter each, against the clock.

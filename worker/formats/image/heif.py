@@ -2,6 +2,7 @@
 
 import mmap
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
@@ -14,7 +15,9 @@ from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, with
 _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
 """Pixels of all tiles, which may overlap or lie outside: HEVC and AV1 take longer than a scan."""
-_UNKNOWN = ("unsupported", "no decoding plugin")
+_UNKNOWN = ("unsupported", "no decoding plugin", "not been built in")
+_NO_STILL = "primary item"
+"""Of a film without a still image, as cameras write a burst."""
 _LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _DEEP_GREY = "I;"
@@ -47,7 +50,7 @@ def read(content: mmap.mmap) -> Seen:
     return seen
 
 
-def decode(path: Path) -> pyvips.Image:
+def decode(path: Path, max_pixels: int) -> pyvips.Image:
     """The primary image of a HEIC, upright, with its profile, EXIF and XMP beside it.
 
     Depth maps, thumbnails and other images are never decoded. Raises `FileRejected`; what is
@@ -61,13 +64,14 @@ def decode(path: Path) -> pyvips.Image:
     content = path.read_bytes()
     try:
         images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
-        primary = next(each for each in images if each is not None and each.primary)
-        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
+        primary = _shown(images)
         (width, height), mode = primary.size_mode
+        within("pixels", width * height, max_pixels)
+        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
         profile = primary.color_profile or {}
-    except MemoryError:
+    except (MemoryError, FileRejected):
         raise
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, StopIteration) as error:
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:
         raise _verdict(error) from error
     image = _image_of(pixels, width, height, mode)
     if mode in _PREMULTIPLIED:
@@ -83,6 +87,17 @@ def decode(path: Path) -> pyvips.Image:
             set_blob(image, name, data)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
+
+
+def _shown(images: list[Any]) -> Any:
+    """The primary one. Where that is a thumbnail, which is no image of its own, it is the first."""
+    known = [each for each in images if each is not None]
+    primary = [each for each in known if each.primary]
+    if not primary and len(known) < len(images):
+        raise FileRejected("file-too-complex")  # made of another image, in a way nobody reads
+    if not known:
+        raise corrupt()
+    return (primary or known)[0]
 
 
 def _image_of(pixels: bytes, width: int, height: int, mode: str) -> pyvips.Image:
@@ -108,7 +123,7 @@ def _exif(item: bytes | None) -> bytes | None:
 
 def _verdict(error: Exception) -> Exception:
     said = str(error).lower()
-    if _LIMIT in said:
+    if _LIMIT in said or _NO_STILL in said:
         return FileRejected("file-too-complex")
     if _MEMORY in said and _SIZE not in said:
         return error

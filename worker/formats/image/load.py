@@ -186,7 +186,7 @@ class _Reading:
     def header(self) -> pyvips.Image:
         """The image with nothing decoded yet; of a HEIC, decoded."""
         if self._format is HEIC:
-            image = heif.decode(self._path)
+            image = heif.decode(self._path, self._job.policy.image.max_pixels)
             self._load = lambda _: image
             return image
         try:
