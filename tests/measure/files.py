@@ -20,7 +20,7 @@ from tests.measure.outcomes import Became, Tally, decoding, each_of
 
 async def run(paths: list[Path]) -> int:
     tally, bad, doubtful = Tally(), [], []
-    async with decoding() as way:
+    async with decoding(with_office=True) as way:
         number = 0
         async for path, became in each_of(paths, way):
             number += 1

@@ -173,10 +173,17 @@ def compound(streams: dict[str, bytes], storages: tuple[str, ...] = ()) -> bytes
     return header + b"".join(sectors)
 
 
-def word_binary(*, flags: int = 0, storages: tuple[str, ...] = ()) -> bytes:
-    """What looks like a DOC, and has no text that a program could show."""
-    head = struct.pack("<H8xH", 0xA5EC, flags)
-    return compound({"WordDocument": head, "1Table": b"table"}, storages)
+def word_binary(
+    *,
+    magic: int = 0xA5EC,
+    flags: int = 0,
+    storages: tuple[str, ...] = (),
+    text: str = "WordDocument",
+) -> bytes:
+    """What looks like a DOC, and has no text that a program could show. `text` names the stream
+    that would have it."""
+    head = struct.pack("<H8xH", magic, flags)
+    return compound({text: head, "1Table": b"table"}, storages)
 
 
 def converted(content: bytes, suffix: str, folder: Path, into: str) -> bytes:

@@ -377,7 +377,9 @@ def thumbnail_first_heic(image: Image.Image) -> bytes:
 
 def heic_film() -> bytes:
     """A sequence of frames, and no still image."""
-    return _box(b"ftyp", b"msf1" + bytes(4) + b"msf1hevc") + _box(b"moov", _box(b"mvhd", bytes(100)))
+    return _box(b"ftyp", b"msf1" + bytes(4) + b"msf1hevc") + _box(
+        b"moov", _box(b"mvhd", bytes(100))
+    )
 
 
 def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
