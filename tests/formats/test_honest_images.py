@@ -188,6 +188,7 @@ def rows_of_others() -> list[Row]:
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
         Row("heic whose primary is a thumbnail", lambda: odd.thumbnail_first_heic(picture()), JPEG, notices=CONVERTED, shows=picture),
+        *[Row(f"heic of which much is cut off, turned {turns} times", partial(odd.cropped_heic, photo((512, 256)), (120, 80), (30, -20), turns=turns), JPEG, (80, 120) if turns % 2 else (120, 80), CONVERTED, partial(cropped_and_turned, turns)) for turns in (0, 1, 3)],
         Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),
         Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),
@@ -198,6 +199,12 @@ def rows_of_others() -> list[Row]:
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
+
+
+def cropped_and_turned(turns: int) -> Image.Image:
+    left, top = (512 - 120) // 2 + 30, (256 - 80) // 2 - 20
+    part = photo((512, 256)).crop((left, top, left + 120, top + 80))
+    return part.rotate(90 * turns, expand=True)
 
 
 def webp_shown(build: Callable[[], bytes]) -> Callable[[], Image.Image]:

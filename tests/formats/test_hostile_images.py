@@ -111,6 +111,7 @@ ROWS = [
     Row("tiff of 3,000 tags", lambda: odd.tiff_of(tags=3_000), *complex_(tags=3_008, max_tags=1_000)),
     Row("tiff of samples nobody reads", lambda: odd.vips_tiff(odd.vips(photo()).cast("double")), "file-too-complex"),
     Row("heic of a codec nobody knows", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1").replace(b"hvc1", b"vvc1"), "file-invalid-type", {"detected_type": "image/heif"}),
+    Row("heic whose part leads out of it", lambda: odd.cropped_heic(photo((512, 256)), (120, 80), (400, 0)), "file-corrupt"),
     Row("heic film without a still", odd.heic_film, "file-too-complex"),
     Row("heic cut short", lambda: odd.heic()[:-60], "file-corrupt"),
     Row("avif cut short", lambda: encode(photo(), "AVIF")[:-60], "file-corrupt"),

@@ -113,6 +113,13 @@ async def test_five_pages_with_umlauts_become_a_pdf_of_five_pages(
 
 
 @needs_office
+async def test_a_doc_older_than_word_97_becomes_a_pdf_too(tmp_path: Path) -> None:
+    made = await run(tmp_path, office_in(tmp_path), documents.word_6("Grüße aus 1993"))
+    assert made.detected_type == DOC.media_type
+    assert texts(made.object.path) == ["Grüße aus 1993"]
+
+
+@needs_office
 async def test_documents_are_converted_at_the_same_time(tmp_path: Path) -> None:
     office = office_in(tmp_path)
     many = [run(tmp_path, office, documents.docx(pages)) for pages in range(1, 5)]

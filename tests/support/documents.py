@@ -186,6 +186,15 @@ def word_binary(
     return compound({text: head, "1Table": b"table"}, storages)
 
 
+def word_6(text: str) -> bytes:
+    """A DOC of 1993: a header that says where its text is, and the text."""
+    start, packed = 0x300, text.encode("cp1252") + b"\r"
+    head = bytearray(struct.pack("<7H", 0xA5DC, 101, 0, 0x0409, 0, 0, 101).ljust(start, b"\0"))
+    struct.pack_into("<3I", head, 0x18, start, start + len(packed), start + len(packed))
+    struct.pack_into("<I", head, 0x34, len(packed))
+    return compound({"WordDocument": bytes(head) + packed})
+
+
 def converted(content: bytes, suffix: str, folder: Path, into: str) -> bytes:
     """What LibreOffice itself makes of a document: `into` is a suffix, with a filter if need be."""
     assert SOFFICE

@@ -382,6 +382,36 @@ def heic_film() -> bytes:
     )
 
 
+def cropped_heic(
+    image: Image.Image, part: tuple[int, int], off: tuple[int, int] = (0, 0), *, turns: int = 0
+) -> bytes:
+    """With a clean aperture of the size of `part` that is so far off the middle. `turns`: as below."""
+    whole = heic(image)
+    codec = dict(isobmff.describe(whole).properties)[b"hvcC"]
+    coded = whole[whole.index(b"mdat") + 4 :]
+    aperture = struct.pack(">4I", part[0], 1, part[1], 1) + struct.pack(
+        ">iIiI", off[0], 1, off[1], 1
+    )
+    properties = _box(b"hvcC", codec) + _full_box(b"ispe", struct.pack(">II", *image.size))
+    properties += _box(b"clap", aperture) + _box(b"irot", bytes([turns]))
+    owner = struct.pack(">IH", 1, 1) + bytes([4, 0x81, 2, 0x83, 0x84])
+
+    def meta(start: int) -> bytes:
+        place = struct.pack(">HHHHII", 1, 0, 0, 1, start, len(coded))
+        return _full_box(
+            b"meta",
+            _full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
+            + _full_box(b"pitm", struct.pack(">H", 1))
+            + _full_box(b"iloc", b"\x44\0" + struct.pack(">H", 1) + place, 1)
+            + _full_box(b"iinf", struct.pack(">H", 1) + _full_box(b"infe", struct.pack(">HH4sx", 1, 0, b"hvc1"), 2))
+            + _box(b"iprp", _box(b"ipco", properties) + _full_box(b"ipma", owner)),
+        )  # fmt: skip
+
+    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    start = len(kind) + len(meta(0)) + 8
+    return kind + meta(start) + _box(b"mdat", coded)
+
+
 def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
     """As phones write it: of two tiles side by side, hidden, with EXIF that says to turn as the
     boxes do. `turns`: a quarter each, against the clock.

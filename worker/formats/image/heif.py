@@ -9,6 +9,7 @@ import pyvips
 from worker.errors import FileRejected
 from worker.formats import isobmff
 from worker.formats.image import profiles
+from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
 from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
 
@@ -25,6 +26,9 @@ _THREADS = 2
 _EIGHT_BITS = (True, False, True, False)
 """Eight bits, as RGB, without gaps between rows, and not in sixteen bits."""
 _NO_CHOICE, _WITH_LIMITS = "", False
+_UNREADABLE = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
+"""What libheif's words come in. A verdict of ours is none of them, and neither is `MemoryError`."""
+_CUT_OFF = "exceeds the maximum image size"
 _PROFILES = {"prof", "rICC"}
 _EXIF = b"Exif\0\0"
 _PREMULTIPLIED = {"La", "RGBa"}
@@ -59,24 +63,14 @@ def decode(path: Path, max_pixels: int) -> pyvips.Image:
     The binding's own classes read the metadata of every image first, which malformed files crash:
     that is left to `isobmff`.
     """
-    import _pi_heif  # noqa: PLC0415 - other images don't wait for it
-
     content = path.read_bytes()
-    try:
-        images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
-        primary = _shown(images)
-        (width, height), mode = primary.size_mode
-        within("pixels", width * height, max_pixels)
-        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
-        profile = primary.color_profile or {}
-    except (MemoryError, FileRejected):
-        raise
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as error:
-        raise _verdict(error) from error
-    image = _image_of(pixels, width, height, mode)
-    if mode in _PREMULTIPLIED:
-        image = image.unpremultiply().cast("uchar")
     described = isobmff.describe(content)
+    try:
+        image, profile = _decoded(content, max_pixels)
+    except _UNREADABLE as error:
+        if _CUT_OFF not in str(error):
+            raise _verdict(error) from error
+        image, profile = _cut_out(content, described, max_pixels)
     blobs = {
         "icc-profile-data": profile.get("data") if profile.get("type") in _PROFILES else None,
         "exif-data": _exif(isobmff.read_item(content, described, b"Exif")),
@@ -87,6 +81,33 @@ def decode(path: Path, max_pixels: int) -> pyvips.Image:
             set_blob(image, name, data)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
+
+
+def _decoded(content: bytes, max_pixels: int) -> tuple[pyvips.Image, dict[str, Any]]:
+    """The primary image, and its profile. Raises `FileRejected`, or what libheif has to say."""
+    import _pi_heif  # noqa: PLC0415 - other images don't wait for it
+
+    images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
+    primary = _shown(images)
+    (width, height), mode = primary.size_mode
+    within("pixels", width * height, max_pixels)
+    pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
+    image = _image_of(pixels, width, height, mode)
+    if mode in _PREMULTIPLIED:
+        image = image.unpremultiply().cast("uchar")
+    return image, primary.color_profile or {}
+
+
+def _cut_out(
+    content: bytes, described: isobmff.Described, max_pixels: int
+) -> tuple[pyvips.Image, dict[str, Any]]:
+    """As `_decoded`, of an image of which much is cut off."""
+    try:
+        aperture = Aperture(described)
+        image, profile = _decoded(aperture.removed(content), max_pixels)
+        return aperture.cut_out_of(image), profile
+    except _UNREADABLE as error:
+        raise _verdict(error) from error
 
 
 def _shown(images: list[Any]) -> Any:
