@@ -36,8 +36,8 @@ class Aperture:
         return content.replace(self._box, whole)
 
     def cut_out_of(self, image: pyvips.Image) -> pyvips.Image:
-        """`image` is the whole, turned. Raises `ValueError` for a part that leads out of it, or that
-        would be elsewhere in a mirror."""
+        """`image` is the whole, turned. Raises `ValueError` for a part that leads out of it, or
+        that would be elsewhere in a mirror."""
         numbers = struct.unpack_from(">4I4i", self._box, 8)
         if 0 in numbers[1::2]:
             raise ValueError("a size over nothing")
