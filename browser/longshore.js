@@ -48,8 +48,8 @@ const ENGLISH = {
 };
 const UNREADABLE = 'file-unreadable';
 
-/** A problem of a file. @param {string} code @returns {Problem} */
-const trouble = (code, detail = ENGLISH[UNREADABLE], params = {}) => ({
+/** A problem of a file; by default, that nobody can read it. @returns {Problem} */
+const trouble = (code = UNREADABLE, detail = ENGLISH[UNREADABLE], params = {}) => ({
   code,
   detail,
   params,
@@ -60,15 +60,20 @@ const SENDING = /waiting|uploading|offline/;
 const BAD = /rejected|failed/;
 const GONE = /replaced|removed|expired/;
 
-/** @type {{headers: Options['headers'], texts: Record<string, Record<string, string>>, transports: Record<string, Transport>}} */
-const options = { headers: {}, texts: {}, transports: {} };
+/** @type {NonNullable<Options['headers']>} */
+let credentials = {};
+/** By language and key. @type {Record<string, Record<string, string>>} */
+const ownTexts = {};
+/** @type {Record<string, Transport>} */
+const ownTransports = {};
 
 /** @param {Options} changes */
 export function configure({ headers, texts, transports }) {
-  if (headers) options.headers = headers;
-  Object.assign(options.texts, texts);
-  Object.assign(options.transports, transports);
-  if (headers) forms.forEach((form) => form.follow()); // what it may read may have changed
+  Object.assign(ownTexts, texts);
+  Object.assign(ownTransports, transports);
+  if (!headers) return;
+  credentials = headers;
+  forms.forEach((form) => form.follow()); // what it may read may have changed
 }
 
 // --- requests
@@ -112,7 +117,7 @@ function read(status, text, after) {
 /** @param {string} url */
 const ownHeaders = async (url) => ({
   Accept: 'application/json',
-  ...(await (typeof options.headers === 'function' ? options.headers(url) : options.headers)),
+  ...(await (typeof credentials === 'function' ? credentials(url) : credentials)),
 });
 
 /** @param {string} url @param {RequestInit} [init] */
@@ -351,10 +356,10 @@ class Upload extends EventTarget {
         (this.#digest ??= digestOf(file)),
         file.slice(0, 1).arrayBuffer(),
       ]).catch(() => {
-        throw new Refusal(422, trouble(UNREADABLE));
+        throw new Refusal(422, trouble());
       });
       const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
-      const transport = options.transports[this.transport ?? ''] ?? sendByXhr;
+      const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
       const record = await transport(file, {
         url,
         headers,
@@ -393,7 +398,7 @@ class Upload extends EventTarget {
   #later(refusal) {
     this.loaded = 0;
     this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
-    if (navigator.onLine) this.#attempts++;
+    this.#attempts += +navigator.onLine;
     this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
   }
 
@@ -441,8 +446,13 @@ class Upload extends EventTarget {
     }
     queue.delete(this);
     this.#halt('removed');
-    if (this.record)
-      await insist(this.url, 'DELETE').catch((refusal) => this.form.refused(refusal));
+    const { record } = this;
+    if (!record) return;
+    await insist(this.url, 'DELETE').catch((refusal) => {
+      this.status = 'waiting'; // it isn't gone
+      this.follow(record);
+      this.form.refused(refusal);
+    });
   }
 
   /** @param {UploadRecord} record as the service has it now */
@@ -626,7 +636,7 @@ export async function checkFile(file, policy) {
   if (formats.length && (!format || other)) return problem('file-invalid-type');
   /** @type {Record<string, any>} a limit that isn't there compares as false */
   const limits = image;
-  const limited = /min_|max_(width|height)/.test(Object.keys(limits).join());
+  const limited = /min_|max_[wh]/.test(Object.keys(limits).join());
   if (!limited || !format?.type.startsWith('image/')) return null;
   const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
   if (!bitmap) return null;
@@ -643,7 +653,7 @@ export async function checkFile(file, policy) {
 
 /** @param {ArrayBuffer} bytes */
 const hex = (bytes) =>
-  Array.from(new Uint8Array(bytes), (each) => each.toString(16).padStart(2, '0')).join('');
+  [...new Uint8Array(bytes)].map((each) => (256 + each).toString(16).slice(1)).join('');
 
 /**
  * Whether a file may be of a format, by how it begins. As the service sees it: text may be indented,
@@ -659,25 +669,24 @@ function mayBe({ type, signatures, starts_within = 0 }, digits, text) {
     if (pieces[0].bytes.startsWith(BOX) && digits.startsWith(BOX, 8)) return true;
   }
   if (type === 'application/rtf') return text.startsWith('{\\rtf');
-  return type === 'application/pdf' && /^(%[^\r\n]*\s+)*\d+ \d+ obj\b/.test(text);
+  return type === 'application/pdf' && /^(%.*[\r\n]\s*)*\d+ \d+ obj\b/.test(text);
 }
 
 /** @param {string} text @param {Record<string, any>} params */
 const fill = (text, params) => text.replace(/\{(\w+)\}/g, (left, name) => params[name] ?? left);
 
-/** Form types, by address. @type {Map<string, Promise<any>>} */
-const types = new Map();
+/** Form types, by address. @type {Record<string, Promise<any>>} */
+const types = {};
 
 /** @param {string} url of a form type @param {string} field @returns {Promise<Policy | null>} */
 async function policyAt(url, field) {
   try {
-    if (!types.has(url)) types.set(url, ask(url));
-    const { sections } = (await types.get(url)).body;
+    const { sections } = (await (types[url] ??= ask(url))).body;
     return sections
       .flatMap((/** @type {any} */ each) => each.fields)
       .find((/** @type {any} */ each) => each.name === field);
   } catch {
-    types.delete(url); // the service looks at every file anyway; the next one may be luckier
+    delete types[url]; // the service looks at every file anyway; the next one may be luckier
     return null;
   }
 }
@@ -737,10 +746,6 @@ class LongshoreFile extends Base {
 
   get name() {
     return this.getAttribute('name') ?? '';
-  }
-
-  get form() {
-    return this.#internals.form;
   }
 
   /** Those that are shown: in a field for one file the last, and a good one that it hasn't replaced. */
@@ -929,7 +934,11 @@ class LongshoreFile extends Base {
       this.emit('error', { problem: new Refusal(0).problem, files });
       return;
     }
-    await this.#learn();
+    // Files are checked by the policy, if it is there soon.
+    for (let tries = 10; !this.#policy && tries--;) {
+      await this.#learn();
+      if (!this.#policy) await nap(200);
+    }
     for (const file of files) {
       const all = this.#form.uploads;
       const again = this.uploads.find(
@@ -947,8 +956,7 @@ class LongshoreFile extends Base {
       old = null;
       this.render();
       let found = full ? trouble('too-many-files', this.text('too-many-files')) : null;
-      if (this.#policy)
-        found ??= await checkFile(file, this.#policy).catch(() => trouble(UNREADABLE));
+      if (this.#policy) found ??= await checkFile(file, this.#policy).catch(() => trouble());
       if (upload.status !== 'waiting') continue; // removed meanwhile
       if (found) upload.set('rejected', found);
       else upload.enqueue(file);
@@ -967,7 +975,7 @@ class LongshoreFile extends Base {
 
   /** @param {string} key @returns the page's own text in the language of the element */
   #own(key) {
-    return options.texts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
+    return ownTexts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
   }
 
   /** @param {string} key @param {Record<string, any>} [params] */
@@ -980,7 +988,7 @@ class LongshoreFile extends Base {
 
   /** What is said of an upload, with its progress in steps of so many percent.
    * @param {Upload} upload */
-  told({ status, problem, loaded, size, record, name }, step = 1) {
+  told({ status, problem, loaded, size, record }, step = 1) {
     if (BAD.test(status) && problem) {
       const { max_bytes = 0, image } = this.#policy ?? {};
       const known = { ...this.#policy, ...image, max_size: bytes(max_bytes), ...problem.params };
@@ -988,7 +996,7 @@ class LongshoreFile extends Base {
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
     if (record?.flags?.length && !record.released_at) return this.text('withheld');
-    return this.text(status, { name, percent: Math.floor((100 * loaded) / size / step) * step });
+    return this.text(status, { percent: Math.floor((100 * loaded) / size / step) * step });
   }
 
   // --- showing
@@ -996,15 +1004,15 @@ class LongshoreFile extends Base {
   /** @param {Upload} upload @param {'status' | 'progress'} kind */
   heard(upload, kind) {
     const { status, loaded, size, problem } = upload;
+    const detail = { upload, status, loaded, total: size, problem };
     if (kind === 'progress') this.#lines.get(upload)?.show();
     else this.render();
     this.#tell(upload);
-    const detail = { upload, status, loaded, total: size, problem };
     this.emit(kind, detail);
-    const also = { stored: 'stored', rejected: 'reject', failed: 'error' }[
-      /** @type {string} */ (status)
-    ];
-    if (also && kind === 'status') this.emit(also, detail);
+    if (kind === 'progress') return;
+    if (status === 'stored') this.emit(status, detail);
+    if (status === 'rejected') this.emit('reject', detail);
+    if (status === 'failed') this.emit('error', detail);
   }
 
   /** @param {string} kind @param {object} detail @returns whether nobody prevented it */
@@ -1049,28 +1057,29 @@ class LongshoreFile extends Base {
       line.show();
       return line;
     });
+    /** @type {Element[]} */
     const items = lines.map((each) => each.item);
-    for (const each of [...list.children])
-      if (!items.includes(/** @type {any} */ (each))) each.remove();
-    items.forEach((item, at) => {
-      if (list.children[at] !== item) list.insertBefore(item, list.children[at]); // moving takes the focus away
-    });
+    for (const each of [...list.children]) items.includes(each) || each.remove();
+    // Only what is new is put in: moving takes the focus away.
+    items.forEach(
+      (each, at) => list.children[at] === each || list.insertBefore(each, list.children[at]),
+    );
     list.hidden = !shown.length;
     if (focused && !list.contains(document.activeElement)) this.focus();
     // The button is called by its label, what it does, and what was chosen.
     const named = [
-      this.#list?.getAttribute('aria-labelledby'),
+      list.getAttribute('aria-labelledby'),
       idOf(this.#button),
       ...lines.map((each) => idOf(each.name)),
     ];
     this.#button.setAttribute('aria-labelledby', named.join(' '));
-    const refused = lines.filter((_, at) => BAD.test(shown[at].status));
+    const open = lines.filter((_, at) => /waiting|rejected|failed/.test(shown[at].status));
     const described = [
       this.#input?.getAttribute('aria-describedby'),
-      ...refused.map((each) => idOf(each.state)),
+      ...open.map((each) => idOf(each.state)),
     ];
     this.#button.setAttribute('aria-describedby', described.join(' ').trim());
-    if (!refused.length && (shown.length || had)) this.#said?.remove();
+    if (!open.length && (shown.length || had)) this.#said?.remove();
   }
 
   /** @param {Upload[]} shown */
