@@ -11,7 +11,10 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 
 
 def wait_seconds(request: Request) -> int:
-    """How long the client is ready to wait, at most `MAX_WAIT`; 0 when it didn't say."""
+    """How long the client is ready to wait, at most `MAX_WAIT`; 0 when it didn't say, or when it
+    has `*`: nothing that could come would differ from that."""
+    if "*" in _tags(request):
+        return 0
     found = _WAIT.search(request.headers.get("prefer", ""))
     return min(int(found.group(1)), MAX_WAIT) if found else 0
 
@@ -22,11 +25,13 @@ def applied(seconds: int) -> dict[str, str]:
 
 def matches(request: Request, etag: str) -> bool:
     """Whether If-None-Match names this representation."""
-    header = request.headers.get("if-none-match")
-    if header is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in tags or etag in tags
+    return not {"*", etag}.isdisjoint(_tags(request))
+
+
+def _tags(request: Request) -> list[str]:
+    """What the client has, by If-None-Match."""
+    header = request.headers.get("if-none-match", "")
+    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
 
 
 def wants_json(request: Request) -> bool:

@@ -53,6 +53,15 @@ def test_a_patient_request_is_answered_when_something_changes(form: FormClient) 
     assert capped.headers["preference-applied"] == "wait=20"
 
 
+def test_who_has_any_version_waits_for_none(form: FormClient) -> None:
+    has_any = {"Prefer": "wait=20", "If-None-Match": "*"}
+    sent = form.upload("needed", png())
+    for path in (form.path, f"/v1/uploads/{sent['id']}"):
+        answer = form.http.get(path, headers=has_any)
+        assert answer.status_code == 304
+        assert "preference-applied" not in answer.headers
+
+
 def test_a_form_can_be_waited_for_too(form: FormClient) -> None:
     form.upload("needed", png())
     read = form.http.get(form.path, headers={"Prefer": "wait=15"}).json()
