@@ -40,8 +40,10 @@ class Post:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it is a page on which nothing was typed, ticked, chosen or asked for. A page sends
-        its fields nevertheless: a post without any is a program's, and means what it says."""
+        """Whether it is a page on which nothing was typed, ticked, chosen or asked for.
+
+        A page sends its fields nevertheless: a post without any is a program's, which means it.
+        """
         values = self.edits.text.values()
         typed = any(str(value).strip() for value in values if value)
         asked = self.go or self.remove or self.submit
