@@ -60,15 +60,20 @@ const SENDING = /waiting|uploading|offline/;
 const BAD = /rejected|failed/;
 const GONE = /replaced|removed|expired/;
 
-/** @type {{headers: Options['headers'], texts: Record<string, Record<string, string>>, transports: Record<string, Transport>}} */
-const options = { headers: {}, texts: {}, transports: {} };
+/** @type {NonNullable<Options['headers']>} */
+let credentials = {};
+/** By language and key. @type {Record<string, Record<string, string>>} */
+const ownTexts = {};
+/** @type {Record<string, Transport>} */
+const ownTransports = {};
 
 /** @param {Options} changes */
 export function configure({ headers, texts, transports }) {
-  if (headers) options.headers = headers;
-  Object.assign(options.texts, texts);
-  Object.assign(options.transports, transports);
-  if (headers) forms.forEach((form) => form.follow()); // what it may read may have changed
+  Object.assign(ownTexts, texts);
+  Object.assign(ownTransports, transports);
+  if (!headers) return;
+  credentials = headers;
+  forms.forEach((form) => form.follow()); // what it may read may have changed
 }
 
 // --- requests
@@ -112,7 +117,7 @@ function read(status, text, after) {
 /** @param {string} url */
 const ownHeaders = async (url) => ({
   Accept: 'application/json',
-  ...(await (typeof options.headers === 'function' ? options.headers(url) : options.headers)),
+  ...(await (typeof credentials === 'function' ? credentials(url) : credentials)),
 });
 
 /** @param {string} url @param {RequestInit} [init] */
@@ -354,7 +359,7 @@ class Upload extends EventTarget {
         throw new Refusal(422, trouble(UNREADABLE));
       });
       const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
-      const transport = options.transports[this.transport ?? ''] ?? sendByXhr;
+      const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
       const record = await transport(file, {
         url,
         headers,
@@ -393,7 +398,7 @@ class Upload extends EventTarget {
   #later(refusal) {
     this.loaded = 0;
     this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
-    if (navigator.onLine) this.#attempts++;
+    this.#attempts += +navigator.onLine;
     this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
   }
 
@@ -643,7 +648,7 @@ export async function checkFile(file, policy) {
 
 /** @param {ArrayBuffer} bytes */
 const hex = (bytes) =>
-  Array.from(new Uint8Array(bytes), (each) => each.toString(16).padStart(2, '0')).join('');
+  [...new Uint8Array(bytes)].map((each) => (256 + each).toString(16).slice(1)).join('');
 
 /**
  * Whether a file may be of a format, by how it begins. As the service sees it: text may be indented,
@@ -665,19 +670,18 @@ function mayBe({ type, signatures, starts_within = 0 }, digits, text) {
 /** @param {string} text @param {Record<string, any>} params */
 const fill = (text, params) => text.replace(/\{(\w+)\}/g, (left, name) => params[name] ?? left);
 
-/** Form types, by address. @type {Map<string, Promise<any>>} */
-const types = new Map();
+/** Form types, by address. @type {Record<string, Promise<any>>} */
+const types = {};
 
 /** @param {string} url of a form type @param {string} field @returns {Promise<Policy | null>} */
 async function policyAt(url, field) {
   try {
-    if (!types.has(url)) types.set(url, ask(url));
-    const { sections } = (await types.get(url)).body;
+    const { sections } = (await (types[url] ??= ask(url))).body;
     return sections
       .flatMap((/** @type {any} */ each) => each.fields)
       .find((/** @type {any} */ each) => each.name === field);
   } catch {
-    types.delete(url); // the service looks at every file anyway; the next one may be luckier
+    delete types[url]; // the service looks at every file anyway; the next one may be luckier
     return null;
   }
 }
@@ -929,7 +933,11 @@ class LongshoreFile extends Base {
       this.emit('error', { problem: new Refusal(0).problem, files });
       return;
     }
-    await this.#learn();
+    // Files are checked by the policy, if it is there soon.
+    for (let tries = 10; !this.#policy && tries--; ) {
+      await this.#learn();
+      if (!this.#policy) await nap(200);
+    }
     for (const file of files) {
       const all = this.#form.uploads;
       const again = this.uploads.find(
@@ -967,7 +975,7 @@ class LongshoreFile extends Base {
 
   /** @param {string} key @returns the page's own text in the language of the element */
   #own(key) {
-    return options.texts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
+    return ownTexts[this.getAttribute('locale') ?? document.documentElement.lang]?.[key];
   }
 
   /** @param {string} key @param {Record<string, any>} [params] */
@@ -980,7 +988,7 @@ class LongshoreFile extends Base {
 
   /** What is said of an upload, with its progress in steps of so many percent.
    * @param {Upload} upload */
-  told({ status, problem, loaded, size, record, name }, step = 1) {
+  told({ status, problem, loaded, size, record }, step = 1) {
     if (BAD.test(status) && problem) {
       const { max_bytes = 0, image } = this.#policy ?? {};
       const known = { ...this.#policy, ...image, max_size: bytes(max_bytes), ...problem.params };
@@ -988,7 +996,7 @@ class LongshoreFile extends Base {
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
     if (record?.flags?.length && !record.released_at) return this.text('withheld');
-    return this.text(status, { name, percent: Math.floor((100 * loaded) / size / step) * step });
+    return this.text(status, { percent: Math.floor((100 * loaded) / size / step) * step });
   }
 
   // --- showing
@@ -1064,13 +1072,13 @@ class LongshoreFile extends Base {
       ...lines.map((each) => idOf(each.name)),
     ];
     this.#button.setAttribute('aria-labelledby', named.join(' '));
-    const refused = lines.filter((_, at) => BAD.test(shown[at].status));
+    const open = lines.filter((_, at) => /waiting|rejected|failed/.test(shown[at].status));
     const described = [
       this.#input?.getAttribute('aria-describedby'),
-      ...refused.map((each) => idOf(each.state)),
+      ...open.map((each) => idOf(each.state)),
     ];
     this.#button.setAttribute('aria-describedby', described.join(' ').trim());
-    if (!refused.length && (shown.length || had)) this.#said?.remove();
+    if (!open.length && (shown.length || had)) this.#said?.remove();
   }
 
   /** @param {Upload[]} shown */

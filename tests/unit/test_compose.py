@@ -486,7 +486,7 @@ def test_an_image_holds_its_own_package_and_what_both_share(name: str) -> None:
         if kind == "COPY" and copied(arguments)[0] is None
         for source in copied(arguments)[1]
     }
-    own = {"api": {"forms", "deploy/bind_internal.py"}, "worker": set[str]()}[name]
+    own = {"api": {"browser", "forms", "deploy/bind_internal.py"}, "worker": set[str]()}[name]
     assert sources == {name, "shared", f"requirements/{name}.txt"} | own
     assert all((CHECKOUT / source).exists() for source in sources)
     assert not any(ignored(source) for source in sources)
@@ -494,7 +494,7 @@ def test_an_image_holds_its_own_package_and_what_both_share(name: str) -> None:
 
 def test_the_build_sees_nothing_else_of_the_checkout() -> None:
     seen = {path.name for path in CHECKOUT.iterdir() if not ignored(path.name)}
-    assert seen == {"api", "worker", "shared", "forms"}
+    assert seen == {"api", "browser", "worker", "shared", "forms"}
     assert ignored("api/__pycache__/app.cpython-313.pyc")
     assert ignored(".env")
     assert ignored(".git")

@@ -324,7 +324,7 @@ def test_a_word_of_the_glossary_is_in_use() -> None:
 
 @pytest.mark.parametrize("page", by_name(PAGES))
 def test_a_file_of_the_project_that_is_named_exists(page: Path) -> None:
-    rooms = "api|worker|shared|dev|docs|forms|tests|requirements"
+    rooms = "api|browser|worker|shared|dev|docs|forms|tests|requirements"
     named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text("utf-8"))
     missing = [name for name in named if not (CHECKOUT / name).exists() and "NNNN" not in name]
     assert not missing
