@@ -17,7 +17,8 @@ ROOM = 1_000
 
 def body_of(*files: bytes) -> Body:
     parts = [
-        b'--b\r\nContent-Disposition: form-data; name="f"; filename="%d.bin"\r\n\r\n' % number + file
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="%d.bin"\r\n\r\n' % number
+        + file
         for number, file in enumerate(files)
     ]
     whole = b"\r\n".join([*parts, b"--b--\r\n"])
@@ -36,6 +37,10 @@ def body_of(*files: bytes) -> Body:
     return Body(request, limit=100_000, pace=Pace(idle_seconds=10, min_bytes_per_second=0))
 
 
+def bytes_on(volume: Path) -> int:
+    return sum(path.stat().st_size for path in volume.rglob("upl_*") if path.is_file())
+
+
 async def test_files_for_which_no_room_is_left_are_dropped_and_those_after_them_kept(
     tmp_path: Path,
 ) -> None:
@@ -48,6 +53,5 @@ async def test_files_for_which_no_room_is_left_are_dropped_and_those_after_them_
         (500, False),
         (400, True),
     ]
-    kept = [path for path in tmp_path.rglob("upl_*") if path.is_file()]
-    assert sum(path.stat().st_size for path in kept) == ROOM
+    assert bytes_on(tmp_path) == ROOM
     staging.close()
