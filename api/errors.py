@@ -187,6 +187,9 @@ ERRORS: dict[str, ErrorSpec] = {
         "Too many forms were begun from your network; try again later.",
         retryable=True,
     ),
+    "upload-not-reusable": ErrorSpec(
+        409, "Not reusable", "The file can't be used again; send it again."
+    ),
     "not-stored": ErrorSpec(409, "Not stored yet", "The file is not in the bucket (yet)."),
     "not-released": ErrorSpec(
         409, "Not released", "The file is kept aside until it has been looked at."
@@ -216,6 +219,11 @@ ERRORS: dict[str, ErrorSpec] = {
     ),
     "bytes-changed": ErrorSpec(
         500, "Bytes changed", "The received file changed on the volume. Send it again."
+    ),
+    "object-lost": ErrorSpec(
+        500,
+        "Object lost",
+        "The stored file that was to be used again is gone. Send it again.",
     ),
     # our side
     "internal-error": ErrorSpec(500, "Internal error", "Something went wrong on our side."),
@@ -264,6 +272,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         self.errors = list(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.see_other: str | None = None
+        """Where a person is sent who posted from another site, in place of a page of ours."""
         super().__init__(f"{code}: {self.detail}")
 
 

@@ -1,6 +1,6 @@
 """Forms: create, judge, submit, purge."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from api import uploads as use_uploads
@@ -18,6 +18,21 @@ from shared.ids import new_id
 from shared.status import PENDING, TERMINAL, UploadStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What only a back end gives with a form."""
+
+    success_redirect: str | None = None
+    """Where a post from a page of its own leads when all is well."""
+    error_redirect: str | None = None
+    """And where if not."""
+    metadata: Any = None
+    """Any JSON: nothing is done with it."""
+
+
+NOTHING_GIVEN = Given()
+
+
 async def create(
     services: Services,
     type_name: str,
@@ -25,6 +40,7 @@ async def create(
     reference: str | None,
     *,
     beginner: Beginner | None,
+    given: Given = NOTHING_GIVEN,
 ) -> tuple[FormRow, str, Edits]:
     """A new draft, its token (shown once, stored hashed), and what of `data` was ignored.
 
@@ -46,6 +62,7 @@ async def create(
             reference=reference,
             token_hash=hash_token(token),
             data=kept,
+            **asdict(given),
         )
         if beginner:  # after the create, which lets one draft begin after the other
             await beginner.count(tx)

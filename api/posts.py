@@ -19,7 +19,7 @@ from api.services import Services
 from shared.form_definition import CheckboxField, FormType, Section
 from shared.status import PENDING, TERMINAL, UploadStatus
 
-CONTROLS = frozenset({"section", "go", "remove", "submit"})
+CONTROLS = frozenset({"section", "go", "remove", "submit", "token"})
 """Names in the body that are no fields; form definitions can't use them."""
 CHECK_STEP = "check"
 """Where `go` leads besides sections: to the answers, to check them."""
@@ -57,14 +57,20 @@ class Outcome:
     go: str | None
     saved: sections.Saved
     removed: list[UploadRow]
-    to_mend: bool
-    """Something of the section needs the person: a value, or a file that was refused at once."""
+    wrong: list[dict[str, str]]
+    """What of the section needs the person: values, and files that were refused at once, each with
+    `field` and `code`, in the order of the form."""
     unsaved: list[str]
     """Fields whose values can't be kept at all."""
     submit: bool
     """Whether the person pressed the button."""
     refused: Problem | None
     """Why a submit came to nothing."""
+
+    @property
+    def to_mend(self) -> bool:
+        """Something of the section needs the person."""
+        return bool(self.wrong)
 
 
 async def begin(
@@ -139,10 +145,13 @@ async def _apply(
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:
         await use_uploads.remove(services, row, always=False)
-    to_mend = _has_wrong_values(services, form, post) or any(
-        row.status is UploadStatus.REJECTED and row.id not in before
+    refused_files = [
+        {"field": row.field, "code": str(row.error["code"])}
         for row in await _uploads(services, form)
-    )
+        if row.status is UploadStatus.REJECTED and row.id not in before and row.error
+    ]
+    wrong = [*_wrong_values(services, form, post), *saved.edits.problems, *refused_files]
+    names = list(services.form_types[form.type].fields)
     refused = await _submit(services, form, client) if post.submit else None
     return Outcome(
         form_type=services.form_types[form.type],
@@ -150,7 +159,7 @@ async def _apply(
         go=post.go,
         saved=saved,
         removed=removed,
-        to_mend=to_mend or bool(saved.edits.problems),
+        wrong=sorted(wrong, key=lambda each: names.index(each["field"])),
         unsaved=[problem["field"] for problem in saved.edits.problems],
         submit=post.submit,
         refused=refused,
@@ -181,10 +190,10 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
     return None
 
 
-def _has_wrong_values(services: Services, form: FormRow, post: Post) -> bool:
+def _wrong_values(services: Services, form: FormRow, post: Post) -> list[dict[str, str]]:
     """Of the section's fields, as they were sent."""
     sent = {name: value for name, value in post.edits.text.items() if value is not None}
-    return bool(use_forms.value_problems(services.form_types[form.type], sent))
+    return use_forms.value_problems(services.form_types[form.type], sent)
 
 
 def _section(form_type: FormType, names: list[str]) -> Section | None:

@@ -14,6 +14,7 @@ from api.public_url import PublicUrl
 from api.receive.pace import Pace
 from api.records.address import DatabaseUrl
 from api.retention import Retention
+from api.web_origin import exact_origin
 from shared.logs import LogFormat
 from shared.setting_types import (
     Environment,
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
         Field(
             description="headers that their scripts may send besides ours and those of common "
             "tracing tools, by commas"
+        ),
+    ] = ()
+    redirect_origins: Annotated[
+        Csv,
+        Field(
+            description="origins that a back end's forms may send people back to, by commas; https "
+            "outside `dev`"
         ),
     ] = ()
     presigned_seconds: Annotated[
@@ -349,6 +357,14 @@ class Settings(BaseSettings):
                 raise ValueError("name:secret pairs, separated by commas")
             refuse_weak(secret, info, whose=f"the secret of entry {number} ")
         return keys
+
+    @field_validator("redirect_origins")
+    @classmethod
+    def _redirects_have_origins(
+        cls, origins: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        may_be_plain = info.data.get("environment") == "dev"
+        return tuple(exact_origin(each, may_be_plain=may_be_plain) for each in origins)
 
     @field_validator("trusted_proxies")
     @classmethod

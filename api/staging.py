@@ -7,8 +7,10 @@ fsynced before the rename and the folder after it; only then may a transaction n
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from shared.volume import MARKER, STAGED
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
+NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
+"""What a volume says that can't give a file another name."""
 INCOMING, QUARANTINE = "incoming", "quarantine"
 
 log = structlog.get_logger()
@@ -76,6 +80,11 @@ class Staging:
             return [name for name in names if unlinked(self.root / STAGED / name)]
 
         return await self.run(unlink_each)
+
+    async def link(self, name: str, to: str) -> bool:
+        """Give a staged file a second name, durably; False when it is gone. Either name stays
+        whatever becomes of the other. Where the volume knows no links it is copied."""
+        return await self.run(_link, self.root, name, to)
 
     async def read(self, name: str) -> AsyncIterator[bytes] | None:
         """The contents of a staged file in batches, to their end even if it is unlinked meanwhile;
@@ -240,6 +249,38 @@ class Writer:
         except OSError as error:
             log.warning("close_failed", name=self.name, error=str(error))
         unlinked(self._staging.root / INCOMING / self.name)
+
+
+def _link(root: Path, name: str, to: str) -> bool:
+    first, second = root / STAGED / name, root / STAGED / to
+    try:
+        try:
+            os.utime(first)  # both names share it: the second is to be no orphan before its row
+            second.hardlink_to(first)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            _copy(first, root / INCOMING / to, second)
+        fsync_folder(root / STAGED)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        unlinked(second)  # there, and perhaps not for good: nobody may be told of it
+        raise
+    reached("api-after-link")
+    return True
+
+
+def _copy(first: Path, temporary: Path, second: Path) -> None:
+    try:
+        with first.open("rb") as source, temporary.open("xb") as copy:
+            shutil.copyfileobj(source, copy, 8 * BATCH)
+            copy.flush()
+            os.fsync(copy.fileno())
+        temporary.rename(second)
+    except OSError:
+        unlinked(temporary)
+        raise
 
 
 def unlinked(path: Path) -> bool:

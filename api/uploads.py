@@ -13,6 +13,7 @@ from api.records import forms, lifecycle, staged, stalled, uploads
 from api.records.database import CommitUnknown, Transaction, now_ms
 from api.records.rows import FormRow, UploadRow
 from api.rejections import upload_error
+from api.reusable import check_still_there
 from api.services import Services
 from shared.crash_points import reached
 from shared.form_definition import FileField
@@ -49,7 +50,7 @@ async def acknowledge(
     """Make a durable file an upload of the form: after this it is ours to deliver.
 
     With a `key` that was used before, the earlier upload is the answer if it has the same bytes
-    (protocol P9).
+    (protocol P9). What is used again must still be there.
     """
     upload_id = received.staged.name
     winner: UploadRow | None = None
@@ -59,6 +60,8 @@ async def acknowledge(
         check_draft(form)
         winner = await uploads.by_key(tx.conn, form_id, field.name, key) if key else None
         if winner is None:
+            if received.earlier:
+                await check_still_there(tx.conn, received.earlier)
             rows = await uploads.of_form(tx.conn, form_id)
             check_room(field, [row for row in rows if row.field == field.name])
             form_type = services.form_types[form.type]
@@ -68,12 +71,18 @@ async def acknowledge(
             )
     if winner is not None:
         await services.staging.delete(upload_id)
-        if winner.sha256 != received.staged.sha256:
+        if not _is_the_same(winner, received):
             raise Problem("key-reused", field=field.name)
         return winner
     reached("api-after-commit")
     services.queue.wake_soon(upload_id, added[0].wake)
     return added[0]
+
+
+def _is_the_same(winner: UploadRow, received: Received) -> bool:
+    """A stored upload that is used again may have other bytes than before it was stored."""
+    of_the_same = received.earlier is not None and winner.from_id == received.earlier.id
+    return winner.sha256 == received.staged.sha256 or of_the_same
 
 
 @asynccontextmanager
@@ -113,7 +122,7 @@ async def add(
 ) -> UploadRow:
     """Insert the row of a received file; the form is locked and open."""
     settings = services.settings
-    upload_id = received.staged.name
+    upload_id, earlier = received.staged.name, received.earlier
     await staged.own(tx, upload_id)
     row = await uploads.create(
         tx,
@@ -131,6 +140,9 @@ async def add(
         sha256=received.staged.sha256,
         declared_type=received.declared_type,
         bytes="kept",
+        from_id=earlier.id if earlier else None,
+        from_prefix=earlier.prefix if earlier else None,
+        from_name=earlier.name if earlier else None,
         request_id=request_id,
     )
     await lifecycle.condemn_rejected_before(tx, row)

@@ -135,6 +135,7 @@ class FormView(BaseModel):
     id: str
     type: str
     reference: str | None
+    metadata: Annotated[Any, Field(description="what the back end gave with it, any JSON")]
     status: Literal["draft", "submitted"]
     complete: Annotated[
         bool,
@@ -229,6 +230,7 @@ def form_view(
         id=form.id,
         type=form.type,
         reference=form.reference,
+        metadata=form.metadata,
         status=form.status,
         complete=verdict.complete,
         version=form.version,

@@ -126,10 +126,17 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
 
 
 async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
-    """A missing file is a failure only when the api doesn't see it either (protocol P5)."""
+    """A missing file is a failure only when the api doesn't see it either (protocol P5), and
+    when it should be on the volume: a worker of before reuse looks for all of them there."""
     if not isinstance(outcome, Failed) or outcome.code != "bytes-lost":
         return outcome
-    if await services.volume.matches() and not await services.staging.exists(outcome.upload_id):
+    async with services.database.read() as conn:
+        row = await uploads.get(conn, outcome.upload_id)
+    elsewhere = row is not None and row.from_prefix is not None
+    missing = await services.volume.matches() and not await services.staging.exists(
+        outcome.upload_id
+    )
+    if missing and not elsewhere:
         return outcome
     return Retry(
         upload_id=outcome.upload_id, generation=outcome.generation, cause="volume", counted=False
@@ -340,6 +347,7 @@ def _order(services: Services, row: UploadRow) -> WorkOrder:
         field=row.field,
         generation=row.generation,
         staged_path=f"{STAGED}/{row.id}",
+        from_key=f"{row.from_prefix}{row.from_name}" if row.from_prefix else None,
         volume_id=services.volume.id,
         size=row.size,
         sha256=row.sha256 or "",

@@ -18,9 +18,15 @@ export interface UploadRecord {
   form_id: string;
   field: string;
   status:
-    | 'receiving' | 'staged' | 'processing'
-    | 'stored' | 'rejected' | 'failed'
-    | 'replaced' | 'removed' | 'expired';
+    | 'receiving'
+    | 'staged'
+    | 'processing'
+    | 'stored'
+    | 'rejected'
+    | 'failed'
+    | 'replaced'
+    | 'removed'
+    | 'expired';
   stage: string | null;
   filename: string;
   /** Bytes. */
@@ -96,8 +102,18 @@ export interface Policy {
  * to be chosen again · `replaced`, `removed` and `expired`: not shown any more.
  */
 export type UploadStatus =
-  | 'waiting' | 'uploading' | 'paused' | 'offline' | 'processing'
-  | 'stored' | 'rejected' | 'failed' | 'unsent' | 'replaced' | 'removed' | 'expired';
+  | 'waiting'
+  | 'uploading'
+  | 'paused'
+  | 'offline'
+  | 'processing'
+  | 'stored'
+  | 'rejected'
+  | 'failed'
+  | 'unsent'
+  | 'replaced'
+  | 'removed'
+  | 'expired';
 
 /** One file and its whole life. Dispatches `status` and `progress`. */
 export interface Upload extends EventTarget {
@@ -192,7 +208,6 @@ export const uploads: EventTarget & {
 
 /** `<longshore-file>` */
 export interface LongshoreFileElement extends HTMLElement {
-  readonly form: HTMLFormElement | null;
   readonly name: string;
   readonly field: string;
   /** Ids of the uploads that are stored or on their way. */

@@ -48,8 +48,8 @@ const ENGLISH = {
 };
 const UNREADABLE = 'file-unreadable';
 
-/** A problem of a file. @param {string} code @returns {Problem} */
-const trouble = (code, detail = ENGLISH[UNREADABLE], params = {}) => ({
+/** A problem of a file; by default, that nobody can read it. @returns {Problem} */
+const trouble = (code = UNREADABLE, detail = ENGLISH[UNREADABLE], params = {}) => ({
   code,
   detail,
   params,
@@ -356,7 +356,7 @@ class Upload extends EventTarget {
         (this.#digest ??= digestOf(file)),
         file.slice(0, 1).arrayBuffer(),
       ]).catch(() => {
-        throw new Refusal(422, trouble(UNREADABLE));
+        throw new Refusal(422, trouble());
       });
       const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
       const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
@@ -446,8 +446,13 @@ class Upload extends EventTarget {
     }
     queue.delete(this);
     this.#halt('removed');
-    if (this.record)
-      await insist(this.url, 'DELETE').catch((refusal) => this.form.refused(refusal));
+    const { record } = this;
+    if (!record) return;
+    await insist(this.url, 'DELETE').catch((refusal) => {
+      this.status = 'waiting'; // it isn't gone
+      this.follow(record);
+      this.form.refused(refusal);
+    });
   }
 
   /** @param {UploadRecord} record as the service has it now */
@@ -631,7 +636,7 @@ export async function checkFile(file, policy) {
   if (formats.length && (!format || other)) return problem('file-invalid-type');
   /** @type {Record<string, any>} a limit that isn't there compares as false */
   const limits = image;
-  const limited = /min_|max_(width|height)/.test(Object.keys(limits).join());
+  const limited = /min_|max_[wh]/.test(Object.keys(limits).join());
   if (!limited || !format?.type.startsWith('image/')) return null;
   const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
   if (!bitmap) return null;
@@ -664,7 +669,7 @@ function mayBe({ type, signatures, starts_within = 0 }, digits, text) {
     if (pieces[0].bytes.startsWith(BOX) && digits.startsWith(BOX, 8)) return true;
   }
   if (type === 'application/rtf') return text.startsWith('{\\rtf');
-  return type === 'application/pdf' && /^(%[^\r\n]*\s+)*\d+ \d+ obj\b/.test(text);
+  return type === 'application/pdf' && /^(%.*[\r\n]\s*)*\d+ \d+ obj\b/.test(text);
 }
 
 /** @param {string} text @param {Record<string, any>} params */
@@ -741,10 +746,6 @@ class LongshoreFile extends Base {
 
   get name() {
     return this.getAttribute('name') ?? '';
-  }
-
-  get form() {
-    return this.#internals.form;
   }
 
   /** Those that are shown: in a field for one file the last, and a good one that it hasn't replaced. */
@@ -934,7 +935,7 @@ class LongshoreFile extends Base {
       return;
     }
     // Files are checked by the policy, if it is there soon.
-    for (let tries = 10; !this.#policy && tries--; ) {
+    for (let tries = 10; !this.#policy && tries--;) {
       await this.#learn();
       if (!this.#policy) await nap(200);
     }
@@ -955,8 +956,7 @@ class LongshoreFile extends Base {
       old = null;
       this.render();
       let found = full ? trouble('too-many-files', this.text('too-many-files')) : null;
-      if (this.#policy)
-        found ??= await checkFile(file, this.#policy).catch(() => trouble(UNREADABLE));
+      if (this.#policy) found ??= await checkFile(file, this.#policy).catch(() => trouble());
       if (upload.status !== 'waiting') continue; // removed meanwhile
       if (found) upload.set('rejected', found);
       else upload.enqueue(file);
@@ -1004,15 +1004,15 @@ class LongshoreFile extends Base {
   /** @param {Upload} upload @param {'status' | 'progress'} kind */
   heard(upload, kind) {
     const { status, loaded, size, problem } = upload;
+    const detail = { upload, status, loaded, total: size, problem };
     if (kind === 'progress') this.#lines.get(upload)?.show();
     else this.render();
     this.#tell(upload);
-    const detail = { upload, status, loaded, total: size, problem };
     this.emit(kind, detail);
-    const also = { stored: 'stored', rejected: 'reject', failed: 'error' }[
-      /** @type {string} */ (status)
-    ];
-    if (also && kind === 'status') this.emit(also, detail);
+    if (kind === 'progress') return;
+    if (status === 'stored') this.emit(status, detail);
+    if (status === 'rejected') this.emit('reject', detail);
+    if (status === 'failed') this.emit('error', detail);
   }
 
   /** @param {string} kind @param {object} detail @returns whether nobody prevented it */
@@ -1057,17 +1057,18 @@ class LongshoreFile extends Base {
       line.show();
       return line;
     });
+    /** @type {Element[]} */
     const items = lines.map((each) => each.item);
-    for (const each of [...list.children])
-      if (!items.includes(/** @type {any} */ (each))) each.remove();
-    items.forEach((item, at) => {
-      if (list.children[at] !== item) list.insertBefore(item, list.children[at]); // moving takes the focus away
-    });
+    for (const each of [...list.children]) items.includes(each) || each.remove();
+    // Only what is new is put in: moving takes the focus away.
+    items.forEach(
+      (each, at) => list.children[at] === each || list.insertBefore(each, list.children[at]),
+    );
     list.hidden = !shown.length;
     if (focused && !list.contains(document.activeElement)) this.focus();
     // The button is called by its label, what it does, and what was chosen.
     const named = [
-      this.#list?.getAttribute('aria-labelledby'),
+      list.getAttribute('aria-labelledby'),
       idOf(this.#button),
       ...lines.map((each) => idOf(each.name)),
     ];

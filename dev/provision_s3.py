@@ -13,6 +13,16 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 POLICY = "longshore"
+CORS = [
+    {
+        "AllowedOrigins": ["*"],
+        "AllowedMethods": ["GET", "HEAD"],
+        "ExposeHeaders": ["Content-Disposition"],
+        "MaxAgeSeconds": 3600,
+    }
+]
+"""For scripts that follow a link: what opens an object is its signature, whoever asks. A browser
+that was redirected from one origin over another calls its own `null`, so any is allowed."""
 MISSING = {"404", "NoSuchBucket", "NoSuchEntity"}
 
 
@@ -48,6 +58,7 @@ def provision(request: dict[str, Any]) -> dict[str, dict[str, str]]:
     s3 = client("s3", request, request["root"])
     if _found(s3.head_bucket, Bucket=request["bucket"]) is None:
         s3.create_bucket(Bucket=request["bucket"])
+    s3.put_bucket_cors(Bucket=request["bucket"], CORSConfiguration={"CORSRules": CORS})
     iam = client("iam", request, request["root"])
     keys = {}
     for user, policy in policies(request["bucket"]).items():

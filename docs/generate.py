@@ -33,7 +33,8 @@ ANSWERS = {
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
     "a piece of a file",
-    "unauthorized": "no bearer token, or one that opens nothing",
+    "unauthorized": "no bearer token, or one that opens nothing; a new form with what a "
+    "service key alone may give",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
     "in `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
@@ -72,6 +73,7 @@ ANSWERS = {
     "key-reused": "a key that already stands for other bytes in this field",
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
+    "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
     "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
@@ -116,6 +118,7 @@ UPLOADS = {
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
     "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
     "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
+    "object-lost": ("failed", "it reuses a stored upload whose object is gone from the bucket"),
 }
 """How an upload ends with the code in its `error`, and when."""
 

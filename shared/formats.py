@@ -194,6 +194,11 @@ NAMES = {each.media_type: each.name for each in ALL}
 _CANONICAL = {alias: each.media_type for each in ALL for alias in (each.media_type, *each.aliases)}
 
 
+def original_name(of: Format) -> str:
+    """The last segment of the key of a received file that is kept beside what was made of it."""
+    return f"original{of.extensions[0]}"
+
+
 def canonical(media_type: str) -> str:
     """The media type that we say where others say `media_type`."""
     lowered = media_type.lower()

@@ -62,6 +62,9 @@ class WorkOrder(BaseModel):
     generation: Generation
     staged_path: str
     """Below the staging volume's root."""
+    from_key: str | None = None
+    """Where in the bucket the bytes are, for an upload that reuses a stored one: then there are
+    none at `staged_path`. None of an older api."""
     volume_id: str
     """What the volume's marker file must say; otherwise the mount is not the right one."""
     size: int

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.client import FormClient
+from tests.support.other_site import OtherSite
 from tests.support.postgres import new_database, run_postgres
 from tests.support.stack import Stack, forms_folder
 
@@ -25,15 +26,25 @@ def stacks(postgres: URL) -> Iterator[dict[str, Stack]]:  # noqa: ARG001 - it ha
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def other_site() -> Iterator[OtherSite]:
+    with OtherSite() as site:
+        yield site
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def stack(
     request: pytest.FixtureRequest,
     stacks: dict[str, Stack],
+    other_site: OtherSite,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Stack:
     if request.param not in stacks:
         folder = tmp_path_factory.mktemp("stack")
-        env = {"FORMS_DIR": str(forms_folder(folder / "forms"))}
+        env = {
+            "FORMS_DIR": str(forms_folder(folder / "forms")),
+            "REDIRECT_ORIGINS": ",".join(other_site.origins),
+        }
         if request.param == "postgresql":
             env["DATABASE_URL"] = new_database(request.getfixturevalue("postgres"), "acceptance")
         stacks[request.param] = Stack(folder / "state", env).start()

@@ -7,19 +7,27 @@ from shared.internal_api import WorkOrder
 from shared.status import Stage
 from worker.errors import FileRejected
 from worker.flagging import Checked, flagged, keeps
+from worker.object_store import ObjectStore
 from worker.processing import Processing
+from worker.received_file import received_file
 from worker.sandbox import Output, Processed
 from worker.scanner import Scanner
 from worker.scanning import look_into, notices_of, refuse_infected
-from worker.staged_file import verified
 from worker.stages import Stages
 
 
 class Checking:
     """Scans, decodes and converts what an order names."""
 
-    def __init__(self, staging: Path, processing: Processing, scanner: Scanner | None) -> None:
+    def __init__(
+        self,
+        staging: Path,
+        store: ObjectStore,
+        processing: Processing,
+        scanner: Scanner | None,
+    ) -> None:
         self._staging = staging
+        self._store = store
         self._processing = processing
         self._scanner = scanner
 
@@ -29,7 +37,7 @@ class Checking:
         Raises `FileRejected`, unless its field keeps such files, `BytesGone` or `TransientError`.
         """
         stages.show(Stage.SCANNING if self._scanner else Stage.VALIDATING)
-        staged = await verified(self._staging, order)
+        staged = await received_file(self._staging, self._store, order, scratch)
         try:
             return Checked(await self._processed(order, stages, staged, scratch), order.key_prefix)
         except FileRejected as bad:

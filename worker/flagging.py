@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from shared.formats import FORMATS
+from shared.formats import FORMATS, original_name
 from shared.internal_api import Flag, WorkOrder
 from worker.errors import FileRejected
 from worker.sandbox import Output, Processed
@@ -33,7 +33,7 @@ def flagged(order: WorkOrder, staged: Path, bad: FileRejected) -> Checked:
     log.warning("upload_flagged", code=bad.code)
     known = FORMATS.get(bad.detected_type or "")
     object_ = Output(
-        name=f"original{known.extensions[0] if known else '.bin'}",
+        name=original_name(known) if known else "original.bin",
         path=staged,
         content_type=known.media_type if known else "application/octet-stream",
         size=order.size,

@@ -78,7 +78,7 @@ class Promoter:
         self._storing = storing
         self._settings = settings
         processing = Processing(settings, decoder, office)
-        self._checking = Checking(settings.staging_dir, processing, scanner)
+        self._checking = Checking(settings.staging_dir, store, processing, scanner)
         self._known_good: dict[str, int] = {}
         """Uploads that were checked here and not stored: the bytes that were made of each."""
         self._running: set[asyncio.Task[None]] = set()
@@ -233,6 +233,8 @@ class Promoter:
         """
         if order.upload_id in self._known_good:
             self._storing.refuse_without_room(self._known_good[order.upload_id])
+        if order.from_key:
+            self._storing.refuse_without_store()
         async with _scratch(self._settings.scratch_dir) as scratch:
             checked = await self._checking.check(order, stages, scratch)
             reached("worker-after-check")

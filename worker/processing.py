@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from shared.formats import FORMATS, PDF, Format
+from shared.formats import FORMATS, PDF, Format, original_name
 from shared.internal_api import Notice
 from shared.policy import FilePolicy, PdfLimits
 from shared.status import Stage
@@ -127,12 +127,11 @@ def _of_the_pdf(policy: FilePolicy) -> FilePolicy:
 def _converted(
     document: Format, checked: Processed, made: Processed, policy: FilePolicy
 ) -> Processed:
-    name = f"original{document.extensions[0]}"
-    kept = replace(checked.object, name=name) if policy.keep_original else None
+    original = replace(checked.object, name=original_name(document))
     return replace(
         made,
         detected_type=document.media_type,
-        original=kept,
+        original=original if policy.keep_original else None,
         notices=[
             *map(_after_conversion, checked.notices),
             _says_converted(document),

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
-from shared.formats import FORMATS
+from shared.formats import FORMATS, original_name
 from shared.internal_api import Code, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
@@ -199,7 +199,6 @@ def _read_accepted(
     name = output_name(field, answer["object"]["content_type"])
     object_path = staged if object_is_staged else scratch / name
     kept = answer["original"]
-    original_name = f"original{FORMATS[detected_type].extensions[0]}"
     return Processed(
         detected_type=detected_type,
         object=_output(name, object_path, answer["object"]),
@@ -208,7 +207,7 @@ def _read_accepted(
             for name, facts in answer["derivatives"].items()
             if name in policy.derivatives
         },
-        original=_output(original_name, staged, kept) if kept else None,
+        original=_output(original_name(FORMATS[detected_type]), staged, kept) if kept else None,
         notices=[Notice.model_validate(notice) for notice in answer["notices"]],
         confinement=frozenset(answer["confinement"]),
     )

@@ -14,7 +14,8 @@ SECOND_LOOK_SECONDS = 1.0
 
 
 class BytesGone(Exception):  # noqa: N818 - what happened
-    """The acknowledged bytes are not on the volume: `bytes-lost`, or `bytes-changed`."""
+    """The acknowledged bytes are not on the volume, `bytes-lost` or `bytes-changed`; or not in the
+    bucket, `object-lost`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

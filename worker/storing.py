@@ -47,6 +47,11 @@ class Storing:
             detail = f"{self.uploads} uploads wait for it already"
             raise TransientError(self.breaker.cause, counted=False, detail=detail)
 
+    def refuse_without_store(self) -> None:
+        """Raise `TransientError` when the store is away, before anything is fetched from it."""
+        if self.breaker.cause:
+            raise TransientError(self.breaker.cause, counted=False, detail="the bytes are there")
+
     @asynccontextmanager
     async def room(self, scratch_bytes: int) -> AsyncIterator[None]:
         """Room for one upload that was checked, and for its files in scratch.

@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
 from api.errors import ERRORS, Problem
-from api.http.preferences import prefers_html
+from api.http.preferences import prefers_html, wants_json
 from api.http.public_path import public_path
 from api.pages.problem_page import problem_page
 from api.receive.body import ClientGone
@@ -37,8 +37,11 @@ def install(app: FastAPI, routes: Sequence[BaseRoute], refused: Callable[[str], 
 
 
 def answer(request: Request, problem: Problem) -> Response:
-    """The problem as a page for a person, or as JSON: `application/problem+json`, or plain for who
-    asked for plain."""
+    """The problem as the way back to another site, as a page for a person, or as JSON:
+    `application/problem+json`, or plain for who asked for plain."""
+    if problem.see_other and (prefers_html(request) or not wants_json(request)):
+        headers = {"Cache-Control": "no-store"}
+        return RedirectResponse(problem.see_other, status_code=303, headers=headers)
     if prefers_html(request):
         request_id = str(request.scope.get("request_id", ""))
         return problem_page(problem, request_id, public_path(request))

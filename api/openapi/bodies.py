@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.openapi.examples import UPLOAD_ID
+
 MAX_REFERENCE = 200
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
 
@@ -9,6 +11,7 @@ _VALUE = {
     "description": "A text or a choice is a string, a checkbox a boolean; null takes it away. For a"
     " file field null removes its uploads and anything else is ignored.",
 }
+_REDIRECT: dict[str, Any] = {"type": ["string", "null"], "format": "uri", "maxLength": 2000}
 _FIELDS: dict[str, Any] = {
     "type": "object",
     "description": "Fields of the form type by name, or all of them below `data`.",
@@ -29,6 +32,20 @@ NEW_FORM: dict[str, Any] = {
                     "maxLength": MAX_REFERENCE,
                     "pattern": r"^[^\x00]*$",
                     "description": "the application's own name for the form",
+                },
+                "success_redirect": {
+                    **_REDIRECT,
+                    "description": "with a service key alone: where a post from another site"
+                    " leads when all is well, on an origin of REDIRECT_ORIGINS",
+                },
+                "error_redirect": {
+                    **_REDIRECT,
+                    "description": "and where if not, with `code`, `field` and `errors` in its"
+                    " query; where one of the two is given it is for both",
+                },
+                "metadata": {
+                    "description": "with a service key alone: any JSON up to 4 KiB, which comes"
+                    " back with the form"
                 },
             },
             "required": ["type"],
@@ -62,6 +79,10 @@ _POSTED: dict[str, Any] = {
         },
         "remove": {"type": "string", "description": "id of an upload to take away"},
         "submit": {"type": "string", "description": "closes the form; any value"},
+        "token": {
+            "type": "string",
+            "description": "the form's, from a page of another site: in multipart the first part",
+        },
     },
     "additionalProperties": {"description": "fields of the form type, files among them"},
 }
@@ -83,6 +104,24 @@ ONE_FILE: dict[str, Any] = {
             "required": ["file"],
         }
     }
+}
+
+ONE_FILE_OR_REUSE: dict[str, Any] = {
+    **ONE_FILE,
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "from": {
+                    "type": "string",
+                    "description": "an upload of the same form, by its id: its bytes are used"
+                    " again, and the field's policy is asked anew",
+                }
+            },
+            "required": ["from"],
+        },
+        "example": {"from": UPLOAD_ID},
+    },
 }
 
 RAW: dict[str, Any] = {"*/*": {"schema": BINARY}}

@@ -40,6 +40,7 @@ CREATE_FORM = operation(
         "unknown-form-type",
         "form-full",
         "too-many-forms",
+        "unauthorized",
     ),
     body=bodies.NEW_FORM,
 )
@@ -113,7 +114,7 @@ PURGE_FORM = operation(
 
 POST_FORM = operation(
     answers={
-        303: answer("The page to go to", always=("Location", "Cache-Control")),
+        303: answer("The page to go to, or another site's", always=("Location", "Cache-Control")),
         200: answer("Saved, for who accepts JSON", FormView, example=examples.FORM, always=_FORM),
         202: answer(
             "Saved, and a file is being processed, for who accepts JSON",

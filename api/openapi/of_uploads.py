@@ -57,10 +57,13 @@ ONE_FILE_OF_MULTIPART: tuple[Coded, ...] = (
 
 UPLOAD_MULTIPART = operation(
     answers={202: _ACCEPTED},
-    errors=ONE_FILE_OF_MULTIPART,
+    errors=(
+        *ONE_FILE_OF_MULTIPART,
+        *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
+    ),
     may=OWNER_OR_PAGES,
     takes=(sent.IDEMPOTENCY_KEY, sent.REPR_DIGEST),
-    body=bodies.ONE_FILE,
+    body=bodies.ONE_FILE_OR_REUSE,
 )
 
 UPLOAD_RAW = operation(

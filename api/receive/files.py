@@ -15,12 +15,28 @@ UNNAMED = "file"
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """An upload that is used again, and which bytes of it."""
+
+    id: str
+    prefix: str | None
+    """In the bucket, ending in a slash; None for what it still has on the volume."""
+    name: str | None
+    size: int
+    sha256: str
+    declared_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A file that is durable on the volume and belongs to nobody yet."""
 
     staged: Staged
     filename: str
     declared_type: str | None
+    earlier: Earlier | None = None
+    """The upload whose bytes these are, if they weren't sent. Those that are in the bucket stay
+    there: nothing of them is on the volume."""
 
 
 class Intake:
@@ -111,7 +127,7 @@ async def receive_one_of_multipart(
                 if file and file is not part:
                     raise Problem(
                         "too-many-files",
-                        "You can only select one file",
+                        "You can only send one file at a time",
                         params={"max_files": 1},
                         status=422,
                     )

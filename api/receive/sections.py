@@ -1,14 +1,13 @@
 """A section of a form as multipart: text and files mixed, files straight onto the volume."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from api.errors import Problem
-from api.receive.body import Body
 from api.receive.charsets import codec, decoded
 from api.receive.files import Intake, Received
 from api.receive.fragments import MAX_VALUE, refuse_by_field, says_of_pieces
-from api.receive.multipart import PartData, PartStart, read_parts
+from api.receive.multipart import Event, PartData, PartStart
 from api.staging import Staging
 from shared.ids import new_id
 
@@ -79,12 +78,11 @@ class SectionBody:
 
 async def receive_section(
     staging: Staging,
-    body: Body,
-    boundary: bytes,
+    events: AsyncIterator[Event],
     limit_of: Callable[[str], int],
     max_bytes: int,
 ) -> SectionBody:
-    """Read all parts; files are durable when this returns.
+    """Read all parts of a body; files are durable when this returns.
 
     `limit_of` says how many bytes a file of that name may have, or raises `Problem` unknown-field;
     `max_bytes` is for all files together: one for which no room is left counts as too large.
@@ -92,7 +90,7 @@ async def receive_section(
     """
     reader = _Reader(staging, limit_of, max_bytes)
     try:
-        async for event in read_parts(body, boundary):
+        async for event in events:
             if isinstance(event, PartStart):
                 reader.start(event)
             elif isinstance(event, PartData):

@@ -2,7 +2,7 @@
 read whole."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from api.errors import Problem
@@ -12,11 +12,16 @@ from api.receive.sections import CHARSET, EncodedText, SectionBody
 
 MAX_URLENCODED = 1024 * 1024
 _ONE_AT_A_TIME = asyncio.Semaphore(1)
+TOKEN = "token"  # noqa: S105 - a name, and no secret
+"""The name of the hidden field that shows whose form it is, where no header can."""
 URLENCODED = "application/x-www-form-urlencoded"
 
 
-async def receive_urlencoded(body: Body, known: Callable[[str], object]) -> SectionBody:
-    """All values, in their order. `known` raises `Problem` unknown-field.
+async def receive_urlencoded(
+    body: Body, admit: Callable[[bytes | None], Awaitable[None]], known: Callable[[str], object]
+) -> SectionBody:
+    """All values, in their order. `known` raises `Problem` unknown-field, `admit` what it has
+    against the first value of the name `TOKEN`, which may stand anywhere.
 
     Raises `Problem` bad-request for too many values.
     """
@@ -26,6 +31,7 @@ async def receive_urlencoded(body: Body, known: Callable[[str], object]) -> Sect
             came = await asyncio.to_thread(_read, raw)  # 0.1 s and more if all is percent-encoded
     except ValueError as error:
         raise Problem("bad-request", f"The body has more than {MAX_PARTS} values.") from error
+    await admit(next((each.data for each in came if each.name == TOKEN), None))
     for each in came:
         if each.name != CHARSET:
             known(each.name)

@@ -1,10 +1,10 @@
 """Doomed prefixes: what the worker is to delete from the bucket (protocol P7)."""
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.records.database import Transaction, now_ms, the_time
-from api.records.tables import IS_CLEANED, IS_TO_BE_CLEANED, cleanings
+from api.records.tables import IS_CLEANED, IS_TO_BE_CLEANED, SPARES, cleanings, uploads
 from shared.internal_api import Cleaning
 
 SECOND_PASS_MS = 24 * 3600 * 1000
@@ -12,12 +12,14 @@ CLAIM_MS = 60_000
 """A claimed cleaning is offered again after this long without a confirmation."""
 BATCH = 200
 """Rows that are forgotten at once."""
+IS_SPARED = exists().where(uploads.c.from_prefix == cleanings.c.prefix, SPARES)
+"""An upload that reuses what lies there still needs it."""
 
 
 async def is_due(conn: AsyncConnection) -> bool:
     found = await conn.execute(
         select(cleanings.c.id)
-        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time())
+        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)
         .order_by(cleanings.c.not_before)  # so that the index is followed, whatever it expects
         .limit(1)
     )
@@ -28,7 +30,7 @@ async def claim(tx: Transaction, limit: int) -> list[Cleaning]:
     """Up to `limit` due prefixes; each is deferred while it is worked on."""
     found = await tx.conn.execute(
         select(cleanings.c.id, cleanings.c.prefix, cleanings.c.passes)
-        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time())
+        .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)
         .order_by(cleanings.c.not_before)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -29,7 +29,9 @@ async def create(
     reference: str | None,
     token_hash: str,
     data: dict[str, Any],
+    **given: Any,
 ) -> FormRow:
+    """`given` are columns that a back end fills: see `api.forms.Given`."""
     now = await _next(tx, forms.c.created_at)
     created = await tx.conn.execute(
         insert(forms)
@@ -45,6 +47,7 @@ async def create(
             created_at=now,
             updated_at=now,
             edited_at=now,
+            **given,
         )
         .returning(*forms.c)
     )
@@ -176,7 +179,9 @@ async def _next(tx: Transaction, column: Column[int]) -> int:
 
 async def purge(tx: Transaction, form: FormRow) -> None:
     """Close the form for good and clear what is personal in it."""
-    await _change(tx, form, status=PURGING, data={}, reference=None)
+    personal: dict[str, Any] = {"data": {}, "reference": None, "metadata": None}
+    given = {"success_redirect": None, "error_redirect": None}
+    await _change(tx, form, status=PURGING, **personal, **given)
 
 
 async def erase(tx: Transaction, form_id: str) -> None:

@@ -23,6 +23,9 @@ class FormRow:
     created_at: int
     updated_at: int
     submitted_at: int | None
+    success_redirect: str | None
+    error_redirect: str | None
+    metadata: Any
     edited_at: int | None
 
     @classmethod
@@ -60,6 +63,11 @@ class UploadRow:
     sha256: str | None
     declared_type: str | None
     bytes: str
+    from_id: str | None
+    """The upload of the form that it reuses."""
+    from_prefix: str | None
+    """Where in the bucket its bytes are; None where they are on the volume."""
+    from_name: str | None
     policy: Json
     key_base: str
     request_id: str | None

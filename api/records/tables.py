@@ -38,6 +38,7 @@ IS_PURGING = text("status = 'purging'")
 HOLDS_SLOT = text("status = 'stored' AND NOT withheld")
 KEEPS_BYTES = text("bytes = 'kept'")
 HAS_CONDEMNED_BYTES = text("bytes = 'condemned'")
+SPARES = text("from_prefix IS NOT NULL AND bytes = 'kept'")
 IS_CONDEMNED = text("condemned")
 IS_TO_BE_CLEANED = text("passes < 2")
 IS_CLEANED = text("passes >= 2")
@@ -61,6 +62,10 @@ forms = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("submitted_at", BigInteger),
+    # given by the back end: where posts from its own pages lead, and what it wants to find again
+    Column("success_redirect", String(2000)),
+    Column("error_redirect", String(2000)),
+    Column("metadata", Json),
     Column("edited_at", BigInteger),  # null until the sweep dates what an older api made
     Index("ix_forms_created_at_id", "created_at", "id"),
     Index("ix_forms_submitted_at_id", "submitted_at", "id"),
@@ -105,6 +110,11 @@ uploads = Table(
     Column("sha256", String(64)),  # null where the body went over its limit
     Column("declared_type", String(255)),
     Column("bytes", String(12), nullable=False),  # kept | condemned | gone (protocol P5)
+    # an earlier upload of the form that it reuses, and where in the bucket its bytes are if they
+    # aren't on the volume: `bytes` is said of them then
+    Column("from_id", String(40)),
+    Column("from_prefix", String(700)),
+    Column("from_name", String(100)),
     Column("policy", Json, nullable=False),
     Column("key_base", String(512), nullable=False),
     Column("request_id", String(100)),
@@ -138,6 +148,7 @@ uploads = Table(
     _partial("ix_uploads_deadlines", "deadline", where=IS_STAGED),
     _partial("ix_uploads_condemned", "id", where=HAS_CONDEMNED_BYTES),
     _partial("ix_uploads_backlog", "status", "created_at", where=IS_BACKLOG),
+    _partial("ix_uploads_spared", "from_prefix", where=SPARES),
     # all that is asked of bytes on the volume is in it: how old, and how many
     _partial("ix_uploads_kept", "status", "updated_at", "created_at", "size", where=KEEPS_BYTES),
 )

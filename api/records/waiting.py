@@ -1,8 +1,9 @@
 """How much waits for somebody: counted in indexes that hold nothing else."""
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.records.cleaning import IS_SPARED
 from api.records.database import the_time
 from api.records.tables import (
     IS_BACKLOG,
@@ -32,8 +33,8 @@ async def by_status(conn: AsyncConnection) -> dict[str, tuple[int, int]]:
 
 
 async def cleanings_due_and_later(conn: AsyncConnection) -> dict[str, int]:
-    """Prefixes that may be deleted now, and those whose time has not come."""
-    is_due = case((cleanings.c.not_before <= the_time(), 1), else_=0)
+    """Prefixes that may be deleted now, and those whose time has not come, or that are spared."""
+    is_due = case((and_(cleanings.c.not_before <= the_time(), ~IS_SPARED), 1), else_=0)
     found = await conn.execute(
         select(func.count().label("all"), func.coalesce(func.sum(is_due), 0).label("due"))
         .select_from(cleanings)

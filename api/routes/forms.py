@@ -11,6 +11,7 @@ from api import uploads as use_uploads
 from api.auth import ServiceKey
 from api.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
 from api.errors import Problem
+from api.given import given_of
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
 from api.http.section_bodies import receive_multipart
@@ -55,8 +56,9 @@ async def create_form(request: Request, services: Serving) -> Response:
         isinstance(reference, str) and 0 < len(reference) <= MAX_REFERENCE and "\0" not in reference
     ):
         raise _invalid("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
+    given = given_of(services, body, by_back_end=beginner is None)
     form, token, edits = await use_forms.create(
-        services, type_name, data, reference, beginner=beginner
+        services, type_name, data, reference, beginner=beginner, given=given
     )
     return form_answer(
         request,

@@ -1,6 +1,7 @@
 """Where plain HTML forms post to. Each is answered with a page to go to (303), so that reloading
 sends nothing twice; problems are shown there, beside their fields."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -8,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api import forms as use_forms
 from api import posts
+from api.auth import form_of_token
 from api.deps import FormId, Serving, anonymous, caller, own_form, request_id
 from api.errors import Problem
 from api.http.client_address import address_of
@@ -16,19 +18,40 @@ from api.http.section_bodies import receive_html_form
 from api.openapi import of_forms as described
 from api.pages import addresses, session
 from api.pages.after_posts import after_post
+from api.records import forms
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
 from api.routes.pages import SIGNUP
 from api.services import Services
 from api.uploads import check_draft
+from api.way_back import WayBack
+from shared.ids import is_id
 
 router = APIRouter(tags=["forms"])
 
 
-async def posted_form(request: Request, services: Serving, form_id: FormId) -> FormRow:
-    """The form, for who holds its token or a service key; or its cookie, on our own pages."""
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a post is to."""
+
+    form: FormRow
+    way_back: WayBack | None = None
+    """To the page of another site that the post may come from."""
+
+
+async def posted_form(request: Request, services: Serving, form_id: FormId) -> Posted:
+    """The form, for who holds its token or a service key; or its cookie, on our own pages. What is
+    posted from a page of another site shows its token later, in the body."""
     if session.has_bearer(request):
-        return await own_form(services, await caller(request, services), form_id)
+        form = await own_form(services, await caller(request, services), form_id)
+        return Posted(form, WayBack.of(form, is_open=True))
+    elsewhere = await _form_of_another_site(services, form_id)
+    if elsewhere:
+        return elsewhere
+    return Posted(await _form_of_our_page(request, services, form_id))
+
+
+async def _form_of_our_page(request: Request, services: Services, form_id: str) -> FormRow:
     session.check_write(services, request)
     form = await session.sent_form(services, request)
     if form is None or form.id != form_id:
@@ -36,6 +59,15 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
     if form.id != form_id:
         raise Problem("not-found")
     return form
+
+
+async def _form_of_another_site(services: Services, form_id: str) -> Posted | None:
+    if not is_id(form_id):
+        return None
+    async with services.database.read() as conn:
+        form = await forms.get(conn, form_id)
+    way_back = form and WayBack.of(form, is_open=False)
+    return Posted(form, way_back) if form and way_back else None
 
 
 @router.post(
@@ -46,9 +78,16 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> F
     **described.POST_FORM,
 )
 async def post_form(
-    request: Request, services: Serving, form: Annotated[FormRow, Depends(posted_form)]
+    request: Request, services: Serving, posted: Annotated[Posted, Depends(posted_form)]
 ) -> Response:
-    return await _answer(request, services, form, await _take(request, services, form))
+    form, way_back = posted.form, posted.way_back
+    if way_back is None:
+        return await _answer(request, services, form, await _take(request, services, form))
+    with way_back.errors():
+        outcome = await _take(request, services, form, way_back)
+    if _is_script(request):
+        return await _as_json(request, services, form, outcome)
+    return _to(way_back.after(outcome))
 
 
 @router.post("/", include_in_schema=False)
@@ -93,10 +132,26 @@ async def start_over(request: Request, services: Serving) -> Response:
     return answer
 
 
-async def _take(request: Request, services: Services, form: FormRow) -> posts.Outcome:
-    check_draft(form)
+async def _take(
+    request: Request, services: Services, form: FormRow, way_back: WayBack | None = None
+) -> posts.Outcome:
     form_type = services.form_types[form.type]
-    body = await receive_html_form(request, services, form_type, posts.CONTROLS)
+
+    async def admit(token: bytes | None) -> None:
+        """Who shows nothing is told nothing of the form, not even that it is closed."""
+        shown = await form_of_token(services, (token or b"").decode("latin-1"))
+        if shown.id != form.id:
+            raise Problem("not-found")
+        if way_back:
+            way_back.is_open = True
+        check_draft(shown)
+
+    is_admitted = way_back is None or way_back.is_open
+    if is_admitted:
+        check_draft(form)
+    body = await receive_html_form(
+        request, services, form_type, posts.CONTROLS, None if is_admitted else admit
+    )
     client = address_of(request.scope)
     return await posts.take(services, form, body, request_id=request_id(request), client=client)
 

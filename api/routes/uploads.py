@@ -26,6 +26,7 @@ from api.deps import (
     request_id,
 )
 from api.errors import Problem
+from api.http.bodies import media_type, read_json
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
 from api.http.middleware import is_head
@@ -40,6 +41,7 @@ from api.receive.files import Received, file_too_large, receive_one_of_multipart
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records import uploads
 from api.records.rows import FormRow, UploadRow
+from api.reuse import from_of, reuse
 from api.routes.answers import (
     accepted,
     not_modified,
@@ -66,12 +68,14 @@ MULTIPART_ALLOWANCE = 64 * 1024
     "/forms/{form_id}/fields/{field}/uploads",
     status_code=202,
     response_model=UploadView,
-    summary="Send a file as multipart/form-data",
+    summary="Send a file as multipart/form-data, or name one that the form has",
     **described.UPLOAD_MULTIPART,
 )
 async def upload_multipart(
     request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
 ) -> Response:
+    if media_type(request) == "application/json":
+        return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
@@ -195,6 +199,25 @@ async def release_upload(
 async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
     await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
+
+
+async def _reuse(
+    request: Request, services: Services, form: FormRow, policy: FileField
+) -> Response:
+    use_uploads.check_draft(form)
+    require_whole_files(request)
+    key = key_of_header(request)
+    from_id = from_of(await read_json(request, pace=services.settings.pace))
+    row = await reuse(
+        services,
+        form,
+        policy,
+        from_id,
+        upload_id=new_id("upl"),
+        request_id=request_id(request),
+        key=key,
+    )
+    return accepted(request, services, row)
 
 
 async def receive_multipart(

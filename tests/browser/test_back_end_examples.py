@@ -1,7 +1,6 @@
 """The Django example of docs/back-end.md, taken from the page and run as it stands there."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.examples import example
 from tests.support.files import pdf
 from tests.support.stack import CHECKOUT, Stack, free_port
 
@@ -49,14 +49,6 @@ urlpatterns = [path("signup", signup, name="signup"), path("signup/done", done, 
 DONE = "<h1>Thank you</h1><pre>{{ form.data.licence }}</pre>"
 
 
-def example(name: str) -> str:
-    """The block of the page whose first line names this file."""
-    for block in re.findall(r"```\w+\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        if name in str(block).splitlines()[0]:
-            return str(block)
-    raise AssertionError(f"{PAGE.name} has no {name}")
-
-
 @pytest.fixture
 def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
     files = {
@@ -64,7 +56,7 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
         "urls.py": URLS,
         "templates/done.html": DONE,
         **{
-            f"{folder}{name}": example(name)
+            f"{folder}{name}": example(PAGE, name)
             for folder, name in (
                 ("", "signup/views.py"),
                 ("", "templates/signup.html"),

@@ -1,5 +1,6 @@
 """`<longshore-file>` as a person meets it: choosing, being told, mending, taking away."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -47,12 +48,15 @@ def drop(page: Page, kind: str, *files: tuple[str, bytes]) -> None:
     page.evaluate(
         """([kind, files]) => {
           const transfer = new DataTransfer();
-          for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+          for (const [name, content] of files) {
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt());
+            transfer.items.add(new File([bytes], name));
+          }
           const Kind = kind === 'paste' ? ClipboardEvent : DragEvent;
           const event = new Kind(kind, {bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer});
           document.querySelector('longshore-file button').dispatchEvent(event);
         }""",
-        [kind, [[name, list(content)] for name, content in files]],
+        [kind, [[name, base64.b64encode(content).decode()] for name, content in files]],
     )
 
 
@@ -223,10 +227,23 @@ def test_the_same_file_can_be_chosen_again_after_it_was_removed(
     for _ in range(2):
         choose(page, "headshot", GOOD)
         wait_for(page, "me.jpg", "stored")
-        page.get_by_role("button", name="Remove me.jpg").click()
+        with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+            page.get_by_role("button", name="Remove me.jpg").click()
         expect(line(page, "me.jpg")).to_have_count(0)
     expect(page.locator("longshore-file [role=status]")).to_contain_text("me.jpg: Removed")
     assert uploads(signup, "headshot") == []
+
+
+def test_what_cant_be_removed_comes_back_and_says_why(page: Page, signup: FormClient) -> None:
+    show(page, signup, field(signup, "headshot"))
+    choose(page, "headshot", GOOD)
+    wait_for(page, "me.jpg", "stored")
+    refusal = {"code": "form-submitted", "detail": "The form was submitted and is closed."}
+    page.route("**/v1/uploads/*", lambda route: route.fulfill(status=409, json=refusal))
+    with page.expect_response(lambda answer: answer.status == 409):
+        page.get_by_role("button", name="Remove me.jpg").click()
+    wait_for(page, "me.jpg", "stored")
+    assert heard(page, "error")[-1]["problem"]["code"] == "form-submitted"
 
 
 def test_a_name_is_text_whatever_is_in_it(page: Page, signup: FormClient) -> None:

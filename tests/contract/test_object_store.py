@@ -18,7 +18,13 @@ from api.openapi.examples import ORDER
 from shared.internal_api import WorkOrder
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
 from worker.errors import SourceChanged, TransientError
-from worker.object_store import ObjectStore, StoreSettings, metadata_of, open_object_store
+from worker.object_store import (
+    ObjectGone,
+    ObjectStore,
+    StoreSettings,
+    metadata_of,
+    open_object_store,
+)
 
 # one client for all: it takes longer to make than most tests
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -446,6 +452,37 @@ async def test_a_store_without_conditional_writes_is_written_without_them(
     simple = with_calls(strict_store, ministack, **{call: unconditional})
     await simple.put(staged.path, prefix + "a.png", **staged.facts)
     assert content_of(ministack, prefix + "a.png") == staged.content
+
+
+@pytest.mark.parametrize("size", [1, 20 * MIB + 1])
+async def test_an_object_is_fetched_whole_and_held_to_what_is_known_of_it(
+    store: ObjectStore, prefix: str, tmp_path: Path, size: int
+) -> None:
+    staged = stage(tmp_path, size)
+    known = {"size": size, "sha256": staged.facts["sha256"]}
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    await store.fetch(prefix + "a.png", tmp_path / "fetched", **known)
+    assert (tmp_path / "fetched").read_bytes() == staged.content
+    for wrong in ({"size": size + 1}, {"size": max(size - 1, 0)}, {"sha256": "0" * 64}):
+        with pytest.raises(TransientError, match="other bytes") as caught:
+            await store.fetch(prefix + "a.png", tmp_path / str(wrong), **known | wrong)
+        assert caught.value.counted, "it may be so for ever"
+    with pytest.raises(ObjectGone):
+        await store.fetch(prefix + "b.png", tmp_path / "none", **known)
+
+
+async def test_an_object_that_cant_be_written_is_the_scratchs_fault(
+    strict_store: ObjectStore, prefix: str, tmp_path: Path
+) -> None:
+    staged = stage(tmp_path, 10)
+    await strict_store.put(staged.path, prefix + "a.png", **staged.facts)
+    with pytest.raises(TransientError, match="scratch"):
+        await strict_store.fetch(
+            prefix + "a.png",
+            tmp_path / "no folder" / "a",
+            size=10,
+            sha256=staged.facts["sha256"],
+        )
 
 
 async def test_clean_removes_objects_and_multiparts_and_nothing_beside_the_prefix(

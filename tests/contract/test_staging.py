@@ -175,11 +175,49 @@ async def test_a_crowded_folder_is_gone_over_a_little_at_a_time(staging: Staging
     assert "upl_new" in {name for go in again for name in go}, "it starts anew after the last"
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+async def test_a_staged_file_gets_a_second_name_that_outlives_the_first(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    await _receive(staging)
+    first = staging.root / STAGED / "upl_a"
+    with monkeypatch.context() as patched:
+        if not links:
+            patched.setattr(Path, "hardlink_to", _refuse_link)
+        assert await staging.link("upl_a", "upl_b")
+    second = staging.root / STAGED / "upl_b"
+    assert (first.stat().st_ino == second.stat().st_ino) is links
+    await staging.delete("upl_a")
+    assert second.read_bytes() == b"x" * (2 * BATCH)
+    assert not await staging.link("upl_a", "upl_c"), "it is gone"
+    assert _names(staging, STAGED) == ["upl_b"]
+    assert _names(staging, INCOMING) == []
+
+
+@pytest.mark.parametrize("step", ["open folder", "fsync folder", "rename"])
+async def test_a_second_name_that_may_not_last_is_taken_back(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    await _receive(staging)
+    with monkeypatch.context() as patched:
+        if step == "rename":
+            patched.setattr(Path, "hardlink_to", _refuse_link)
+        fail(patched, step, errno.ENOSPC)
+        with pytest.raises(Problem, match="storage-full"):
+            await staging.link("upl_a", "upl_b")
+    assert _names(staging, STAGED) == ["upl_a"]
+    assert _names(staging, INCOMING) == []
+
+
 async def test_deleting_twice_is_fine_and_a_marker_is_read_back(staging: Staging) -> None:
     await staging.delete("upl_none")
     assert await staging.read_marker() is None
     await staging.write_marker("vol_1")
     assert await staging.read_marker() == "vol_1"
+
+
+def _refuse_link(path: Path, target: Path) -> None:
+    raise OSError(errno.EOPNOTSUPP, f"{path} {target}")
 
 
 async def _receive(staging: Staging) -> None:

@@ -43,6 +43,42 @@ def test_an_api_killed_while_it_receives_or_acknowledges_loses_nothing(
     ledger.settle()
 
 
+def test_an_api_killed_between_the_second_name_of_a_file_and_its_row_leaves_the_first(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    with faulty.frozen("worker"):
+        upload_id, old = ledger.send(), faulty.pid("api")
+        with faulty.crashing("api-after-link") as victim:
+            with pytest.raises(httpx.HTTPError):
+                ledger.form.http.post(
+                    f"{ledger.form.path}/fields/pair/uploads", json={"from": upload_id}
+                )
+            assert victim() == old
+        faulty.back("api", old)
+    faulty.whole()
+    assert ledger.form.read()["uploads"]["pair"] == []
+    ledger.settle()
+
+
+def test_a_worker_killed_while_it_uses_a_stored_file_again_is_followed_by_another(
+    faulty: FaultyStack, ledger: Ledger
+) -> None:
+    content, old = document(), faulty.pid("worker")
+    first = ledger.enter(
+        ledger.form.upload("needed", content, kind="application/pdf"), content, ledger.form
+    )
+    ledger.wait(first, "stored")
+    with faulty.crashing("worker-after-check") as victim:
+        path = f"{ledger.form.path}/fields/bulk/uploads"
+        again = ledger.form.http.post(path, json={"from": first}).json()
+        assert victim() == old
+    assert ledger.form.http.delete(f"/v1/uploads/{first}").status_code == 204
+    ledger.removed(first)
+    faulty.back("worker", old)
+    ledger.wait(ledger.enter(again, content, ledger.form), "stored")
+    ledger.settle()
+
+
 @pytest.mark.slow  # a key whose holder was killed is free again after half a minute
 def test_a_key_whose_api_was_killed_after_the_commit_finds_its_upload(
     faulty: FaultyStack, ledger: Ledger

@@ -57,3 +57,10 @@ async def test_bytes_that_are_gone_meanwhile_are_asked_for_again(services: Servi
         await services.staging.delete(upload_id)
         answer = await restore(client, upload_id)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_how_long_filepond_waits_to_be_acknowledged_is_measured(services: Services) -> None:
+    async with public(services) as client:
+        await sent(client)
+    (metric,) = services.metrics.acknowledgement.collect()
+    assert [each.value for each in metric.samples if each.name.endswith("_count")] == [1]

@@ -345,6 +345,15 @@ def test_the_refusal_of_a_large_file_reaches_a_client_that_is_still_sending(
     problem(answer, 413, "file-too-large")
 
 
+def test_no_token_that_goes_through_is_in_its_log(to_the_stack: Proxy) -> None:
+    form = FormClient(to_the_stack.url, "acceptance")
+    form.http.post(form.path, data={"token": form.token, "note": "typed"})
+    form.http.headers["Authorization"] = ""
+    form.http.post(form.path, data={"token": form.token}, files={"needed": ("a.png", png())})
+    assert len(to_the_stack.logged()) >= 3
+    assert form.token not in to_the_stack.log.read_text()
+
+
 def test_a_patient_request_is_not_cut_off(to_the_stack: Proxy) -> None:
     form = FormClient(to_the_stack.url)
     answer = form.http.get(form.path, headers={"Prefer": "wait=2"})

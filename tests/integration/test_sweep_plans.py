@@ -39,7 +39,8 @@ WORK = Work(
 
 @pytest.fixture
 async def crowded(tmp_path: Path, database_url: str) -> AsyncIterator[Services]:
-    async with services_on(tmp_path, database_url, submitted_keep_seconds=86_400) as services:
+    settings = {"submitted_keep_seconds": 86_400, "first_backoff_seconds": 300}
+    async with services_on(tmp_path, database_url, **settings) as services:
         await fill(services.database, ROWS, WORK, clean_every=1)
         yield services
 

@@ -26,9 +26,11 @@ from api.records.rows import UploadRow
 from api.records.tables import cleanings, events, staged_names
 from api.records.tables import forms as form_table
 from api.records.tables import uploads as upload_table
+from api.reuse import reuse
 from api.services import Services
 from api.staging import INCOMING, QUARANTINE
 from api.views import form_view
+from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
 from shared.keys import FLAGGED
 from shared.status import TRANSITIONS, UploadStatus
@@ -323,6 +325,28 @@ class House:
             raise Problem("not-found")
         return row
 
+    def reuse(self, from_id: str, field: str) -> Operation:
+        """As a route does, which looks at the form before."""
+        name = new_id("upl")
+        self.abandoned.add(name)  # until it has a row
+
+        async def do(services: Services) -> str:
+            async with services.database.read() as conn:
+                form = await forms.get(conn, self.scene.form.id)
+            if form is None or form.status == forms.PURGING:
+                raise Problem("not-found")
+            use_uploads.check_draft(form)
+            target = services.form_types[FORM_TYPE].file_fields[field]
+            row = await reuse(services, form, target, from_id, upload_id=name, request_id="req")
+            return row.id
+
+        return Operation(
+            f"reuse {from_id} as {name} for {field}",
+            do,
+            lambda reference: reference.reuse(name, from_id, field, stored_as=b"object"),
+            is_looked_up=True,
+        )
+
     def save(self, note: str) -> Operation:
         return self._edit(sections.Edits(text={"note": note}), lambda r: r.save(note))
 
@@ -461,7 +485,7 @@ class House:
         owned = {(each.id, each.generation) for each in mine if each.status == "processing"}
         assert stored <= self.bucket, "a stored upload has no object"
         stale = {each.key for each in self.orders}
-        deleted = owned | stale | set(self.reference.doomed)
+        deleted = owned | stale | {prefix for prefix, _ in self.reference.doomed}
         deleted |= {where(prefix, flagged=True) for prefix in deleted}
         assert self.bucket <= stored | deleted, "an object that nobody will delete"
         async with self.replicas[1].database.read() as conn:
@@ -487,7 +511,11 @@ class House:
         there = {path.name: path for path in (volume / STAGED).iterdir()}
         mine = self.reference.uploads
         for upload in mine.values():
-            if upload.bytes == "kept":
+            if upload.found_at:
+                prefix, flagged = upload.found_at
+                assert upload.id not in there
+                assert upload.bytes != "kept" or where(prefix, flagged=flagged) in self.bucket
+            elif upload.bytes == "kept":
                 assert there[upload.id].read_bytes() == upload.content
             elif upload.bytes == "gone":
                 assert upload.id not in there
@@ -638,8 +666,7 @@ def rows_of(reference: Reference) -> dict[str, object]:
         ],
         "doomed": {
             where(prefix, flagged=flagged): each.passes
-            for prefix, each in reference.doomed.items()
-            for flagged in (False, True)
+            for (prefix, flagged), each in reference.doomed.items()
         },
     }
 

@@ -51,6 +51,10 @@ class Rules(NamedTuple):
     """P3. The generation is forgotten with it, as its worker asks again when no answer comes."""
     retry_forgets_lost_leases: bool = True
     """P3. The attempts begin anew: there is none of before to be given back."""
+    reused_object_is_spared: bool = True
+    """P7. No cleaning takes an object that an upload is yet to be made of."""
+    reused_is_checked_at_the_commit: bool = True
+    """P2. It may have been removed, and its prefix be doomed and cleaned, since it was looked at."""
     form_is_checked_at_the_commit: bool = True
     """P2. It may have been purged while the body came."""
 
@@ -63,10 +67,13 @@ class Bounds(NamedTuple):
     retries: int = 0
     purges: int = 0
     flags: int = 0
+    reuses: int = 0
 
 
 class Upload(NamedTuple):
-    receiver: str = "none"  # none, renamed, unknown (committed, and nobody knows), done
+    # none, renamed or found (in the bucket), unknown (committed, and nobody knows), done
+    receiver: str = "none"
+    found_at: Key | None = None  # where the bytes are, if not on the volume
     status: str = "none"
     generation: int = 0
     applied: int = 0
@@ -99,6 +106,7 @@ class State(NamedTuple):
     retries: int = 0
     purges: int = 0
     flags: int = 0
+    reuses: int = 0
 
     def upload(self, i: int, **values: Any) -> "State":
         changed = self.uploads[i]._replace(**values)
@@ -147,7 +155,8 @@ class Protocol:
         receiver = state.uploads[i].receiver
         if receiver == "none":
             yield f"receive {i}", state.upload(i, receiver="renamed", file=True)
-        elif receiver == "renamed":
+            yield from self._find(state, i)
+        elif receiver in ("renamed", "found"):
             yield f"acknowledge {i}", self._commit(state, i, known=True)
             yield f"commit {i}, answer lost", self._commit(state, i, known=False)
             yield f"api killed before the commit of {i}", state.upload(i, receiver="done")
@@ -157,8 +166,21 @@ class Protocol:
             if not self.rules.unknown_commit_keeps_file:
                 yield f"unlink {i}, commit unknown", state.upload(i, file=False)
 
+    def _find(self, state: State, i: int) -> Iterator[Step]:
+        """In place of bytes that come: those that the bucket has of the other upload."""
+        other = state.uploads[1 - i]
+        if self._can_be_reused(other) and state.reuses < self.bounds.reuses:
+            found = state.upload(i, receiver="found", found_at=self._key(1 - i, other.applied))
+            yield f"reuse {1 - i} as {i}", found._replace(reuses=state.reuses + 1)
+
+    def _can_be_reused(self, upload: Upload) -> bool:
+        return upload.status == "stored" and not upload.withheld
+
     def _commit(self, state: State, i: int, *, known: bool) -> State:
         rules = self.rules
+        gone = state.uploads[i].found_at and not self._can_be_reused(state.uploads[1 - i])
+        if gone and rules.reused_is_checked_at_the_commit:
+            return state.upload(i, receiver="done")
         if rules.form_is_checked_at_the_commit and state.purges:
             return state.upload(i, receiver="done", file=False)
         if rules.orphan_is_condemned_first and state.uploads[i].condemned:
@@ -355,7 +377,11 @@ class Protocol:
                 and self._key(worker.upload, worker.generation) == key
                 for worker in state.workers
             )
-            if not (may_put and self.rules.cleaning_waits):
+            spared = self.rules.reused_object_is_spared and any(
+                upload.found_at == key and upload.status != "none" and upload.kept
+                for upload in state.uploads
+            )
+            if not spared and not (may_put and self.rules.cleaning_waits):
                 objects, doomed = state.objects - {key}, state.doomed - {key}
                 yield f"clean {key}", state._replace(objects=objects, doomed=doomed)
 
@@ -423,7 +449,8 @@ class Protocol:
         upload = state.uploads[i]
         if upload.status == "stored" and self._key(i, upload.applied) not in state.objects:
             return "is stored, and its object is gone"
-        if not upload.acknowledged or upload.file:
+        there = upload.found_at in state.objects if upload.found_at else upload.file
+        if not upload.acknowledged or there:
             return None
         if upload.status in ("none", "staged", "processing"):
             return f"was acknowledged, is {upload.status}, and its file is gone"

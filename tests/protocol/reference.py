@@ -13,6 +13,8 @@ PENDING = ("staged", "processing")
 
 Prefix = tuple[str, int]
 """Upload and generation."""
+Place = tuple[Prefix, bool]
+"""The same, and whether it is the one for what is kept and flagged."""
 
 
 @dataclass
@@ -39,6 +41,8 @@ class Upload:
     due: bool = True
     overdue: bool = False
     lease_over: bool = False
+    found_at: Place | None = None
+    """Where in the bucket the bytes are; None where they are on the volume."""
     old: bool = False
     """It settled so long ago that its bytes aren't kept any more."""
 
@@ -76,7 +80,7 @@ class Reference:
     """Nobody edited it for as long as a draft is kept."""
     uploads: dict[str, Upload] = field(default_factory=dict)
     """In the order of their acknowledgement."""
-    doomed: dict[Prefix, Doomed] = field(default_factory=dict)
+    doomed: dict[Place, Doomed] = field(default_factory=dict)
     condemned: set[str] = field(default_factory=set)
     """Names of files that the sweep took for orphans."""
 
@@ -100,6 +104,25 @@ class Reference:
         self.uploads[upload_id] = upload
         self.abandoned = False
         return upload_id
+
+    def reuse(self, name: str, from_id: str, field: str, stored_as: bytes) -> str:
+        """`name` is what the new upload is called; a stored one has become `stored_as`."""
+        if refusal := self._closed():
+            return refusal
+        earlier = self.uploads[from_id]
+        # the damaged are the only rejected ones here
+        usable = earlier.status == "stored" or (
+            earlier.status in PENDING and earlier.bytes == "kept"
+        )
+        if not usable or earlier.withheld:
+            return "upload-not-reusable"
+        content, found_at = earlier.content, earlier.found_at
+        if earlier.status == "stored":
+            content, found_at = stored_as, ((from_id, earlier.applied), earlier.flagged)
+        answer = self.acknowledge(name, field, content, None)
+        if answer == name:
+            self.uploads[name].found_at = found_at
+        return answer
 
     def save(self, note: str) -> str:
         if refusal := self._closed():
@@ -223,8 +246,8 @@ class Reference:
         return upload.status
 
     def clean(self, *, confirmed: bool) -> str:
-        for doomed in self.doomed.values():
-            if doomed.due:
+        for place, doomed in self.doomed.items():
+            if doomed.due and not self._spares(place):
                 doomed.passes, doomed.due = doomed.passes + confirmed, False
         return "ok"
 
@@ -268,7 +291,7 @@ class Reference:
         return "ok"
 
     def forget_done(self) -> str:
-        self.doomed = {prefix: each for prefix, each in self.doomed.items() if each.passes < 2}
+        self.doomed = {place: each for place, each in self.doomed.items() if each.passes < 2}
         return "ok"
 
     def erase(self) -> str:
@@ -280,6 +303,10 @@ class Reference:
         return "ok"
 
     # --- what follows
+
+    def _spares(self, place: Place) -> bool:
+        """An upload that reuses what lies there still needs it."""
+        return any(u.found_at == place and u.bytes == "kept" for u in self.uploads.values())
 
     def _closed(self, *, always: bool = False) -> str | None:
         if self.status in ("purging", "erased"):
@@ -351,13 +378,18 @@ class Reference:
             upload.backoffs += 1
 
     def _end_unapplied(self, upload: Upload, to: str) -> None:
-        self.doomed.setdefault((upload.id, upload.generation), Doomed())
+        self._doom(upload)
         upload.status, upload.claim_id = to, None
 
     def _end(self, upload: Upload, to: str) -> None:
         if upload.status in ("processing", "stored"):
             applied = upload.applied == upload.generation
-            self.doomed.setdefault((upload.id, upload.generation), Doomed(due=applied))
+            self._doom(upload, due=applied)
         upload.status, upload.claim_id = to, None
         if upload.bytes == "kept":
             upload.bytes = "condemned"
+
+    def _doom(self, upload: Upload, *, due: bool = False) -> None:
+        for flagged in (False, True):
+            place = ((upload.id, upload.generation), flagged)
+            self.doomed.setdefault(place, Doomed(due=due))

@@ -26,6 +26,8 @@ WITHOUT = {
     "cleaning_waits": ("orphaned objects", Bounds(1, crashes=1)),
     "attempt_is_given_back_once": ("that was not counted", Bounds(2)),
     "retry_forgets_lost_leases": ("that was not counted", Bounds(2, retries=1)),
+    "reused_object_is_spared": ("its file is gone", Bounds(1, reuses=1)),
+    "reused_is_checked_at_the_commit": ("its file is gone", Bounds(1, reuses=1)),
     "form_is_checked_at_the_commit": ("in a purged form", Bounds(1, purges=1)),
 }
 """What breaks without the rule, and how far one has to look to see it."""
@@ -41,6 +43,11 @@ def test_no_state_within_reach_breaks_a_promise() -> None:
 
 def test_nor_does_one_with_a_file_that_is_kept_and_flagged() -> None:
     explored = explore(Rules(), Bounds(1, flags=2))
+    assert explored.broken is None, explored.way
+
+
+def test_nor_does_one_in_which_a_stored_file_is_used_again() -> None:
+    explored = explore(Rules(), Bounds(1, reuses=1, retries=1))
     assert explored.broken is None, explored.way
 
 

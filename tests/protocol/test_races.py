@@ -47,6 +47,14 @@ RACES = [
     ("release", "remove the stored"),
     ("purge", "release"),
     ("flag", "release"),
+    ("reuse the stored", "remove the stored"),
+    ("remove the stored", "reuse the stored"),
+    ("reuse the stored", "store"),
+    ("store", "reuse the stored"),
+    ("reuse the waiting", "remove the waiting"),
+    ("remove the waiting", "reuse the waiting"),
+    ("purge", "reuse the stored"),
+    ("reuse the stored", "clean"),
 ]
 
 
@@ -90,6 +98,8 @@ OPERATIONS: dict[str, Make] = {
     "remove the held": lambda house, there: house.remove(there.held, always=False),
     "remove the stored": lambda house, there: house.remove(there.stored, always=False),
     "remove the waiting": lambda house, there: house.remove(there.waiting, always=False),
+    "reuse the stored": lambda house, there: house.reuse(there.stored, "needed"),
+    "reuse the waiting": lambda house, there: house.reuse(there.waiting, "needed"),
     "retry": lambda house, there: house.retry(there.failed, always=False),
     "take back": lambda house, _: house.sweep("take_back_lost_leases"),
     "quarantine orphans": lambda house, _: house.sweep("quarantine_orphans"),

@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "claim": of_upload(lambda house, upload, _: house.claim(upload, house.new_claim()), 8),
     "remove": of_upload(lambda house, upload, how: house.remove(upload, always=bool(how % 2))),
     "retry": of_upload(lambda house, upload, how: house.retry(upload, always=bool(how % 2)), 2),
+    "reuse": of_upload(lambda house, upload, how: house.reuse(upload, FIELDS[how % 2]), 4),
     "release": of_upload(lambda house, upload, _: house.release(upload), 2),
     "claim again": of_worker(lambda house, order, _: house.claim(order.upload_id, order.claim_id)),
     "heartbeat": of_worker(
@@ -109,6 +110,21 @@ async def all_is_stored_and_submitted(house: House) -> None:
     await house.just_do(house.submit())
 
 
+def can_be_reused(house: House) -> list[str]:
+    stored = [u.id for u in house.reference.uploads.values() if u.status == "stored"]
+    return stored if house.reference.status == "draft" else []
+
+
+async def a_reused_one_is_removed_and_cleaned(house: House) -> None:
+    """The new one still needs what lies there."""
+    upload_id = can_be_reused(house)[-1]
+    await house.just_do(house.reuse(upload_id, "needed"))
+    await house.just_do(house.remove(upload_id, always=False))
+    await house.pass_time("work and a day")
+    await house.just_do(house.clean(confirmed=True))
+    await house.check()
+
+
 class Happening(NamedTuple):
     happen: Callable[[House], Coroutine[Any, Any, None]]
     often: int = 1
@@ -126,6 +142,9 @@ HAPPENINGS: dict[str, Happening] = {
     ),
     "another worker takes over": Happening(
         another_worker_takes_over, 2, lambda house: house.orders
+    ),
+    "a reused one is removed and cleaned": Happening(
+        a_reused_one_is_removed_and_cleaned, 2, can_be_reused
     ),
     "all is stored and submitted": Happening(all_is_stored_and_submitted),
 }
@@ -175,6 +194,19 @@ class Records(RuleBasedStateMachine):
 
 def test_whatever_happens_in_whatever_order_the_records_follow_the_protocol(home: Home) -> None:
     _run(home, examples=8, steps=50)
+
+
+def test_what_an_upload_reuses_is_cleaned_only_once_it_is_stored_itself(home: Home) -> None:
+    async def live(house: House) -> None:
+        await house.move_in()
+        await house.receive(b"one")
+        await house.just_do(house.acknowledge("needed"))
+        await house.come_to_rest()
+        await a_reused_one_is_removed_and_cleaned(house)
+        await house.come_to_rest()
+        await house.move_out()
+
+    home.run(live(home.house))
 
 
 @pytest.mark.slow

@@ -82,6 +82,10 @@ class Stack:
     def logs(self, name: str) -> str:
         return (self.state_dir / "logs" / f"{name}.log").read_text(errors="replace")
 
+    def logged(self) -> list[Path]:
+        """The logs of all parts."""
+        return sorted((self.state_dir / "logs").iterdir())
+
     def staged_files(self) -> list[str]:
         root = Path(self.info["staging_dir"])
         return sorted(path.name for path in root.rglob("upl_*"))

@@ -1,5 +1,6 @@
 """The documents say what the code does: whatever in them can be compared with it, is."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from api.services import Services
 from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
+from dev.provision_s3 import CORS
 from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
 from shared import internal_api
 from shared.form_definition import load_form_types
@@ -110,6 +112,11 @@ def test_the_example_of_a_form_type_is_one(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.+?)```", text_of("form-types.md"), re.DOTALL)
     (tmp_path / "volunteers.toml").write_text(example, "utf-8")
     assert list(load_form_types(tmp_path)) == ["volunteers"]
+
+
+def test_the_bucket_of_the_local_stack_allows_what_the_document_asks_for() -> None:
+    (asked,) = re.findall(r"```json\n(.+?)```", text_of("clients/README.md"), re.DOTALL)
+    assert json.loads(asked) == CORS
 
 
 # --- the states of an upload
@@ -369,6 +376,15 @@ def test_a_command_that_is_given_exists(page: Path) -> None:
 
 def test_the_changelog_has_room_for_what_is_not_released() -> None:
     assert "## [Unreleased]" in ROOT_PAGES[2].read_text("utf-8")
+
+
+def test_the_list_for_language_models_has_every_document() -> None:
+    text = (CHECKOUT / "llms.txt").read_text("utf-8")
+    assert re.match(r"# .+\n\n> ", text), "a title, then what it is in a quotation"
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): .+$", text, re.MULTILINE)
+    assert len(listed) == text.count("\n- ")
+    single = [page for page in PAGES if not re.match(r"\d", page.name)]  # decisions have a list
+    assert sorted(listed) == sorted(str(page.relative_to(CHECKOUT)) for page in single)
 
 
 def test_every_decision_is_listed_and_short() -> None:

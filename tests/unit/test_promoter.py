@@ -92,7 +92,7 @@ async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_excepti
     async def broken(*_: object) -> None:
         raise RuntimeError("nobody knows it")
 
-    monkeypatch.setattr("worker.checking.verified", broken)
+    monkeypatch.setattr("worker.checking.received_file", broken)
     api = SlowApi()
     api.granted.set()
     transport = httpx.MockTransport(api)
@@ -141,7 +141,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             confinement=frozenset(),
         )
 
-    monkeypatch.setattr("worker.checking.verified", verified)
+    monkeypatch.setattr("worker.checking.received_file", verified)
     monkeypatch.setattr("worker.sandbox.Decoder.process", process)
     return checked
 
@@ -157,7 +157,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, folder: Path, bad: FileRejected) -> N
     async def process(*_: object, **__: object) -> Processed:
         raise bad
 
-    monkeypatch.setattr("worker.checking.verified", verified)
+    monkeypatch.setattr("worker.checking.received_file", verified)
     monkeypatch.setattr("worker.sandbox.Decoder.process", process)
 
 

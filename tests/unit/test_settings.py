@@ -56,6 +56,9 @@ WORKER = {
         ({"database_url": "sqlite:///x"}, "DATABASE_URL: begins with sqlite://; write sqlite+"),
         ({"database_url": "postgres://x/y"}, "DATABASE_URL: begins with postgres://; write post"),
         ({"database_url": "sqlite+aiosqlite://"}, "DATABASE_URL: names no file"),
+        ({"redirect_origins": "http://app.example"}, "REDIRECT_ORIGINS: must be https"),
+        ({"redirect_origins": "https://a.example/x"}, "REDIRECT_ORIGINS: is no origin; write"),
+        ({"redirect_origins": "*"}, "REDIRECT_ORIGINS: must begin with https://"),
         ({"s3_bucket": None}, "S3_BUCKET: "),
     ],
 )

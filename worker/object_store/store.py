@@ -23,6 +23,7 @@ from worker.object_store.faults import (
     is_failure,
     status_of,
 )
+from worker.object_store.fetch import fetch
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,
@@ -98,6 +99,14 @@ class ObjectStore:
             if not await self._holds(put, checksum):
                 raise KeyTaken(key)
         self._breaker.close()
+
+    async def fetch(self, key: str, path: Path, *, size: int, sha256: str) -> None:
+        """Write an object to the new file `path`, and verify it: see `worker.object_store.fetch`.
+
+        Raises `ObjectGone` where there is none.
+        """
+        with self._telling_breaker():
+            await fetch(self._client, self._bucket, key, path, size=size, sha256=sha256)
 
     async def clean(self, prefix: str) -> int:
         """Abort every multipart and delete every object under `prefix`; how many objects were.

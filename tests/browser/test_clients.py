@@ -1,0 +1,345 @@
+"""The pages of docs/clients, as they stand there: real uploaders from npm, from another origin."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, expect
+
+from tests.support.client import FormClient
+from tests.support.examples import blocks, example
+from tests.support.files import pdf
+from tests.support.other_site import OtherSite
+from tests.support.packages import bundle, run_tool
+from tests.support.stack import CHECKOUT, Stack
+
+pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
+
+PAGES = CHECKOUT / "docs/clients"
+PATIENCE = 20_000
+"""Milliseconds until what a worker decides is seen."""
+GOOD: FilePayload = {"name": "licence.pdf", "mimeType": "application/pdf", "buffer": pdf()}
+LOCKED: FilePayload = GOOD | {"name": "locked.pdf", "buffer": pdf(password="secret")}
+EMPTY: FilePayload = GOOD | {"name": "empty.pdf", "buffer": b""}
+IS_LOCKED = "The selected file is password protected: save it without a password"
+IS_EMPTY = "The selected file is empty"
+
+FILEPOND_ALONE = """
+import { create } from "filepond";
+
+const input = document.querySelector("#licence");
+const { form, token } = input.dataset;
+const server = { url: `${form}/fields/licence/filepond`, headers: { Authorization: `Bearer ${token}` } };
+const files = location.hash ? [{ source: location.hash.slice(1), options: { type: "limbo" } }] : [];
+create(input, { server, files });
+"""
+SEVERAL_AT_ONCE = """
+import Dropzone from "dropzone";
+
+const { form, token } = document.querySelector("#licence").dataset;
+const shared = { uploadMultiple: true, headers: { Authorization: `Bearer ${token}` } };
+for (const more of [
+  { url: `${form}/fields/certificates/uploads` },
+  { url: form, method: "patch", paramName: () => "certificates" },
+]) {
+  const place = document.body.appendChild(document.createElement("div"));
+  new Dropzone(place, { ...shared, ...more });
+}
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Another origin: its address, and the folder that it serves."""
+    folder = tmp_path_factory.mktemp("site")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Opened:
+    """A page of docs/clients in the browser, and the form that it belongs to."""
+
+    page: Page
+    form: FormClient
+
+    def upload(self) -> dict[str, object]:
+        """The newest upload of the field."""
+        return dict(self.form.read()["uploads"]["licence"][-1])
+
+    def expect_in_the_bucket(self, file: FilePayload) -> None:
+        """The field's value is this file, byte for byte."""
+        stored = self.upload()
+        assert (stored["status"], stored["filename"]) == ("stored", file["name"])
+        content = self.form.http.get(f"/v1/uploads/{stored['id']}/content", follow_redirects=True)
+        sent = hashlib.sha256(file["buffer"]).hexdigest()
+        assert stored["sha256"] == hashlib.sha256(content.content).hexdigest() == sent
+        assert self.form.read()["data"]["licence"] == stored["public_url"]
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_page(page: Page, stack: Stack, site: tuple[str, Path]) -> Open:
+    def opened(name: str, script: str = "licence.js", code: str | None = None) -> Opened:
+        form = FormClient(stack.url)
+        url, root = site
+        folder, md = root / form.id, PAGES / f"{name}.md"
+        build(folder, md, script, code or example(md, script), form)
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{url}/{form.id}/")
+        return Opened(page, form)
+
+    return opened
+
+
+def build(folder: Path, page: Path, script: str, code: str, form: FormClient) -> None:
+    """What a site would make of the page: its HTML with this form, and its scripts in one."""
+    folder.mkdir(exist_ok=True)
+    (folder / "upload.js").write_text(example(PAGES / "fetch.md", "upload.js"))
+    (folder / script).write_text(code)
+    bundle(folder, script)
+    html = blocks(page, "html")[0]
+    html = re.sub('data-form="[^"]*"', f'data-form="{form.http.base_url}{form.path}"', html)
+    html = re.sub('data-token="[^"]*"', f'data-token="{form.token}"', html)
+    (folder / "bundle.css").touch()
+    (folder / "index.html").write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{page.stem}</title>'
+        f'<link rel="stylesheet" href="bundle.css">{html}'
+        '<script type="module" src="bundle.js"></script>'
+    )
+
+
+def see(place: Locator) -> None:
+    expect(place.first).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_file_input_and_two_functions(open_page: Open) -> None:
+    opened = open_page("fetch")
+    choose, status = (
+        opened.page.get_by_label("Copy of your licence"),
+        opened.page.get_by_role("status"),
+    )
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        expect(status).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+    opened.page.route("**/v1/uploads/*", lambda route: route.abort(), times=1)
+    choose.set_input_files(GOOD)
+    expect(status).to_have_text("licence.pdf is stored", timeout=PATIENCE)
+    opened.expect_in_the_bucket(GOOD)
+
+
+def test_react_dropzone(open_page: Open) -> None:
+    opened = open_page("react-dropzone", "licence.jsx")
+    choose, status = (
+        opened.page.get_by_label("Copy of your licence"),
+        opened.page.get_by_role("status"),
+    )
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED), (GOOD, "stored")):
+        choose.set_input_files(file)
+        line = status.get_by_role("listitem").filter(has_text=file["name"])
+        expect(line).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+    opened.expect_in_the_bucket(GOOD)
+
+
+def test_uppy(open_page: Open) -> None:
+    opened = open_page("uppy")
+    page, choose = opened.page, opened.page.locator("input.uppy-Dashboard-input").first
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        reason = page.locator("#licence-problem")
+        expect(reason).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            page.get_by_role("button", name="Retry").first.click()
+        expect(reason).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+        expect(page.get_by_text("Upload failed")).to_be_visible()
+        page.get_by_role("button", name="Remove file").click()
+        expect(reason).to_be_empty()
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
+    page.route("**/fields/licence/uploads", lambda route: route.abort(), times=1)
+    choose.set_input_files(GOOD)
+    expect(page.get_by_text("Complete", exact=True)).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(GOOD)
+    first, again = [request.headers["idempotency-key"] for request in sent]
+    assert first == again
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove file").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_dropzone(open_page: Open) -> None:
+    opened = open_page("dropzone")
+    page, choose = opened.page, opened.page.locator("input.dz-hidden-input")
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        shown = page.locator(".dz-error-message").get_by_text(said)
+        see(shown)
+        expect(page.locator(".dz-error-message")).to_have_css("opacity", "1")
+        expect(page.locator(".dz-success")).to_have_count(0)
+        page.get_by_text("Remove file").click()
+    choose.set_input_files(GOOD)
+    expect(page.locator(".dz-success")).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(GOOD)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_text("Remove file").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_dropzone_with_several_files_in_one_request(open_page: Open) -> None:
+    opened = open_page("dropzone", code=SEVERAL_AT_ONCE)
+    page, files = opened.page, [GOOD, GOOD | {"name": "second.pdf"}]
+    choose = page.locator("input.dz-hidden-input").first  # which moves to the end when it is used
+    choose.set_input_files(files)
+    expect(page.get_by_text("You can only send one file at a time")).to_have_count(2)
+    with page.expect_response(lambda answer: answer.request.method == "PATCH") as saved:
+        choose.set_input_files(files)
+    assert saved.value.status == 202
+    expect(page.locator(".dz-success")).to_have_count(2)
+    names = [each["filename"] for each in opened.form.read()["uploads"]["certificates"]]
+    assert names == [file["name"] for file in files]
+
+
+def test_filepond(open_page: Open) -> None:
+    opened = open_page("filepond")
+    page, choose = opened.page, opened.page.locator("input.filepond--browser")
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        see(page.locator(".filepond--file-status-main").get_by_text(said))
+        page.get_by_role("button", name="Remove").click()
+    choose.set_input_files(GOOD)
+    see(page.get_by_text("Upload complete"))
+    opened.expect_in_the_bucket(GOOD)
+    page.reload()
+    see(page.locator(".filepond--file-info-main").get_by_text("licence.pdf"))
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_filepond_speaks_its_own_protocol_without_a_line_for_it(open_page: Open) -> None:
+    opened = open_page("filepond", code=FILEPOND_ALONE)
+    page = opened.page
+    page.locator("input.filepond--browser").set_input_files(GOOD)
+    see(page.get_by_text("Upload complete"))
+    upload_id = page.locator("input[type=hidden][name=filepond]").input_value()
+    assert opened.form.final({"id": upload_id})["status"] == "stored"
+    opened.expect_in_the_bucket(GOOD)
+    page.evaluate("id => { location.hash = id; location.reload(); }", upload_id)
+    see(page.locator(".filepond--file-info-main").get_by_text("licence.pdf"))
+    expect(page.locator("input[type=hidden][name=filepond]")).to_have_value(upload_id)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_a_form_without_a_script(
+    browser: Browser, stack: Stack, other_site: OtherSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md = PAGES / "plain-html.md"
+    monkeypatch.setenv("SITE", other_site.origin)
+    monkeypatch.setenv("LONGSHORE_URL", stack.url)
+    monkeypatch.setenv("LONGSHORE_SERVICE_KEY", stack.info["service_key"])
+    back_end: dict[str, Any] = {}
+    exec(example(md, "signup.py"), back_end)  # noqa: S102 - to run the page's code is the point
+    form = back_end["begin"]()
+    (html,) = blocks(md, "html")
+    html = re.sub('action="[^"]*"', f'action="{stack.url}/v1/forms/{form["id"]}"', html)
+    html = html.replace('value="lst_…"', f'value="{form["token"]}"')
+
+    def with_reasons() -> str:
+        reasons = back_end["reasons"](form["id"])
+        return html.replace("<strong></strong>", f"<strong>{reasons.get('licence', '')}</strong>")
+
+    page = browser.new_page(java_script_enabled=False)
+    for file, ends_at in ((LOCKED, "/signup?code=form-incomplete&field=licence"), (GOOD, "/done")):
+        other_site.pages["/signup"] = with_reasons()
+        page.goto(f"{other_site.origin}/signup")
+        expect(page.get_by_text(IS_LOCKED)).to_have_count(1 if file is GOOD else 0)
+        page.get_by_label("Full name").fill("Ada Diaz")
+        page.get_by_label("Email address").fill("ada@example.org")
+        page.get_by_label("Copy of your licence").set_input_files(file)
+        page.get_by_label("Everything I entered is true").check()
+        page.get_by_role("button", name="Send").click()
+        expect(page).to_have_url(f"{other_site.origin}{ends_at}", timeout=PATIENCE)
+    page.close()
+    read = back_end["longshore"].get(f"/v1/forms/{form['id']}").json()
+    assert (read["status"], read["complete"]) == ("submitted", True)
+
+
+def test_curl(stack: Stack, tmp_path: Path) -> None:
+    for name in ("licence.pdf", "insurance.pdf"):
+        (tmp_path / name).write_bytes(pdf())
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example(PAGES / "curl.md", "upload.sh")],
+        cwd=tmp_path,
+        env={**os.environ, "api": stack.url, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{name}: stored, error: None" for name in ("licence.pdf", "insurance.pdf")
+    ]
+
+
+RUN_SIGNUP = """
+import { File } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { sendLicence } from "./signup.js";
+
+const file = new File([readFileSync("licence.pdf")], "licence.pdf", { type: "application/pdf" });
+console.log(JSON.stringify(await sendLicence(process.env.API, file)));
+"""
+STRICT = [
+    "--strict",
+    "--skipLibCheck",
+    "--noUncheckedIndexedAccess",
+    "--exactOptionalPropertyTypes",
+]
+AS_A_MODULE = ["--target", "es2022", "--lib", "es2022,dom", "--module", "esnext"]
+
+
+def test_a_typed_client_is_generated_and_compiled_and_sends_a_file(
+    stack: Stack, tmp_path: Path
+) -> None:
+    page = PAGES / "typescript.md"
+    (generate,) = re.findall(
+        r"^npx (openapi-typescript .+)$", page.read_text("utf-8"), re.MULTILINE
+    )
+    run_tool(*shlex.split(generate.replace("$api", stack.url)), cwd=tmp_path)
+    (tmp_path / "signup.ts").write_text(example(page, "signup.ts"))
+    run_tool(
+        "tsc", "signup.ts", *STRICT, *AS_A_MODULE, "--moduleResolution", "bundler", cwd=tmp_path
+    )
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "run.js").write_text(RUN_SIGNUP)
+    (tmp_path / "licence.pdf").write_bytes(pdf())
+    env = {**os.environ, "API": stack.url, "NO_PROXY": "*"}
+    done = subprocess.run(
+        ["node", "run.js"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "stored"

@@ -1,0 +1,73 @@
+"""Getting an object back out of the bucket, to be used again."""
+
+import asyncio
+import hashlib
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from worker.errors import STORE, TransientError
+from worker.object_store.faults import as_transient, status_of
+
+if TYPE_CHECKING:  # the stubs are not installed where the worker runs
+    from types_aiobotocore_s3 import S3Client
+
+CHUNK = 1024 * 1024
+
+
+class ObjectGone(Exception):  # noqa: N818 - what happened
+    """The bucket is there, and the object isn't."""
+
+
+async def fetch(
+    client: "S3Client", bucket: str, key: str, path: Path, *, size: int, sha256: str
+) -> None:
+    """Write the object to the new file `path`: `size` bytes with the hex digest `sha256`.
+
+    Raises `ObjectGone`, and `TransientError`: `store`, counted when other bytes come, which may
+    be the line's doing once and not always; `scratch`, counted, when they can't be written.
+    """
+    digest = hashlib.sha256()
+    got = 0
+    with as_transient(), await asyncio.to_thread(_created, path) as file:
+        try:
+            body = (await client.get_object(Bucket=bucket, Key=key))["Body"]
+        except ClientError as error:
+            if status_of(error) == HTTPStatus.NOT_FOUND and _code(error) == "NoSuchKey":
+                raise ObjectGone(key) from error
+            raise
+        async with body:
+            async for chunk in body.iter_chunks(CHUNK):
+                got += len(chunk)
+                if got > size:
+                    break
+                digest.update(chunk)
+                await asyncio.to_thread(_write, file, chunk)
+    if got != size or digest.hexdigest() != sha256:
+        raise TransientError(STORE, counted=True, detail=f"{key} came as other bytes")
+
+
+def _created(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb", buffering=0)
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> TransientError:
+    return TransientError("scratch", counted=True, detail=error.strerror or str(error))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
