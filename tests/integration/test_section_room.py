@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from api.receive.body import Body
+from api.receive.multipart import read_parts
 from api.receive.pace import Pace
 from api.receive.sections import receive_section
 from api.space import Space
@@ -47,7 +48,7 @@ async def test_files_for_which_no_room_is_left_are_dropped_and_those_after_them_
     staging = Staging(tmp_path, Space(tmp_path, min_free_bytes=0, min_free_inodes=0))
     staging.prepare()
     body = body_of(b"a" * 600, b"b" * 500, b"c" * 400)
-    section = await receive_section(staging, body, b"b", lambda _: 600, ROOM)
+    section = await receive_section(staging, read_parts(body, b"b"), lambda _: 600, ROOM)
     assert [(file.size, file.received is not None) for file in section.files] == [
         (600, True),
         (500, False),
