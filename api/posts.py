@@ -39,11 +39,15 @@ class Post:
     edits: sections.Edits
 
     @property
-    def is_empty(self) -> bool:
-        """Nothing was typed, ticked, chosen or asked for."""
-        typed = any(str(value).strip() for value in self.edits.text.values() if value)
+    def is_blank(self) -> bool:
+        """Whether it is a page on which nothing was typed, ticked, chosen or asked for.
+
+        A page sends its fields nevertheless: a post without any is a program's, which means it.
+        """
+        values = self.edits.text.values()
+        typed = any(str(value).strip() for value in values if value)
         asked = self.go or self.remove or self.submit
-        return not (typed or asked or self.edits.files or self.edits.problems)
+        return bool(values) and not (typed or asked or self.edits.files or self.edits.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,13 @@ async def begin(
     beginner: Beginner,
     request_id: str,
     client: str,
-    even_empty: bool,
+    even_blank: bool,
 ) -> tuple[FormRow, str, Outcome] | None:
     """A new draft with its first section, and its token. None where there is nothing to save, and
-    a draft isn't wanted `even_empty`."""
+    a draft isn't wanted `even_blank`."""
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[type_name], body)
-        if post.is_empty and not even_empty:
+        if post.is_blank and not even_blank:
             return None
         form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
     outcome = await _apply(services, form, post, request_id=request_id, client=client)

@@ -110,7 +110,7 @@ async def begin(request: Request, services: Serving) -> Response:
         beginner=beginner,
         request_id=request_id(request),
         client=address_of(request.scope),
-        even_empty=_is_script(request),
+        even_blank=_is_script(request),
     )
     if begun is None:
         return _to(f"{addresses.START}?missing=1")

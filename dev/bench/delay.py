@@ -72,7 +72,7 @@ class Distance:
 
 async def _deliver(way: "asyncio.Queue[Chunk]", writer: asyncio.StreamWriter) -> None:
     """An empty chunk is the end."""
-    with suppress(ConnectionError):
+    with suppress(OSError):  # who is gone in the middle of it is not connected
         while True:
             due, data = await way.get()
             await asyncio.sleep(max(0.0, due - time.monotonic()))

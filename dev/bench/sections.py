@@ -1,4 +1,5 @@
-"""`bench sections`: how long a person waits for the next section, photo and all."""
+"""`bench sections`: how long a person waits for the next section, photo and all; at the api, and
+in a browser where there is one."""
 
 import argparse
 import asyncio
@@ -14,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from dev import answers
-from dev.bench import figures, machine, photo
+from dev.bench import figures, in_browser, machine, photo
 from dev.bench.distant_stack import distant_stack
 from dev.bench.load import BOUNDARY, MIB
 from dev.bench.longshore_api import create_forms
@@ -23,6 +24,8 @@ from dev.say import Problem, say
 
 ROUND_TRIP = 0.080
 """Seconds to the object store and back: another region, or a home server and a cloud."""
+BROWSED = 5
+"""Rounds in a browser: on its line one of the synchronous way takes ten seconds."""
 PATIENCE = 60.0
 STORED_WITHIN = 120.0
 LONGSHORE = "Longshore"
@@ -45,14 +48,19 @@ class Waited:
 async def sections(options: argparse.Namespace) -> None:
     with machine.scratch(options.dir, 1024 * MIB) as folder:
         about = machine.describe(folder)
-        taken, size = await _measure(folder, options.redis, options.rounds)
+        taken, size, browsed = await _measure(folder, options.redis, options.rounds)
         _show(taken, size)
+        if browsed:
+            _show_browsed(browsed)
         figures.show_machine(about)
     rounds = {name: [asdict(one) for one in waits] for name, waits in taken.items()}
-    figures.write(options.json, {"bench": "sections", "machine": about, "waits": rounds})
+    raw = {"bench": "sections", "machine": about, "waits": rounds, "in_browser": browsed}
+    figures.write(options.json, raw)
 
 
-async def _measure(folder: Path, redis: str, rounds: int) -> tuple[dict[str, list[Waited]], int]:
+async def _measure(
+    folder: Path, redis: str, rounds: int
+) -> tuple[dict[str, list[Waited]], int, dict[str, list[float]]]:
     section = _section(await asyncio.to_thread(photo.take))
     names = [LONGSHORE, *SYNCHRONOUS]
     taken: dict[str, list[Waited]] = {name: [] for name in names}
@@ -74,7 +82,27 @@ async def _measure(folder: Path, redis: str, rounds: int) -> tuple[dict[str, lis
                         taken[name].append(waited)
                 if (number and number % 10 == 0) or number == rounds:
                     say(f"round {number} of {rounds}")
-    return taken, len(section)
+            browsed = await _browse(stack["url"], port, min(rounds, BROWSED))
+    return taken, len(section), browsed
+
+
+async def _browse(url: str, port: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds in a browser, by who is asked; nothing where there is no browser."""
+    if in_browser.chromium() is None:
+        return {}
+    pages = {LONGSHORE: url} | {
+        name: f"http://127.0.0.1:{port}{path.removeprefix('/sections')}"
+        for name, path in SYNCHRONOUS.items()
+    }
+    taken: dict[str, list[float]] = {name: [] for name in pages}
+    async with in_browser.photo_file() as portrait, in_browser.open_browser() as browser:
+        for number in range(rounds + 1):
+            for name in random.sample(list(pages), len(pages)):
+                waited = await in_browser.seconds_to_next_section(browser, pages[name], portrait)
+                if number:  # the first is to warm up
+                    taken[name].append(waited)
+            say(f"in a browser: round {number} of {rounds}")
+    return taken
 
 
 def _longshore(url: str, section: bytes) -> Waited:
@@ -151,6 +179,24 @@ def _show(taken: dict[str, list[Waited]], size: int) -> None:
     )
     columns = ["", "median, ms", "p95, ms", "× Longshore's", "until stored, ms", "p95, ms"]
     figures.show(title, columns, rows)
+
+
+def _show_browsed(taken: dict[str, list[float]]) -> None:
+    ours = taken[LONGSHORE]
+    rows = [
+        [
+            name,
+            f"{median(waits) * 1000:.0f}",
+            f"{max(waits) * 1000:.0f}",
+            f"{median(figures.ratios(waits, ours)):.1f}",
+        ]
+        for name, waits in taken.items()
+    ]
+    title = (
+        f"In a browser on {in_browser.BITS_PER_SECOND / 1e6:.0f} Mbit/s, a photo of 10 MB: from"
+        f" pressing Next to typing in the next section; {len(ours)} rounds"
+    )
+    figures.show(title, ["", "median, ms", "longest, ms", "× Longshore's"], rows)
 
 
 def _row(name: str, waits: Sequence[Waited], ours: Sequence[float]) -> list[str]:

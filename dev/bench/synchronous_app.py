@@ -16,6 +16,7 @@ from typing import Annotated
 import aioboto3
 import uvicorn
 from fastapi import FastAPI, Form, UploadFile
+from fastapi.responses import HTMLResponse
 
 from dev.bench.by_hand import with_pillow, with_pyvips
 
@@ -34,6 +35,14 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+
+FIRST_SECTION = """<!doctype html>
+<html lang="en" class="synchronous"><title>About you</title>
+<form method="post" action="{action}" enctype="multipart/form-data">
+<input id="full_name" name="full_name"><input id="email" name="email">
+<input type="file" name="headshot"><button class="main">Next</button></form></html>"""
+NEXT_SECTION = """<!doctype html>
+<html lang="en"><title>Your licence</title><input id="licence_number"></html>"""
 
 
 @app.get("/readyz")
@@ -59,6 +68,24 @@ async def save_section(
         for put in putting:
             await put
     return {"full_name": full_name, "email": email, "headshot": folder}
+
+
+@app.get("/{library}/{puts}", response_class=HTMLResponse)
+async def first_section(library: str, puts: str) -> str:
+    return FIRST_SECTION.format(action=f"/sections/{library}/{puts}")
+
+
+@app.post("/sections/{library}/{puts}", response_class=HTMLResponse)
+async def post_section(
+    library: str,
+    puts: str,
+    full_name: Annotated[str, Form()],
+    email: Annotated[str, Form()],
+    headshot: UploadFile,
+) -> str:
+    """The same for a `<form>`: the next section is the answer."""
+    await save_section(library, puts, full_name, email, headshot)
+    return NEXT_SECTION
 
 
 async def _put(key: str, image: bytes) -> None:

@@ -126,6 +126,7 @@ function value_that_came(control) {
 function answers(form, submitter) {
   const data = new FormData(form, submitter);
   for (const each of form.querySelectorAll('longshore-file')) data.delete(each.getAttribute('field') ?? '');
+  if (!has_draft(form)) return data; // there is nothing that another tab could have changed
   for (const each of /** @type {Iterable<HTMLInputElement>} */ (form.elements)) {
     const as_it_came = value_that_came(each);
     if (each.value === as_it_came && !touched.has(each.name) && each.getAttribute('aria-invalid') !== 'true') data.delete(each.name);
