@@ -125,6 +125,12 @@ ROWS: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "a plain doc": (DOC.media_type, documents.word_binary),
     "a doc whose last sector is short": (DOC.media_type, lambda: documents.word_binary()[:-200]),
+    "a doc of Word 95": (DOC.media_type, lambda: documents.word_binary(magic=0xA5DC)),
+    "a doc of Word 95 for Taiwan": (DOC.media_type, lambda: documents.word_binary(magic=0xA699)),
+    "a doc whose names are in capitals": (
+        DOC.media_type,
+        lambda: documents.word_binary(text="WORDDOCUMENT"),
+    ),
     "a doc with a spreadsheet in it": (
         DOC.media_type,
         lambda: documents.word_binary(storages=("ObjectPool",)),

@@ -1,5 +1,6 @@
 """Odd but honest images are accepted, and stored as viewers show them."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageOps
 
 from shared.formats import FORMATS
 from tests.formats.pictures import as_pillow_shows, difference, run
@@ -127,7 +128,7 @@ def rows_of_png() -> list[Row]:
 
 
 def rows_of_others() -> list[Row]:
-    small, still = (90, 60), (50, 40)
+    small, still, tiles = (90, 60), (50, 40), (96, 64)
 
     def webp(**options: Any) -> bytes:
         return encode(photo(), "WEBP", **{"quality": 95, **options})
@@ -163,10 +164,19 @@ def rows_of_others() -> list[Row]:
         Row("tiff pyramid", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16, pyramid=True), TIFF, small, shows=photo),
         Row("tiff big", lambda: odd.vips_tiff(vips_of(), bigtiff=True), TIFF, small, shows=photo),
         Row("tiff 16 bits", lambda: odd.vips_tiff(vips_of().colourspace("rgb16")), TIFF, small, shows=photo),
-        Row("tiff lab", lambda: odd.vips_tiff(vips_of().colourspace("lab")), TIFF, small, shows=photo),
+        Row("tiff lab", lambda: odd.vips_tiff(vips_of().icc_import(input_profile="srgb")), TIFF, small, shows=photo),
         Row("tiff light in floats", lambda: odd.vips_tiff(vips_of().colourspace("scrgb")), TIFF, small, shows=photo),
         Row("tiff floats to one", lambda: odd.vips_tiff(vips_of("L") / 255), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff wide gamut", lambda: encode(photo(), "TIFF", icc_profile=odd.builtin_profile("p3")), TIFF, small),
+        Row("tiff lab of eight bits", lambda: encode(odd.lab(photo()), "TIFF"), TIFF, small, shows=photo),
+        Row("tiff planes in tiles", lambda: odd.planes_in_tiles(photo(tiles)), TIFF, tiles, shows=lambda: photo(tiles)),
+        Row("tiff old JPEG", lambda: odd.jpeg_in_old_tiff(encode(photo(), "JPEG", quality=95), small), TIFF, small, shows=photo),
+        Row("tiff lzma", lambda: encode(photo(), "TIFF", compression="lzma"), TIFF, small, shows=photo),
+        Row("tiff 12 bits", lambda: odd.twelve_bit_tiff(photo(mode="L")), TIFF, small, shows=lambda: photo(mode="L")),
+        Row("tiff without a colour space", lambda: odd.tiff_by_hand(small, [photo(mode="L").tobytes()], {258: [8]}), TIFF, small, shows=lambda: ImageOps.invert(photo(mode="L"))),
+        Row("tiff of an empty plane beside", lambda: odd.tiff_by_hand(small, [zlib.compress(photo(mode="L").tobytes()), b""], {258: [8] * 2, 259: [8], 262: [1], 277: [2], 284: [2], 338: [0]}), TIFF, small, shows=lambda: photo(mode="L")),
+        Row("tiff of more depths than channels", lambda: odd.tiff_by_hand(small, [photo().tobytes()], {258: [8, 8, 8, 1], 262: [2], 277: [3]}), TIFF, small, REPAIRED, photo),
+        Row("tiff in circles", odd.tiff_in_circles, TIFF, notices=REPAIRED, shows=picture),
         Row("tiff orientation 6", lambda: odd.oriented("TIFF", 6), TIFF, shows=picture),
         Row("tiff pages", lambda: odd.tiff_pages(3), TIFF, still, {"pages-dropped"}),
         Row("tiff pages of other sizes", lambda: odd.tiff_pages(3, sizes=odd_sized), TIFF, still, {"pages-dropped"}),
@@ -177,6 +187,8 @@ def rows_of_others() -> list[Row]:
         Row("png with a keyword in Latin-1", lambda: odd.png_with(picture(), (b"tEXt", "für\0x".encode("latin-1"))), PNG, notices={"metadata-removed"}, shows=picture),
         Row("heic wide gamut", lambda: odd.heic(photo(), icc_profile=odd.builtin_profile("p3")), JPEG, small, CONVERTED),
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
+        Row("heic whose primary is a thumbnail", lambda: odd.thumbnail_first_heic(picture()), JPEG, notices=CONVERTED, shows=picture),
+        *[Row(f"heic of which much is cut off, turned {turns} times", partial(odd.cropped_heic, photo((512, 256)), (120, 80), (30, -20), turns=turns), JPEG, (80, 120) if turns % 2 else (120, 80), CONVERTED, partial(cropped_and_turned, turns)) for turns in (0, 1, 3)],
         Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),
         Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),
@@ -187,6 +199,12 @@ def rows_of_others() -> list[Row]:
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
+
+
+def cropped_and_turned(turns: int) -> Image.Image:
+    left, top = (512 - 120) // 2 + 30, (256 - 80) // 2 - 20
+    part = photo((512, 256)).crop((left, top, left + 120, top + 80))
+    return part.rotate(90 * turns, expand=True)
 
 
 def webp_shown(build: Callable[[], bytes]) -> Callable[[], Image.Image]:

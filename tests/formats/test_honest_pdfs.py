@@ -149,6 +149,16 @@ REPAIRED: dict[str, tuple[bytes, int]] = {
         pdfs.without_table(PLAIN) + b"startxref\n7\n%%EOF\n",
         3,
     ),
+    "all in one line, without a table": (
+        pdfs.without_table(PLAIN).replace(b"endobj\n", b"endobj ") + b"trailer<</Root 1 0 R>>",
+        3,
+    ),
+    "its last table is that of a change, and wrong": (
+        PLAIN
+        + b"xref\n1 1\n0000000000 00000 n \ntrailer\n<</Size 9>>\n"
+        + b"startxref\n%d\n%%%%EOF\n" % len(PLAIN),
+        3,
+    ),
     "linearized, cut at its end": (images.pdf(20, linearize=True)[:-20], 20),
 }
 

@@ -131,6 +131,9 @@ def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
 
 ENCRYPTED = {
     "docx": documents.compound({"EncryptedPackage": b"x", "EncryptionInfo": b"y"}),
+    "docx with an empty doc beside it": documents.compound(
+        {"WordDocument": b"", "EncryptedPackage": b"x", "EncryptionInfo": b"y"}
+    ),
     "docx by entries": documents.encrypted_entries(documents.docx()),
     "odt": archive(odt_parts() | {"META-INF/manifest.xml": "<manifest:encryption-data/>"}),
     "doc": documents.word_binary(flags=0x0100),

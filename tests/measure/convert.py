@@ -22,12 +22,10 @@ import uvloop
 from dev.bench.memory import resident
 from dev.bench.process_tree import cpu_seconds_below, descendants
 from shared.policy import FilePolicy
+from tests.measure.worker import office_in, settings_in
 from worker.errors import FileRejected, TransientError
-from worker.office.converter import Office
-from worker.office.program import find_program
 from worker.processing import Processing
 from worker.sandbox import Decoder
-from worker.settings import Settings
 
 LOOK_EVERY = 0.001
 
@@ -79,39 +77,14 @@ def _watching(peak: list[float]) -> Iterator[None]:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
-        scratch, settings = Path(folder), _settings(Path(folder))
-        office = await _office(settings, scratch)
+        scratch, settings = Path(folder), settings_in(Path(folder))
+        office = await office_in(settings, scratch)
         async with Decoder() as decoder:
             processing = Processing(settings, decoder, office)
             while line := await asyncio.to_thread(sys.stdin.readline):
                 answer = await measure(processing, json.loads(line), scratch)
                 sys.stdout.write(json.dumps(answer) + "\n")
                 sys.stdout.flush()
-
-
-def _settings(folder: Path) -> Settings:
-    """A worker's as they are by default, but for what has none: nothing is reached."""
-    return Settings(
-        environment="dev",
-        redis_url="redis://127.0.0.1:1/0",
-        staging_dir=folder,
-        scratch_dir=folder,
-        internal_url="http://127.0.0.1:1",
-        internal_secret="change-me",
-        s3_bucket="bucket",
-        s3_access_key_id="key",
-        s3_secret_access_key="secret",
-    )
-
-
-async def _office(settings: Settings, scratch: Path) -> Office | None:
-    """As the worker has it, warm; None where it isn't installed."""
-    program = find_program(None)
-    if program is None:
-        return None
-    office = Office(program, scratch, deadline_seconds=settings.office_seconds, at_once=1)
-    await office.prepare()
-    return office
 
 
 if __name__ == "__main__":

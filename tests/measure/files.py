@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pillow_heif
 import pypdfium2
 from PIL import Image
 
@@ -19,8 +20,9 @@ from tests.measure.outcomes import Became, Tally, decoding, each_of
 
 
 async def run(paths: list[Path]) -> int:
+    pillow_heif.register_heif_opener()
     tally, bad, doubtful = Tally(), [], []
-    async with decoding() as way:
+    async with decoding(with_office=True) as way:
         number = 0
         async for path, became in each_of(paths, way):
             number += 1

@@ -111,7 +111,7 @@ async def run(seeds: list[Path], seconds: float, chance: random.Random, keep: Pa
     tally, unclassified, number = Tally(), 0, 0
     until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
-        async with decoding() as way:
+        async with decoding(with_office=False) as way:
             async for path, became in each_of(_mutants(Path(folder), seeds, chance, until), way):
                 number += 1
                 tally.add(path.name, became)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.formats import FORMATS
-from shared.policy import Derivative, FilePolicy
+from shared.policy import Derivative, DocumentLimits, FilePolicy
+from tests.measure.worker import office_in, settings_in
 from worker.errors import FileRejected, TransientError
+from worker.processing import Processing
 from worker.sandbox import Decoder
 
-SECONDS = 60.0
-"""For one file, as in the worker's default."""
 AT_ONCE = 2
 
 POLICY = FilePolicy(
@@ -25,6 +25,7 @@ POLICY = FilePolicy(
     convert={each.media_type: "image/jpeg" for each in FORMATS.values() if each.kind == "image"}
     | {each.media_type: "application/pdf" for each in FORMATS.values() if each.kind == "document"},
     derivatives={"medium": Derivative(size=800), "thumb": Derivative(size=200, fit="cover")},
+    document=DocumentLimits(macros="strip", without_converter="store"),
 )
 """All that can be taken, made into what anybody can open."""
 
@@ -51,8 +52,8 @@ class Became:
 class Decoding:
     """The worker's way of a file, from its bytes to a verdict."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self, processing: Processing) -> None:
+        self._processing = processing
 
     async def became(self, path: Path) -> Became:
         begun = time.monotonic()
@@ -62,8 +63,8 @@ class Decoding:
 
     async def _try(self, path: Path, scratch: Path) -> Became:
         try:
-            made = await self._decoder.process(
-                path, scratch, policy=POLICY, field="file", deadline_seconds=SECONDS
+            made = await self._processing.process(
+                path, scratch, policy=POLICY, field="file", on_stage=lambda _: None
             )
         except FileRejected as verdict:
             return Became(f"rejected: {verdict.code}", detected=verdict.detected_type)
@@ -76,9 +77,14 @@ class Decoding:
 
 
 @asynccontextmanager
-async def decoding() -> AsyncIterator[Decoding]:
-    async with Decoder() as decoder:
-        yield Decoding(decoder)
+async def decoding(*, with_office: bool) -> AsyncIterator[Decoding]:
+    """As in a worker with its defaults. Documents become PDFs where it is `with_office` and
+    LibreOffice is installed; elsewhere they are stored as they came."""
+    with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
+        settings = settings_in(Path(folder))
+        office = await office_in(settings, Path(folder)) if with_office else None
+        async with Decoder() as decoder:
+            yield Decoding(Processing(settings, decoder, office))
 
 
 @dataclass

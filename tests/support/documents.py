@@ -173,10 +173,26 @@ def compound(streams: dict[str, bytes], storages: tuple[str, ...] = ()) -> bytes
     return header + b"".join(sectors)
 
 
-def word_binary(*, flags: int = 0, storages: tuple[str, ...] = ()) -> bytes:
-    """What looks like a DOC, and has no text that a program could show."""
-    head = struct.pack("<H8xH", 0xA5EC, flags)
-    return compound({"WordDocument": head, "1Table": b"table"}, storages)
+def word_binary(
+    *,
+    magic: int = 0xA5EC,
+    flags: int = 0,
+    storages: tuple[str, ...] = (),
+    text: str = "WordDocument",
+) -> bytes:
+    """What looks like a DOC, and has no text that a program could show. `text` names the stream
+    that would have it."""
+    head = struct.pack("<H8xH", magic, flags)
+    return compound({text: head, "1Table": b"table"}, storages)
+
+
+def word_6(text: str) -> bytes:
+    """A DOC of 1993: a header that says where its text is, and the text."""
+    start, packed = 0x300, text.encode("cp1252") + b"\r"
+    head = bytearray(struct.pack("<7H", 0xA5DC, 101, 0, 0x0409, 0, 0, 101).ljust(start, b"\0"))
+    struct.pack_into("<3I", head, 0x18, start, start + len(packed), start + len(packed))
+    struct.pack_into("<I", head, 0x34, len(packed))
+    return compound({"WordDocument": bytes(head) + packed})
 
 
 def converted(content: bytes, suffix: str, folder: Path, into: str) -> bytes:

@@ -6,7 +6,7 @@ Made with Pillow, pillow-heif and libvips; what none of them writes is put toget
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pillow_heif
@@ -268,6 +268,71 @@ def tiff_of(*, tags: int = 0, strips: int = 1, side: int = 8) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
 
 
+_FIRST_PIECE = -1
+"""Among the values of a tag: where the pixels begin."""
+
+
+def tiff_by_hand(
+    size: tuple[int, int],
+    pieces: Sequence[bytes],
+    tags: Mapping[int, Sequence[int]],
+    *,
+    tile: int | None = None,
+) -> bytes:
+    """One page of these strips, or of square tiles, which are the end of the file."""
+    places, lengths = (324, 325) if tile else (273, 279)
+    known: dict[int, Sequence[int]] = {256: [size[0]], 257: [size[1]], 259: [1]}
+    known |= {322: [tile], 323: [tile]} if tile else {278: [size[1]]}
+    known |= {places: [0] * len(pieces), lengths: [*map(len, pieces)], **tags}
+    lists_at = 8 + 2 + 12 * len(known) + 4
+    first = lists_at + sum(4 * len(values) for values in known.values() if len(values) > 1)
+    known[places] = [first + sum(map(len, pieces[:each])) for each in range(len(pieces))]
+    entries, lists = b"", b""
+    for tag, values in sorted(known.items()):
+        found = [first if each == _FIRST_PIECE else each for each in values]
+        packed = struct.pack(f"<{len(found)}I", *found)
+        inline = len(packed) == 4
+        where = packed if inline else struct.pack("<I", lists_at + len(lists))
+        lists += b"" if inline else packed
+        entries += struct.pack("<HHI", tag, 4, len(found)) + where
+    directory = struct.pack("<H", len(known)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + lists + b"".join(pieces)
+
+
+def lab(image: Image.Image) -> Image.Image:
+    transformed = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert transformed
+    return transformed
+
+
+def planes_in_tiles(image: Image.Image, side: int = 16) -> bytes:
+    """Red, green and blue apart, each in tiles; the size is a multiple of a tile's."""
+    tiles = [
+        plane.crop((left, top, left + side, top + side)).tobytes()
+        for plane in image.split()
+        for top in range(0, image.height, side)
+        for left in range(0, image.width, side)
+    ]
+    tags = {258: [8] * 3, 262: [2], 277: [3], 284: [2]}
+    return tiff_by_hand(image.size, tiles, tags, tile=side)
+
+
+def jpeg_in_old_tiff(jpeg: bytes, size: tuple[int, int]) -> bytes:
+    """As scanners wrote it before TIFF said how."""
+    tags = {258: [8] * 3, 259: [6], 262: [6], 277: [3], 513: [_FIRST_PIECE], 514: [len(jpeg)]}
+    return tiff_by_hand(size, [jpeg], tags)
+
+
+def twelve_bit_tiff(image: Image.Image) -> bytes:
+    """Grey of an even width, two samples in three bytes."""
+    levels = [level * 4095 // 255 for level in image.tobytes()]
+    pairs = zip(levels[::2], levels[1::2], strict=True)
+    packed = b"".join((one << 12 | other).to_bytes(3) for one, other in pairs)
+    return tiff_by_hand(image.size, [packed], {258: [12], 262: [1]})
+
+
 def riff(webp: bytes, change: int) -> bytes:
     """With a size in its header that is wrong by so much."""
     size = struct.unpack_from("<I", webp, 4)[0] + change
@@ -296,6 +361,55 @@ def several_heic(primary: int) -> bytes:
     out = io.BytesIO()
     opened.save(out, quality=90, primary_index=primary, chroma=444)
     return out.getvalue()
+
+
+def thumbnail_first_heic(image: Image.Image) -> bytes:
+    """With a thumbnail that the file calls its primary image."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image).save(out, quality=90, chroma=444, thumbnails=[32])
+    content = out.getvalue()
+    described = isobmff.describe(content)
+    ((thumbnail, _),) = described.references[b"thmb"]
+    primary = b"pitm" + struct.pack(">IH", 0, described.primary)
+    assert content.count(primary) == 1
+    return content.replace(primary, b"pitm" + struct.pack(">IH", 0, thumbnail))
+
+
+def heic_film() -> bytes:
+    """A sequence of frames, and no still image."""
+    return _box(b"ftyp", b"msf1" + bytes(4) + b"msf1hevc") + _box(
+        b"moov", _box(b"mvhd", bytes(100))
+    )
+
+
+def cropped_heic(
+    image: Image.Image, part: tuple[int, int], off: tuple[int, int] = (0, 0), *, turns: int = 0
+) -> bytes:
+    """With a clean aperture of the size of `part` that is so far off the middle. `turns`: as below."""
+    whole = heic(image)
+    codec = dict(isobmff.describe(whole).properties)[b"hvcC"]
+    coded = whole[whole.index(b"mdat") + 4 :]
+    aperture = struct.pack(">4I", part[0], 1, part[1], 1) + struct.pack(
+        ">iIiI", off[0], 1, off[1], 1
+    )
+    properties = _box(b"hvcC", codec) + _full_box(b"ispe", struct.pack(">II", *image.size))
+    properties += _box(b"clap", aperture) + _box(b"irot", bytes([turns]))
+    owner = struct.pack(">IH", 1, 1) + bytes([4, 0x81, 2, 0x83, 0x84])
+
+    def meta(start: int) -> bytes:
+        place = struct.pack(">HHHHII", 1, 0, 0, 1, start, len(coded))
+        return _full_box(
+            b"meta",
+            _full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
+            + _full_box(b"pitm", struct.pack(">H", 1))
+            + _full_box(b"iloc", b"\x44\0" + struct.pack(">H", 1) + place, 1)
+            + _full_box(b"iinf", struct.pack(">H", 1) + _full_box(b"infe", struct.pack(">HH4sx", 1, 0, b"hvc1"), 2))
+            + _box(b"iprp", _box(b"ipco", properties) + _full_box(b"ipma", owner)),
+        )  # fmt: skip
+
+    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    start = len(kind) + len(meta(0)) + 8
+    return kind + meta(start) + _box(b"mdat", coded)
 
 
 def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:

@@ -95,6 +95,11 @@ def test_what_nobody_knows_has_no_name(tmp_path: Path, content: bytes) -> None:
     assert detected(tmp_path, content) is None
 
 
+def test_a_document_older_than_its_format_is_no_document_of_that_format(tmp_path: Path) -> None:
+    """Word's files of before 1995 begin in a way of their own."""
+    assert detected(tmp_path, b"\xdb\xa5\x2d\x00\x31\x40\x09\x04" + bytes(500)) is None
+
+
 @pytest.mark.parametrize(
     ("media_type", "content"),
     [

@@ -6,16 +6,16 @@ them leaves the child with less around it, and the result says so. All of it mus
 process has one thread.
 """
 
-import ctypes
-import os
 import resource
-import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from worker.decoder.landlock import close_files
+from worker.confinement import landlock
+from worker.confinement.limits import die_with, limit, limit_cpu, take_no_privileges
 from worker.decoder.seccomp import allow_only_decoding
+
+__all__ = ["NEEDED_WHEN_LOADED", "confine", "die_with"]
 
 MEMORY_BYTES = 2 << 30
 """Address space. Images of over 100 MB decoded go to a temporary file instead of memory."""
@@ -36,9 +36,8 @@ NEEDED_WHEN_LOADED = tuple(
 )
 """All that decoders read besides the file, once they are loaded."""
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_libc = ctypes.CDLL(None, use_errno=True)
+_OWN = landlock.READ_FILE | landlock.READ_DIR | landlock.WRITE_FILE | landlock.TRUNCATE
+_OWN |= landlock.MAKE_FILE | landlock.REMOVE_FILE
 
 
 def confine(
@@ -54,41 +53,23 @@ def confine(
     `readable` is what else it may read: by default the libraries, which are still to be loaded.
     Returns which of `files`, `network` and `processes` the kernel closed. Dies with its parent.
     """
-    # One second between them: the first ends the process with a signal that says why.
-    _limit(resource.RLIMIT_CPU, cpu_seconds, hard=cpu_seconds + 1)
-    _limit(resource.RLIMIT_FSIZE, FILE_BYTES)
-    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-    _limit(resource.RLIMIT_CORE, 0)
+    limit_cpu(cpu_seconds)
+    limit(resource.RLIMIT_FSIZE, FILE_BYTES)
+    limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    limit(resource.RLIMIT_CORE, 0)
     if sys.platform != "linux":
         return []  # a developer's machine: the rest has no counterpart there
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    limit(resource.RLIMIT_AS, MEMORY_BYTES)
     die_with(parent_pid)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    take_no_privileges()
     held = []
-    if close_files(_libraries() if readable is None else readable, staged, scratch):
+    files = dict.fromkeys(_libraries() if readable is None else readable, landlock.READ)
+    files |= {staged: landlock.READ_FILE, scratch: _OWN}
+    if landlock.leave_files(files.items()):
         held.append("files")
     if allow_only_decoding():
         held += ["network", "processes"]
     return held
-
-
-def die_with(parent_pid: int) -> None:
-    """Let the kernel kill this process when its parent ends, however that ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        sys.exit("the parent is gone")
-
-
-def _limit(kind: int, value: int, hard: int | None = None) -> None:
-    _, highest = resource.getrlimit(kind)
-    wanted = (value, value if hard is None else hard)
-    if highest != resource.RLIM_INFINITY:
-        wanted = (min(wanted[0], highest), min(wanted[1], highest))
-    resource.setrlimit(kind, wanted)
-
-
-def _prctl(option: int, value: int) -> None:
-    _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
 def _libraries() -> set[Path]:

@@ -59,13 +59,13 @@ class CompoundFile:
         if not self._entries or self._entries[0].kind != _ROOT:
             raise BrokenCompoundError("no root")
         self._small_table = small_table
-        self.top = {entry.name: entry for entry in self._children(self._entries[0])}
-        """The entries of the root, by name."""
+        self.top = {entry.name.lower(): entry for entry in self._children(self._entries[0])}
+        """The entries of the root, by their names in small letters: case makes no difference."""
         self.names = frozenset(entry.name for entry in self._entries if entry.kind)
         """Of all entries, those in embedded documents too."""
 
     def beginning(self, name: str, size: int) -> bytes:
-        """Up to `size` bytes of the stream `name` of the root."""
+        """Up to `size` bytes of the stream `name`, in small letters, of the root."""
         entry = self.top[name]
         wanted = min(size, entry.size)
         if entry.size >= self._small_below:

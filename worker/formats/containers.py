@@ -30,15 +30,17 @@ _MAIN_PARTS = (
 )
 """By the content type of its main part; a document with macros is the same with another one."""
 _STREAMS = (
-    ("WordDocument", DOC.media_type),
     # An encrypted document of Office's newer formats doesn't say which of them: a text, most often.
-    ("EncryptedPackage", DOCX.media_type),
-    ("Workbook", "application/vnd.ms-excel"),
-    ("Book", "application/vnd.ms-excel"),
-    ("PowerPoint Document", "application/vnd.ms-powerpoint"),
-    ("VisioDocument", "application/vnd.visio"),
+    # It may have an empty one of the old format beside it, for programs that only know that.
+    ("encryptedpackage", DOCX.media_type),
+    ("worddocument", DOC.media_type),
+    ("workbook", "application/vnd.ms-excel"),
+    ("book", "application/vnd.ms-excel"),
+    ("powerpoint document", "application/vnd.ms-powerpoint"),
+    ("visiodocument", "application/vnd.visio"),
     ("__properties_version1.0", "application/vnd.ms-outlook"),
 )
+"""By the streams in its root, whose names have no case."""
 _TYPES = "[Content_Types].xml"
 _TYPES_BYTES = 1 << 20
 """Of the list of content types, which names every picture of some documents."""

@@ -5,7 +5,7 @@ import re
 import struct
 from pathlib import Path
 
-from shared.formats import ALL, DOC, PDF, RTF, Signature
+from shared.formats import ALL, DOC, FORMATS, PDF, RTF, Signature
 from worker.formats import containers, isobmff
 
 PDF_MARKER = b"%PDF-"
@@ -97,7 +97,8 @@ def _by_name(head: bytes) -> str | None:
     names = {match.mime_type for match in matches if match.confidence == best}
     if best < _SURE_ENOUGH or len(names) > 1:
         return None
-    return names.pop() or None
+    named = names.pop()
+    return None if named in FORMATS else named or None  # ours has other ways to be known
 
 
 def _tail(descriptor: int) -> bytes:

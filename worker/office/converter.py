@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -38,8 +39,14 @@ _THREADS = 2
 """Processors that it may use up within the deadline."""
 _ALWAYS = ("--headless", "--norestore", "--nolockcheck", "--nodefault", "--nofirststartwizard")
 
-READS_AS = {DOCX: "MS Word 2007 XML", ODT: "writer8", RTF: "Rich Text Format", DOC: "MS Word 97"}
-"""The filters of LibreOffice. They are named, or it would choose one by what it finds."""
+READS_AS = {
+    DOCX: ("MS Word 2007 XML",),
+    ODT: ("writer8",),
+    RTF: ("Rich Text Format",),
+    DOC: ("MS Word 97", "MS Word 95"),
+}
+"""The filters of LibreOffice, in the order in which they are tried. They are named, or it would
+choose one by what it finds. That of Word 95 reads Word 6 too."""
 
 
 class Office:
@@ -93,23 +100,34 @@ class Office:
         no process is left behind.
         """
         await self.prepare()
+        made = folder / f"{document.stem}.pdf"
         async with self._places:
             await asyncio.to_thread(shutil.copytree, self._template, folder / "profile")
-            asked = [
-                f"--infilter={READS_AS[detected]}",
-                *("--convert-to", "pdf:writer_pdf_Export"),
-                *("--outdir", str(folder), str(document)),
-            ]
-            status = await self._run(asked, document, folder, self._deadline)
+            status = await self._try_filters(document, detected, folder, made)
         if status:
             detail = f"LibreOffice ended with {status}: {_said(folder)}"
             killed = status == -signal.SIGKILL  # from outside: its own limits have other signals
             raise TransientError("memory" if killed else "decoder", counted=True, detail=detail)
-        made = folder / f"{document.stem}.pdf"
         if made.is_symlink() or not made.is_file():
             log.info("office_made_nothing", said=_said(folder))
             raise FileRejected("file-corrupt", detected_type=detected.media_type)
         return made
+
+    async def _try_filters(self, document: Path, detected: Format, folder: Path, made: Path) -> int:
+        """Have the program read `document` in one way after the other until there is a PDF, all
+        within one deadline; the exit status of the last."""
+        until = time.monotonic() + self._deadline
+        status = 0
+        for reads_as in READS_AS[detected]:
+            asked = [
+                f"--infilter={reads_as}",
+                *("--convert-to", "pdf:writer_pdf_Export"),
+                *("--outdir", str(folder), str(document)),
+            ]
+            status = await self._run(asked, document, folder, until - time.monotonic())
+            if status or _wrote(made):
+                break
+        return status
 
     async def _run(
         self, arguments: Sequence[str], document: Path | None, folder: Path, seconds: float
@@ -143,7 +161,7 @@ class Office:
                 async with asyncio.timeout(seconds):
                     return await child.wait()
             except TimeoutError:
-                detail = f"LibreOffice made no PDF within {seconds:g} s"
+                detail = f"LibreOffice made no PDF within {seconds:.3g} s"
                 raise TransientError("decoder", counted=True, detail=detail) from None
             finally:
                 with contextlib.suppress(ProcessLookupError):
@@ -153,6 +171,10 @@ class Office:
 
 
 _SAID = "said.txt"
+
+
+def _wrote(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from worker.formats.compound import BrokenCompoundError, CompoundFile
 from worker.formats.document.findings import BrokenDocumentError, Findings
 
-_TEXT = "WordDocument"
+_TEXT = "worddocument"
 _HEAD = struct.Struct("<H8xH")
-_MAGIC = 0xA5EC
-_MAGICS = (_MAGIC, 0xA5DC)  # of Word 97 and later, of Word 6 and 95
+_MAGICS = {0xA5EC, 0xA5DC, 0xA697, 0xA698, 0xA699}
+"""Of Word 97 and later, of Word 6 and 95, and of those for East Asia."""
 _ENCRYPTED = 0x0100
 _MACROS = {"_vba_project", "vba"}
 

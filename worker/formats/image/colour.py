@@ -12,6 +12,10 @@ _GREY = 2
 """Bands up to which an image has no colours: grey, and grey with alpha."""
 _MOST = 5
 """Bands that mean something: four inks, and alpha."""
+_LAB = {"lab", "labs", "labq"}
+"""Under D50, as profiles and image editors have it; libvips' own conversion takes D65 for it."""
+_ABSOLUTE = {"scrgb", *_LAB}
+"""Spaces whose numbers are colours, whatever profile is beside them."""
 _FROM_YCBCR = [[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]]
 """Red, green and blue of luma and chroma with offsets taken off (ITU-R BT.601, all 256 steps)."""
 _WHOLE = {"char": 8, "uint": 32, "int": 31}
@@ -34,6 +38,10 @@ def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
 
 
 def _through_profile(image: pyvips.Image) -> pyvips.Image:
+    if image.interpretation in _LAB:
+        return image.colourspace("lab").icc_export(output_profile="srgb")
+    if image.interpretation in _ABSOLUTE:
+        return image
     if image.get_typeof(_PROFILE) and not profiles.says_srgb(_blob(image, _PROFILE)):
         try:
             shown = image.icc_transform("srgb", embedded=True, black_point_compensation=True)
@@ -68,7 +76,7 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
     if image.bands > _MOST:  # further channels are a printer's, or a program's own
         image = image.extract_band(0, n=_MOST)
     space = image.interpretation
-    if space in {"scrgb", "lab", "labs", "labq"}:
+    if space in _ABSOLUTE:
         return image
     if image.format in _WHOLE and space not in {"lab", "labs"}:
         image = (image / (1 << (_WHOLE[image.format] - 8))).cast("uchar")

@@ -2,19 +2,23 @@
 
 import mmap
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
 from worker.errors import FileRejected
 from worker.formats import isobmff
 from worker.formats.image import profiles
+from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
 from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
 
 _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
 """Pixels of all tiles, which may overlap or lie outside: HEVC and AV1 take longer than a scan."""
-_UNKNOWN = ("unsupported", "no decoding plugin")
+_UNKNOWN = ("unsupported", "no decoding plugin", "not been built in")
+_NO_STILL = "primary item"
+"""Of a film without a still image, as cameras write a burst."""
 _LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _DEEP_GREY = "I;"
@@ -22,6 +26,9 @@ _THREADS = 2
 _EIGHT_BITS = (True, False, True, False)
 """Eight bits, as RGB, without gaps between rows, and not in sixteen bits."""
 _NO_CHOICE, _WITH_LIMITS = "", False
+_UNREADABLE = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
+"""What libheif's words come in. A verdict of ours is none of them, and neither is `MemoryError`."""
+_CUT_OFF = "exceeds the maximum image size"
 _PROFILES = {"prof", "rICC"}
 _EXIF = b"Exif\0\0"
 _PREMULTIPLIED = {"La", "RGBa"}
@@ -47,7 +54,7 @@ def read(content: mmap.mmap) -> Seen:
     return seen
 
 
-def decode(path: Path) -> pyvips.Image:
+def decode(path: Path, max_pixels: int) -> pyvips.Image:
     """The primary image of a HEIC, upright, with its profile, EXIF and XMP beside it.
 
     Depth maps, thumbnails and other images are never decoded. Raises `FileRejected`; what is
@@ -56,23 +63,14 @@ def decode(path: Path) -> pyvips.Image:
     The binding's own classes read the metadata of every image first, which malformed files crash:
     that is left to `isobmff`.
     """
-    import _pi_heif  # noqa: PLC0415 - other images don't wait for it
-
     content = path.read_bytes()
-    try:
-        images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
-        primary = next(each for each in images if each is not None and each.primary)
-        pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
-        (width, height), mode = primary.size_mode
-        profile = primary.color_profile or {}
-    except MemoryError:
-        raise
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, StopIteration) as error:
-        raise _verdict(error) from error
-    image = _image_of(pixels, width, height, mode)
-    if mode in _PREMULTIPLIED:
-        image = image.unpremultiply().cast("uchar")
     described = isobmff.describe(content)
+    try:
+        image, profile = _decoded(content, max_pixels)
+    except _UNREADABLE as error:
+        if _CUT_OFF not in str(error):
+            raise _verdict(error) from error
+        image, profile = _cut_out(content, described, max_pixels)
     blobs = {
         "icc-profile-data": profile.get("data") if profile.get("type") in _PROFILES else None,
         "exif-data": _exif(isobmff.read_item(content, described, b"Exif")),
@@ -83,6 +81,44 @@ def decode(path: Path) -> pyvips.Image:
             set_blob(image, name, data)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # turned by the boxes, EXIF's is old
     return image
+
+
+def _decoded(content: bytes, max_pixels: int) -> tuple[pyvips.Image, dict[str, Any]]:
+    """The primary image, and its profile. Raises `FileRejected`, or what libheif has to say."""
+    import _pi_heif  # noqa: PLC0415 - other images don't wait for it
+
+    images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
+    primary = _shown(images)
+    (width, height), mode = primary.size_mode
+    within("pixels", width * height, max_pixels)
+    pixels = bytes(primary.data)  # a copy: libheif's own goes with its image
+    image = _image_of(pixels, width, height, mode)
+    if mode in _PREMULTIPLIED:
+        image = image.unpremultiply().cast("uchar")
+    return image, primary.color_profile or {}
+
+
+def _cut_out(
+    content: bytes, described: isobmff.Described, max_pixels: int
+) -> tuple[pyvips.Image, dict[str, Any]]:
+    """As `_decoded`, of an image of which much is cut off."""
+    try:
+        aperture = Aperture(described)
+        image, profile = _decoded(aperture.removed(content), max_pixels)
+        return aperture.cut_out_of(image), profile
+    except _UNREADABLE as error:
+        raise _verdict(error) from error
+
+
+def _shown(images: list[Any]) -> Any:
+    """The primary one. Where that is a thumbnail, which is no image of its own, it is the first."""
+    known = [each for each in images if each is not None]
+    primary = [each for each in known if each.primary]
+    if not primary and len(known) < len(images):
+        raise FileRejected("file-too-complex")  # made of another image, in a way nobody reads
+    if not known:
+        raise corrupt()
+    return (primary or known)[0]
 
 
 def _image_of(pixels: bytes, width: int, height: int, mode: str) -> pyvips.Image:
@@ -108,7 +144,7 @@ def _exif(item: bytes | None) -> bytes | None:
 
 def _verdict(error: Exception) -> Exception:
     said = str(error).lower()
-    if _LIMIT in said:
+    if _LIMIT in said or _NO_STILL in said:
         return FileRejected("file-too-complex")
     if _MEMORY in said and _SIZE not in said:
         return error

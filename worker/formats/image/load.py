@@ -4,6 +4,7 @@ import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,15 @@ _OURS = ("memory", "system error", "unix error", "write error", "no space", "una
 _LIMIT = "security limit"
 _THEIRS = (_LIMIT, "invalid image size", "(0 elements", "out of memory reading of")
 """What is said of a file in words about memory."""
-_NOT_READ = (_LIMIT, "samples out of range", "unsupported", "not supported", "bad labq format")
+_NOT_READ = (
+    _LIMIT, "samples out of range", "unsupported", "not supported", "bad labq format",
+    "not configured", "not a whole number of bytes", "required field 262", "strip byte count 0",
+)  # fmt: skip # a list of words
 """What it says of kinds of a format that it can't decode: nothing is damaged then."""
+_TWICE_READ = (TIFF, AVIF)
+"""Of these another library reads more kinds."""
+_WARNED = {"", "tiffload: load error"}
+"""Lines of what it says when something was odd, and nothing an error."""
 _MAX_HELD = 100 << 20
 """Bytes of pixels that are held in memory; more go to a temporary file."""
 _PERSONAL = {
@@ -79,8 +87,12 @@ def open_image(job: Job) -> Opened:
         said = _said(error)
         if is_ours(said):
             raise
-        unread = any(sign in said.lower() for sign in _NOT_READ)
-        raise FileRejected("file-too-complex" if unread else "file-corrupt") from error
+        raise FileRejected("file-too-complex" if is_unread(said) else "file-corrupt") from error
+
+
+def is_unread(said: str) -> bool:
+    """Whether a library's words are about a kind of file that it doesn't read."""
+    return any(sign in said.lower() for sign in _NOT_READ)
 
 
 def _said(error: pyvips.Error | UnicodeDecodeError) -> str:
@@ -164,6 +176,8 @@ class _Reading:
         self._format = job.format
         self._path = job.staged
         self._copy = job.scratch / "mended"
+        self._load: Callable[[int], pyvips.Image] | None = None
+        """What decodes a page of it where libvips doesn't."""
         self._unsure = False
         """Whether bytes were filled in of which nobody knows if they matter."""
         if seen.damaged or seen.rewrite:
@@ -172,10 +186,26 @@ class _Reading:
     def header(self) -> pyvips.Image:
         """The image with nothing decoded yet; of a HEIC, decoded."""
         if self._format is HEIC:
-            image = heif.decode(self._path)
-            self._load: Callable[..., pyvips.Image] = lambda **_: image
+            image = heif.decode(self._path, self._job.policy.image.max_pixels)
+            self._load = lambda _: image
             return image
-        return self._open(page=self._seen.pages[0])
+        try:
+            return self._open(page=self._seen.pages[0])
+        except pyvips.Error as error:
+            return self._ask_pillow(error)
+
+    def _ask_pillow(self, error: pyvips.Error) -> pyvips.Image:
+        """The first page, by the other reader from now on; or `error`, where that isn't asked."""
+        if self._load or self._format not in _TWICE_READ or not is_unread(error.detail):
+            raise error
+        from worker.formats.image import pillow  # noqa: PLC0415 - other images don't wait for it
+
+        seen, limits = self._seen, self._job.policy.image
+        if seen.pixels > limits.max_pixels:
+            check_size(seen.width, seen.height, self._job.target, limits)
+        self._load = lru_cache(maxsize=1)(partial(pillow.decode, self._path, self._format))
+        seen.ycbcr = False  # it gives colours
+        return self._open(page=seen.pages[0])
 
     def first(self) -> tuple[pyvips.Image, int]:
         """The first frame or page, and its height."""
@@ -211,7 +241,7 @@ class _Reading:
         except pyvips.Error as error:
             if is_ours(error.detail):
                 raise
-            return self._decode_damaged(error, **options)
+            return self._decode_odd(error, **options)
         if self._unsure:
             webp.mend(self._job.staged, self._copy, filler=b"\xff")
             other = self._show(fail_on="warning", **options)
@@ -219,13 +249,18 @@ class _Reading:
                 raise corrupt()
         return image
 
-    def _decode_damaged(self, error: pyvips.Error, **options: Any) -> pyvips.Image:
+    def _decode_odd(self, error: pyvips.Error, **options: Any) -> pyvips.Image:
+        if self._format in _TWICE_READ and is_unread(error.detail):
+            self._ask_pillow(error)
+            return self._show(**options)
         if self._format is JPEG and not any(s in error.detail.lower() for s in _PIXELS_LOST):
             image = self._show(fail_on="truncated", **options)
         elif self._format is PNG:
             png.mend_stream(self._job.staged, self._copy)
             self._path = self._copy
             image = self._show(fail_on="warning", **options)
+        elif self._seen.exact and _WARNED.issuperset(error.detail.splitlines()):
+            image = self._show(fail_on="error", **options)
         else:
             raise error
         self._seen.damaged = True
@@ -235,8 +270,8 @@ class _Reading:
         return _hold(to_srgb(self._open(**options), self._seen))
 
     def _open(self, *, page: int = 0, **options: Any) -> pyvips.Image:
-        if self._format is HEIC:
-            return self._load()
+        if self._load:
+            return self._load(page)
         if page and self._format is TIFF:
             options["page"] = page
         image: pyvips.Image = pyvips.Operation.call(

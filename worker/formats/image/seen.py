@@ -41,6 +41,8 @@ class Seen:
     """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
     ycbcr: bool = False
     """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
+    exact: bool = False
+    """Whether its decoder says it as an error, and not as a warning, when pixels are missing."""
     damaged: bool = False
     """Whether a mended copy has to be decoded, and the person told."""
     rewrite: bool = False

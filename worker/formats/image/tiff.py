@@ -1,12 +1,16 @@
 """TIFF: its directories (TIFF 6.0, and BigTIFF), walked once and never in circles."""
 
+import itertools
 import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from worker.errors import FileRejected
 from worker.formats.image.seen import MAX_PIECES, Seen, corrupt, within
+
+Content = bytes | mmap.mmap
 
 _MAX_DIRECTORIES = 2_000
 """Reading one is a walk through all before it."""
@@ -16,7 +20,15 @@ _WIDTH, _HEIGHT, _SUBFILE = 256, 257, 254
 _COMPRESSION, _PHOTOMETRIC = 259, 262
 _YCBCR = 6
 _JPEG = {6, 7}
+_EXACT = {1, 5, 8, 32_773, 32_946, 34_925, 50_000}
+"""Without compression, LZW, deflate, PackBits, LZMA and Zstandard: what is missing is an error.
+Decoders of JPEG and of fax fill it in, and warn of it."""
 _STRIPS, _TILES = 273, 324
+_BYTES_OF = {_STRIPS: 279, _TILES: 325}
+_LISTS = {*_BYTES_OF.keys(), *_BYTES_OF.values()}
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_MAX_TILE = 64 << 20
+"""Pixels of a tile, which is held as a whole."""
 _RAW = 50_706
 """Of a camera's negative (DNG), whose first page is a thumbnail or not developed."""
 _REDUCED_OR_MASK = 0b101
@@ -41,14 +53,35 @@ class _Layout:
         self.entry_bytes = 20 if self.big else 12
 
 
-def read(content: mmap.mmap) -> Seen:
+class _Values(NamedTuple):
+    """Where the values of a tag are, and how they are written."""
+
+    order: str
+    letter: str
+    length: int
+    at: int
+
+
+@dataclass(slots=True)
+class _Directory:
+    """What is said of one page."""
+
+    values: dict[int, int] = field(default_factory=dict)
+    """Tag → its first value, or where its values are."""
+    lists: dict[int, _Values] = field(default_factory=dict)
+    """Of the tags that say where pixels are."""
+    following: int = 0
+    """Where the next one is."""
+
+
+def read(content: Content) -> Seen:
     """The pages, thumbnails and masks left out, and the size of a sheet that all of them fit on.
 
     Raises `FileRejected`: `file-corrupt` without a directory, `file-too-complex`.
     """
     seen = Seen()
     full: list[tuple[int, dict[int, int]]] = []
-    for at, tags in enumerate(directories := list(_directories(content))):
+    for at, tags in enumerate(directories := [each.values for each in _directories(content)]):
         if _RAW in tags:
             raise FileRejected("file-invalid-type", {"detected_type": "image/x-adobe-dng"})
         seen.personal |= not _PERSONAL.isdisjoint(tags)
@@ -63,11 +96,37 @@ def read(content: mmap.mmap) -> Seen:
         raise corrupt()
     first = pages[0][1]
     seen.ycbcr = first.get(_PHOTOMETRIC) == _YCBCR and first.get(_COMPRESSION) not in _JPEG
+    seen.exact = all(tags.get(_COMPRESSION, 1) in _EXACT for _, tags in pages)
     return seen
 
 
-def _directories(content: mmap.mmap) -> Iterator[dict[int, int]]:
-    """Tag → its first value, or where its values are, of each directory."""
+def check_whole(content: Content, page: int) -> None:
+    """Whether all that a page is made of lies in the file, as a decoder that says nothing of what
+    is missing needs it. Raises `FileRejected`: `file-corrupt`, `file-too-complex`."""
+    directory = next(itertools.islice(_directories(content), page, None), None)
+    if directory is None:
+        raise corrupt()
+    tags, lists = directory.values, directory.lists
+    within("pixels", tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0), _MAX_TILE)
+    try:
+        ends = [
+            sum(piece)
+            for places, sizes in _BYTES_OF.items()
+            if places in lists and sizes in lists
+            for piece in zip(_all(content, lists[places]), _all(content, lists[sizes]), strict=True)
+        ]
+    except (struct.error, ValueError) as error:
+        raise corrupt() from error
+    if not ends or max(ends) > len(content):
+        raise corrupt()
+
+
+def _all(content: Content, values: _Values) -> tuple[int, ...]:
+    return struct.unpack_from(f"{values.order}{values.length}{values.letter}", content, values.at)
+
+
+def _directories(content: Content) -> Iterator[_Directory]:
+    """Each of them, in the order of the file's pages."""
     order = "<" if content[:2] == b"II" else ">"
     try:
         layout = _Layout(order, big=_BIG in content[2:4])
@@ -76,8 +135,9 @@ def _directories(content: mmap.mmap) -> Iterator[dict[int, int]]:
         while at and at not in been:
             been.add(at)
             within("directories", len(been), _MAX_DIRECTORIES)
-            tags, at = _directory(content, at, layout)
-            yield tags
+            directory = _directory(content, at, layout)
+            yield directory
+            at = directory.following
     except (
         struct.error,
         OverflowError,
@@ -85,22 +145,26 @@ def _directories(content: mmap.mmap) -> Iterator[dict[int, int]]:
         return
 
 
-def _directory(content: mmap.mmap, at: int, layout: _Layout) -> tuple[dict[int, int], int]:
-    """Its tags, and where the next directory is."""
+def _directory(content: Content, at: int, layout: _Layout) -> _Directory:
     (count,) = struct.unpack_from(layout.count, content, at)
     within("tags", count, _MAX_TAGS)
     start = at + struct.calcsize(layout.count)
-    tags = {}
+    found = _Directory()
     for entry in range(start, start + count * layout.entry_bytes, layout.entry_bytes):
         tag, kind = struct.unpack_from(layout.order + "HH", content, entry)
         (values,) = struct.unpack_from(layout.offset, content, entry + 4)
-        if tag in {_STRIPS, _TILES}:
+        if tag in _LISTS:
             within("strips", values, MAX_PIECES)
         place = entry + 4 + struct.calcsize(layout.offset)
         letter = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind, "I")
         inline = values * _SIZES.get(kind, 1) <= struct.calcsize(layout.offset)
-        (tags[tag],) = struct.unpack_from(
+        (first,) = struct.unpack_from(
             layout.order + letter if inline else layout.offset, content, place
         )
-    (following,) = struct.unpack_from(layout.offset, content, start + count * layout.entry_bytes)
-    return tags, following
+        found.values[tag] = first
+        if tag in _LISTS:
+            found.lists[tag] = _Values(layout.order, letter, values, place if inline else first)
+    (found.following,) = struct.unpack_from(
+        layout.offset, content, start + count * layout.entry_bytes
+    )
+    return found

@@ -17,6 +17,8 @@ HIGHEST_OBJECT = 8_388_607
 """ISO 32000-1, annex C."""
 
 _OBJECT = re.compile(rb"(?<![0-9])(\d{1,7})[\s\0]+(\d{1,5})[\s\0]+obj\b")
+_ONE_AFTER_ANOTHER = re.compile(rb"endobj[ \t](?=\d{1,7}\s+\d{1,5}\s+obj\b|trailer\b)")
+"""qpdf looks for objects at the starts of lines only."""
 _BYTES_AN_OBJECT = 3
 """qpdf takes a number for a mistake that leaves fewer bytes than this for each object up to it."""
 _REFERENCE = re.compile(rb"(?<![0-9])(\d{1,7})\s+\d{1,5}\s+R\b")
@@ -49,7 +51,7 @@ def mended(content: bytes) -> bytes:
     Raises `FileRejected` (`file-too-complex`) where such a stream is too large.
     """
     marker = b"" if b"%PDF-" in content[:MARKER_WITHIN] else HEADER
-    parts = [marker, content]
+    parts = [marker, _ONE_AFTER_ANOTHER.sub(b"endobj\n", content)]
     numbers = [int(found[1]) for found in _OBJECT.finditer(content)]
     packed = dict(_packed_objects(content))
     known = set(numbers)
@@ -60,8 +62,8 @@ def mended(content: bytes) -> bytes:
         if _CATALOG.search(body):
             catalogs.append(number)
     if catalogs and _ENCRYPTED not in content:
-        # qpdf prefers a table that is a stream, to believe it or to give up on it
-        parts[1] = content.replace(b"/XRef", b"/Xxxx")
+        # qpdf prefers a table that is found, to believe it or to give up on it
+        parts[1] = parts[1].replace(b"/XRef", b"/Xxxx").replace(b"startxref", b"startxxxx")
     if catalogs:
         parts.append(b"\ntrailer\n<</Root %d 0 R>>\n" % catalogs[-1])
     highest = max((n for n in (*numbers, *packed) if n <= HIGHEST_OBJECT), default=0)

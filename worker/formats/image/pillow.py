@@ -1,0 +1,96 @@
+"""Kinds of TIFF and AVIF that libvips doesn't read, and Pillow does.
+
+Pillow's readers are named, and not looked for: those are loaded before a child is confined. It is
+told nothing of what it fills in where pixels are missing, so that it is asked for whole files only.
+"""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pyvips
+from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, TiffImagePlugin
+
+from shared.formats import AVIF, TIFF, Format
+from worker.errors import FileRejected
+from worker.formats.image import tiff
+from worker.formats.image.colour import set_blob
+from worker.formats.image.seen import corrupt
+
+READS: dict[Format, type[ImageFile.ImageFile]] = {
+    TIFF: TiffImagePlugin.TiffImageFile,
+    AVIF: AvifImagePlugin.AvifImageFile,
+}
+_THREADS = 2
+_BITS_PER_SAMPLE = 258
+_PLAIN = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
+"""Modes that are eight bits a channel in both libraries, and what libvips calls them."""
+
+
+def decode(path: Path, detected: Format, page: int) -> pyvips.Image:
+    """One page of the image, upright, with its profile and XMP beside it.
+
+    Raises `FileRejected`: `file-too-complex` for a kind that Pillow doesn't read either,
+    `file-corrupt` if it can't be decoded.
+    """
+    AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
+    content = path.read_bytes()
+    if detected is TIFF:
+        tiff.check_whole(content, page)
+    opened: ImageFile.ImageFile | None = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is odd in a header
+            opened = READS[detected](io.BytesIO(content))
+            opened.seek(page)
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+    except MemoryError:
+        raise
+    except Exception as error:  # of any kind: what a file can make of a parser has no list
+        raise FileRejected("file-too-complex") if opened is None else corrupt() from error
+    shown = _image_of(image, opened)
+    for name, data in _beside(opened.info).items():
+        set_blob(shown, name, data)
+    shown.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    return shown
+
+
+def _beside(info: dict[Any, Any]) -> dict[str, bytes]:
+    found = {"icc-profile-data": info.get("icc_profile"), "xmp-data": info.get("xmp")}
+    return {name: data for name, data in found.items() if data and isinstance(data, bytes)}
+
+
+def _image_of(image: Image.Image, opened: ImageFile.ImageFile) -> pyvips.Image:
+    mode = image.mode
+    if mode == "LAB":
+        return _lab(image)
+    if mode == "F":
+        return _from(image, 1, "float")
+    if mode == "I":
+        return _from(image, 1, "int")
+    if mode.startswith("I;16"):
+        deep = _from(image.convert("I"), 1, "int").cast("ushort") << (16 - _bits(opened))
+        return deep.cast("ushort").copy(interpretation="grey16")
+    if mode == "1":
+        image = image.convert("L")
+    elif mode not in _PLAIN:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return _from(image, len(image.getbands()), "uchar").copy(interpretation=_PLAIN[image.mode])
+
+
+def _from(image: Image.Image, bands: int, form: str) -> pyvips.Image:
+    return pyvips.Image.new_from_memory(image.tobytes(), *image.size, bands, form)
+
+
+def _bits(opened: ImageFile.ImageFile) -> int:
+    """Of a sample, which Pillow gives as it is stored: twelve bits end at 4095."""
+    tags = getattr(opened, "tag_v2", {})
+    return int(min(16, max(tags.get(_BITS_PER_SAMPLE, (16,)))))
+
+
+def _lab(image: Image.Image) -> pyvips.Image:
+    """Its bytes are lightness in 255 steps, and two colours with signs (CIE L*a*b*, TIFF 6.0)."""
+    biased = _from(image, 3, "uchar") ^ [0, 128, 128]
+    return (biased * [100 / 255, 1, 1] - [0, 128, 128]).copy(interpretation="lab")
