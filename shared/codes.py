@@ -4,6 +4,11 @@ The texts themselves are the api's (`api/errors.py`, `api/rejections.py`); a for
 word its own.
 """
 
+from collections.abc import Mapping
+
+Params = Mapping[str, str | int | float]
+"""What is known of a file beside a code, by names that are public."""
+
 POLICY_PLACEHOLDERS = {
     "accepted": "what the field accepts, such as `PDF, DOCX or ODT`",
     "an_accepted": "the same with its article, such as `a PDF, DOCX or ODT`",

@@ -111,7 +111,9 @@ HEIC = Format(
     "HEIC",
     "image",
     (".heic", ".heif", ".hif"),
-    _brands(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+    _brands(
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"
+    ),
     loader="heif",
     several="images",
     aliases=("image/heif", "image/heic-sequence", "image/heif-sequence"),

@@ -1,10 +1,6 @@
 """The two ways a promotion can fail: the file is bad, or the world is."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait for pydantic
-    from shared.internal_api import Params
-
+from shared.codes import Params
 
 STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
 SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
@@ -18,11 +14,11 @@ class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a f
     """
 
     def __init__(
-        self, code: str, params: "Params | None" = None, *, detected_type: str | None = None
+        self, code: str, params: Params | None = None, *, detected_type: str | None = None
     ) -> None:
         super().__init__(code, params or {})
         self.code = code
-        self.params: Params = params or {}
+        self.params = dict(params or {})
         self.detected_type = detected_type
 
 

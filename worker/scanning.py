@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from shared.codes import Params
 from shared.internal_api import Notice, Scan, WorkOrder
 from shared.status import Verdict
 from worker.errors import FileRejected
@@ -39,5 +40,5 @@ def notices_of(scan: Scan | None, order: WorkOrder) -> list[Notice]:
     return [Notice(code="not-scanned", params=_found(scan))]
 
 
-def _found(scan: Scan) -> dict[str, str | int | float]:
+def _found(scan: Scan) -> Params:
     return {"signature": scan.signature or ""}

@@ -11,7 +11,8 @@ from worker.formats import isobmff
 from worker.formats.image import profiles
 from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
-from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
+from worker.formats.image.seen import MAX_WORK, Seen
+from worker.formats.verdicts import corrupt, too_complex, within
 
 _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
@@ -39,7 +40,7 @@ def read(content: mmap.mmap) -> Seen:
     try:
         described = isobmff.describe(content)
     except isobmff.TooManyBoxes as error:
-        raise too_complex("boxes", isobmff.MAX_BOXES + 1, isobmff.MAX_BOXES) from error
+        raise too_complex("boxes", isobmff.MAX_BOXES) from error
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
     within("pixels", described.work, _MAX_WORK)

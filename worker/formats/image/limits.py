@@ -3,8 +3,9 @@
 from shared.formats import FORMATS, GIF, TIFF, WEBP
 from shared.policy import ImageLimits
 from worker.errors import FileRejected
-from worker.formats.image.seen import Seen, within
+from worker.formats.image.seen import Seen
 from worker.formats.job import Job, Notice, notice
+from worker.formats.verdicts import within
 
 _KEEP_MOVING = {GIF, WEBP}
 

@@ -15,8 +15,9 @@ from worker.errors import FileRejected
 from worker.formats.image import gif, heif, jpeg, png, tiff, webp
 from worker.formats.image.colour import to_srgb
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
-from worker.formats.image.seen import Seen, corrupt
+from worker.formats.image.seen import Seen
 from worker.formats.job import Job, Notice, notice
+from worker.formats.verdicts import corrupt
 
 _READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
     JPEG.media_type: jpeg.read,
