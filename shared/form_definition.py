@@ -52,7 +52,7 @@ class _FieldBase(Model):
     section: str = ""
     """Filled in from the section the field stands in."""
     required: bool = False
-    """Whether the form can be submitted without an answer."""
+    """Whether the form can't be submitted without an answer."""
 
     @field_validator("name")
     @classmethod

@@ -19,6 +19,7 @@ from tests.support import images
 from tests.support import odd_images as odd
 from tests.support.images import encode, picture
 from tests.support.odd_images import photo
+from tests.support.shortages import OF_DISK, OF_MEMORY
 from worker.errors import FileRejected
 from worker.formats.image import load
 from worker.sandbox import Decoder, Processed
@@ -175,13 +176,7 @@ def test_a_large_photo_with_three_derivatives_stays_within_its_memory(tmp_path: 
 
 @pytest.mark.parametrize(
     "said",
-    [
-        "vips_tracked: out of memory --- size == 20MB",
-        "VipsJpeg: Insufficient memory (case 4)",
-        "mmap: unable to mmap: Cannot allocate memory",
-        "system error: No space left on device",
-        "Memory allocation error",
-    ],
+    [*OF_MEMORY, *OF_DISK],
 )
 def test_what_is_short_here_is_never_the_files_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import stat
 import sys
@@ -22,6 +23,7 @@ from tests.support import documents
 from tests.support.documents import SOFFICE, archive, converted, docx_parts, needs_office
 from tests.unit.test_promoter import settings as worker_settings
 from worker.errors import FileRejected, TransientError
+from worker.office import converter
 from worker.office.confine import SOCKETS
 from worker.office.converter import Office
 from worker.processing import Processing
@@ -256,6 +258,37 @@ async def test_a_libreoffice_that_doesnt_start_is_nobodys_doing(tmp_path: Path) 
     with pytest.raises(TransientError, match="no library") as failure:
         await run(tmp_path, office_in(tmp_path, program), documents.docx())
     assert (failure.value.cause, failure.value.counted) == ("office", False)
+
+
+async def test_a_libreoffice_that_hangs_before_it_has_a_document_is_nobodys_doing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "_FIRST_START_SECONDS", 0.5)
+    program = program_that(tmp_path, "")
+    program.write_text("#!/bin/sh\nwhile :; do :; done\n", encoding="utf-8")
+    with pytest.raises(TransientError, match="doesn't start within") as failure:
+        await office_in(tmp_path, program).prepare()
+    assert (failure.value.cause, failure.value.counted) == ("office", False)
+
+
+async def test_a_libreoffice_that_is_killed_from_outside_had_no_memory(tmp_path: Path) -> None:
+    program = program_that(tmp_path, "echo $$ > pid; while :; do :; done")
+    running = asyncio.create_task(run(tmp_path, office_in(tmp_path, program), documents.docx()))
+    while not (written := [each for each in tmp_path.rglob("pid") if each.read_text()]):
+        assert not running.done(), running
+        await asyncio.sleep(0.01)
+    os.kill(int(written[0].read_text()), signal.SIGKILL)
+    with pytest.raises(TransientError) as failure:
+        await running
+    assert (failure.value.cause, failure.value.counted) == ("memory", True)
+
+
+async def test_a_link_in_place_of_a_pdf_is_none(tmp_path: Path) -> None:
+    """Where it leads, the program might not read, and the worker may."""
+    linking = 'for last in "$@"; do :; done; name=${last##*/}; exec ln -s "$last" "${name%.*}.pdf"'
+    with pytest.raises(FileRejected) as verdict:
+        await run(tmp_path, office_in(tmp_path, program_that(tmp_path, linking)), documents.docx())
+    assert verdict.value.code == "file-corrupt"
 
 
 async def test_without_libreoffice_a_document_waits_or_is_stored_as_the_field_says(

@@ -14,6 +14,7 @@ from pikepdf import Name
 
 from shared.policy import PdfLimits
 from worker.errors import FileRejected
+from worker.formats.blame import says_no_memory
 from worker.formats.pdf import mend
 from worker.formats.pdf.budget import (
     FILTERS,
@@ -101,7 +102,6 @@ _TOO_MUCH = {
     "parser-max-container-size": ("objects", OBJECTS),
 }
 """qpdf's words for a limit, its name, and what is allowed."""
-_NO_MEMORY = "bad_alloc"
 
 
 def _open_mended(path: Path, limits: PdfLimits, objects: Objects) -> Opened:
@@ -199,7 +199,7 @@ def check_limits(document: pikepdf.Pdf) -> list[str]:
 
 
 def _check_said(said: str) -> None:
-    if _NO_MEMORY in said:
+    if says_no_memory(said):
         raise MemoryError(said)
     for sign, (what, allowed) in _TOO_MUCH.items():
         if sign in said:
