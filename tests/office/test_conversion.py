@@ -271,13 +271,17 @@ async def test_a_libreoffice_that_hangs_before_it_has_a_document_is_nobodys_doin
     assert (failure.value.cause, failure.value.counted) == ("office", False)
 
 
+def written_pids(folder: Path) -> list[int]:
+    return [int(said) for path in folder.rglob("pid") if (said := path.read_text())]
+
+
 async def test_a_libreoffice_that_is_killed_from_outside_had_no_memory(tmp_path: Path) -> None:
     program = program_that(tmp_path, "echo $$ > pid; while :; do :; done")
     running = asyncio.create_task(run(tmp_path, office_in(tmp_path, program), documents.docx()))
-    while not (written := [each for each in tmp_path.rglob("pid") if each.read_text()]):
+    while not (pids := written_pids(tmp_path)):
         assert not running.done(), running
         await asyncio.sleep(0.01)
-    os.kill(int(written[0].read_text()), signal.SIGKILL)
+    os.kill(pids[0], signal.SIGKILL)
     with pytest.raises(TransientError) as failure:
         await running
     assert (failure.value.cause, failure.value.counted) == ("memory", True)

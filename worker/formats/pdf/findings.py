@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pikepdf
 
-from shared.policy import Finding, PdfLimits
+from shared.policy import PdfLimits, Treatment
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 from worker.formats.pdf.budget import Objects
@@ -42,7 +42,7 @@ class Found:
 class Kind:
     """One kind of finding, and what is said of it."""
 
-    policy: Finding
+    policy: Treatment
     found: list[Found]
     rejected: str
     noticed: str
