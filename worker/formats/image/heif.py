@@ -30,7 +30,9 @@ _EIGHT_BITS = (True, False, True, False)
 _NO_CHOICE, _WITH_LIMITS = "", False
 _UNREADABLE = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
 """What libheif's words come in. A verdict of ours is none of them, and neither is `MemoryError`."""
-_CUT_OFF = "exceeds the maximum image size"
+_CUT_OFF, _SAID_TWICE = "exceeds the maximum image size", "has double references"
+_REFERENCES, _NOTHING = b"iref", b"free"
+"""Kinds of boxes: that of what belongs to which image, and that of unused room."""
 _PROFILES = {"prof", "rICC"}
 _EXIF = b"Exif\0\0"
 _PREMULTIPLIED = {"La", "RGBa"}
@@ -70,9 +72,7 @@ def decode(path: Path, max_pixels: int) -> pyvips.Image:
     try:
         image, profile = _decoded(content, max_pixels)
     except _UNREADABLE as error:
-        if _CUT_OFF not in str(error):
-            raise _verdict(error) from error
-        image, profile = _cut_out(content, described, max_pixels)
+        image, profile = _decoded_anew(content, described, max_pixels, error)
     blobs = {
         "icc-profile-data": profile.get("data") if profile.get("type") in _PROFILES else None,
         "exif-data": _exif(isobmff.read_item(content, described, b"Exif")),
@@ -100,16 +100,22 @@ def _decoded(content: bytes, max_pixels: int) -> tuple[pyvips.Image, dict[str, A
     return image, primary.color_profile or {}
 
 
-def _cut_out(
-    content: bytes, described: isobmff.Described, max_pixels: int
+def _decoded_anew(
+    content: bytes, described: isobmff.Described, max_pixels: int, error: Exception
 ) -> tuple[pyvips.Image, dict[str, Any]]:
-    """As `_decoded`, of an image of which much is cut off."""
+    """As `_decoded`, of what libheif takes for an attack or a mistake, and is neither: an image of
+    which much is cut off, or one in which a reference is said twice and none is needed."""
+    said = str(error)
     try:
-        aperture = Aperture(described)
-        image, profile = _decoded(aperture.removed(content), max_pixels)
-        return aperture.cut_out_of(image), profile
-    except _UNREADABLE as error:
-        raise _verdict(error) from error
+        if _CUT_OFF in said:
+            aperture = Aperture(described)
+            image, profile = _decoded(aperture.removed(content), max_pixels)
+            return aperture.cut_out_of(image), profile
+        if _SAID_TWICE in said and not described.tiles:
+            return _decoded(content.replace(_REFERENCES, _NOTHING), max_pixels)
+    except _UNREADABLE as again:
+        error = again
+    raise _verdict(error) from error
 
 
 def _shown(images: list[Any]) -> Any:
