@@ -103,7 +103,10 @@ class FileField(_FieldBase, FilePolicy):
 
     def _name_clashes(self) -> Iterator[Fault]:
         if self.name in self.derivatives:
-            yield Fault(("derivatives", self.name), "is the name of the field itself")
+            yield Fault(
+                ("derivatives", self.name),
+                "is the name of the field itself",
+            )
 
     @property
     def policy(self) -> FilePolicy:

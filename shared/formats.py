@@ -1,14 +1,14 @@
 """The formats of files, one row each: how a format is called, known by its bytes, read and written.
 
 Detection, checks, conversion, diagnosis, the documents and the browser read these rows; a format is
-added here, and to the room of its kind in `worker/formats/`.
+added here, and to the code of its kind in `worker/formats/`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "pdf", "document"]
-"""What a format holds. Each kind has a room in `worker/formats/`."""
+"""What a format holds. Each kind has a package in `worker/formats/`."""
 
 Several = Literal["frames", "pages"]
 """What there may be more than one of in an image."""

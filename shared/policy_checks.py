@@ -209,7 +209,7 @@ def _of_convert(policy: FilePolicy) -> Iterator[Fault]:
 
 def _of_derivative(name: str, derivative: Derivative) -> Iterator[Fault]:
     if name == "original":
-        yield Fault(("derivatives", name), "is what the received file is called")
+        yield Fault(("derivatives", name), "would be taken for the received file")
     if derivative.format == "png" and "quality" in derivative.model_fields_set:
         yield Fault(("derivatives", name, "quality"), "PNG loses nothing: it has no quality")
 

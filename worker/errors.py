@@ -32,7 +32,7 @@ class TransientError(Exception):
     doing), `memory` (the child was killed from outside, or the machine had no memory for it),
     `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
     doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
-    uses up one of the upload's attempts: what is not the file's doing doesn't.
+    uses up one of the upload's attempts: it does where the file may have had a part in it.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

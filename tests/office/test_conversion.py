@@ -342,7 +342,8 @@ if sys.platform == "linux":
             "import os, sys\nfrom pathlib import Path\nfrom worker.office.confine import confine\n"
             f"own = Path({str(tmp_path)!r})\n"
             "import socket, subprocess\n"
-            "confine(None, own, own / 'a' / 'b', cpu_seconds=10, parent_pid=os.getppid())\n"
+            "held = confine(None, own, own / 'a' / 'b', cpu_seconds=10, parent_pid=os.getppid())\n"
+            "if len(held) < 3:\n    print('open')\n    sys.exit()\n"
             f"try:\n    {TRIES[what]}\n"
             "except (PermissionError, OSError) as error:\n    print('refused', error.errno)\n"
             "else:\n    print('done')\n"
@@ -353,5 +354,7 @@ if sys.platform == "linux":
             env={"PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip # one command is one line
         said, _ = await child.communicate()
+        if said.strip() == b"open":
+            pytest.skip("this kernel has no Landlock, or no filter for this processor")
         assert said.split()[:1] == [b"refused"]
         assert int(said.split()[1]) in (1, 13), "EPERM or EACCES"

@@ -1,4 +1,4 @@
-"""What a room is given, and what it gives back."""
+"""What the code of a kind is given, and what it gives back."""
 
 import hashlib
 from collections.abc import Callable
