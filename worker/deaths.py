@@ -11,9 +11,9 @@ from worker.decoder.shortage import (
     MEMORY_SHORT,
     SCRATCH_FAILS,
     machine_may_refuse_memory,
-    says_no_memory,
 )
 from worker.errors import TransientError
+from worker.formats.blame import says_no_memory
 
 CRASHES = {
     signal.SIGABRT,

@@ -1,10 +1,6 @@
 """The two ways a promotion can fail: the file is bad, or the world is."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait for pydantic
-    from shared.internal_api import Params
-
+from shared.codes import Params
 
 STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
 SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
@@ -18,11 +14,11 @@ class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a f
     """
 
     def __init__(
-        self, code: str, params: "Params | None" = None, *, detected_type: str | None = None
+        self, code: str, params: Params | None = None, *, detected_type: str | None = None
     ) -> None:
         super().__init__(code, params or {})
         self.code = code
-        self.params: Params = params or {}
+        self.params = dict(params or {})
         self.detected_type = detected_type
 
 
@@ -36,7 +32,7 @@ class TransientError(Exception):
     doing), `memory` (the child was killed from outside, or the machine had no memory for it),
     `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
     doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
-    uses up one of the upload's attempts: what is not the file's doing doesn't.
+    uses up one of the upload's attempts: it does where the file may have had a part in it.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

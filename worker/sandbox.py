@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 from pydantic import TypeAdapter
 
 from shared.formats import FORMATS, original_name
-from shared.internal_api import Code, Notice, Params
+from shared.internal_api import Code, MediaType, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.children import THREADS, CantStart, Child, Children, ZygoteLost, end_of
@@ -27,7 +27,7 @@ from worker.errors import FileRejected, TransientError
 from worker.formats.job import Facts, output_name
 
 REMEMBERED = 1_000
-"""Files whose zygote died, of those that were lost last."""
+"""How many files of died zygotes are remembered, the latest ones."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class Decoder:
     ) -> Processed:
         """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
 
-        `scratch` is an existing, empty folder of this upload alone; the caller removes it.
+        `scratch` is an existing folder of this upload alone; the caller removes it. What is in it
+        from before, as of a document that was converted there, has other names than the outputs.
         `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
         cancellation too, no process is left behind.
 
@@ -182,7 +183,8 @@ async def _read_answer(child: Child, on_stage: Callable[[Stage], None]) -> dict[
 def _read_rejected(answer: dict[str, Any]) -> FileRejected:
     code = TypeAdapter(Code).validate_python(answer["code"])
     params = TypeAdapter(Params).validate_python(answer["params"])
-    return FileRejected(code, params, detected_type=answer["detected_type"])
+    detected_type = TypeAdapter(MediaType | None).validate_python(answer["detected_type"])
+    return FileRejected(code, params, detected_type=detected_type)
 
 
 def _read_accepted(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,31 @@ def test_what_would_take_all_memory_is_too_complex(
 ) -> None:
     code, params = process_alone(tmp_path, make())
     assert (code, len(params)) == ("file-too-complex", 1)
+
+
+def without_root(more: bytes = b"") -> bytes:
+    """What qpdf alone can't read: catalog and pages are in a stream, and no table says where."""
+    pages = b"<</Type/Pages/Count 1/Kids[3 0 R]%s>>" % more
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>"
+    return pdfs.without_table(
+        pdfs.packed({1: b"<</Type/Catalog/Pages 2 0 R>>", 2: pages}, {3: page})
+    )
+
+
+def test_streams_that_inflate_for_nothing_are_too_complex(tmp_path: Path) -> None:
+    """Each ends in a wrong checksum, so that nothing comes of it in the end."""
+    packed = zlib.compress(bytes(4 << 20), 9)[:-4] + b"none"
+    head = b" 0 obj<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length %d>>" % len(packed)
+    stream = head + b"stream\n" + packed + b"\nendstream endobj\n"
+    streams = b"".join(b"%d" % number + stream for number in range(10, 100))
+    code, params = process_alone(tmp_path, without_root() + streams)
+    assert (code, params) == ("file-too-complex", {"max_inflated_bytes": 16 << 20})
+
+
+def test_a_stream_that_is_announced_again_and_again_is_read_once(tmp_path: Path) -> None:
+    content = without_root(b"/More(%s)" % bytes(1 << 20))
+    content = content.replace(b"/Type/ObjStm", b"/Type/ObjStm" * 100)
+    assert process_alone(tmp_path, content) == 1
 
 
 CORRUPT = {

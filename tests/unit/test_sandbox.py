@@ -164,6 +164,7 @@ async def test_a_bad_file_is_rejected_with_what_it_is(
         "print(json.dumps(['result']))",
         "print(json.dumps({'result': 'accepted', 'detected_type': 'text/html'}))",
         "print(json.dumps({'result': 'rejected', 'code': 'No Such Code!', 'params': {}}))",
+        "print(json.dumps({'result': 'rejected', 'code': 'x', 'params': {}, 'detected_type': 'no type'}))",
         "print('x' * 10_000_000)",
         "answer(); sys.exit(1)",
         "raise ValueError",

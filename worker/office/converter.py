@@ -77,9 +77,7 @@ class Office:
             write_settings(folder / "profile")
             status = _START_AGAIN
             for _ in range(_STARTS):
-                status = await self._run(
-                    ["--terminate_after_init"], None, folder, _FIRST_START_SECONDS
-                )
+                status = await self._first_start(folder)
                 if status != _START_AGAIN:
                     break
             if status:
@@ -89,6 +87,13 @@ class Office:
             (folder / "profile").rename(self._template)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self._prepared = True
+
+    async def _first_start(self, folder: Path) -> int:
+        try:
+            return await self._run(["--terminate_after_init"], None, folder, _FIRST_START_SECONDS)
+        except TimeoutError:
+            detail = f"{self._program} doesn't start within {_FIRST_START_SECONDS:g} s"
+            raise TransientError(OFFICE, counted=False, detail=detail) from None
 
     async def convert(self, document: Path, detected: Format, folder: Path) -> Path:
         """The PDF of `document`, in `folder`, which is there, empty, and the caller's to remove.
@@ -103,7 +108,11 @@ class Office:
         made = folder / f"{document.stem}.pdf"
         async with self._places:
             await asyncio.to_thread(shutil.copytree, self._template, folder / "profile")
-            status = await self._try_filters(document, detected, folder, made)
+            try:
+                status = await self._try_filters(document, detected, folder, made)
+            except TimeoutError:
+                detail = f"LibreOffice made no PDF within {self._deadline:g} s"
+                raise TransientError("decoder", counted=True, detail=detail) from None
         if status:
             detail = f"LibreOffice ended with {status}: {_said(folder)}"
             killed = status == -signal.SIGKILL  # from outside: its own limits have other signals
@@ -132,7 +141,10 @@ class Office:
     async def _run(
         self, arguments: Sequence[str], document: Path | None, folder: Path, seconds: float
     ) -> int:
-        """Run the program once, with the profile in `folder`; its exit status."""
+        """Run the program once, with the profile in `folder`; its exit status.
+
+        Raises `TimeoutError`: what is to blame for that, the caller knows.
+        """
         profile = (folder / "profile").as_uri()
         request = {
             "program": str(self._program),
@@ -160,9 +172,6 @@ class Office:
             try:
                 async with asyncio.timeout(seconds):
                     return await child.wait()
-            except TimeoutError:
-                detail = f"LibreOffice made no PDF within {seconds:.3g} s"
-                raise TransientError("decoder", counted=True, detail=detail) from None
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)

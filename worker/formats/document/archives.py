@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from shared.formats import ODT, Format
-from worker.errors import FileRejected
 from worker.formats.archive import (
     CHUNK_BYTES,
     BrokenArchiveError,
@@ -17,6 +16,7 @@ from worker.formats.archive import (
 )
 from worker.formats.compound import BrokenCompoundError, CompoundFile
 from worker.formats.document.findings import BrokenDocumentError, Findings
+from worker.formats.verdicts import within
 
 MAX_ENTRIES = 10_000
 UNPACKED_BYTES = 512 << 20
@@ -73,8 +73,7 @@ def _check_budgets(entries: list[zipfile.ZipInfo]) -> None:
         "unpacked_bytes": (sum(entry.file_size for entry in entries), UNPACKED_BYTES),
     }
     for what, (found, allowed) in spent.items():
-        if found > allowed:
-            raise FileRejected("file-too-complex", {what: found, f"max_{what}": allowed})
+        within(what, found, allowed)
 
 
 def _check_names(entries: list[zipfile.ZipInfo]) -> None:

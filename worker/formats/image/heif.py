@@ -8,10 +8,12 @@ import pyvips
 
 from worker.errors import FileRejected
 from worker.formats import isobmff
+from worker.formats.blame import is_ours
 from worker.formats.image import profiles
 from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
-from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
+from worker.formats.image.seen import MAX_WORK, Seen
+from worker.formats.verdicts import corrupt, too_complex, within
 
 _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
@@ -19,7 +21,7 @@ _MAX_WORK = MAX_WORK // 2
 _UNKNOWN = ("unsupported", "no decoding plugin", "not been built in")
 _NO_STILL = "primary item"
 """Of a film without a still image, as cameras write a burst."""
-_LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
+_LIMIT = "security limit"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _DEEP_GREY = "I;"
 _THREADS = 2
@@ -41,7 +43,7 @@ def read(content: mmap.mmap) -> Seen:
     try:
         described = isobmff.describe(content)
     except isobmff.TooManyBoxes as error:
-        raise too_complex("boxes", isobmff.MAX_BOXES + 1, isobmff.MAX_BOXES) from error
+        raise too_complex("boxes", isobmff.MAX_BOXES) from error
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
     within("pixels", described.work, _MAX_WORK)
@@ -152,7 +154,7 @@ def _verdict(error: Exception) -> Exception:
     said = str(error).lower()
     if _LIMIT in said or _NO_STILL in said:
         return FileRejected("file-too-complex")
-    if _MEMORY in said and _SIZE not in said:
+    if is_ours(said):
         return error
     if any(sign in said for sign in _UNKNOWN):
         return FileRejected("file-invalid-type", {"detected_type": "image/heif"})

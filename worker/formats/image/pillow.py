@@ -16,7 +16,7 @@ from shared.formats import AVIF, TIFF, Format
 from worker.errors import FileRejected
 from worker.formats.image import tiff
 from worker.formats.image.colour import set_blob
-from worker.formats.image.seen import corrupt
+from worker.formats.verdicts import corrupt
 
 READS: dict[Format, type[ImageFile.ImageFile]] = {
     TIFF: TiffImagePlugin.TiffImageFile,

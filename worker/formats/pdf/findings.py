@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pikepdf
 
-from shared.policy import Finding, PdfLimits
+from shared.policy import PdfLimits, Treatment
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 from worker.formats.pdf.budget import Objects
 from worker.formats.pdf.pages import Pages
 
-ON_A_CLICK = {
+COUNT_ANYWHERE = {
     "JavaScript",
     "Launch",
     "SubmitForm",
@@ -21,7 +21,7 @@ ON_A_CLICK = {
 }
 """Actions that count wherever they are. A link to a page on the web, or in another document, is
 what people expect of a link."""
-BY_THEMSELVES = ON_A_CLICK | {"URI", "GoToR", "GoToE", "Movie", "Sound"}
+BY_THEMSELVES = COUNT_ANYWHERE | {"URI", "GoToR", "GoToE", "Movie", "Sound"}
 """Actions that count where the document, not the person, starts them."""
 _LIVE_ANNOTATIONS = {"RichMedia", "3D", "Screen", "Movie"}
 _CHAIN = 50
@@ -42,7 +42,7 @@ class Found:
 class Kind:
     """One kind of finding, and what is said of it."""
 
-    policy: Finding
+    policy: Treatment
     found: list[Found]
     rejected: str
     noticed: str
@@ -145,7 +145,7 @@ def _started_by(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
     if "/AA" in holder:
         yield from _events(holder, objects)
     if "/A" in holder:
-        for what in _kinds_of(holder["/A"], ON_A_CLICK, objects):
+        for what in _kinds_of(holder["/A"], COUNT_ANYWHERE, objects):
             yield Found(what, holder, "/A")
 
 
