@@ -155,7 +155,8 @@ def end_page(draft: Draft | None, *, site: Site) -> HTMLResponse:
 
 
 def reference_number(form: FormRow) -> str:
-    """What a person reads out to ask about a form: the beginning of its id, `ABCD-EFGH`."""
+    """A form's reference number, which a person reads out to ask about it: the beginning of its id,
+    `ABCD-EFGH`."""
     code = form.id[_REFERENCE].upper()
     return f"{code[:4]}-{code[4:]}"
 
