@@ -259,6 +259,14 @@ async def test_a_libreoffice_that_doesnt_start_is_nobodys_doing(tmp_path: Path) 
     assert (failure.value.cause, failure.value.counted) == ("office", False)
 
 
+async def test_a_libreoffice_that_wants_to_be_started_anew_is(tmp_path: Path) -> None:
+    program = program_that(tmp_path, "")
+    again = "[ -e profile/made ] && exit 0\n: > profile/made\nexit 81"
+    program.write_text(f"#!/bin/sh\n{again}\n", encoding="utf-8")
+    await office_in(tmp_path, program).prepare()
+    assert (tmp_path / "office" / "office-profile" / "made").exists()
+
+
 async def test_a_libreoffice_that_hangs_before_it_has_a_document_is_nobodys_doing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
