@@ -302,6 +302,15 @@ async def test_a_link_in_place_of_a_pdf_is_none(tmp_path: Path) -> None:
     assert verdict.value.code == "file-corrupt"
 
 
+async def test_a_pdf_of_libreoffices_that_cant_be_read_says_nothing_bad_of_the_document(
+    tmp_path: Path,
+) -> None:
+    writing = 'for last in "$@"; do :; done; name=${last##*/}; echo "%PDF-1.4" > "${name%.*}.pdf"'
+    with pytest.raises(TransientError, match="rejected: file-corrupt") as failure:
+        await run(tmp_path, office_in(tmp_path, program_that(tmp_path, writing)), documents.docx())
+    assert (failure.value.cause, failure.value.counted) == ("decoder", True)
+
+
 async def test_without_libreoffice_a_document_waits_or_is_stored_as_the_field_says(
     tmp_path: Path,
 ) -> None:
