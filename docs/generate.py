@@ -84,8 +84,8 @@ ANSWERS = {
     "not-failed": "a retry of an upload that is not `failed`, or is with `retryable` false: its "
     "bytes are lost, changed or no longer kept",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
-    "unavailable": "the database or the volume can't be used, the api is stopping, or there are "
-    "too many connections; with `Retry-After`",
+    "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
+    "many connections, or all streams of events are taken; with `Retry-After`",
     "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
     "known; with `Retry-After`",
 }
