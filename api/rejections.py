@@ -91,7 +91,7 @@ def _too_small(known: Mapping[str, Any]) -> str:
     wanted = []
     if width < known["min_width"] or height < known["min_height"]:
         wanted.append(_least_sides(known))
-    if width * height < known["min_pixels"]:
+    if width * height < known["min_pixels"] and known["min_pixels"] > 1:
         wanted.append("have at least {min_pixels} pixels ({width} × {height} are too few)")
     missed = [each for each in wanted if each]
     if not missed:

@@ -21,11 +21,11 @@ from PIL import Image
 from shared.formats import FORMATS
 from shared.policy import Derivative, FilePolicy
 from tests.support import images
-from worker.children import THREADS, Children
+from worker.children import Children
 from worker.decoder.preload import preload
 from worker.formats.detect import detect
 from worker.formats.families import process
-from worker.formats.job import Job
+from worker.formats.job import THREADS, Job
 from worker.sandbox import Decoder
 
 IN_PROCESS = "in process"

@@ -39,8 +39,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of finding, and what is said of it."""
+class Concern:
+    """Findings of one kind, and what is said of them."""
 
     policy: Treatment
     found: list[Found]
@@ -51,15 +51,15 @@ class Kind:
 
 def look_into(
     document: pikepdf.Pdf, pages: Pages, limits: PdfLimits, objects: Objects
-) -> list[Kind]:
-    """What there is of each kind that the policy doesn't just allow. Raises `FileRejected` where
+) -> list[Concern]:
+    """What there is of each concern that the policy doesn't just allow. Raises `FileRejected` where
     there is too much to be looked at."""
-    kinds = []
+    concerns = []
     catalog = document.Root
     if limits.active_content != "allow":
         active = list(_active(catalog, pages, objects))
-        kinds.append(
-            Kind(
+        concerns.append(
+            Concern(
                 limits.active_content,
                 active,
                 "file-has-active-content",
@@ -69,8 +69,8 @@ def look_into(
         )
     if limits.attachments != "allow":
         attached = list(_attached(catalog, pages, objects))
-        kinds.append(
-            Kind(
+        concerns.append(
+            Concern(
                 limits.attachments,
                 attached,
                 "file-has-attachments",
@@ -79,28 +79,30 @@ def look_into(
             )
         )
     if limits.xfa != "allow":
-        kinds.append(Kind(limits.xfa, list(_xfa(catalog)), "file-has-forms", "xfa", "xfa-removed"))
-    return [kind for kind in kinds if kind.found]
+        concerns.append(
+            Concern(limits.xfa, list(_xfa(catalog)), "file-has-forms", "xfa", "xfa-removed")
+        )
+    return [concern for concern in concerns if concern.found]
 
 
-def settle(kinds: Iterable[Kind], *, can_strip: bool) -> tuple[list[Notice], bool]:
+def settle(concerns: Iterable[Concern], *, can_strip: bool) -> tuple[list[Notice], bool]:
     """The notices, and whether anything was taken out of the document.
 
     Where that can't be done, as with a signature that it would break, what was to be taken out is
     refused: a field that wants it gone doesn't want it stored. Raises `FileRejected`.
     """
     notices, stripped = [], False
-    for kind in kinds:
-        what = ", ".join(sorted({found.what for found in kind.found}))
-        if kind.policy == "reject" or (kind.policy == "strip" and not can_strip):
-            raise FileRejected(kind.rejected, {"found": what})
-        if kind.policy == "notice":
-            notices.append(notice(kind.noticed, found=what))
+    for concern in concerns:
+        what = ", ".join(sorted({found.what for found in concern.found}))
+        if concern.policy == "reject" or (concern.policy == "strip" and not can_strip):
+            raise FileRejected(concern.rejected, {"found": what})
+        if concern.policy == "notice":
+            notices.append(notice(concern.noticed, found=what))
             continue
-        for found in kind.found:
+        for found in concern.found:
             _remove(found)
         stripped = True
-        notices.append(notice(kind.removed, found=what))
+        notices.append(notice(concern.removed, found=what))
     return notices, stripped
 
 
@@ -179,9 +181,9 @@ def _kinds_of(action: object, counted: set[str], objects: Objects) -> list[str]:
             continue  # a place in the document
         if not isinstance(each, pikepdf.Dictionary):
             continue
-        kind = _name(each, "/S")
-        if kind in counted:
-            found.append(kind)
+        action = _name(each, "/S")
+        if action in counted:
+            found.append(action)
         elif "/JS" in each:
             found.append("JavaScript")
         seen += 1
