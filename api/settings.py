@@ -60,7 +60,7 @@ class Settings(BaseSettings):
 
     environment: Annotated[
         Environment,
-        Field(description="`dev` accepts example secrets; anything else is production"),
+        Field(description="`dev` accepts example secrets, `production` refuses them"),
     ] = "production"
     host: Annotated[Text, Field(description="address of the public listener")] = "127.0.0.1"
     port: Annotated[Port, Field(description="port of the public listener")] = 8000
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         PublicUrl | None,
         Field(
             description="what clients call the public listener, with the path that it is below, "
-            "if any; default: what they asked for"
+            "if any; default: the scheme and `Host` of each request"
         ),
     ] = None
     database_url: Annotated[

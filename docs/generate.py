@@ -24,7 +24,8 @@ FORMS = DOCS.parent / "forms"
 
 ANSWERS = {
     "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
-    "a text part or a `{key}` is too long, a `{key}` is not UTF-8",
+    "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
+    "1 MiB of text; a key that is too long or not UTF-8; a `Repr-Digest` that is no SHA-256",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
     "with over 8 headers or the same header twice, an encoded part that can't be decoded",
@@ -33,8 +34,9 @@ ANSWERS = {
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
     "a piece of a file",
-    "unauthorized": "no bearer token, or one that opens nothing; a new form with what a "
-    "service key alone may give",
+    "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
+    "key alone opens (the list of forms, a release); a new form with what a service key alone may "
+    "give",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
     "in `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
@@ -45,9 +47,9 @@ ANSWERS = {
     "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
     "proxy; or a stream is asked for beyond what the client, or the form, may have open",
-    "precondition-failed": "`If-Match` names an older edit",
+    "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
-    "together, and 1 MiB of text",
+    "together and 1 MiB more",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
@@ -57,10 +59,11 @@ ANSWERS = {
     "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
-    "invalid-request": "a value that can't be kept: wrong JSON type, over 65536 characters, NUL",
+    "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
+    "NUL; a parameter of the query is wrong",
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",
-    "form-submitted": "a write after submit",
+    "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
     "uploads-pending": "submit while files are under way; they are listed under `uploads`",
     "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
     "file-missing": "an upload without a file part",
@@ -78,10 +81,11 @@ ANSWERS = {
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
     "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
-    "not-failed": "a retry of an upload that is not `failed`",
+    "not-failed": "a retry of an upload that is not `failed`, or is with `retryable` false: its "
+    "bytes are lost, changed or no longer kept",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
-    "unavailable": "the database or the volume can't be used, the api is stopping, or there are "
-    "too many connections; with `Retry-After`",
+    "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
+    "many connections, or all streams of events are taken; with `Retry-After`",
     "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
     "known; with `Retry-After`",
 }
@@ -130,6 +134,80 @@ INTERNAL = {
     "upload-final": "claim of an upload that waits for no worker",
 }
 """When an answer of the internal listener has the code."""
+
+TO_DO = {
+    "bad-request": "correct what `detail` names",
+    "malformed-json": "send one JSON object, in UTF-8",
+    "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
+    "unsupported-transfer-encoding": "send the part as it is",
+    "fragment-not-supported": "turn chunks off in the uploader",
+    "unauthorized": "send the form's token, or the service key",
+    "foreign-origin": "open our own page and send from there; from another site use a token",
+    "not-found": "check the address and whose token it is; the form may be purged",
+    "method-not-allowed": "use a method of `Allow`",
+    "not-acceptable": "leave `Accept` out, or name what is offered",
+    "request-timeout": "send it again",
+    "too-many-requests": "wait for `Retry-After`; close streams that aren't needed",
+    "precondition-failed": "read the form, merge, send with its new `ETag`",
+    "request-too-large": "send less at a time",
+    "unsupported-media-type": "send the `Content-Type` that `detail` names",
+    "uri-too-long": "shorten the address",
+    "unsupported-content-encoding": "send the body uncompressed",
+    "header-too-large": "shorten the header that `params` name",
+    "method-not-implemented": "ask the service itself, not through it",
+    "fetch-not-supported": "send the file itself",
+    "unsupported-transfer-coding": "send `chunked`, or a `Content-Length`",
+    "http-version-not-supported": "speak HTTP/1.1",
+    "invalid-request": "correct what `errors` point at",
+    "unknown-field": "use the names that `GET /v1/form-types/{type}` lists",
+    "unknown-form-type": "use a name that `GET /v1/form-types` lists",
+    "form-submitted": "show the form as sent; only the back end can change it",
+    "uploads-pending": "submit again after `Retry-After`, or with `Prefer: wait`",
+    "form-incomplete": "show each of `errors` beside its field",
+    "file-missing": "send a part with a filename",
+    "file-empty": "choose a file that isn't empty",
+    "file-too-large": "choose a smaller file",
+    "too-many-files": "remove one first; one file a request",
+    "form-full": "remove files or shorten answers; past `MAX_FORM_UPLOADS` begin a new form",
+    "too-many-forms": "wait for `Retry-After`",
+    "key-reused": "take a new key for other bytes",
+    "upload-running": "wait, and send it again",
+    "digest-mismatch": "send it again; if it stays, the digest is wrong",
+    "upload-not-reusable": "do what its [`reason`](api.md#use-a-file-again) says",
+    "not-stored": "follow the upload until it is `stored`",
+    "not-released": "wait for the back end's release",
+    "not-flagged": "nothing: there is nothing to release",
+    "not-failed": "read the upload; where its bytes are gone, send the file again",
+    "internal-error": "tell the operator the `request_id`",
+    "unavailable": "send it again after `Retry-After`",
+    "storage-full": "send it again after `Retry-After`; an operator makes room",
+    "file-too-small": "choose a larger file",
+    "file-invalid-type": "choose a file of a type that the field accepts",
+    "file-corrupt": "save it again, or choose another one",
+    "file-encrypted": "save it without a password",
+    "file-has-active-content": "print it to a PDF, and choose that",
+    "file-has-attachments": "take the attached files out",
+    "file-has-forms": "print it to a PDF, and choose that",
+    "file-has-macros": "save it without macros",
+    "file-infected": "choose another file",
+    "file-unscannable": "save it without a password, or smaller",
+    "file-too-complex": "save it again, or choose another one",
+    "file-too-many-pages": "choose a file with fewer pages",
+    "image-animated": "choose an image that isn't animated",
+    "image-too-small": "choose a larger image",
+    "image-too-large": "make the image smaller",
+    "attempts-exhausted": "retry it; if it stays, an operator looks at the worker's log",
+    "deadline-passed": "retry it; an operator looks at why nothing was processed",
+    "bytes-expired": "send the file again",
+    "bytes-lost": "send the file again; an operator looks at the volume",
+    "bytes-changed": "send the file again; an operator looks at the volume",
+    "object-lost": "send the file again; an operator looks at the bucket",
+    "stale-generation": "stop, and delete the prefix of this generation",
+    "upload-held": "leave it; its worker or the sweep drives it on",
+    "upload-not-due": "leave it; the sweep wakes it when it is due",
+    "upload-final": "forget the job",
+}
+"""What who meets the code does about it."""
 
 
 def blocks() -> dict[str, str]:
@@ -203,9 +281,9 @@ def _default(value: object) -> str:
 def _answers(codes: Mapping[str, str]) -> str:
     def row(code: str, when: str) -> tuple[str, ...]:
         spec = ERRORS[code]
-        return f"`{code}`", f"{spec.status}", spec.detail, when, _yes(spec.retryable)
+        return f"`{code}`", f"{spec.status}", spec.detail, when, TO_DO[code], _yes(spec.retryable)
 
-    head = ("Code", "Status", "Meaning", "When", "Retryable")
+    head = ("Code", "Status", "Meaning", "When", "What to do", "Retryable")
     by_status = sorted(codes.items(), key=lambda each: ERRORS[each[0]].status)
     return table(head, (row(*each) for each in by_status))
 
@@ -213,9 +291,9 @@ def _answers(codes: Mapping[str, str]) -> str:
 def _errors_of_uploads() -> str:
     def row(code: str, status: str, when: str) -> tuple[str, ...]:
         spec = ERRORS[code]
-        return f"`{code}`", f"`{status}`", spec.detail, when, _yes(spec.retryable)
+        return f"`{code}`", f"`{status}`", spec.detail, when, TO_DO[code], _yes(spec.retryable)
 
-    head = ("Code", "The upload is", "Meaning", "When", "Retryable")
+    head = ("Code", "The upload is", "Meaning", "When", "What to do", "Retryable")
     return table(head, (row(code, *each) for code, each in UPLOADS.items()))
 
 

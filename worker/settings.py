@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     environment: Annotated[
         Environment,
-        Field(description="`dev` accepts example secrets; anything else is production"),
+        Field(description="`dev` accepts example secrets, `production` refuses them"),
     ] = "production"
     redis_url: Annotated[RedisUrl, Field(description="where jobs are queued", repr=False)]
     staging_dir: Annotated[

@@ -30,7 +30,7 @@ from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
-from docs.generate import ANSWERS, INTERNAL, UPLOADS, rendered
+from docs.generate import ANSWERS, INTERNAL, TO_DO, UPLOADS, rendered
 from shared import internal_api
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
@@ -95,8 +95,9 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
     assert now == rendered(now), f"{page.relative_to(CHECKOUT)} is behind the code; {HOW}"
 
 
-def test_every_error_code_says_when_it_comes_up() -> None:
+def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
     assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see docs/generate.py; then {HOW}"
+    assert set(ERRORS) == set(TO_DO), f"see docs/generate.py; then {HOW}"
 
 
 def test_settings_errors_form_types_and_what_is_acceptable_have_their_tables() -> None:
