@@ -149,7 +149,49 @@ def test_an_encrypted_document_is_the_fields_to_take(tmp_path: Path, what: str) 
     assert [notice["code"] for notice in made.notices] == ["pages-not-checked"]
 
 
+def related(kind: str, target: str, mode: str = "Internal") -> str:
+    kind = f"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}"
+    return f'<Relationship Id="rId9" Type="{kind}" Target="{target}" TargetMode="{mode}"/>'
+
+
+def with_template(target: str) -> bytes:
+    return documents.docx(relations=related("attachedTemplate", target, "External"))
+
+
+def instructed(*pieces: str) -> str:
+    texts = "".join(f"<w:r><w:instrText>{piece}</w:instrText></w:r>" for piece in pieces)
+    return f'<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r>{texts}</w:p>'
+
+
+LISTENER = (
+    '<script:event-listener xmlns:script="urn:oasis:names:tc:opendocument:xmlns:script:1.0"'
+    ' script:language="ooo:script" script:event-name="dom:load"/>'
+)
 MACROS = {
+    "docx, under another name": archive(
+        docx_parts(main=documents.MACRO_MAIN, relations=related("vbaProject", "theme1.bin"))
+        | {"word/theme1.bin": b"x"}
+    ),
+    "docx, in the list of types alone": archive(
+        docx_parts()
+        | {
+            "[Content_Types].xml": types(documents.MAIN).replace(
+                "</Types>",
+                '<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>',
+            )
+        }
+    ),
+    "docx with one in it": archive(docx_parts() | {"word/embeddings/x.docm": b"x"}),
+    "docx with a template of the net": with_template("http://a.example/x.dotm"),
+    "docx with a template of another server": with_template(r"file:///\\a.example@SSL\x.dotm"),
+    "docx that starts a program": documents.docx(body=instructed(" DDE", "AUTO c:\\cmd.exe")),
+    "docx that starts a program, in short": documents.docx(
+        body='<w:p><w:fldSimple w:instr="DDEAUTO cmd.exe"/></w:p>'
+    ),
+    "odt that listens": archive(odt_parts() | {"styles.xml": f"<x>{LISTENER}</x>"}),
+    "rtf with numbers": b"{\\rtf1 {\\object\\objautlink0\\objupdate1{\\*\\objdata 0105}}}",
+    "rtf with a template of the net": b"{\\rtf1 {\\*\\template \\'68ttp://a.example/x.dotm}}",
+    "rtf that starts a program": b"{\\rtf1 {\\field{\\*\\fldinst {\\b DDEAUTO cmd}}}}",
     "docx": archive(docx_parts(main=documents.MACRO_MAIN) | {"word/vbaProject.bin": b"x"}),
     "odt": archive(odt_parts() | {"Basic/Standard/Module1.xml": "<x/>"}),
     "odt with a script": archive(odt_parts() | {"Scripts/python/x.py": "pass"}),
@@ -166,6 +208,22 @@ def test_macros_are_the_fields_to_take(tmp_path: Path, what: str) -> None:
     told = check(tmp_path, MACROS[what], document={"macros": "notice"})
     assert [notice["code"] for notice in told.notices] == ["has-macros"]
     assert check(tmp_path, MACROS[what], document={"macros": "allow"}).notices == []
+
+
+NO_MACROS = {
+    "docx with the template of an office": with_template(r"file:///\\fs01\templates\Letter.dotx"),
+    "docx with a template on a disk": with_template("file:///C:\\Users\\Ada\\Letter.v2.dotx"),
+    "docx that speaks of DDE": documents.docx(body=instructed(" REF DDE ")),
+    "odt with lists of nothing": archive(
+        odt_parts() | {"Basic/script-lc.xml": "<x/>", "Basic/Standard/script-lb.xml": "<x/>"}
+    ),
+    "rtf with a template on a disk": b"{\\rtf1 {\\*\\template C:\\\\Letter.dot}DDEAUTO}",
+}
+
+
+@pytest.mark.parametrize("what", NO_MACROS)
+def test_what_programs_leave_in_honest_documents_is_no_macro(tmp_path: Path, what: str) -> None:
+    assert check(tmp_path, NO_MACROS[what], document={"macros": "reject"}).notices == []
 
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:

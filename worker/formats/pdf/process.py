@@ -20,7 +20,7 @@ def process_pdf(job: Job) -> Made:
         with reading(job.staged):
             opened = open_pdf(job.staged, limits, objects)
             notices = _notices(job, opened)
-            kinds = look_into(opened.document, opened.pages, limits, objects)
+            kinds = look_into(opened, limits, objects)
             check_limits(opened.document)
             found, stripped = settle(kinds, can_strip=_can_be_rewritten(opened))
             made = _rewritten(job, opened) if stripped else _as_received(job, opened)
