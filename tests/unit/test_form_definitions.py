@@ -89,7 +89,7 @@ def test_a_wrong_definition_names_place_key_and_reason(
         ("", "min_bytes = 11", "min_bytes: is more than max_bytes"),
         ("", 'key = "../up"', "key: must be a relative path"),
         ("", 'key = "{token}"', "key: has the placeholder {token}"),
-        ("", 'key = "é"', "key: must be ASCII"),
+        ("", 'key = "é"', "key: has 'é', which"),
         # which files
         ('accept = ["image/x-nope"]', "", "accept: 'image/x-nope' can't be processed; known are"),
         ('accept = ["image/*"]', "", "accept: 'image/*' can't be processed; known are"),

@@ -12,6 +12,7 @@ from worker.formats.job import Notice, notice
 from worker.formats.pdf.budget import Objects
 from worker.formats.pdf.open import Opened
 from worker.formats.pdf.reachable import holders
+from worker.formats.refusals import Refusals
 
 ON_A_CLICK = {
     "JavaScript",
@@ -90,17 +91,21 @@ def look_into(opened: Opened, limits: PdfLimits, objects: Objects) -> list[Kind]
     return [kind for kind in (active, attached, xfa) if kind.policy != "allow" and kind.found]
 
 
-def settle(kinds: Iterable[Kind], *, can_strip: bool) -> tuple[list[Notice], bool]:
+def settle(
+    kinds: Iterable[Kind], refusals: Refusals, *, can_strip: bool
+) -> tuple[list[Notice], bool]:
     """The notices, and whether anything was taken out of the document.
 
     Where that can't be done, as with a signature that it would break, what was to be taken out is
-    refused: a field that wants it gone doesn't want it stored. Raises `FileRejected`.
+    refused: a field that wants it gone doesn't want it stored. Raises `FileRejected`, or has
+    `refusals` hold it.
     """
     notices, stripped = [], False
     for kind in kinds:
         what = kind.said
         if kind.policy == "reject" or (kind.policy == "strip" and not can_strip):
-            raise FileRejected(kind.rejected, {"found": what})
+            refusals.add(FileRejected(kind.rejected, {"found": what}))
+            continue
         if kind.policy == "notice":
             notices.append(notice(kind.noticed, found=what))
             continue
