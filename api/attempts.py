@@ -61,9 +61,9 @@ def _ran_out(row: UploadRow) -> bool:
 
 
 def remembers(row: UploadRow, settings: Settings) -> bool:
-    """Whether an attempt that is counted now may be given back later. After as many pauses in a
-    row as there are attempts it may not: an upload that silences its worker for the length of a
-    lease, and lets it live, would be tried without end otherwise."""
+    """Whether an attempt that is counted now may be given back later. Not without end:
+    an upload that silences its worker for a lease, again and again, would never use up its
+    attempts."""
     return row.backoffs < settings.max_attempts
 
 

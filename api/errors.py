@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-Params = Mapping[str, str | int | float]
+from shared.codes import Params
 
 
 class ErrorSpec(NamedTuple):

@@ -30,7 +30,8 @@ class FormatView(BaseModel):
     """As people call it."""
     extensions: list[str]
     signatures: list[list[PieceView]]
-    """A file of this format has all pieces of one of these."""
+    """A file of this format most often has all pieces of one of these. One that has none proves
+    nothing."""
     starts_within: int
     """Bytes that may stand before the signature; pieces are counted from where it begins."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from api.errors import ERRORS
 from api.receive.files import size
 from shared.codes import REJECTIONS
-from shared.formats import NAMES
+from shared.formats import FORMATS, NAMES, PDF
 from shared.policy import FilePolicy
 
 NOTICE_TEXTS = {
@@ -76,11 +76,40 @@ def _built_in(code: str, known: Mapping[str, Any]) -> str:
     """The text of an error where the definition has none of its own. One is no plural."""
     if code == "too-many-files" and known["max_files"] == 1:
         return "You can only select one file"
-    if code == "file-too-many-pages" and known["max_pages"] == 1:
+    if code == "file-too-many-pages" and known.get("max_pages") == 1:
         return "The selected file must have one page only"
-    if code == "image-too-small" and known["min_width"] == known["min_height"] == 1:
-        return "The selected image has too few pixels ({width} × {height}): choose a larger one"
+    if code == "file-too-complex" and "frames" in known:
+        return "The selected image has {frames} frames: choose one with {max_frames} or fewer"
+    if code == "image-too-small":
+        return _too_small(known)
     return ERRORS[code].detail
+
+
+def _too_small(known: Mapping[str, Any]) -> str:
+    """What an image misses; before there is one, all that could be missed."""
+    width, height = known.get("width", 0), known.get("height", 0)
+    wanted = []
+    if width < known["min_width"] or height < known["min_height"]:
+        wanted.append(_least_sides(known))
+    if width * height < known["min_pixels"]:
+        wanted.append("have at least {min_pixels} pixels ({width} × {height} are too few)")
+    missed = [each for each in wanted if each]
+    if not missed:
+        return "The selected image has too few pixels ({width} × {height}): choose a larger one"
+    return f"The selected image must {' and '.join(missed)}"
+
+
+def _least_sides(known: Mapping[str, Any]) -> str:
+    """Nothing where neither side has to be longer than a pixel."""
+    match known["min_width"] > 1, known["min_height"] > 1:
+        case True, True:
+            return "be at least {min_width} × {min_height} pixels"
+        case True, False:
+            return "be at least {min_width} pixels wide"
+        case False, True:
+            return "be at least {min_height} pixels high"
+        case _:
+            return ""
 
 
 def upload_flag(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[str, Any]:
@@ -111,10 +140,25 @@ def _of_policy(policy: FilePolicy) -> dict[str, str | int]:
         "max_bytes": policy.max_bytes,
         "min_bytes": policy.min_bytes,
         "max_files": policy.max_files,
-        "max_pages": policy.pdf.max_pages,
         "min_width": policy.image.min_width or 1,
         "min_height": policy.image.min_height or 1,
+        "min_pixels": policy.image.min_pixels or 1,
+        **_most_pages(policy),
     }
+
+
+def _most_pages(policy: FilePolicy) -> dict[str, int]:
+    """Nothing where it depends on the kind of the file: its own `params` say it then."""
+    formats = [FORMATS[each] for each in policy.accepted_types if each in FORMATS]
+    limits = set[int]()
+    if PDF in formats:
+        limits.add(policy.pdf.max_pages)
+    if policy.needs_office:
+        limits.add(policy.document.max_pages)
+    if policy.image.pages != "first" and any(each.may_hold("pages") for each in formats):
+        limits.add(policy.image.max_pages if policy.image.pages == "all" else 1)
+    limits = limits or {policy.pdf.max_pages}
+    return {"max_pages": limits.pop()} if len(limits) == 1 else {}
 
 
 class _Blank(dict[str, Any]):

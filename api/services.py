@@ -9,6 +9,7 @@ import structlog
 from api.changes import Changes
 from api.diagnosis.database import check_database
 from api.diagnosis.volume import make_folders, try_out
+from api.errors import Problem
 from api.http.stopping import Stopping
 from api.links import Links, open_links
 from api.metrics import Metrics
@@ -27,10 +28,19 @@ from shared.form_definition import FormDefinitionError, FormType, load_form_type
 log = structlog.get_logger()
 
 
+class FormTypes(dict[str, FormType]):
+    """Form types by name. One may be taken away while there are forms of it, whose requests wait
+    until it is back: asking for it raises `Problem` (`unavailable`)."""
+
+    def __missing__(self, name: str) -> FormType:
+        log.error("form_type_gone", form_type=name)
+        raise Problem("unavailable", "The type of this form isn't there at the moment")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
-    form_types: dict[str, FormType]
+    form_types: FormTypes
     database: Database
     staging: Staging
     volume: Volume
@@ -72,9 +82,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     queue = Queue(settings.redis_url)
     try:
         found = [*await check_database(database), *make_folders(staging)]
-        form_types: dict[str, FormType] = {}
+        form_types = FormTypes()
         try:
-            form_types = load_form_types(settings.forms_dir)
+            form_types = FormTypes(load_form_types(settings.forms_dir))
         except FormDefinitionError as error:
             found += [wrong("FORMS_DIR", line) for line in error.lines]
         refuse_or_tell(found)

@@ -15,7 +15,7 @@ from shared.form_definition import (
     TextField,
     load_form_types,
 )
-from shared.formats import FORMATS, PDF, Format
+from shared.formats import FORMATS, Format
 from shared.policy import Derivative
 
 _KINDS = {
@@ -37,9 +37,9 @@ _ANIMATION = {
     "reject": "animations are refused",
 }
 _PAGES = {
-    "first": "the first page of a TIFF is kept",
-    "all": "all pages of a TIFF are kept, up to {max_pages}",
-    "reject": "a TIFF with several pages is refused",
+    "first": "of a {names} with several pages the first is kept",
+    "all": "all pages of a {kept} are kept, up to {max_pages}",
+    "reject": "a {names} with several pages is refused",
 }
 
 
@@ -117,17 +117,17 @@ def _image_rules(field: FileField, images: list[Format]) -> Iterator[str]:
     if limits.min_pixels:
         yield f"an image has at least {_millions(limits.min_pixels)} pixels"
     yield f"an image has up to {_millions(limits.max_pixels)} pixels"
-    if any(each.several == "frames" for each in images):
+    if any(each.may_hold("frames") for each in images):
         yield _ANIMATION[limits.animation].format(max_frames=limits.max_frames)
-    if any(each.several == "pages" for each in images):
-        yield _PAGES[limits.pages].format(max_pages=limits.max_pages)
+    if paged := [each for each in images if each.may_hold("pages")]:
+        names = _or(each.name for each in paged)
+        kept = _or(each.name for each in paged if each.keeps == "pages")
+        yield _PAGES[limits.pages].format(names=names, kept=kept, max_pages=limits.max_pages)
 
 
 def _pdf_rules(field: FileField) -> Iterator[str]:
     limits = field.pdf
-    recommended = limits.recommended_pages
-    longer = f", with a notice above {recommended}" if recommended else ""
-    yield f"a PDF has up to {limits.max_pages} pages{longer}"
+    yield f"a PDF has up to {limits.max_pages} pages{_longer(field)}"
     yield f"one that needs a password to open is {_allowed(limits.encrypted)}"
     yield f"one that only restricts printing or editing is {_FOUND[limits.owner_password]}"
     yield from _by_treatment(
@@ -142,9 +142,22 @@ def _pdf_rules(field: FileField) -> Iterator[str]:
 def _document_rules(field: FileField) -> Iterator[str]:
     limits = field.document
     yield f"a document that needs a password to open is {_allowed(limits.encrypted)}"
-    if PDF.media_type in field.conversions.values():
-        yield f"it makes up to {limits.max_pages} pages"
+    if field.needs_office:
+        yield f"the PDF made of a document has up to {limits.max_pages} pages{_longer(field)}"
+    if field.needs_office and limits.without_converter == "store":
+        yield "where no converter is installed, a document is stored as it was sent"
     yield from _by_treatment({"macros": limits.macros})
+
+
+def _longer(field: FileField) -> str:
+    """Of PDFs, those that are made of documents too."""
+    recommended = field.pdf.recommended_pages
+    return f", with a notice above {recommended}" if recommended else ""
+
+
+def _or(names: Iterable[str]) -> str:
+    *others, last = list(names) or [""]
+    return " or ".join(filter(None, [", ".join(others), last]))
 
 
 def _by_treatment(found: dict[str, str]) -> Iterator[str]:
@@ -178,8 +191,8 @@ def outputs(field: FileField) -> Iterator[str]:
         names = " or ".join(each.name for each in documents)
         yield f"a {names} is stored as {_targets(field, documents)}"
     if _of_kind(field, "pdf"):
-        stripped = "strip" in {field.pdf.active_content, field.pdf.attachments, field.pdf.xfa}
-        yield f"a PDF is stored as it was sent{', but for what is taken out' if stripped else ''}"
+        stripped = ", but for what is taken out" if field.pdf.strips else ""
+        yield f"a PDF is stored as it was sent{stripped}"
     if kept := [each for each in _of_kind(field, "document") if not _is_converted(field, each)]:
         yield f"a {' or '.join(each.name for each in kept)} is stored as it was sent"
     if field.keep_original:

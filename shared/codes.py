@@ -4,6 +4,11 @@ The texts themselves are the api's (`api/errors.py`, `api/rejections.py`); a for
 word its own.
 """
 
+from collections.abc import Mapping
+
+Params = Mapping[str, str | int | float]
+"""What is known of a file beside a code, by names that are public."""
+
 POLICY_PLACEHOLDERS = {
     "accepted": "what the field accepts, such as `PDF, DOCX or ODT`",
     "an_accepted": "the same with its article, such as `a PDF, DOCX or ODT`",
@@ -12,9 +17,11 @@ POLICY_PLACEHOLDERS = {
     "max_bytes": "`max_bytes`, as a number",
     "min_bytes": "`min_bytes`, as a number",
     "max_files": "`max_files`",
-    "max_pages": "`pdf.max_pages`",
+    "max_pages": "`max_pages` of `pdf`, `document` or `image`, by what the field accepts;"
+    " where they differ, in the text of `file-too-many-pages` alone",
     "min_width": "`image.min_width`, in pixels",
     "min_height": "`image.min_height`, in pixels",
+    "min_pixels": "`image.min_pixels`, width times height",
 }
 """What any text can tell, because the field's definition says it."""
 
@@ -25,7 +32,7 @@ REJECTION_PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "file-has-attachments": ("found",),
     "file-has-forms": ("found",),
     "file-has-macros": (),
-    "file-infected": ("signature",),
+    "file-infected": (),
     "file-invalid-type": (),
     "file-too-complex": (),
     "file-too-large": (),

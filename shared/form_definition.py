@@ -52,7 +52,7 @@ class _FieldBase(Model):
     section: str = ""
     """Filled in from the section the field stands in."""
     required: bool = False
-    """Whether the form can be submitted without an answer."""
+    """Whether the form can't be submitted without an answer."""
 
     @field_validator("name")
     @classmethod
@@ -103,7 +103,10 @@ class FileField(_FieldBase, FilePolicy):
 
     def _name_clashes(self) -> Iterator[Fault]:
         if self.name in self.derivatives:
-            yield Fault(("derivatives", self.name), "is the name of the field itself")
+            yield Fault(
+                ("derivatives", self.name),
+                "is the name of the field itself",
+            )
 
     @property
     def policy(self) -> FilePolicy:

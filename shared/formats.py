@@ -1,14 +1,17 @@
 """The formats of files, one row each: how a format is called, known by its bytes, read and written.
 
 Detection, checks, conversion, diagnosis, the documents and the browser read these rows; a format is
-added here, and to the room of its kind in `worker/formats/`.
+added here, and to the code of its kind in `worker/formats/`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "pdf", "document"]
-"""What a format holds. Each kind has a room in `worker/formats/`."""
+"""What a format holds. Each kind has a package in `worker/formats/`."""
+
+Several = Literal["frames", "pages"]
+"""What there may be more than one of in an image."""
 
 Signature = tuple[tuple[int, bytes], ...]
 """Pieces at their offsets that are all there at the start of a file."""
@@ -25,7 +28,8 @@ class Format:
     extensions: tuple[str, ...]
     """The first is what we give to objects we store."""
     signatures: tuple[Signature, ...]
-    """Any of them is there. Several formats may share one: a ZIP archive, a box of ISO's."""
+    """How files of it most often begin. Several formats may share one: a ZIP archive, a box of
+    ISO's. One that begins otherwise may be of it all the same: `worker/formats/detect.py` knows."""
     loader: str | None
     """Of images, libvips' operation that reads it, or `heif`; None for what is named alone."""
     writer: str | None = None
@@ -38,7 +42,13 @@ class Format:
     """Whether it can hold transparency."""
     several: Literal["frames", "pages", "images"] | None = None
     """What further images in one file are."""
+    keeps: Several | None = None
+    """What all of can be stored, in this format, when it was received in it."""
     aliases: tuple[str, ...] = ()
+
+    def may_hold(self, what: Several) -> bool:
+        """Whether there may be several of them in one file: those of HEIF may be either."""
+        return self.several in {what, "images"}
 
 
 def _at_start(*beginnings: bytes) -> tuple[Signature, ...]:
@@ -83,6 +93,7 @@ WEBP = Format(
     writer="webpsave",
     longest_side=16_383,
     several="frames",
+    keeps="frames",
 )
 GIF = Format(
     "image/gif",
@@ -94,6 +105,7 @@ GIF = Format(
     writer="gifsave",
     longest_side=65_535,
     several="frames",
+    keeps="frames",
 )
 TIFF = Format(
     "image/tiff",
@@ -104,6 +116,7 @@ TIFF = Format(
     loader="tiffload",
     writer="tiffsave",
     several="pages",
+    keeps="pages",
     aliases=("image/tif", "image/x-tiff"),
 )
 HEIC = Format(
@@ -111,7 +124,9 @@ HEIC = Format(
     "HEIC",
     "image",
     (".heic", ".heif", ".hif"),
-    _brands(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+    _brands(
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"
+    ),
     loader="heif",
     several="images",
     aliases=("image/heif", "image/heic-sequence", "image/heif-sequence"),

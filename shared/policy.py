@@ -14,13 +14,13 @@ from shared.keys import DEFAULT_TEMPLATE
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Positive = Annotated[int, Field(gt=0)]
 
-Finding = Literal["allow", "notice", "strip", "reject"]
+Treatment = Literal["allow", "notice", "strip", "reject"]
 """What a field does with something in a file: nothing, say so, take it out, or refuse the file."""
 
 
 class Model(BaseModel):
     """Read-only. Unknown keys are ignored, because a snapshot may come from another version; a
-    definition that is loaded is not forgiven any."""
+    definition with one is refused when it is loaded."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
@@ -49,12 +49,12 @@ class ImageLimits(Model):
     """What becomes of an animated image: its first frame is stored, all of it (a GIF or WebP), or
     it is rejected."""
     max_frames: Positive = 500
-    """Frames an animation has at most."""
+    """Frames an animation has at most, where they are kept."""
     pages: Literal["first", "all", "reject"] = "first"
     """What becomes of an image with several pages: its first one is stored, all of them (a TIFF),
     or it is rejected."""
     max_pages: Positive = 100
-    """Pages a TIFF has at most."""
+    """Pages a TIFF has at most, where they are kept."""
 
 
 class PdfLimits(Model):
@@ -68,18 +68,23 @@ class PdfLimits(Model):
     """Whether a PDF that needs a password to open is accepted. Its pages can't be checked."""
     owner_password: Literal["allow", "notice", "reject"] = "allow"  # noqa: S105 - a rule
     """What is done with a PDF that opens without a password, and restricts printing or editing."""
-    active_content: Finding = "notice"
+    active_content: Treatment = "notice"
     """What is done with scripts, and actions that start something by themselves."""
-    attachments: Finding = "notice"
+    attachments: Treatment = "notice"
     """What is done with files that are attached inside the PDF."""
-    xfa: Finding = "notice"
+    xfa: Treatment = "notice"
     """What is done with a form that only some programs can show, instead of pages."""
+
+    @property
+    def strips(self) -> bool:
+        """Whether something may be taken out, so that the object isn't the received bytes."""
+        return "strip" in {self.active_content, self.attachments, self.xfa}
 
 
 class DocumentLimits(Model):
     """Bounds on the documents of word processors, and what is done with what may be in one."""
 
-    macros: Finding = "reject"
+    macros: Treatment = "reject"
     """What is done with programs in a document."""
     encrypted: bool = False
     """Whether a document that needs a password to open is accepted, and stored as it is."""

@@ -5,18 +5,12 @@ A rule that can never apply is named too: whoever wrote it believes that somethi
 
 import string
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from shared.codes import FLAGS, PLACEHOLDERS
-from shared.formats import ALL, FORMATS, GIF, PDF, TIFF, WEBP, Format, canonical
+from shared.formats import ALL, FORMATS, PDF, Format, Several, canonical
 from shared.keys import KeyTemplateError, check_template
 from shared.policy import Derivative, FilePolicy, ImageLimits, PdfLimits, can_convert
-
-HOLDS_FRAMES = frozenset({GIF.media_type, WEBP.media_type})
-"""Types that an animation can be stored as. An animated PNG can be read as a still image only."""
-HOLDS_PAGES = frozenset({TIFF.media_type})
-"""Types that several pages can be stored as."""
 
 
 class Fault(NamedTuple):
@@ -92,10 +86,8 @@ def _target(policy: FilePolicy, received: Format) -> str:
 
 def _stored_as_received(policy: FilePolicy) -> bool:
     """Whether the object is the received bytes, whatever is sent."""
-    of_pdf = policy.pdf
-    stripped = "strip" in (of_pdf.active_content, of_pdf.attachments, of_pdf.xfa)
     return not policy.convert and not any(
-        each.kind == "image" or (each is PDF and stripped) for each in _accepted(policy)
+        each.kind == "image" or (each is PDF and policy.pdf.strips) for each in _accepted(policy)
     )
 
 
@@ -105,12 +97,15 @@ def _stored_as_received(policy: FilePolicy) -> bool:
 def _idle_keys(policy: FilePolicy) -> Iterator[Fault]:
     kinds = {each.kind for each in _accepted(policy)}
     becomes_pdf = PDF.media_type in {_target(policy, each) for each in _accepted(policy)}
+    of_document = policy.document.model_fields_set if "document" in kinds else set[str]()
     written = policy.model_fields_set
     for kind, plural in (("image", "images"), ("pdf", "PDFs"), ("document", "documents")):
         if kind in written and kind not in kinds:
             yield Fault((kind,), f"the field accepts no {plural}")
-    if "document" in kinds and "max_pages" in policy.document.model_fields_set and not becomes_pdf:
+    if "max_pages" in of_document and not policy.needs_office:
         yield Fault(("document", "max_pages"), "no document is converted: its pages aren't known")
+    if "without_converter" in of_document and not policy.needs_office:
+        yield Fault(("document", "without_converter"), "no document is converted")
     if policy.derivatives and "image" not in kinds and not becomes_pdf:
         yield Fault(("derivatives",), "they are made of images and PDFs, and the field has neither")
     if policy.keep_metadata and "image" not in kinds:
@@ -134,6 +129,9 @@ def _of_image(limits: ImageLimits, policy: FilePolicy) -> Iterator[Fault]:
             yield Fault(("image", f"recommended_{side}"), f"is more than max_{side}")
     if (limits.min_width or 1) * (limits.min_height or 1) > limits.max_pixels:
         yield Fault(("image", "max_pixels"), "is less than min_width times min_height")
+    most = limits.max_width and limits.max_height and limits.max_width * limits.max_height
+    if most and limits.min_pixels and limits.min_pixels > most:
+        yield Fault(("image", "min_pixels"), "is more than max_width times max_height")
     images = [each for each in _accepted(policy) if each.kind == "image"]
     if images:
         yield from _of_several(limits, policy, images)
@@ -141,37 +139,32 @@ def _of_image(limits: ImageLimits, policy: FilePolicy) -> Iterator[Fault]:
 
 def _of_several(limits: ImageLimits, policy: FilePolicy, images: list[Format]) -> Iterator[Fault]:
     """Animations, and images of several pages."""
-    for kind, keys in (("frames", ("animation", "max_frames")), ("pages", ("pages", "max_pages"))):
-        for key in keys:
-            if key in limits.model_fields_set and not _hold(kind, images):
-                yield Fault(("image", key), f"no accepted type has several {kind}")
-    if limits.animation == "keep" and _hold("frames", images):
-        animated = [each for each in images if each.media_type in HOLDS_FRAMES]
-        if not animated:
-            yield Fault(("image", "animation"), "only those of GIF and WebP can be kept")
-        yield from _lost(policy, animated, HOLDS_FRAMES, ("image", "animation"))
-    if limits.pages == "all" and _hold("pages", images):
-        paged = [each for each in images if each.media_type in HOLDS_PAGES]
-        if not paged:
-            yield Fault(("image", "pages"), "only those of TIFF can be kept")
-        yield from _lost(policy, paged, HOLDS_PAGES, ("image", "pages"))
+    yield from _of_kept(policy, images, "frames", ("animation", "max_frames"), limits.animation)
+    yield from _of_kept(policy, images, "pages", ("pages", "max_pages"), limits.pages)
 
 
-def _hold(kind: str, images: list[Format]) -> bool:
-    """Whether a file of any of the formats may hold several `frames` or `pages`: those of HEIF may
-    be either."""
-    return any(each.several in {kind, "images"} for each in images)
-
-
-def _lost(
-    policy: FilePolicy, received: list[Format], holding: AbstractSet[str], key: tuple[str, ...]
+def _of_kept(
+    policy: FilePolicy, images: list[Format], what: Several, keys: tuple[str, str], treated: str
 ) -> Iterator[Fault]:
-    """Formats that are converted to one that can't hold all that is to be kept."""
-    for each in received:
-        target = _target(policy, each)
-        if target not in holding:
-            reason = f"{each.name} is converted to {FORMATS[target].name}, which holds one image"
-            yield Fault(key, reason)
+    """`keys` say what becomes of several frames or pages, and how many there may be."""
+    treatment, most = keys
+    written = policy.image.model_fields_set
+    if not any(each.may_hold(what) for each in images):
+        for key in keys:
+            if key in written:
+                yield Fault(("image", key), f"no accepted type has several {what}")
+    elif treated in {"keep", "all"}:
+        keeping = [each for each in images if each.keeps == what]
+        if not keeping:
+            able = " and ".join(each.name for each in FORMATS.values() if each.keeps == what)
+            yield Fault(("image", treatment), f"only those of {able} can be kept")
+        for each in keeping:
+            target = FORMATS[_target(policy, each)]
+            if target.keeps != what:
+                reason = f"{each.name} is converted to {target.name}, which holds one image"
+                yield Fault(("image", treatment), reason)
+    elif most in written:
+        yield Fault(("image", most), f"several {what} aren't kept, so that none are counted")
 
 
 def _of_pdf(limits: PdfLimits) -> Iterator[Fault]:
@@ -216,7 +209,7 @@ def _of_convert(policy: FilePolicy) -> Iterator[Fault]:
 
 def _of_derivative(name: str, derivative: Derivative) -> Iterator[Fault]:
     if name == "original":
-        yield Fault(("derivatives", name), "is what the received file is called")
+        yield Fault(("derivatives", name), "would be taken for the received file")
     if derivative.format == "png" and "quality" in derivative.model_fields_set:
         yield Fault(("derivatives", name, "quality"), "PNG loses nothing: it has no quality")
 
@@ -233,7 +226,9 @@ def _of_key(template: str) -> Iterator[Fault]:
 
 def _of_flags(policy: FilePolicy) -> Iterator[Fault]:
     possible = _possible_findings(policy)
-    for code in policy.flag:
+    for code in dict.fromkeys(each for each in policy.flag if policy.flag.count(each) > 1):
+        yield Fault(("flag",), f"{code!r} is there twice")
+    for code in dict.fromkeys(policy.flag):
         if code not in FLAGS:
             known = ", ".join(sorted(FLAGS))
             yield Fault(("flag",), f"{code!r} can't be flagged; what can is {known}")
@@ -265,9 +260,10 @@ def _possible_findings(policy: FilePolicy) -> set[str]:
         "file-infected": policy.scan,
         "file-unscannable": policy.scan and policy.unscannable == "reject",
         "file-too-many-pages": pdfs
-        or documents
-        or (image.pages != "first" and _hold("pages", images)),
-        "image-animated": image.animation == "reject" and _hold("frames", images),
+        or bool(policy.needs_office)
+        or (image.pages != "first" and any(each.may_hold("pages") for each in images)),
+        "image-animated": image.animation == "reject"
+        and any(each.may_hold("frames") for each in images),
         "image-too-large": bool(images),
         "image-too-small": bool(
             images and (image.min_width or image.min_height or image.min_pixels)

@@ -1,12 +1,9 @@
 """The two ways a promotion can fail: the file is bad, or the world is."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the decoding child imports this module and shouldn't wait for pydantic
-    from shared.internal_api import Params
-
+from shared.codes import Params
 
 STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
+BUSY = "busy"
 SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
 """Causes that more than one module knows."""
 
@@ -18,11 +15,11 @@ class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a f
     """
 
     def __init__(
-        self, code: str, params: "Params | None" = None, *, detected_type: str | None = None
+        self, code: str, params: Params | None = None, *, detected_type: str | None = None
     ) -> None:
         super().__init__(code, params or {})
         self.code = code
-        self.params: Params = params or {}
+        self.params = dict(params or {})
         self.detected_type = detected_type
 
 
@@ -33,10 +30,11 @@ class TransientError(Exception):
     `store-refused` (it answers, but not to us: an operator must look), `scanner` (there is no
     verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
     `decoder` (the child crashed, or exceeded its limits of time or memory: perhaps the file's
-    doing), `memory` (the child was killed from outside, or the machine had no memory for it),
+    doing), `busy` (it ran out of time and had little of the processor meanwhile), `memory` (the
+    child was killed from outside, or the machine had no memory for it),
     `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
     doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
-    uses up one of the upload's attempts: what is not the file's doing doesn't.
+    uses up one of the upload's attempts: it does where the file may have had a part in it.
     """
 
     def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:

@@ -6,6 +6,7 @@ here as a result, a `FileRejected` or a `TransientError`.
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import stat
@@ -17,17 +18,17 @@ from typing import IO, Any, Self
 from pydantic import TypeAdapter
 
 from shared.formats import FORMATS
-from shared.internal_api import Code, Notice, Params
+from shared.internal_api import Code, MediaType, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.children import THREADS, CantStart, Child, Children, ZygoteLost, end_of
-from worker.deaths import death, is_crash
+from worker.deaths import death, is_crash, overdue
 from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import Facts, output_name
 
 REMEMBERED = 1_000
-"""Files whose zygote died, of those that were lost last."""
+"""How many files of died zygotes are remembered, the latest ones."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,14 @@ class Decoder:
     ) -> Processed:
         """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
 
-        `scratch` is an existing, empty folder of this upload alone; the caller removes it.
+        `scratch` is an existing folder of this upload alone; the caller removes it. What is in it
+        from before, as of a document that was converted there, has other names than the outputs.
         `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
         cancellation too, no process is left behind.
 
         Raises `FileRejected`, or `TransientError`: `decoder`, counted, when the child exceeded its
-        limits, took longer than `deadline_seconds`, crashed or broke down; `memory`, counted, when
+        limits, took longer than `deadline_seconds`, crashed or broke down; `busy`, counted, when it
+        took longer because it hardly got the processor; `memory`, counted, when
         it was killed from outside or the machine had no memory for it, and not counted when no
         child could be started or its zygote died the first time; `scratch`, counted, when it
         couldn't write.
@@ -131,6 +134,7 @@ class Decoder:
         with _opened(scratch / "request.json") as stdin, _opened(scratch / "stderr.txt") as stderr:
             stdin.write(json.dumps(request).encode())
             stdin.seek(0)
+            child: Child | None = None
             try:
                 async with (
                     self._children.born(stdin, stderr) as child,
@@ -139,7 +143,8 @@ class Decoder:
                     answer = await _read_answer(child, on_stage)
                     ending = await child.ended()
             except TimeoutError:
-                raise _gave_up(f"no answer within {deadline_seconds} s") from None
+                used = await _cpu_seconds(child)
+                raise overdue("no answer", seconds=deadline_seconds, cpu_seconds=used) from None
             except (ValueError, TypeError) as error:
                 raise _gave_up(f"its answer makes no sense: {error!r}") from error
             except CantStart as error:
@@ -159,6 +164,14 @@ class Decoder:
         if len(self._lost) > REMEMBERED:
             del self._lost[next(iter(self._lost))]
         return TransientError("memory", counted=counted, detail="the zygote died")
+
+
+async def _cpu_seconds(killed: Child | None) -> float | None:
+    """What a child that was buried used of the processor, where that is known."""
+    if killed is not None:
+        with contextlib.suppress(CantStart, ZygoteLost):
+            return (await killed.ended()).cpu_seconds
+    return None
 
 
 def _gave_up(detail: str) -> TransientError:
@@ -182,7 +195,8 @@ async def _read_answer(child: Child, on_stage: Callable[[Stage], None]) -> dict[
 def _read_rejected(answer: dict[str, Any]) -> FileRejected:
     code = TypeAdapter(Code).validate_python(answer["code"])
     params = TypeAdapter(Params).validate_python(answer["params"])
-    return FileRejected(code, params, detected_type=answer["detected_type"])
+    detected_type = TypeAdapter(MediaType | None).validate_python(answer["detected_type"])
+    return FileRejected(code, params, detected_type=detected_type)
 
 
 def _read_accepted(

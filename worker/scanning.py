@@ -23,7 +23,7 @@ async def look_into(scanner: Scanner | None, staged: Path, order: WorkOrder) -> 
 def refuse_infected(scan: Scan | None) -> None:
     """Raise `FileRejected`: what was found is decoded by nobody."""
     if scan and scan.verdict is Verdict.INFECTED:
-        raise FileRejected("file-infected", _found(scan))
+        raise FileRejected("file-infected")
 
 
 def notices_of(scan: Scan | None, order: WorkOrder) -> list[Notice]:
@@ -35,9 +35,5 @@ def notices_of(scan: Scan | None, order: WorkOrder) -> list[Notice]:
     if not (scan and scan.verdict is Verdict.UNSCANNABLE):
         return []
     if order.policy.unscannable == "reject":
-        raise FileRejected("file-unscannable", _found(scan))
-    return [Notice(code="not-scanned", params=_found(scan))]
-
-
-def _found(scan: Scan) -> dict[str, str | int | float]:
-    return {"signature": scan.signature or ""}
+        raise FileRejected("file-unscannable")
+    return [Notice(code="not-scanned")]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from api.errors import ERRORS, Problem
 from api.openapi.headers import header_objects
+from shared.codes import Params
 
 UNIVERSAL = (
     "bad-request",
@@ -61,7 +62,7 @@ class ProblemDetails(BaseModel):
     retryable: bool
     """Whether sending the same again can help."""
     field: str = ""
-    params: dict[str, str | int | float] = {}
+    params: Params = {}
     """What the text was made of."""
     errors: list[ProblemItem] = []
     uploads: list[PendingUpload] = []

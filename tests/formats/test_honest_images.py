@@ -189,6 +189,7 @@ def rows_of_others() -> list[Row]:
         Row("heic second is primary", lambda: odd.several_heic(1), JPEG, notices=CONVERTED | {"pages-dropped"}, shows=picture),
         Row("heic whose primary is a thumbnail", lambda: odd.thumbnail_first_heic(picture()), JPEG, notices=CONVERTED, shows=picture),
         *[Row(f"heic of which much is cut off, turned {turns} times", partial(odd.cropped_heic, photo((512, 256)), (120, 80), (30, -20), turns=turns), JPEG, (80, 120) if turns % 2 else (120, 80), CONVERTED, partial(cropped_and_turned, turns)) for turns in (0, 1, 3)],
+        Row("heic that is drawn twice in another image", lambda: odd.cropped_heic(picture(), (120, 80), drawn_twice=True), JPEG, notices=CONVERTED, shows=picture),
         Row("heic of tiles", lambda: odd.grid_heic(picture((256, 128))), JPEG, (256, 128), CONVERTED, lambda: picture((256, 128))),
         Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),

@@ -298,6 +298,22 @@ def test_a_mangled_document_is_taken_or_refused_and_nothing_else(tmp_path: Path,
             assert verdict.code.startswith("file-")  # noqa: PT017 - either is right
 
 
+def test_streams_that_share_a_long_list_of_sectors_are_too_complex(tmp_path: Path) -> None:
+    """Each by itself is as long as it says; all together are many times the file."""
+    size = 2 << 20
+    names = tuple(f"{number:04}" for number in range(4_000))
+    content = bytearray(documents.compound({"WordDocument": bytes(size)}, names))
+    for name in names:
+        at = content.find(name.encode("utf-16-le"), size)
+        content[at + 66] = 2  # no storage, but a stream
+        struct.pack_into("<II", content, at + 116, 0, size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    with pytest.raises(FileRejected) as verdict:
+        check(tmp_path, bytes(content))
+    assert verdict.value.code == "file-too-complex"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 1
+
+
 def test_a_list_of_sectors_in_a_circle_ends(tmp_path: Path) -> None:
     content = bytearray(documents.word_binary())
     directory, table = 16, 512 * (1 + 17)

@@ -3,13 +3,20 @@
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pikepdf
 import pytest
+from pikepdf import Dictionary, Name
 
+from shared.policy import FilePolicy
 from tests.support import pdfs
+from tests.unit.test_promoter import settings as worker_settings
+from worker.processing import Processing
+from worker.sandbox import Decoder
 
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 300
@@ -111,6 +118,31 @@ def test_what_would_take_all_memory_is_too_complex(
     assert (code, len(params)) == ("file-too-complex", 1)
 
 
+def without_root(more: bytes = b"") -> bytes:
+    """What qpdf alone can't read: catalog and pages are in a stream, and no table says where."""
+    pages = b"<</Type/Pages/Count 1/Kids[3 0 R]%s>>" % more
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>"
+    return pdfs.without_table(
+        pdfs.packed({1: b"<</Type/Catalog/Pages 2 0 R>>", 2: pages}, {3: page})
+    )
+
+
+def test_streams_that_inflate_for_nothing_are_too_complex(tmp_path: Path) -> None:
+    """Each ends in a wrong checksum, so that nothing comes of it in the end."""
+    packed = zlib.compress(bytes(4 << 20), 9)[:-4] + b"none"
+    head = b" 0 obj<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length %d>>" % len(packed)
+    stream = head + b"stream\n" + packed + b"\nendstream endobj\n"
+    streams = b"".join(b"%d" % number + stream for number in range(10, 100))
+    code, params = process_alone(tmp_path, without_root() + streams)
+    assert (code, params) == ("file-too-complex", {"max_inflated_bytes": 16 << 20})
+
+
+def test_a_stream_that_is_announced_again_and_again_is_read_once(tmp_path: Path) -> None:
+    content = without_root(b"/More(%s)" % bytes(1 << 20))
+    content = content.replace(b"/Type/ObjStm", b"/Type/ObjStm" * 100)
+    assert process_alone(tmp_path, content) == 1
+
+
 CORRUPT = {
     "a branch of its own": pdfs.crafted(b"/Kids[2 0 R]/Count 1"),
     "branches without a page": pdfs.crafted(
@@ -193,3 +225,38 @@ print(accepted)
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert int(ended.stdout) > 100
+
+
+async def test_a_page_whose_drawing_kills_the_decoder_is_stored_without_a_picture(
+    tmp_path: Path,
+) -> None:
+    def drawn_within_drawings(document: pikepdf.Pdf) -> None:
+        box = pikepdf.Array([0, 0, 600, 600])
+        form = document.make_stream(b"0 0 1 1 re f", Type=Name.XObject, Subtype=Name.Form, BBox=box)
+        for _ in range(12):
+            resources = Dictionary(XObject=Dictionary(F=form))
+            form = document.make_stream(
+                b"/F Do " * 20, Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=resources
+            )
+        page = document.pages[0]
+        page.Resources = Dictionary(XObject=Dictionary(F=form))
+        page.Contents = document.make_stream(b"/F Do")
+
+    staged, scratch = tmp_path / "upl_x", tmp_path / "scratch"
+    staged.write_bytes(pdfs.made(drawn_within_drawings))
+    scratch.mkdir()
+    policy = {
+        "accept": ["application/pdf"],
+        "max_bytes": 10**8,
+        "derivatives": {"thumb": {"size": 200}},
+    }
+    async with Decoder() as decoder:
+        made = await Processing(worker_settings(tmp_path), decoder, None).process(
+            staged,
+            scratch,
+            policy=FilePolicy.model_validate(policy),
+            field="cv",
+            on_stage=lambda _: None,
+        )
+    assert (made.object.path, made.derivatives) == (staged, {})
+    assert [notice.code for notice in made.notices] == ["no-preview"]

@@ -42,6 +42,16 @@ async def test_a_form_that_is_purged_while_a_body_is_in_flight_takes_it_no_more(
     assert not await scene.services.staging.exists(in_flight.staged.name)
 
 
+async def test_a_form_whose_type_was_taken_away_waits_until_it_is_back(scene: Scene) -> None:
+    field = scene.services.form_types[scene.form.type].file_fields["needed"]
+    del scene.services.form_types[scene.form.type]
+    with pytest.raises(Problem, match="type of this form") as refused:
+        await use_uploads.acknowledge(
+            scene.services, scene.form.id, field, await scene.received(), request_id="req"
+        )
+    assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
+
+
 async def test_a_key_names_one_upload_even_when_both_come_at_once(scene: Scene) -> None:
     one, two = await scene.received(b"same"), await scene.received(b"same")
     rows = await asyncio.gather(

@@ -9,6 +9,7 @@ from shared.finding import Level
 from shared.form_definition import FormDefinitionError, load_form_types
 from shared.formats import DOCX
 from tests.unit.test_promoter import settings
+from worker.diagnosis.confinement import closed
 from worker.diagnosis.office import check_office
 from worker.office.program import find_program, version_of
 from worker.records_client import RecordsClient
@@ -67,6 +68,25 @@ async def test_a_worker_without_it_doesnt_start_where_a_field_needs_it(tmp_path:
     assert level is Level.WRONG
     assert "apply.cv" in text
     assert "libreoffice-writer-nogui" in text
+
+
+async def test_a_worker_that_has_it_says_what_it_is_kept_from(tmp_path: Path) -> None:
+    program = tmp_path / "program" / "soffice.bin"
+    program.parent.mkdir()
+    (program.parent / "bootstraprc").write_text("[Bootstrap]\nProductKey=LibreOffice 7.4\n")
+    it, *held = await check_office(program, settings(tmp_path), None)
+    assert "LibreOffice 7.4" in str(it)
+    assert held
+    assert all(
+        "has no way to" in str(each) or "no Landlock" in str(each) or "no seccomp" in str(each)
+        for each in held
+    )
+
+
+def test_what_the_kernel_leaves_open_is_a_warning_each() -> None:
+    found = closed("x", ["files"])
+    assert [each.level for each in found] == [Level.WARNING, Level.WARNING]
+    assert [each.level for each in closed("x", ["files", "network", "processes"])] == [Level.OK]
 
 
 @pytest.mark.parametrize(

@@ -383,9 +383,15 @@ def heic_film() -> bytes:
 
 
 def cropped_heic(
-    image: Image.Image, part: tuple[int, int], off: tuple[int, int] = (0, 0), *, turns: int = 0
+    image: Image.Image,
+    part: tuple[int, int],
+    off: tuple[int, int] = (0, 0),
+    *,
+    turns: int = 0,
+    drawn_twice: bool = False,
 ) -> bytes:
-    """With a clean aperture of the size of `part` that is so far off the middle. `turns`: as below."""
+    """With a clean aperture of the size of `part` that is so far off the middle. `turns`: as below.
+    `drawn_twice`: in another image, which isn't the one that is shown."""
     whole = heic(image)
     codec = dict(isobmff.describe(whole).properties)[b"hvcC"]
     coded = whole[whole.index(b"mdat") + 4 :]
@@ -394,6 +400,7 @@ def cropped_heic(
     )
     properties = _box(b"hvcC", codec) + _full_box(b"ispe", struct.pack(">II", *image.size))
     properties += _box(b"clap", aperture) + _box(b"irot", bytes([turns]))
+    beside = _full_box(b"iref", _box(b"dimg", struct.pack(">HHHH", 2, 2, 1, 1)))
     owner = struct.pack(">IH", 1, 1) + bytes([4, 0x81, 2, 0x83, 0x84])
 
     def meta(start: int) -> bytes:
@@ -404,6 +411,7 @@ def cropped_heic(
             + _full_box(b"pitm", struct.pack(">H", 1))
             + _full_box(b"iloc", b"\x44\0" + struct.pack(">H", 1) + place, 1)
             + _full_box(b"iinf", struct.pack(">H", 1) + _full_box(b"infe", struct.pack(">HH4sx", 1, 0, b"hvc1"), 2))
+            + (beside if drawn_twice else b"")
             + _box(b"iprp", _box(b"ipco", properties) + _full_box(b"ipma", owner)),
         )  # fmt: skip
 

@@ -42,15 +42,15 @@ OK = b"stream: OK\0"
     ],
 )
 def test_only_the_exact_ok_is_clean(text: str, meaning: Meaning) -> None:
-    assert read(Said(text, heard_all=True)).meaning is meaning
+    assert read(Said(text, sent_all=True)).meaning is meaning
 
 
 def test_an_ok_before_all_was_sent_is_none() -> None:
-    assert read(Said("stream: OK", heard_all=False)).meaning is Meaning.NONSENSE
+    assert read(Said("stream: OK", sent_all=False)).meaning is Meaning.NONSENSE
 
 
 def test_the_name_of_what_was_found_is_cut_to_what_a_record_holds() -> None:
-    found = read(Said(f"stream: {'x' * 3000} FOUND", heard_all=True))
+    found = read(Said(f"stream: {'x' * 3000} FOUND", sent_all=True))
     assert found.signature == "x" * LONGEST_NAME
 
 

@@ -4,14 +4,16 @@ import signal
 from pathlib import Path
 
 import pytest
+import pyvips
 
 from tests.support import images
 from tests.support.decoders import WAYS, decoder_of, failure_of, run, stage
+from tests.support.shortages import OF_DISK, OF_MEMORY
 from worker import deaths
 from worker.children import Ending
-from worker.deaths import death
-from worker.decoder.shortage import MEMORY_SHORT
-from worker.errors import TransientError
+from worker.deaths import death, overdue
+from worker.decoder.shortage import MEMORY_SHORT, SCRATCH_FAILS, Shortages
+from worker.errors import FileRejected, TransientError
 
 REAL_CHILD = """
 from worker.decoder import child
@@ -85,6 +87,28 @@ async def test_no_file_is_called_corrupt_because_there_was_no_memory(
     assert failure.cause == cause
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [*((each, MEMORY_SHORT) for each in OF_MEMORY), *((each, SCRATCH_FAILS) for each in OF_DISK)],
+)
+def test_what_is_short_by_a_librarys_words_ends_the_child_so(said: str, status: int) -> None:
+    verdict = FileRejected("file-corrupt")
+    verdict.__cause__ = pyvips.Error("", said)
+    assert Shortages().exit_status(verdict) == status
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Memory allocation error: Security limit exceeded",
+        "Invalid input: Invalid image size: out of memory",
+        "JPEGLib: Out of memory reading of 3 bytes",
+    ],
+)
+def test_words_about_memory_that_are_said_of_the_file_are_no_shortage(said: str) -> None:
+    assert Shortages().exit_status(pyvips.Error("", said)) is None
+
+
 async def test_a_png_whose_pixels_find_no_memory_is_not_rejected(way: str, scratch: Path) -> None:
     code = (
         "from worker.decoder import child\nos.lseek(0, 0, os.SEEK_SET)\n"
@@ -113,6 +137,14 @@ def test_who_ignores_the_signal_of_its_limit_is_told_by_the_time_it_used(
 ) -> None:
     ending = Ending(-signal.SIGKILL, cpu_seconds=used)
     assert death(ending, cpu_seconds=3, said="").cause == cause
+
+
+@pytest.mark.parametrize(("used", "cause"), [(1.9, "busy"), (2.0, "decoder"), (None, "decoder")])
+def test_who_runs_out_of_time_for_want_of_the_processor_is_no_bad_file(
+    used: float | None, cause: str
+) -> None:
+    late = overdue("no answer", seconds=4, cpu_seconds=used)
+    assert (late.cause, late.counted) == (cause, True)
 
 
 @pytest.mark.parametrize(("refuses", "cause"), [(True, "memory"), (False, "decoder")])

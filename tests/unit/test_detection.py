@@ -1,6 +1,8 @@
 """What a file is, by its bytes."""
 
 import io
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -82,12 +84,32 @@ def test_a_pdf_may_have_junk_after_it(tmp_path: Path) -> None:
         ("image/tiff", images.encode(images.picture(), "TIFF")),
         ("image/heic", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(50)),
         ("image/heic", b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic" + bytes(50)),
+        ("image/heic", b"\x00\x00\x00\x18ftyphevs\x00\x00\x00\x00hevsheic" + bytes(50)),
         ("image/avif", b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1" + bytes(50)),
         ("video/mp4", b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isom" + bytes(50)),
     ],
 )
-def test_what_we_dont_process_is_named(tmp_path: Path, media_type: str, content: bytes) -> None:
+def test_it_is_named_by_its_bytes(tmp_path: Path, media_type: str, content: bytes) -> None:
     assert detected(tmp_path, content) == media_type
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"% " * 22 + b"x\nstartxref",
+        b"%\n" * 2000 + b"x\nstartxref",
+        b" " * 4000 + b"x\nstartxref",
+        b"PK\x03\x04" * 16_000,
+    ],
+    ids=["comments", "lines", "spaces", "entries"],
+)
+def test_what_is_no_file_costs_nothing(tmp_path: Path, content: bytes) -> None:
+    tracemalloc.start()
+    begun = time.process_time()
+    assert detected(tmp_path, content) in {None, "application/zip"}
+    assert time.process_time() - begun < 0.5
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"hello world", bytes(5000), b"RIFF", b"%PDF"])

@@ -160,6 +160,66 @@ def test_a_limit_of_one_isnt_told_as_if_it_were_many(
 
 
 @pytest.mark.parametrize(
+    ("limits", "seen", "said"),
+    [
+        ({"min_width": 400, "min_height": 400}, (399, 500), "be at least 400 × 400 pixels"),
+        ({"min_width": 400}, (399, 500), "be at least 400 pixels wide"),
+        ({"min_height": 300}, (399, 299), "be at least 300 pixels high"),
+        (
+            {"min_width": 400, "min_height": 400, "min_pixels": 1_000_000},
+            (500, 500),
+            "have at least 1000000 pixels (500 × 500 are too few)",
+        ),
+        (
+            {"min_width": 400, "min_pixels": 1_000_000},
+            (300, 500),
+            "be at least 400 pixels wide and have at least 1000000 pixels (300 × 500 are too few)",
+        ),
+    ],
+)
+def test_an_image_that_is_too_small_is_told_what_it_misses(
+    limits: dict[str, int], seen: tuple[int, int], said: str
+) -> None:
+    policy = FilePolicy.model_validate({"accept": ["image/png"], "max_bytes": 1, "image": limits})
+    params = dict(zip(("width", "height"), seen, strict=True)) | limits
+    detail = upload_error("image-too-small", params, policy)["detail"]
+    assert detail == f"The selected image must {said}"
+    first = "be at least" if len(limits) == 1 else ""
+    assert f"The selected image must {first}" in texts(policy)["image-too-small"]
+
+
+def test_an_animation_that_is_too_long_is_told_so() -> None:
+    policy = FilePolicy(accept=("image/gif",), max_bytes=1)
+    params = {"frames": 4, "max_frames": 3}
+    assert upload_error("file-too-complex", params, policy)["detail"] == (
+        "The selected image has 4 frames: choose one with 3 or fewer"
+    )
+
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+TO_PDF = {"convert": {DOCX: "application/pdf"}, "document": {"max_pages": 20}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"accept": ["application/pdf"]}, "must have 500 pages or fewer"),
+        ({"accept": [DOCX], **TO_PDF}, "must have 20 pages or fewer"),
+        ({"accept": ["image/tiff"], "image": {"pages": "all", "max_pages": 5}}, "must have 5 pages"),
+        ({"accept": ["image/tiff"], "image": {"pages": "reject"}}, "must have one page only"),
+        ({"accept": ["application/pdf", DOCX], **TO_PDF}, "must have {max_pages} pages or fewer"),
+    ],
+)  # fmt: skip
+def test_how_many_pages_there_may_be_is_told_by_what_is_accepted(
+    rules: dict[str, Any], said: str
+) -> None:
+    policy = FilePolicy.model_validate({"max_bytes": 1} | rules)
+    assert said in texts(policy)["file-too-many-pages"]
+    told = upload_error("file-too-many-pages", {"pages": 99, "max_pages": 20}, policy)["detail"]
+    assert "20 pages" in told or "{" not in said
+
+
+@pytest.mark.parametrize(
     ("accept", "said"),
     [
         (["image/jpeg"], "a JPG"),

@@ -164,6 +164,7 @@ async def test_a_bad_file_is_rejected_with_what_it_is(
         "print(json.dumps(['result']))",
         "print(json.dumps({'result': 'accepted', 'detected_type': 'text/html'}))",
         "print(json.dumps({'result': 'rejected', 'code': 'No Such Code!', 'params': {}}))",
+        "print(json.dumps({'result': 'rejected', 'code': 'x', 'params': {}, 'detected_type': 'no type'}))",
         "print('x' * 10_000_000)",
         "answer(); sys.exit(1)",
         "raise ValueError",
@@ -187,7 +188,8 @@ async def test_a_child_is_killed_at_its_deadline_with_all_it_started(
     started = time.monotonic()
     failure = await failure_of(way, scratch, code, seconds=2)
     assert time.monotonic() - started < 20
-    assert (failure.cause, failure.counted) == ("decoder", True)
+    cause = "busy" if way == "forked" else "decoder"  # nobody counts what a fresh one uses
+    assert (failure.cause, failure.counted) == (cause, True)
     assert await ends(await pid_in(scratch))
 
 
@@ -197,7 +199,7 @@ async def test_the_real_child_is_killed_at_its_deadline(
     staged = stage(tmp_path, images.png((8000, 6000)))
     with pytest.raises(TransientError) as failure:
         await run(decoder, staged, scratch, seconds=0.01)
-    assert failure.value.cause == "decoder"
+    assert failure.value.cause in ("decoder", "busy")
 
 
 async def test_a_cancelled_parent_leaves_no_child(way: str, tmp_path: Path, scratch: Path) -> None:

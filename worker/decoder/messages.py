@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, TypedDict
 
+from shared.codes import Params
 from worker.formats.job import Facts, Notice
 
 
@@ -32,5 +33,5 @@ class Accepted(TypedDict):
 class Rejected(TypedDict):
     result: Literal["rejected"]
     code: str
-    params: dict[str, str | int | float]
+    params: Params
     detected_type: str | None

@@ -5,13 +5,13 @@ honest one isn't to be rejected because the machine was short of memory or its d
 """
 
 import contextlib
-import errno
 import mmap
 import os
-import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+
+from worker.formats.blame import DISK_ERRORS, says_disk_fails, says_no_memory
 
 MEMORY_SHORT = os.EX_TEMPFAIL
 SCRATCH_FAILS = os.EX_IOERR
@@ -19,20 +19,8 @@ SCRATCH_FAILS = os.EX_IOERR
 
 _STATM = Path("/proc/self/statm")
 _STEP_BYTES = 16 << 20
-_NO_MEMORY = re.compile(
-    r"out of memory|(insufficient|not enough) memory|can(no|')t allocate|bad_alloc"
-    r"|(failed|unable) to allocate|allocation failed"
-    r"|error creating thread|resource temporarily unavailable",  # it has no room for its stack
-    re.IGNORECASE,
-)
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
-_DISK_FAILS = re.compile("|".join(re.escape(os.strerror(code)) for code in _DISK_ERRORS))
 _REFUSES_BEFORE_IT_KILLS = "2"
 """Of `overcommit_memory`: other kernels promise any memory, and kill when it isn't there."""
-
-
-def says_no_memory(text: str) -> bool:
-    return bool(_NO_MEMORY.search(text))
 
 
 def machine_may_refuse_memory() -> bool:
@@ -58,7 +46,7 @@ class Shortages:
         for each in _chain(error):
             if isinstance(each, MemoryError) or says_no_memory(str(each)):
                 return 1 if self._limit_is_reached() else MEMORY_SHORT
-            if getattr(each, "errno", None) in _DISK_ERRORS or _DISK_FAILS.search(str(each)):
+            if getattr(each, "errno", None) in DISK_ERRORS or says_disk_fails(str(each)):
                 return SCRATCH_FAILS
         return None
 

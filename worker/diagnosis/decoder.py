@@ -10,15 +10,10 @@ import tempfile
 
 from shared.finding import Finding, ok, warning
 from shared.formats import FORMATS
+from worker.diagnosis.confinement import closed
 
 NAME = "decoder"
 SECONDS = 20.0
-_CLOSED = ("files", "network", "processes")
-_HOW = {
-    "files": "it may read what the worker may (no Landlock: Linux 5.13 or newer has it)",
-    "network": "it may open connections (no seccomp filter for this kernel or processor)",
-    "processes": "it may start programs (no seccomp filter for this kernel or processor)",
-}
 _TRY = """
 import json, os, sys
 from pathlib import Path
@@ -28,6 +23,7 @@ held = confine(own / "staged", own, cpu_seconds=10, parent_pid=os.getppid())
 import pyvips
 from pi_heif import libheif_info
 from shared.formats import FORMATS
+from worker.diagnosis.confinement import closed
 def can_read(loader):
     if loader == "heif":
         return "libde265" in libheif_info()["decoders"]
@@ -40,7 +36,7 @@ print(json.dumps({"held": held, "reads": found, "version": version}))
 
 
 async def check_decoder() -> list[Finding]:
-    """What stays open is a warning: limits of memory, time and size hold everywhere."""
+    """Whether a child is confined, and can read what a definition may accept."""
     with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _TRY, folder,
@@ -60,12 +56,7 @@ async def check_decoder() -> list[Finding]:
         reason = lines[-1] if lines else f"status {child.returncode}"
         return [warning(NAME, f"a child doesn't start ({reason}); nothing can be decoded")]
     about = json.loads(said)
-    return [*_closed(about["held"]), _reads(about["version"], about["reads"])]
-
-
-def _closed(held: list[str]) -> list[Finding]:
-    open_ones = [warning(NAME, _HOW[each]) for each in _CLOSED if each not in held]
-    return open_ones or [ok(NAME, "has no way to other files, the network or new processes")]
+    return [*closed(NAME, about["held"]), _reads(about["version"], about["reads"])]
 
 
 def _reads(version: str, read: list[str]) -> Finding:

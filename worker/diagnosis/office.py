@@ -1,15 +1,23 @@
 """LibreOffice: whether it is here, and whether that matters."""
 
+import asyncio
+import json
+import os
+import sys
+import tempfile
 from pathlib import Path
 
 import httpx
 
 from shared.finding import Finding, ok, warning, wrong
+from worker.diagnosis.confinement import closed
 from worker.office.program import version_of
 from worker.records_client import RecordsClient
 from worker.settings import Settings
 
 NAME = "LibreOffice"
+SECONDS = 20.0
+_ROOT = Path(__file__).parents[2]
 _INSTALL = (
     "install it (Debian: libreoffice-writer-nogui fonts-liberation; the image:"
     ' --build-arg OFFICE=true), or set document.without_converter to "store" there'
@@ -21,7 +29,7 @@ async def check_office(
 ) -> list[Finding]:
     """`program` is what `find_program` found; `records` is asked which fields need one."""
     if program:
-        return [ok(NAME, f"{version_of(program)} ({program})")]
+        return [ok(NAME, f"{version_of(program)} ({program})"), *await _confined(program)]
     if settings.soffice:
         text = f"{settings.soffice} is not LibreOffice's program; correct it, or leave it out"
         return [wrong("SOFFICE", text)]
@@ -37,3 +45,27 @@ async def check_office(
             wrong(NAME, f"isn't installed, and {', '.join(fields)} can't do without; {_INSTALL}")
         ]
     return [ok(NAME, "isn't installed, and no field needs it")]
+
+
+async def _confined(program: Path) -> list[Finding]:
+    """Tried in a child: what is given up is given up for good."""
+    with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-S", "-s", "-m", "worker.office.rehearse"),
+            *(str(program), folder, str(os.getpid())),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=folder,
+            env={"PYTHONPATH": str(_ROOT)},
+        )
+        try:
+            async with asyncio.timeout(SECONDS):
+                said, _ = await child.communicate()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+            said = b""
+    if not said:
+        return [warning(NAME, "isn't started here: a process can't be confined for it")]
+    return closed(NAME, json.loads(said))

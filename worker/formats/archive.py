@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.errors import FileRejected
+from worker.formats.verdicts import too_complex
 
 LIST_BYTES = 4 << 20
 """Of the list of entries: more than 40,000 of them, where a long document with a picture on every
@@ -28,7 +28,7 @@ class _Bounded(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > LIST_BYTES:
-            raise FileRejected("file-too-complex", {"max_list_bytes": LIST_BYTES})
+            raise too_complex("list_bytes", LIST_BYTES, size)
         return super().read(LIST_BYTES if size is None or size < 0 else size)
 
 

@@ -1,13 +1,16 @@
 """A compound file of Microsoft's (OLE2, [MS-CFB]): a small file system in a file, read warily.
 
-Its sectors are lists that link to each other; every list is followed for as many steps as the file
-has sectors, and no more.
+Its sectors are lists that link to each other, and may be in several of them: all lists of a file
+together are followed for a few times as many steps as it has sectors, and no more.
 """
 
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from worker.formats.verdicts import Budget
 
 MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEADER_BYTES = 512
@@ -20,6 +23,8 @@ _ENTRY_BYTES = 128
 _MAX_ENTRIES = 20_000
 _STORAGE, _STREAM, _ROOT = 1, 2, 5
 _SMALL_SECTOR = 64
+_STEPS_A_SECTOR = 4
+"""An honest sector is in one list, which is followed once or twice."""
 
 
 class BrokenCompoundError(Exception):
@@ -37,7 +42,8 @@ class Entry:
 
 
 class CompoundFile:
-    """One that is open for reading. Raises `BrokenCompoundError`, here and in its methods."""
+    """One that is open for reading. Raises, here and in its methods, `BrokenCompoundError`, and
+    `FileRejected` (`file-too-complex`) for lists that lead on and on."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -49,6 +55,7 @@ class CompoundFile:
             raise BrokenCompoundError("sectors of an unknown size")
         self._sector_bytes = 1 << shift
         self._sectors = -(-len(self._content) // self._sector_bytes)
+        self._steps = Budget("steps", _STEPS_A_SECTOR * self._sectors)
         directory, self._small_below, small_table = struct.unpack_from("<I4xII", self._content, 48)
         self._table = self._read_table()
         raw = self._chain(directory, _MAX_ENTRIES * _ENTRY_BYTES)
@@ -83,20 +90,26 @@ class CompoundFile:
                     raise BrokenCompoundError("a stream is cut off")
 
     def _read_table(self) -> list[int]:
-        """Which sector follows each."""
-        numbers = list(struct.unpack_from(f"<{_IN_HEADER}I", self._content, 76))
-        per_sector = self._sector_bytes // 4
-        (further,) = struct.unpack_from("<I", self._content, 68)
-        for _ in range(self._sectors):
-            if further >= _LAST:
-                break
-            *more, further = struct.unpack(f"<{per_sector}I", self._sector(further))
-            numbers += more
+        """Which sector follows each, as far as there are any."""
         table: list[int] = []
-        for number in numbers[: self._sectors]:
-            if number < _LAST:
-                table += struct.unpack(f"<{per_sector}I", self._sector(number))
+        for number in self._table_sectors():
+            table += self._numbers_in(number)
+            if len(table) >= self._sectors:
+                break
         return table
+
+    def _table_sectors(self) -> Iterator[int]:
+        numbers = list(struct.unpack_from(f"<{_IN_HEADER}I", self._content, 76))
+        (further,) = struct.unpack_from("<I", self._content, 68)
+        while True:
+            yield from (number for number in numbers if number < _LAST)
+            if further >= _LAST:
+                return
+            *numbers, further = self._numbers_in(further)
+
+    def _numbers_in(self, sector: int) -> tuple[int, ...]:
+        self._steps.spend()
+        return struct.unpack(f"<{self._sector_bytes // 4}I", self._sector(sector))
 
     def _chain(self, start: int, size: int) -> bytes:
         return b"".join(self._sector(each) for each in self._sectors_of(start, size))
@@ -107,6 +120,7 @@ class CompoundFile:
             if start >= len(self._table) or len(found) > self._sectors:
                 raise BrokenCompoundError("a list of sectors leads nowhere")
             self._check_there(start)
+            self._steps.spend()
             found.append(start)
             start = self._table[start]
         return found

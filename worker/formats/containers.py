@@ -45,6 +45,8 @@ _TYPES = "[Content_Types].xml"
 _TYPES_BYTES = 1 << 20
 """Of the list of content types, which names every picture of some documents."""
 _FIRST_ENTRIES_BYTES = 64 << 10
+_BEFORE_NAME = 26
+"""Bytes between the magic of an entry and its name."""
 _WORD_MAGIC = b"\xec\xa5"
 
 
@@ -63,6 +65,8 @@ def in_compound_file(path: Path) -> str:
     """The media type of a file that begins as a compound file."""
     try:
         top = CompoundFile(path).top
+    except FileRejected:  # as of an archive
+        return COMPOUND
     except (BrokenCompoundError, struct.error):
         with path.open("rb") as file:  # the stream with the text comes first, the directory last
             return DOC.media_type if file.read(514).endswith(_WORD_MAGIC) else COMPOUND
@@ -106,5 +110,7 @@ def _of_broken_archive(path: Path) -> str:
         head = file.read(_FIRST_ENTRIES_BYTES)
     if b"mimetype" + ODT.media_type.encode() in head:
         return ODT.media_type
-    names = [head[match.end() + 26 :] for match in re.finditer(rb"PK\x03\x04", head)]
-    return DOCX.media_type if any(name.startswith(b"word/") for name in names) else ZIP
+    entries = re.finditer(rb"PK\x03\x04", head)
+    if any(head.startswith(b"word/", entry.end() + _BEFORE_NAME) for entry in entries):
+        return DOCX.media_type
+    return ZIP

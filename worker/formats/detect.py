@@ -71,13 +71,13 @@ def _in_container(path: Path, found: str | None) -> str | None:
     return found if hides_pdf else looks[found](path)
 
 
-_FIRST_OBJECT = re.compile(rb"\s*(?:%[^\r\n]*\s+)*\d+ \d+ obj\b")
+_FIRST_OBJECT = re.compile(rb"\s*(?:%[^\r\n]*[\r\n]\s*)*\d+ \d+ obj\b")
 _START_OF_TABLE = b"startxref"
 
 
 def _lost_its_marker(head: bytes, descriptor: int) -> bool:
     """Whether it is a PDF but for its first line, which a program that copied it left out."""
-    return bool(_FIRST_OBJECT.match(head)) and _START_OF_TABLE in _tail(descriptor)
+    return _START_OF_TABLE in _tail(descriptor) and bool(_FIRST_OBJECT.match(head))
 
 
 def _by_name(head: bytes) -> str | None:

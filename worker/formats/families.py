@@ -1,4 +1,4 @@
-"""Lead a file to the room of its kind."""
+"""Lead a file to what handles its kind."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def process(job: Job) -> Made:
 
 
 def _room_of(kind: Kind) -> Callable[[Job], Made]:
-    """A file waits for one room only: each loads libraries of its own."""
+    """A file waits for one kind only: each loads libraries of its own."""
     if kind == "pdf":
         from worker.formats.pdf.process import process_pdf  # noqa: PLC0415 - see above
 

@@ -13,7 +13,7 @@ MAX_BOXES = 20_000
 MAX_META = 16 << 20
 """Bytes of the box that describes the images: a grid of thousands of tiles needs one."""
 
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"miaf", b"mif3"}
 _PICTURES = {b"hvc1", b"av01", b"grid", b"iovl", b"iden"}

@@ -1,4 +1,4 @@
-"""What a room is given, and what it gives back."""
+"""What the code of a kind is given, and what it gives back."""
 
 import hashlib
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from shared.codes import Params
 from shared.formats import FORMATS, Format
 from shared.policy import FilePolicy
 from shared.status import Stage
@@ -26,7 +27,7 @@ class Notice(TypedDict):
     """An issue that doesn't reject the file. The api words it."""
 
     code: str
-    params: dict[str, str | int | float]
+    params: Params
 
 
 @dataclass(frozen=True)

@@ -57,22 +57,28 @@ _AF_UNIX = 1
 
 def confine(
     document: Path | None, own: Path, program: Path, *, cpu_seconds: int, parent_pid: int
-) -> None:
+) -> list[str]:
     """Restrict this process to reading `document` and the system's programs, and to its `own`
-    folder. Dies with its parent."""
+    folder. Dies with its parent.
+
+    Returns which of `files`, `network` and `processes` the kernel closed: for what isn't, the
+    container's walls are left.
+    """
     limit_cpu(cpu_seconds)
     limit(resource.RLIMIT_FSIZE, FILE_BYTES)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     limit(resource.RLIMIT_CORE, 0)
     if sys.platform != "linux":
-        return
+        return []
     limit(resource.RLIMIT_AS, MEMORY_BYTES)
     die_with(parent_pid)
     take_no_privileges()
-    # without Landlock or a filter for this processor, the container's walls are what is left
-    landlock.leave_files(_files(document, own, program).items())
-    if is_known():
-        install(_filter())
+    held = []
+    if landlock.leave_files(_files(document, own, program).items()):
+        held.append("files")
+    if is_known() and install(_filter()):
+        held += ["network", "processes"]
+    return held
 
 
 def _files(document: Path | None, own: Path, program: Path) -> dict[Path, int]:

@@ -37,7 +37,7 @@ class Said(NamedTuple):
     """An answer, and whether all that there was to look at had been sent before it."""
 
     text: str
-    heard_all: bool
+    sent_all: bool
 
 
 class Version(NamedTuple):
@@ -121,9 +121,9 @@ async def _talk(
         failure = sending.exception() if sending.done() else None
         if failure and not isinstance(failure, OSError):
             raise failure
-        heard_all = sending.done() and not failure
-        async with asyncio.timeout(None if heard_all else PARTING_SECONDS):
-            return Said(await answering, heard_all)
+        sent_all = sending.done() and not failure
+        async with asyncio.timeout(None if sent_all else PARTING_SECONDS):
+            return Said(await answering, sent_all)
     finally:
         answering.cancel()
         sending.cancel()

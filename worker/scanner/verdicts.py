@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 def read(said: Said) -> Answer:
     if said.text == "stream: OK":
-        return Answer(Meaning.CLEAN if said.heard_all else Meaning.NONSENSE)
+        return Answer(Meaning.CLEAN if said.sent_all else Meaning.NONSENSE)
     if found := _FOUND.fullmatch(said.text):
         name = found[1][:LONGEST_NAME]
         unseen = name.startswith(_NOT_LOOKED_AT)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from shared.formats import ODT, Format
-from worker.errors import FileRejected
 from worker.formats.archive import (
     CHUNK_BYTES,
     BrokenArchiveError,
@@ -19,6 +18,7 @@ from worker.formats.archive import (
 from worker.formats.compound import BrokenCompoundError, CompoundFile
 from worker.formats.document.findings import BrokenDocumentError, Findings
 from worker.formats.document.markup import TEXT_BYTES, Markup
+from worker.formats.verdicts import within
 
 MAX_ENTRIES = 10_000
 UNPACKED_BYTES = 512 << 20
@@ -76,8 +76,7 @@ def _check_budgets(entries: list[zipfile.ZipInfo]) -> None:
         "unpacked_bytes": (sum(entry.file_size for entry in entries), UNPACKED_BYTES),
     }
     for what, (found, allowed) in spent.items():
-        if found > allowed:
-            raise FileRejected("file-too-complex", {what: found, f"max_{what}": allowed})
+        within(what, found, allowed)
 
 
 def _check_names(entries: list[zipfile.ZipInfo]) -> None:

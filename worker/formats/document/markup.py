@@ -8,8 +8,8 @@ checksums and its reader say.
 import re
 from xml.parsers import expat
 
-from worker.errors import FileRejected
 from worker.formats.document.findings import BrokenDocumentError, Findings
+from worker.formats.verdicts import within
 
 MAX_ELEMENTS = 3_000_000
 """In all entries together. Two thousand pages have a fifth of it."""
@@ -52,10 +52,8 @@ class Markup:
         """Raises `FileRejected` (`file-too-complex`)."""
         self._elements += elements
         self._bytes += size
-        if self._elements > MAX_ELEMENTS:
-            raise FileRejected("file-too-complex", {"max_elements": MAX_ELEMENTS})
-        if self._bytes > TEXT_BYTES:
-            raise FileRejected("file-too-complex", {"max_text_bytes": TEXT_BYTES})
+        within("elements", self._elements, MAX_ELEMENTS)
+        within("text_bytes", self._bytes, TEXT_BYTES)
 
 
 class Reading:
@@ -86,8 +84,7 @@ class Reading:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._markup.spend(elements=1)
         self._depth += 1
-        if self._depth > MAX_NESTING:
-            raise FileRejected("file-too-complex", {"max_nesting": MAX_NESTING})
+        within("nesting", self._depth, MAX_NESTING)
         local = name.rpartition(":")[2]
         if local in _PARAGRAPHS:
             self._markup.paragraphs += 1

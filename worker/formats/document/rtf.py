@@ -4,9 +4,9 @@ import mmap
 import re
 from pathlib import Path
 
-from worker.errors import FileRejected
 from worker.formats.document.findings import BrokenDocumentError, Findings
 from worker.formats.document.markup import is_remote
+from worker.formats.verdicts import too_complex
 
 MAX_DEPTH = 1_000
 """Of braces in braces. Word writes some ten."""
@@ -57,7 +57,7 @@ def _check_braces(content: mmap.mmap) -> None:
         elif content[piece.start()] == _OPEN:
             depth += 1
             if depth > MAX_DEPTH:
-                raise FileRejected("file-too-complex", {"max_depth": MAX_DEPTH})
+                raise too_complex("depth", MAX_DEPTH)
         elif content[piece.start()] == _CLOSE:
             depth -= 1
             if depth == 0:

@@ -4,7 +4,8 @@ import mmap
 import struct
 from pathlib import Path
 
-from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen, corrupt, within
+from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen
+from worker.formats.verdicts import corrupt, within
 
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 _HAS_TABLE = 0x80

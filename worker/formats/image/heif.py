@@ -8,10 +8,12 @@ import pyvips
 
 from worker.errors import FileRejected
 from worker.formats import isobmff
+from worker.formats.blame import is_ours
 from worker.formats.image import profiles
 from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
-from worker.formats.image.seen import MAX_WORK, Seen, corrupt, too_complex, within
+from worker.formats.image.seen import MAX_WORK, Seen
+from worker.formats.verdicts import corrupt, too_complex, within
 
 _MAX_TILES = 10_000
 _MAX_WORK = MAX_WORK // 2
@@ -19,7 +21,7 @@ _MAX_WORK = MAX_WORK // 2
 _UNKNOWN = ("unsupported", "no decoding plugin", "not been built in")
 _NO_STILL = "primary item"
 """Of a film without a still image, as cameras write a burst."""
-_LIMIT, _SIZE, _MEMORY = "security limit", "invalid image size", "memory"
+_LIMIT = "security limit"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _DEEP_GREY = "I;"
 _THREADS = 2
@@ -28,7 +30,9 @@ _EIGHT_BITS = (True, False, True, False)
 _NO_CHOICE, _WITH_LIMITS = "", False
 _UNREADABLE = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
 """What libheif's words come in. A verdict of ours is none of them, and neither is `MemoryError`."""
-_CUT_OFF = "exceeds the maximum image size"
+_CUT_OFF, _SAID_TWICE = "exceeds the maximum image size", "has double references"
+_REFERENCES, _NOTHING = b"iref", b"free"
+"""Kinds of boxes: that of what belongs to which image, and that of unused room."""
 _PROFILES = {"prof", "rICC"}
 _EXIF = b"Exif\0\0"
 _PREMULTIPLIED = {"La", "RGBa"}
@@ -39,7 +43,7 @@ def read(content: mmap.mmap) -> Seen:
     try:
         described = isobmff.describe(content)
     except isobmff.TooManyBoxes as error:
-        raise too_complex("boxes", isobmff.MAX_BOXES + 1, isobmff.MAX_BOXES) from error
+        raise too_complex("boxes", isobmff.MAX_BOXES) from error
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
     within("pixels", described.work, _MAX_WORK)
@@ -68,9 +72,7 @@ def decode(path: Path, max_pixels: int) -> pyvips.Image:
     try:
         image, profile = _decoded(content, max_pixels)
     except _UNREADABLE as error:
-        if _CUT_OFF not in str(error):
-            raise _verdict(error) from error
-        image, profile = _cut_out(content, described, max_pixels)
+        image, profile = _decoded_anew(content, described, max_pixels, error)
     blobs = {
         "icc-profile-data": profile.get("data") if profile.get("type") in _PROFILES else None,
         "exif-data": _exif(isobmff.read_item(content, described, b"Exif")),
@@ -98,16 +100,22 @@ def _decoded(content: bytes, max_pixels: int) -> tuple[pyvips.Image, dict[str, A
     return image, primary.color_profile or {}
 
 
-def _cut_out(
-    content: bytes, described: isobmff.Described, max_pixels: int
+def _decoded_anew(
+    content: bytes, described: isobmff.Described, max_pixels: int, error: Exception
 ) -> tuple[pyvips.Image, dict[str, Any]]:
-    """As `_decoded`, of an image of which much is cut off."""
+    """As `_decoded`, of what libheif takes for an attack or a mistake, and is neither: an image of
+    which much is cut off, or one in which a reference is said twice and none is needed."""
+    said = str(error)
     try:
-        aperture = Aperture(described)
-        image, profile = _decoded(aperture.removed(content), max_pixels)
-        return aperture.cut_out_of(image), profile
-    except _UNREADABLE as error:
-        raise _verdict(error) from error
+        if _CUT_OFF in said:
+            aperture = Aperture(described)
+            image, profile = _decoded(aperture.removed(content), max_pixels)
+            return aperture.cut_out_of(image), profile
+        if _SAID_TWICE in said and not described.tiles:
+            return _decoded(content.replace(_REFERENCES, _NOTHING), max_pixels)
+    except _UNREADABLE as again:
+        error = again
+    raise _verdict(error) from error
 
 
 def _shown(images: list[Any]) -> Any:
@@ -146,7 +154,7 @@ def _verdict(error: Exception) -> Exception:
     said = str(error).lower()
     if _LIMIT in said or _NO_STILL in said:
         return FileRejected("file-too-complex")
-    if _MEMORY in said and _SIZE not in said:
+    if is_ours(said):
         return error
     if any(sign in said for sign in _UNKNOWN):
         return FileRejected("file-invalid-type", {"detected_type": "image/heif"})

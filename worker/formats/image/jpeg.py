@@ -7,9 +7,10 @@ import struct
 from pathlib import Path
 
 from worker.errors import FileRejected
-from worker.formats.image.seen import MAX_PIECES, MAX_SCANS, MAX_WORK, Seen, within
+from worker.formats.image.seen import MAX_PIECES, MAX_SCANS, MAX_WORK, Seen
+from worker.formats.verdicts import within
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """In entropy-coded data, what ends it: neither a stuffed byte nor a restart marker."""
 _SOI, _EOI, _SOS, _DAC = 0xD8, 0xD9, 0xDA, 0xCC
 _BARE = {0x01, *range(0xD0, 0xD8), _SOI}
@@ -62,7 +63,7 @@ class _Walk:
 
     def to_the_end(self) -> None:
         at = 2
-        for pieces in range(MAX_PIECES + 1):
+        for pieces in range(1, MAX_PIECES + 2):
             at = self._next_marker(at)
             if at + 1 >= len(self.content):
                 return
@@ -78,7 +79,7 @@ class _Walk:
             (length,) = struct.unpack_from(">H", self.content, at)
             self._segment(marker, self.content[at + 2 : at + max(2, length)])
             at += max(2, length)
-            within("segments", pieces, MAX_PIECES - 1)
+            within("segments", pieces, MAX_PIECES)
 
     def _next_marker(self, at: int) -> int:
         """Where the next marker is: as libjpeg does, what stands between segments is skipped."""

@@ -1,12 +1,11 @@
 """An image held against its field's limits, before it is decoded."""
 
-from shared.formats import FORMATS, GIF, TIFF, WEBP
+from shared.formats import FORMATS
 from shared.policy import ImageLimits
 from worker.errors import FileRejected
-from worker.formats.image.seen import Seen, within
+from worker.formats.image.seen import Seen
 from worker.formats.job import Job, Notice, notice
-
-_KEEP_MOVING = {GIF, WEBP}
+from worker.formats.verdicts import within
 
 
 def check_size(width: int, height: int, target: str, limits: ImageLimits) -> None:
@@ -48,12 +47,13 @@ def keeps_all(job: Job, seen: Seen) -> bool:
     if seen.moving:
         if limits.animation == "reject":
             raise FileRejected("image-animated", {"frames": seen.images})
-        if limits.animation != "keep" or not {job.format, target} <= _KEEP_MOVING:
+        if limits.animation != "keep" or not job.format.keeps == target.keeps == "frames":
             return False
         within("frames", seen.images, limits.max_frames)
     else:
         allowed = 1 if limits.pages == "reject" else limits.max_pages
-        if limits.pages == "first" or (limits.pages == "all" and {job.format, target} != {TIFF}):
+        kept = job.format.keeps == target.keeps == "pages"
+        if limits.pages == "first" or (limits.pages == "all" and not kept):
             return False
         if seen.images > allowed:
             raise FileRejected("file-too-many-pages", {"pages": seen.images, "max_pages": allowed})

@@ -12,12 +12,14 @@ import pyvips
 
 from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
+from worker.formats.blame import is_ours
 from worker.formats.image import gif, heif, jpeg, png, tiff, webp
 from worker.formats.image.colour import to_srgb
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
-from worker.formats.image.seen import Seen, corrupt
+from worker.formats.image.seen import Seen
 from worker.formats.job import Job, Notice, notice
 from worker.formats.refusals import Refusals
+from worker.formats.verdicts import corrupt
 
 _READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
     JPEG.media_type: jpeg.read,
@@ -32,13 +34,8 @@ _TURNED = range(5, 9)
 """EXIF orientations that swap width and height."""
 _PIXELS_LOST = ("premature end", "bad huffman code", "instead of rst", "arithmetic code")
 """libjpeg's warnings after which it makes pixels up. Its other ones are about odd, whole files."""
-_OURS = ("memory", "system error", "unix error", "write error", "no space", "unable to write")
-"""What libraries say when the machine, not the file, is at fault."""
-_LIMIT = "security limit"
-_THEIRS = (_LIMIT, "invalid image size", "(0 elements", "out of memory reading of")
-"""What is said of a file in words about memory."""
 _NOT_READ = (
-    _LIMIT, "samples out of range", "unsupported", "not supported", "bad labq format",
+    "security limit", "samples out of range", "unsupported", "not supported", "bad labq format",
     "not configured", "not a whole number of bytes", "required field 262", "strip byte count 0",
 )  # fmt: skip # a list of words
 """What it says of kinds of a format that it can't decode: nothing is damaged then."""
@@ -104,12 +101,6 @@ def _said(error: pyvips.Error | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return error.object.decode(errors="replace")
     return str(error.detail)
-
-
-def is_ours(said: str) -> bool:
-    """Whether a library's words are about this machine, and not about the file."""
-    lowered = said.lower()
-    return not any(sign in lowered for sign in _THEIRS) and any(sign in lowered for sign in _OURS)
 
 
 def _open(job: Job) -> Opened:

@@ -16,7 +16,7 @@ from shared.formats import AVIF, TIFF, Format
 from worker.errors import FileRejected
 from worker.formats.image import tiff
 from worker.formats.image.colour import set_blob
-from worker.formats.image.seen import corrupt
+from worker.formats.verdicts import corrupt
 
 READS: dict[Format, type[ImageFile.ImageFile]] = {
     TIFF: TiffImagePlugin.TiffImageFile,
@@ -71,8 +71,7 @@ def _image_of(image: Image.Image, opened: ImageFile.ImageFile) -> pyvips.Image:
     if mode == "I":
         return _from(image, 1, "int")
     if mode.startswith("I;16"):
-        deep = _from(image.convert("I"), 1, "int").cast("ushort") << (16 - _bits(opened))
-        return deep.cast("ushort").copy(interpretation="grey16")
+        return _deep_grey(image, _bits(opened))
     if mode == "1":
         image = image.convert("L")
     elif mode not in _PLAIN:
@@ -88,6 +87,14 @@ def _bits(opened: ImageFile.ImageFile) -> int:
     """Of a sample, which Pillow gives as it is stored: twelve bits end at 4095."""
     tags = getattr(opened, "tag_v2", {})
     return int(min(16, max(tags.get(_BITS_PER_SAMPLE, (16,)))))
+
+
+def _deep_grey(image: Image.Image, bits: int) -> pyvips.Image:
+    if image.mode == "I;16":
+        samples = _from(image, 1, "ushort")
+    else:  # another order of bytes, which Pillow knows
+        samples = _from(image.convert("I"), 1, "int").cast("ushort")
+    return (samples << (16 - bits)).cast("ushort").copy(interpretation="grey16")
 
 
 def _lab(image: Image.Image) -> pyvips.Image:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from worker.formats.image import profiles
-from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen, corrupt, within
+from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen
+from worker.formats.verdicts import corrupt, within
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}

@@ -7,8 +7,6 @@ would take more time or memory than any honest file needs.
 
 from dataclasses import dataclass, field
 
-from worker.errors import FileRejected
-
 MAX_IMAGES = 10_000
 """Frames or pages in one file, whether they are kept or not: libraries list them all first."""
 MAX_PIECES = 200_000
@@ -51,18 +49,3 @@ class Seen:
     @property
     def pixels(self) -> int:
         return self.width * self.height
-
-
-def too_complex(what: str, found: int, allowed: int) -> FileRejected:
-    """The verdict on a file that goes over a budget; `what` names it, in the plural."""
-    return FileRejected("file-too-complex", {what: found, f"max_{what}": allowed})
-
-
-def within(what: str, found: int, allowed: int) -> None:
-    """Raise `FileRejected` with `file-too-complex` if more was found than is allowed."""
-    if found > allowed:
-        raise too_complex(what, found, allowed)
-
-
-def corrupt() -> FileRejected:
-    return FileRejected("file-corrupt")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from worker.errors import FileRejected
-from worker.formats.image.seen import MAX_PIECES, Seen, corrupt, within
+from worker.formats.image.seen import MAX_PIECES, Seen
+from worker.formats.verdicts import corrupt, within
 
 Content = bytes | mmap.mmap
 

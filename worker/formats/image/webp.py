@@ -5,7 +5,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen, corrupt, within
+from worker.formats.image.seen import MAX_IMAGES, MAX_PIECES, Seen
+from worker.formats.verdicts import corrupt, within
 
 _HEAD = 12
 _LOSSY, _LOSSLESS = b"VP8 ", b"VP8L"

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import pikepdf.settings
 
-from worker.errors import FileRejected
+from worker.formats.verdicts import Budget, too_complex
 
 MEMORY_BYTES = 256 << 20
 """Beyond what the process has when a document is opened. Libraries take a few bytes of a file for
 hundreds of megabytes of objects; honest documents of 20 MB need less than a tenth of this."""
 INFLATED_BYTES = 16 << 20
-"""Of one stream of objects, or one table of them. They are read whole; pages and images aren't."""
+"""Of one stream of objects, or one table of them. They are read whole; pages and images aren't.
+Of all such streams together in a document that has to be mended."""
 FILTERS = 4
 """One on top of the other, in such a stream."""
 NESTING = 499
@@ -31,17 +32,11 @@ _STEP = 1 << 20
 _ADDRESSES = 1 << 47
 
 
-class Objects:
+class Objects(Budget):
     """Counts what is looked at."""
 
-    def __init__(self, left: int = OBJECTS) -> None:
-        self._left = left
-
-    def spend(self, count: int = 1) -> None:
-        """Raises `FileRejected` (`file-too-complex`) once there were too many."""
-        self._left -= count
-        if self._left < 0:
-            raise FileRejected("file-too-complex", {"objects": OBJECTS})
+    def __init__(self) -> None:
+        super().__init__("objects", OBJECTS)
 
 
 def limit_qpdf() -> None:
@@ -81,7 +76,7 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         if not _can_have(more):
             raise
-        raise FileRejected("file-too-complex", {"memory_bytes": more}) from None  # no shortage
+        raise too_complex("memory_bytes", more) from None  # no shortage
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pikepdf
 
-from shared.policy import Finding, PdfLimits
+from shared.policy import PdfLimits, Treatment
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 from worker.formats.pdf.budget import Objects
@@ -14,7 +14,7 @@ from worker.formats.pdf.open import Opened
 from worker.formats.pdf.reachable import holders
 from worker.formats.refusals import Refusals
 
-ON_A_CLICK = {
+COUNT_ANYWHERE = {
     "JavaScript",
     "Launch",
     "SubmitForm",
@@ -24,7 +24,7 @@ ON_A_CLICK = {
 }
 """Actions that count wherever they are. A link to a page on the web, or in another document, is
 what people expect of a link."""
-BY_THEMSELVES = ON_A_CLICK | {"URI", "GoToR", "GoToE", "Movie", "Sound"}
+BY_THEMSELVES = COUNT_ANYWHERE | {"URI", "GoToR", "GoToE", "Movie", "Sound"}
 """Actions that count where the document, not the person, starts them."""
 _LIVE_ANNOTATIONS = {"RichMedia", "3D", "Screen", "Movie"}
 _CHAIN = 50
@@ -53,7 +53,7 @@ class Found:
 class Kind:
     """One kind of finding, and what is said of it."""
 
-    policy: Finding
+    policy: Treatment
     rejected: str
     noticed: str
     removed: str
@@ -148,7 +148,7 @@ def _starting(catalog: pikepdf.Object, objects: Objects) -> Iterator[Found]:
 
 def _active(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
     """What `holder` does, or starts by itself, whatever leads to it."""
-    if (kind := _counts(holder, ON_A_CLICK)) is not None:
+    if (kind := _counts(holder, COUNT_ANYWHERE)) is not None:
         # without its kind and what it would run, an action does nothing
         yield Found(kind, holder, ("/S", "/JS", "/F", "/Win", "/Mac", "/Unix"))
     if "/AA" in holder:

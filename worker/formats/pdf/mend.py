@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.errors import FileRejected
 from worker.formats.pdf.budget import FILTERS, INFLATED_BYTES, Objects
+from worker.formats.verdicts import Budget
 
 HEADER = b"%PDF-1.7\n"
 MARKER_WITHIN = 1024
@@ -40,7 +40,8 @@ _NUMBER = {key: re.compile(rb"/" + key + rb"\s+(\d{1,9})\b") for key in (b"N", b
 _ENCRYPTED = b"/Encrypt"
 _DICTIONARY_BYTES = 2_000
 """Of a trailer or of what describes a stream that are looked at."""
-_CHUNK_BYTES = 64 << 10
+_PIECE_BYTES = 4 << 10
+"""That are packed or inflated at once."""
 _CATALOG = re.compile(rb"/Type\s*/Catalog\b")
 
 
@@ -48,7 +49,7 @@ def mended(content: bytes) -> bytes:
     """A copy that has a header, room for the numbers of its objects, no table that could be wrong
     (qpdf looks for it at the end only), and every object that lay in a stream of objects.
 
-    Raises `FileRejected` (`file-too-complex`) where such a stream is too large.
+    Raises `FileRejected` (`file-too-complex`) where such streams are too large.
     """
     marker = b"" if b"%PDF-" in content[:MARKER_WITHIN] else HEADER
     parts = [marker, _ONE_AFTER_ANOTHER.sub(b"endobj\n", content)]
@@ -150,14 +151,18 @@ def has_pages(content: bytes) -> bool:
 
 
 def _packed_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and text of what lies in streams of objects, while all of them are within a bound."""
-    held = 0
+    """Number and text of what lies in streams of objects, each of which is read once, while all of
+    them are within a budget: what couldn't be used in the end has been spent too."""
+    objects, inflated = Objects(), Budget("inflated_bytes", INFLATED_BYTES)
+    known: set[int] = set()
     for found in _STREAM.finditer(content):
+        objects.spend()
         at = found.start()
         start = content.rfind(b"obj", max(0, at - _DICTIONARY_BYTES), at)
         data = content.find(b"stream", at, at + _DICTIONARY_BYTES)
-        if start < 0 or data < 0:
+        if start < 0 or data < 0 or data in known:
             continue
+        known.add(data)
         dictionary = content[start:data]
         numbers = {key: sought.search(dictionary) for key, sought in _NUMBER.items()}
         count, first = numbers[b"N"], numbers[b"First"]
@@ -169,23 +174,26 @@ def _packed_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
         text = memoryview(content)[begin:]
         with contextlib.suppress(zlib.error):
             for _ in range(filters):
-                text = memoryview(_inflated(text))
-            held += len(text)
-            if held > INFLATED_BYTES:
-                raise FileRejected("file-too-complex", {"inflated_bytes": INFLATED_BYTES})
-            yield from _split(bytes(text[:INFLATED_BYTES]), int(count[1]), int(first[1]))
+                text = memoryview(_inflated(text, inflated))
+            yield from _split(bytes(text), int(count[1]), int(first[1]))
 
 
-def _inflated(packed: memoryview) -> bytes:
-    """Fed piece by piece: what is behind the end would be copied."""
+def _inflated(packed: memoryview, budget: Budget) -> bytes:
+    """Fed piece by piece: what is behind the end would be copied. A piece that turns out to be
+    damaged has been inflated all the same, and is paid for."""
     inflater = zlib.decompressobj()
-    pieces, held = [], 0
-    for start in range(0, len(packed), _CHUNK_BYTES):
-        piece = inflater.decompress(packed[start : start + _CHUNK_BYTES], INFLATED_BYTES)
-        pieces.append(piece)
-        held += len(piece)
-        if held >= INFLATED_BYTES:
-            raise FileRejected("file-too-complex", {"inflated_bytes": INFLATED_BYTES})
+    pieces = []
+    for start in range(0, len(packed), _PIECE_BYTES):
+        waiting = bytes(packed[start : start + _PIECE_BYTES])
+        while waiting and not inflater.eof:
+            try:
+                piece = inflater.decompress(waiting, _PIECE_BYTES)
+            except zlib.error:
+                budget.spend(_PIECE_BYTES)
+                raise
+            budget.spend(len(piece))
+            pieces.append(piece)
+            waiting = inflater.unconsumed_tail
         if inflater.eof:
             break
     return b"".join(pieces)

@@ -14,6 +14,7 @@ from pikepdf import Name
 
 from shared.policy import PdfLimits
 from worker.errors import FileRejected
+from worker.formats.blame import says_no_memory
 from worker.formats.pdf import mend
 from worker.formats.pdf.budget import (
     FILTERS,
@@ -27,6 +28,7 @@ from worker.formats.pdf.budget import (
     limit_qpdf,
 )
 from worker.formats.pdf.pages import Pages, list_pages
+from worker.formats.verdicts import too_complex
 
 _COPIES = 4
 """Of the file itself that there may be at once: mapped, read, mended, and written again."""
@@ -97,14 +99,13 @@ _ENCRYPTED_ODDLY = "encryption dictionary"
 _REBUILT = ("reconstruct", "file is damaged", "can't find PDF header")
 _IGNORED = "includes non-dictionary object"
 """Of the list of pages, which qpdf may have read, and mended, before it is read here."""
-_TOO_MUCH: dict[str, dict[str, str | int | float]] = {
-    "memory limit exceeded": {"inflated_bytes": INFLATED_BYTES},
-    "max-stream-filters": {"filters": FILTERS},
-    "parser-max-nesting": {"depth": NESTING},
-    "parser-max-container-size": {"objects": OBJECTS},
+_TOO_MUCH = {
+    "memory limit exceeded": ("inflated_bytes", INFLATED_BYTES),
+    "max-stream-filters": ("filters", FILTERS),
+    "parser-max-nesting": ("depth", NESTING),
+    "parser-max-container-size": ("objects", OBJECTS),
 }
-"""qpdf's words for a limit, and what is said of it."""
-_NO_MEMORY = "bad_alloc"
+"""qpdf's words for a limit, its name, and what is allowed."""
 
 
 def _open_mended(path: Path, limits: PdfLimits, objects: Objects) -> Opened:
@@ -202,11 +203,11 @@ def check_limits(document: pikepdf.Pdf) -> list[str]:
 
 
 def _check_said(said: str) -> None:
-    if _NO_MEMORY in said:
+    if says_no_memory(said):
         raise MemoryError(said)
-    for sign, params in _TOO_MUCH.items():
+    for sign, (what, allowed) in _TOO_MUCH.items():
         if sign in said:
-            raise FileRejected("file-too-complex", params)
+            raise too_complex(what, allowed)
 
 
 # --- encrypted attachments in a document that isn't

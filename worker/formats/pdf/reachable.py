@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pikepdf
 
-from worker.errors import FileRejected
 from worker.formats.pdf.open import Opened, check_limits
+from worker.formats.verdicts import within
 
 MAX_REACHABLE = 500_000
 """Objects. Twelve hundred pages of a standard, with the structure of all their text, have a third
@@ -48,8 +48,7 @@ def _leading_to(opened: Opened, wanted: re.Pattern[bytes]) -> Iterator[bytes | N
         new = _references(text) - seen
         seen |= new
         waiting.extend(new)
-        if len(seen) > MAX_REACHABLE:
-            raise FileRejected("file-too-complex", {"objects": MAX_REACHABLE})
+        within("objects", len(seen), MAX_REACHABLE)
         read += 1
         if read % _AT_ONCE == 0:
             check_limits(reader)
