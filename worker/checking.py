@@ -36,7 +36,7 @@ class Checking:
         except FileRejected as bad:
             if not keeps(order, bad):
                 raise
-            _refuse_besides(stages.scan, order, bad)
+            refuse_unscanned(stages.scan, order, bad)
             return flagged(order, staged, bad)
 
     async def _processed(
@@ -56,7 +56,7 @@ class Checking:
         return _as_acknowledged(order, noticed, staged)
 
 
-def _refuse_besides(scan: Scan | None, order: WorkOrder, kept: FileRejected) -> None:
+def refuse_unscanned(scan: Scan | None, order: WorkOrder, kept: FileRejected) -> None:
     """Raise `FileRejected` where a file, kept for what a decoder found, is refused for not having
     been scanned."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.formats import DOC, DOCX, ODT, RTF
+from shared.formats import DOC, DOCX, ODT, PDF, RTF
 from tests.formats.test_honest_documents import check
 from tests.support import documents
 from tests.support.documents import archive, docx_parts, odt_parts
@@ -265,6 +265,57 @@ def test_an_entry_that_holds_more_than_it_says_is_corrupt(tmp_path: Path) -> Non
 def test_an_archive_with_a_long_list_is_only_an_archive(tmp_path: Path) -> None:
     entries = archive({f"{number:060}": b"" for number in range(40_000)})
     assert detected(tmp_path, entries) == "application/zip"
+
+
+def nested(depth: int) -> str:
+    return "<w:tbl><w:tr><w:tc>" * depth + "<w:p/>" + "</w:tc></w:tr></w:tbl>" * depth
+
+
+CELLS = "<w:tc><w:p/></w:tc>" * 201
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("table_depth", documents.docx(body=nested(21))),
+        ("cells", documents.docx(body=f"<w:tbl>{f'<w:tr>{CELLS}</w:tr>' * 100}</w:tbl>")),
+        ("cells", b"{\\rtf1 " + b"\\cell" * 20_001 + b"}"),
+        ("paragraphs", documents.docx(body="<w:p/>" * 100_001)),
+    ],
+)
+def test_what_takes_too_long_to_lay_out_is_too_complex_where_it_is_laid_out(
+    tmp_path: Path, what: str, content: bytes
+) -> None:
+    assert check(tmp_path, content).notices == []
+    with pytest.raises(FileRejected) as verdict:
+        check(
+            tmp_path,
+            content,
+            convert={DOCX.media_type: PDF.media_type, RTF.media_type: PDF.media_type},
+        )
+    assert verdict.value.code == "file-too-complex"
+    assert what in verdict.value.params
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ("<x>" * 1_001, "file-too-complex"),
+        ('<!DOCTYPE x [<!ENTITY a "lol">]><x/>', "file-corrupt"),
+        ("<x>not closed", None),
+    ],
+    ids=["deep", "entities", "broken"],
+)
+def test_xml_is_read_whatever_its_part_is_called(
+    tmp_path: Path, part: str, code: str | None
+) -> None:
+    content = archive(docx_parts() | {"word/notes.dat": part})
+    if code is None:
+        assert check(tmp_path, content).notices == []
+        return
+    with pytest.raises(FileRejected) as verdict:
+        check(tmp_path, content)
+    assert verdict.value.code == code
 
 
 def test_braces_without_an_end_in_sight_are_too_complex(tmp_path: Path) -> None:

@@ -338,6 +338,24 @@ def test_what_an_owner_restricted_stays_restricted_when_something_is_taken_out(
         assert "/OpenAction" not in stripped.Root
 
 
+@pytest.mark.parametrize(
+    ("flag", "code"),
+    [
+        (["file-encrypted"], "file-has-active-content"),
+        (["file-has-active-content"], "file-encrypted"),
+        (["file-encrypted", "file-has-active-content"], "file-encrypted"),
+    ],
+)
+def test_a_finding_that_the_field_refuses_wins_over_one_that_it_keeps(
+    tmp_path: Path, flag: list[str], code: str
+) -> None:
+    content = pdfs.made(pdfs.with_script, encryption=pikepdf.Encryption(user="", owner="x"))
+    rules: dict[str, Any] = {"owner_password": "reject", "active_content": "reject"}
+    with pytest.raises(FileRejected) as verdict:
+        process(tmp_path, content, {"flag": flag}, **rules)
+    assert verdict.value.code == code
+
+
 def test_a_signature_is_not_broken_to_take_something_out(tmp_path: Path) -> None:
     def signed(document: pikepdf.Pdf) -> None:
         pdfs.with_script(document)
