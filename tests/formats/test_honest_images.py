@@ -292,6 +292,13 @@ def test_a_field_that_stores_the_first_page_asks_nothing_of_the_others(tmp_path:
     assert run(tmp_path, large_second, image={"max_width": 100}).notices == {"pages-dropped"}
 
 
+def test_small_numbers_in_a_tiff_of_large_ones_are_shown(tmp_path: Path) -> None:
+    """As instruments write them: of 32 bits, twelve are used."""
+    measured = Image.linear_gradient("L").point(lambda value: value * 15, "I")
+    shown: Any = run(tmp_path, encode(measured, "TIFF")).image().convert("L")
+    assert shown.getextrema() == (0, 255)
+
+
 def test_a_finding_that_the_field_refuses_wins_over_one_that_it_keeps(tmp_path: Path) -> None:
     rules = {"min_width": 400, "animation": "reject"}
     for flag, code in (

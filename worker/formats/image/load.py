@@ -51,6 +51,8 @@ MAX_WEBP_PIXELS = 100_000_000
 _PERSONAL = {
     "exif-ifd0-Make", "exif-ifd0-Model", "exif-ifd0-Artist", "exif-ifd0-Copyright",
     "exif-ifd0-ImageDescription", "exif-ifd0-DateTime", "exif-ifd0-Software",
+    "exif-ifd0-HostComputer", "exif-ifd2-CameraOwnerName", "exif-ifd2-BodySerialNumber",
+    "exif-ifd2-LensModel", "exif-ifd2-LensSerialNumber",
     "exif-ifd2-DateTimeOriginal", "exif-ifd2-MakerNote", "exif-ifd2-UserComment",
     "xmp-data", "iptc-data",
 }  # fmt: skip

@@ -22,7 +22,7 @@ def process_pdf(job: Job) -> Made:
             opened = open_pdf(job.staged, limits, objects)
             refusals = Refusals(job.policy.flag)
             if opened.restricted and limits.owner_password == "reject":  # noqa: S105 - a rule
-                refusals.add(FileRejected("file-encrypted"))
+                refusals.add(FileRejected("file-encrypted", {"restricts": "printing or editing"}))
             kinds = look_into(opened, limits, objects)
             check_limits(opened.document)
             found, stripped = settle(kinds, refusals, can_strip=_can_be_rewritten(opened))
