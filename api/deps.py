@@ -71,7 +71,7 @@ async def own_form(services: Serving, asking: Asking, form_id: FormId) -> FormRo
     if not is_id(form_id):
         raise Problem("not-found")
     if isinstance(asking, ServiceKey):
-        async with services.database.read() as conn:
+        async with services.database.read(few=True) as conn:
             form = await forms.get(conn, form_id)
         if form is None or form.status == forms.PURGING:
             raise Problem("not-found")
@@ -85,7 +85,7 @@ async def own_upload(services: Serving, asking: Asking, upload_id: UploadId) -> 
     """The upload, for who holds its form's token or a service key."""
     if not is_id(upload_id):
         raise Problem("not-found")
-    async with services.database.read() as conn:
+    async with services.database.read(few=True) as conn:
         row = await uploads.get(conn, upload_id)
         form = await forms.get(conn, row.form_id) if row else None
     if row is None or form is None or form.status == forms.PURGING:

@@ -140,7 +140,7 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
     """Submit once no file is under way, or after a while; the reason where it can't be."""
 
     async def read() -> tuple[list[UploadRow], int]:
-        async with services.database.read() as conn:
+        async with services.database.read(few=True) as conn:
             version = (await forms.versions(conn, [form.id])).get(form.id, 0)
             return await uploads.of_form(conn, form.id), version
 
@@ -182,7 +182,7 @@ def _received(body: SectionBody) -> list[Received]:
 
 
 async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
-    async with services.database.read() as conn:
+    async with services.database.read(few=True) as conn:
         return await uploads.of_form(conn, form.id)
 
 

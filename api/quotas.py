@@ -85,7 +85,7 @@ class Beginner:
     async def check(self, services: Services) -> None:
         """Raise `Problem` too-many-forms if there were too many already."""
         if self._limit:
-            async with services.database.read() as conn:
+            async with services.database.read(few=True) as conn:
                 self._refuse(*await begun_drafts.within_the_hour(conn, self._client))
 
     async def count(self, tx: Transaction) -> None:

@@ -91,7 +91,7 @@ async def keeping(
     except CommitUnknown:
         if not added:
             raise  # nothing to recognise the transaction by
-        async with services.database.read() as conn:
+        async with services.database.read(few=True) as conn:
             for row in added:
                 if await uploads.get(conn, row.id) is None:
                     raise

@@ -22,12 +22,11 @@ from typing import IO, Protocol
 
 import structlog
 
+from worker.formats.job import THREADS
 from worker.pipe_reader import PipeReader
 
 log = structlog.get_logger()
 
-THREADS = 2
-"""Of libvips in one child: more children at once are worth more than more threads in each."""
 START_SECONDS = 30.0
 """For a zygote to load everything; with the machine to itself it takes a third of a second."""
 FRESH_FOR_SECONDS = 60.0

@@ -21,11 +21,11 @@ from shared.formats import FORMATS
 from shared.internal_api import Code, MediaType, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
-from worker.children import THREADS, CantStart, Child, Children, ZygoteLost, end_of
+from worker.children import CantStart, Child, Children, ZygoteLost, end_of
 from worker.deaths import death, is_crash, overdue
 from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
-from worker.formats.job import Facts, output_name
+from worker.formats.job import THREADS, Facts, output_name
 
 REMEMBERED = 1_000
 """How many files of died zygotes are remembered, the latest ones."""

@@ -14,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from api.errors import Problem
+from api.records import quick
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 10
@@ -100,25 +101,24 @@ class Database:
         migrating: bool = False,
     ) -> None:
         self._on_commit = on_commit
-        self.engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=8,
-            pool_pre_ping=not url.startswith("sqlite"),  # a file does not hang up
-            connect_args=_connect_args(url, None if migrating else STATEMENT_SECONDS),
-        )
+        self.engine = _engine(url, _connect_args(url, None if migrating else STATEMENT_SECONDS))
+        self._quick_engine = self.engine
         self._writers: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
-            _prepare_sqlite(self.engine)
+            self._quick_engine = _engine(url, {"async_creator_fn": quick.connect})
             # Writers of one process queue fairly here; SQLite's own waiting is polling.
             self._writers = asyncio.Lock()
 
     async def close(self) -> None:
         await self.engine.dispose()
+        await self._quick_engine.dispose()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, few: bool = False) -> AsyncIterator[AsyncConnection]:
+        """`few` is for those who ask for a few rows by their keys: see `api.records.quick`."""
+        engine = self._quick_engine if few else self.engine
         try:
-            async with self.engine.connect() as connection:
+            async with engine.connect() as connection:
                 yield connection
         except _MAY_BE_AWAY as error:
             if _is_away(error):
@@ -134,7 +134,7 @@ class Database:
         """
         async with self._writers:
             try:
-                async with self.engine.connect() as plain:
+                async with self._quick_engine.connect() as plain:
                     connection = await plain.execution_options(write=True)
                     begun = await connection.begin()
                     transaction = Transaction(connection)
@@ -149,6 +149,19 @@ class Database:
                 raise
         if self._on_commit and transaction.changes:
             self._on_commit(transaction.changes)
+
+
+def _engine(url: str, connect_args: dict[str, Any]) -> AsyncEngine:
+    is_sqlite = url.startswith("sqlite")
+    engine = create_async_engine(
+        url,
+        pool_size=8,
+        pool_pre_ping=not is_sqlite,  # a file does not hang up
+        connect_args=connect_args,
+    )
+    if is_sqlite:
+        _prepare_sqlite(engine)
+    return engine
 
 
 _MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)

@@ -65,6 +65,6 @@ async def _open_draft(request: Request, services: Services) -> Draft:
 
 
 async def _draft(services: Services, form: FormRow) -> Draft:
-    async with services.database.read() as conn:
+    async with services.database.read(few=True) as conn:
         rows = await uploads.of_form(conn, form.id)
     return Draft(services.form_types[form.type], form, rows)

@@ -213,7 +213,7 @@ async def _open_body(
         pace=services.settings.pace,
         over=file_too_large(policy.max_bytes),
     )
-    async with services.database.read() as conn:
+    async with services.database.read(few=True) as conn:
         rows = await uploads.of_form(conn, form.id)
     of_field = [row for row in rows if row.field == policy.name]
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing

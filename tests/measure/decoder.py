@@ -11,6 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,18 @@ from PIL import Image
 from shared.formats import FORMATS
 from shared.policy import Derivative, FilePolicy
 from tests.support import images
-from worker.children import THREADS, Children
+from worker.children import Children
 from worker.decoder.preload import preload
 from worker.formats.detect import detect
 from worker.formats.families import process
-from worker.formats.job import Job
+from worker.formats.job import THREADS, Job
 from worker.sandbox import Decoder
 
 IN_PROCESS = "in process"
 WARM_UP = 3
-POLICY = FilePolicy(
-    accept=("application/pdf", "image/png"),
-    max_bytes=10**8,
-    derivatives={"medium": Derivative(size=400), "thumb": Derivative(size=100)},
+CHECKED = FilePolicy(accept=("application/pdf", "image/png"), max_bytes=10**8)
+SHRUNK = CHECKED.model_copy(
+    update={"derivatives": {"medium": Derivative(size=400), "thumb": Derivative(size=100)}}
 )
 Work = Callable[[Path, Path], Awaitable[object]]
 
@@ -45,26 +45,40 @@ def noise(size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
-FILES = {"a PDF of 3 pages": images.pdf(3), "a PNG of 200 KB": noise((260, 260))}
+@dataclass(frozen=True)
+class Case:
+    title: str
+    content: bytes
+    policy: FilePolicy
 
 
-async def in_process(staged: Path, scratch: Path) -> object:
-    return process(
-        Job(
-            staged=staged,
-            scratch=scratch,
-            field="file",
-            policy=POLICY,
-            format=FORMATS[str(detect(staged))],
-            begin=lambda _: None,
+CASES = (
+    Case("a PDF of 3 pages, checked", images.pdf(3), CHECKED),
+    Case("a PDF of 3 pages, with two previews", images.pdf(3), SHRUNK),
+    Case("a PNG of 200 KB, with two derivatives", noise((260, 260)), SHRUNK),
+)
+
+
+def in_process(policy: FilePolicy) -> Work:
+    async def work(staged: Path, scratch: Path) -> object:
+        return process(
+            Job(
+                staged=staged,
+                scratch=scratch,
+                field="file",
+                policy=policy,
+                format=FORMATS[str(detect(staged))],
+                begin=lambda _: None,
+            )
         )
-    )
+
+    return work
 
 
-def in_child(decoder: Decoder) -> Work:
+def in_child(decoder: Decoder, policy: FilePolicy) -> Work:
     async def work(staged: Path, scratch: Path) -> object:
         return await decoder.process(
-            staged, scratch, policy=POLICY, field="file", deadline_seconds=60
+            staged, scratch, policy=policy, field="file", deadline_seconds=60
         )
 
     return work
@@ -87,19 +101,19 @@ async def measure(work: Work, staged: Path, times: int) -> list[float]:
     return taken
 
 
-async def measured(way: str, staged: Path, times: int) -> dict[str, Any]:
+async def measured(way: str, policy: FilePolicy, staged: Path, times: int) -> dict[str, Any]:
     """Milliseconds of wall, each; milliseconds of the processor, on average."""
     if way == IN_PROCESS:
-        await measure(in_process, staged, WARM_UP)
+        await measure(in_process(policy), staged, WARM_UP)
         before = cpu_seconds()
-        wall = await measure(in_process, staged, times)
+        wall = await measure(in_process(policy), staged, times)
         return {"way": way, "wall_ms": wall, "cpu_ms": (cpu_seconds() - before) * 1000 / times}
     # What a zygote used is known once it has ended: two of them differ by what is measured.
     used, wall = [], []
     for count in (WARM_UP, WARM_UP + times):
         before = cpu_seconds()
         async with Decoder(Children(forked=way == "forked")) as decoder:
-            wall = (await measure(in_child(decoder), staged, count))[WARM_UP:]
+            wall = (await measure(in_child(decoder, policy), staged, count))[WARM_UP:]
         used.append(cpu_seconds() - before)
     return {"way": way, "wall_ms": wall, "cpu_ms": (used[1] - used[0]) * 1000 / times}
 
@@ -108,13 +122,14 @@ async def run(rounds: int, output: Path) -> None:
     preload()
     with tempfile.TemporaryDirectory() as folder, output.open("w") as lines:
         staged = Path(folder) / "staged"
-        for name, content in FILES.items():
-            staged.write_bytes(content)
+        for case in CASES:
+            staged.write_bytes(case.content)
             ways = [
-                await measured(way, staged, rounds * times)
+                await measured(way, case.policy, staged, rounds * times)
                 for way, times in ((IN_PROCESS, 20), ("forked", 20), ("fresh", 2))
             ]
-            lines.write(json.dumps({"file": name, "bytes": len(content), "ways": ways}) + "\n")
+            size = len(case.content)
+            lines.write(json.dumps({"file": case.title, "bytes": size, "ways": ways}) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def policy_of(**rules: Any) -> FilePolicy:
     return FilePolicy.model_validate(known | rules)
 
 
-def looks_like_the_picture(image: Image.Image) -> bool:
+def looks_like_the_picture(image: Image.Image, by: int = 24) -> bool:
     """Whether the four quarters have their colours, give or take what formats lose."""
     width, height = image.size
     shown = image.convert("RGB")
@@ -66,7 +66,7 @@ def looks_like_the_picture(image: Image.Image) -> bool:
         (width * 3 // 4, height * 3 // 4): images.BLUE,
         (width // 4, height * 3 // 4): images.WHITE,
     }
-    return all(near(shown.getpixel(at), colour) for at, colour in expected.items())
+    return all(near(shown.getpixel(at), colour, by) for at, colour in expected.items())
 
 
 def near(seen: Any, expected: tuple[int, ...], by: int = 24) -> bool:
@@ -155,8 +155,8 @@ def test_odd_and_valid_images_are_accepted(tmp_path: Path, content: bytes) -> No
             convert=dict.fromkeys((JPEG, PNG, WEBP), target),
             derivatives={"small": {"size": 60}},
         )
-        # a printer's colours have no exact match on a screen
-        assert looks_like_the_picture(made.open()) or b"Adobe" in content
+        # a printer's colours have no exact match on a screen; inverted ones are twice as far away
+        assert looks_like_the_picture(made.open(), by=90 if b"Adobe" in content else 24)
         assert made.open("small").size == (60, 40)
 
 
@@ -246,19 +246,19 @@ def test_a_mere_beginning_is_corrupt(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(FileRejected) as verdict:
         Made(tmp_path, images.header_bomb())
     assert verdict.value.code == "image-too-large"
     assert verdict.value.params == {"width": 60_000, "height": 60_000, "max_pixels": 100_000_000}
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_comment_that_inflates_is_never_inflated(tmp_path: Path) -> None:
     sent = images.text_bomb()
-    started = time.monotonic()
+    started = time.process_time()
     assert Made(tmp_path, sent).open().size == (120, 80)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from shared.formats import FORMATS, Format
 from shared.policy import FilePolicy
 from shared.status import Stage
 
+THREADS = 2
+"""Of libraries in one child: more children at once are worth more than more threads in each."""
+
 
 class Facts(TypedDict):
     """One output, but for its name: the parent gives names, and finds the bytes by them."""

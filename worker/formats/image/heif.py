@@ -13,6 +13,7 @@ from worker.formats.image import profiles
 from worker.formats.image.aperture import Aperture
 from worker.formats.image.colour import set_blob
 from worker.formats.image.seen import MAX_WORK, Seen
+from worker.formats.job import THREADS
 from worker.formats.verdicts import corrupt, too_complex, within
 
 _MAX_TILES = 10_000
@@ -24,7 +25,6 @@ _NO_STILL = "primary item"
 _LIMIT = "security limit"
 _BANDS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 _DEEP_GREY = "I;"
-_THREADS = 2
 _EIGHT_BITS = (True, False, True, False)
 """Eight bits, as RGB, without gaps between rows, and not in sixteen bits."""
 _NO_CHOICE, _WITH_LIMITS = "", False
@@ -89,7 +89,7 @@ def _decoded(content: bytes, max_pixels: int) -> tuple[pyvips.Image, dict[str, A
     """The primary image, and its profile. Raises `FileRejected`, or what libheif has to say."""
     import _pi_heif  # noqa: PLC0415 - other images don't wait for it
 
-    images = _pi_heif.load_file(content, _THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
+    images = _pi_heif.load_file(content, THREADS, *_EIGHT_BITS, _NO_CHOICE, _WITH_LIMITS)
     primary = _shown(images)
     (width, height), mode = primary.size_mode
     within("pixels", width * height, max_pixels)

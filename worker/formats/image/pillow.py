@@ -16,13 +16,13 @@ from shared.formats import AVIF, TIFF, Format
 from worker.errors import FileRejected
 from worker.formats.image import tiff
 from worker.formats.image.colour import set_blob
+from worker.formats.job import THREADS
 from worker.formats.verdicts import corrupt
 
 READS: dict[Format, type[ImageFile.ImageFile]] = {
     TIFF: TiffImagePlugin.TiffImageFile,
     AVIF: AvifImagePlugin.AvifImageFile,
 }
-_THREADS = 2
 _BITS_PER_SAMPLE = 258
 _PLAIN = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
 """Modes that are eight bits a channel in both libraries, and what libvips calls them."""
@@ -34,7 +34,7 @@ def decode(path: Path, detected: Format, page: int) -> pyvips.Image:
     Raises `FileRejected`: `file-too-complex` for a kind that Pillow doesn't read either,
     `file-corrupt` if it can't be decoded.
     """
-    AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
+    AvifImagePlugin.DEFAULT_MAX_THREADS = THREADS
     content = path.read_bytes()
     if detected is TIFF:
         tiff.check_whole(content, page)

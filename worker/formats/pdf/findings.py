@@ -50,8 +50,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of finding, and what is said of it."""
+class Concern:
+    """Findings of one kind, and what is said of them."""
 
     policy: Treatment
     rejected: str
@@ -66,19 +66,19 @@ class Kind:
         return ", ".join(sorted(names - {_EMBEDDED} or names))
 
 
-def look_into(opened: Opened, limits: PdfLimits, objects: Objects) -> list[Kind]:
-    """What there is of each kind that the policy doesn't just allow. Raises `FileRejected` where
+def look_into(opened: Opened, limits: PdfLimits, objects: Objects) -> list[Concern]:
+    """What there is of each concern that the policy doesn't just allow. Raises `FileRejected` where
     there is too much to be looked at."""
-    active = Kind(
+    active = Concern(
         limits.active_content,
         "file-has-active-content",
         "active-content",
         "active-content-removed",
     )
-    attached = Kind(
+    attached = Concern(
         limits.attachments, "file-has-attachments", "attachments", "attachments-removed"
     )
-    xfa = Kind(limits.xfa, "file-has-forms", "xfa", "xfa-removed")
+    xfa = Concern(limits.xfa, "file-has-forms", "xfa", "xfa-removed")
     catalog = opened.document.Root
     active.found.extend(_starting(catalog, objects))
     attached.found.extend(_listed(catalog, objects))
@@ -88,11 +88,11 @@ def look_into(opened: Opened, limits: PdfLimits, objects: Objects) -> list[Kind]
             objects.spend()
             active.found.extend(_active(holder, objects))
             attached.found.extend(_attached(holder, objects))
-    return [kind for kind in (active, attached, xfa) if kind.policy != "allow" and kind.found]
+    return [each for each in (active, attached, xfa) if each.policy != "allow" and each.found]
 
 
 def settle(
-    kinds: Iterable[Kind], refusals: Refusals, *, can_strip: bool
+    concerns: Iterable[Concern], refusals: Refusals, *, can_strip: bool
 ) -> tuple[list[Notice], bool]:
     """The notices, and whether anything was taken out of the document.
 
@@ -101,18 +101,18 @@ def settle(
     `refusals` hold it.
     """
     notices, stripped = [], False
-    for kind in kinds:
-        what = kind.said
-        if kind.policy == "reject" or (kind.policy == "strip" and not can_strip):
-            refusals.add(FileRejected(kind.rejected, {"found": what}))
+    for concern in concerns:
+        what = concern.said
+        if concern.policy == "reject" or (concern.policy == "strip" and not can_strip):
+            refusals.add(FileRejected(concern.rejected, {"found": what}))
             continue
-        if kind.policy == "notice":
-            notices.append(notice(kind.noticed, found=what))
+        if concern.policy == "notice":
+            notices.append(notice(concern.noticed, found=what))
             continue
-        for found in kind.found:
+        for found in concern.found:
             _remove(found)
         stripped = True
-        notices.append(notice(kind.removed, found=what))
+        notices.append(notice(concern.removed, found=what))
     return notices, stripped
 
 

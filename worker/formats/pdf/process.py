@@ -23,9 +23,9 @@ def process_pdf(job: Job) -> Made:
             refusals = Refusals(job.policy.flag)
             if opened.restricted and limits.owner_password == "reject":  # noqa: S105 - a rule
                 refusals.add(FileRejected("file-encrypted", {"restricts": "printing or editing"}))
-            kinds = look_into(opened, limits, objects)
+            concerns = look_into(opened, limits, objects)
             check_limits(opened.document)
-            found, stripped = settle(kinds, refusals, can_strip=_can_be_rewritten(opened))
+            found, stripped = settle(concerns, refusals, can_strip=_can_be_rewritten(opened))
             refusals.settle()
             made = _rewritten(job, opened) if stripped else _as_received(job, opened)
     except NeedsPassword as error:

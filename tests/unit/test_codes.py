@@ -1,0 +1,30 @@
+"""What the worker says of files, and what it is known by."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.codes import NOTICES, REJECTIONS
+
+WORKER = Path(__file__).parents[2] / "worker"
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """How a code is said in the worker's source, and which: those that are written out."""
+    for path in sorted(WORKER.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                first = [*node.args, *(each.value for each in node.keywords if each.arg == "code")]
+                for constant in ast.walk(first[0]) if first else ():
+                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
+                        yield node.func.id, constant.value
+
+
+def test_every_rejection_and_notice_of_the_worker_is_one_that_the_api_can_word() -> None:
+    codes = list(said())
+    rejections = {code for how, code in codes if how == "FileRejected"}
+    notices = {code for how, code in codes if how in {"notice", "Notice"}}
+    assert rejections <= REJECTIONS
+    assert notices <= NOTICES
+    assert {"file-corrupt", "image-too-small"} <= rejections, "they are found"
+    assert {"converted", "low-resolution"} <= notices, "they are found"
