@@ -60,6 +60,13 @@ def _brands(*brands: bytes) -> tuple[Signature, ...]:
     return tuple(((4, b"ftyp" + brand),) for brand in brands)
 
 
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+AVIF_BRANDS = (b"avif", b"avis")
+GENERAL_BRANDS = (b"mif1", b"msf1", b"mif2", b"miaf", b"mif3")
+"""Of HEIF, whatever codec is inside."""
+
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
 JPEG = Format(
     "image/jpeg",
     "JPG",
@@ -124,9 +131,7 @@ HEIC = Format(
     "HEIC",
     "image",
     (".heic", ".heif", ".hif"),
-    _brands(
-        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"
-    ),
+    _brands(*HEIC_BRANDS, *GENERAL_BRANDS),
     loader="heif",
     several="images",
     aliases=("image/heif", "image/heic-sequence", "image/heif-sequence"),
@@ -136,7 +141,7 @@ AVIF = Format(
     "AVIF",
     "image",
     (".avif",),
-    _brands(b"avif", b"avis", b"mif1", b"msf1"),
+    _brands(*AVIF_BRANDS, *GENERAL_BRANDS),
     loader="heifload",
     several="images",
     aliases=("image/avif-sequence",),
@@ -156,7 +161,7 @@ DOCX = Format(
     "DOCX",
     "document",
     (".docx",),
-    _at_start(b"PK\x03\x04"),
+    _at_start(b"PK\x03\x04", _COMPOUND),  # with a password it is a compound file
     loader="office",
     aliases=("application/vnd.ms-word.document.macroenabled.12",),
 )
@@ -176,6 +181,7 @@ RTF = Format(
     (".rtf",),
     _at_start(b"{\\rtf"),
     loader="office",
+    starts_within=4091,
     aliases=("text/rtf", "text/richtext", "application/x-rtf"),
 )
 DOC = Format(
@@ -183,7 +189,7 @@ DOC = Format(
     "DOC",
     "document",
     (".doc",),
-    _at_start(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    _at_start(_COMPOUND),
     loader="office",
     aliases=("application/vnd.ms-word", "application/doc", "application/x-msword"),
 )
@@ -198,7 +204,7 @@ JP2 = Format(
 )
 
 ALL = (JPEG, PNG, WEBP, GIF, TIFF, HEIC, AVIF, PDF, DOCX, ODT, RTF, DOC, JP2)
-"""In the order in which their signatures are tried."""
+"""Those that begin alike are told apart by what is in them, in `worker/formats/`."""
 
 FORMATS = {each.media_type: each for each in ALL if each.loader}
 """What the worker can process. A form definition may accept these and no others."""

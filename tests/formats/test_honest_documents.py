@@ -10,6 +10,7 @@ import pytest
 from shared.formats import DOC, DOCX, FORMATS, ODT, RTF
 from shared.policy import FilePolicy
 from tests.support import documents
+from tests.support.beginnings import begins_as_told
 from tests.support.documents import Parts, archive, docx_parts, odt_parts
 from worker.formats.detect import detect
 from worker.formats.families import process
@@ -141,7 +142,9 @@ ROWS: dict[str, tuple[str, Callable[[], bytes]]] = {
 @pytest.mark.parametrize("what", ROWS)
 def test_an_odd_and_honest_document_is_taken_for_what_it_is(tmp_path: Path, what: str) -> None:
     media_type, make = ROWS[what]
-    made = check(tmp_path, make())
+    content = make()
+    made = check(tmp_path, content)
+    assert begins_as_told(media_type, content)
     assert made.object["content_type"] == media_type
     assert made.notices == []
     assert made.object_is_staged

@@ -16,8 +16,10 @@ from shared.policy import FilePolicy
 from tests.formats.pictures import as_pillow_shows, difference, run
 from tests.support import images
 from tests.support import odd_images as odd
+from tests.support.beginnings import begins_as_told
 from tests.support.images import encode, picture
 from tests.support.odd_images import photo
+from worker.formats.detect import detect
 from worker.sandbox import Decoder
 
 GIF, JPEG, PNG, TIFF, WEBP = (f"image/{each}" for each in ("gif", "jpeg", "png", "tiff", "webp"))
@@ -230,6 +232,7 @@ ROWS = [*rows_of_jpeg(), *rows_of_png(), *rows_of_others()]
 def test_an_odd_but_honest_image_is_stored_as_viewers_show_it(tmp_path: Path, row: Row) -> None:
     content = row.build()
     result = run(tmp_path, content)
+    assert begins_as_told(detect(tmp_path / "received"), content)
     assert result.stored == (row.stored, *row.size)
     assert result.notices == row.notices
     shown = row.shows() if row.shows else as_pillow_shows(content)

@@ -12,6 +12,7 @@ import pytest
 from shared.formats import DOC, DOCX, ODT, PDF, RTF
 from tests.formats.test_honest_documents import check
 from tests.support import documents
+from tests.support.beginnings import begins_as_told
 from tests.support.documents import archive, docx_parts, odt_parts
 from worker.errors import FileRejected
 from worker.formats.detect import detect
@@ -146,6 +147,7 @@ def test_an_encrypted_document_is_the_fields_to_take(tmp_path: Path, what: str) 
         check(tmp_path, ENCRYPTED[what])
     assert verdict.value.code == "file-encrypted"
     made = check(tmp_path, ENCRYPTED[what], document={"encrypted": True})
+    assert begins_as_told(made.object["content_type"], ENCRYPTED[what])
     assert [notice["code"] for notice in made.notices] == ["pages-not-checked"]
 
 

@@ -67,6 +67,15 @@ def heic_of(width: int, height: int) -> bytes:
     return content.replace(size, size[:8] + struct.pack(">II", width, height))
 
 
+def heic_with(boxes: bytes) -> bytes:
+    """With these in the box that describes its images, which comes before what they are."""
+    content = odd.heic()
+    at = content.index(b"meta")
+    (length,) = struct.unpack_from(">I", content, at - 4)
+    meta = struct.pack(">I", length + len(boxes)) + content[at : at + 8] + boxes
+    return content[: at - 4] + meta + content[at + 8 :]
+
+
 def webp_of(width: int, height: int) -> bytes:
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     body = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides + encode(picture(), "WEBP")[12:]
@@ -115,6 +124,7 @@ ROWS = [
     Row("heic of a codec nobody knows", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1").replace(b"hvc1", b"vvc1"), "file-invalid-type", {"detected_type": "image/heif"}),
     Row("heic whose part leads out of it", lambda: odd.cropped_heic(photo((512, 256)), (120, 80), (400, 0)), "file-corrupt"),
     Row("heic film without a still", odd.heic_film, "file-too-complex"),
+    Row("heic of 30,000 boxes", lambda: heic_with(b"\0\0\0\x08free" * 30_000), *complex_(max_boxes=20_000)),
     Row("heic cut short", lambda: odd.heic()[:-60], "file-corrupt"),
     Row("avif cut short", lambda: encode(photo(), "AVIF")[:-60], "file-corrupt"),
     Row("gif cut in its only frame", lambda: encode(photo(mode="P"), "GIF")[:-60], "file-corrupt"),

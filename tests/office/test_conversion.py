@@ -260,6 +260,14 @@ async def test_a_libreoffice_that_doesnt_start_is_nobodys_doing(tmp_path: Path) 
     assert (failure.value.cause, failure.value.counted) == ("office", False)
 
 
+async def test_a_libreoffice_that_wants_to_be_started_anew_is(tmp_path: Path) -> None:
+    program = program_that(tmp_path, "")
+    again = "[ -e profile/made ] && exit 0\n: > profile/made\nexit 81"
+    program.write_text(f"#!/bin/sh\n{again}\n", encoding="utf-8")
+    await office_in(tmp_path, program).prepare()
+    assert (tmp_path / "office" / "office-profile" / "made").exists()
+
+
 async def test_a_libreoffice_that_hangs_before_it_has_a_document_is_nobodys_doing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +301,15 @@ async def test_a_link_in_place_of_a_pdf_is_none(tmp_path: Path) -> None:
     with pytest.raises(FileRejected) as verdict:
         await run(tmp_path, office_in(tmp_path, program_that(tmp_path, linking)), documents.docx())
     assert verdict.value.code == "file-corrupt"
+
+
+async def test_a_pdf_of_libreoffices_that_cant_be_read_says_nothing_bad_of_the_document(
+    tmp_path: Path,
+) -> None:
+    writing = 'for last in "$@"; do :; done; name=${last##*/}; echo "%PDF-1.4" > "${name%.*}.pdf"'
+    with pytest.raises(TransientError, match="rejected: file-corrupt") as failure:
+        await run(tmp_path, office_in(tmp_path, program_that(tmp_path, writing)), documents.docx())
+    assert (failure.value.cause, failure.value.counted) == ("decoder", True)
 
 
 async def test_without_libreoffice_a_document_waits_or_is_stored_as_the_field_says(

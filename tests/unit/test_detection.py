@@ -96,7 +96,7 @@ def test_it_is_named_by_its_bytes(tmp_path: Path, media_type: str, content: byte
 @pytest.mark.parametrize(
     "content",
     [
-        b"% " * 22 + b"x\nstartxref",
+        b"% " * 26 + b"x\nstartxref",
         b"%\n" * 2000 + b"x\nstartxref",
         b" " * 4000 + b"x\nstartxref",
         b"PK\x03\x04" * 16_000,

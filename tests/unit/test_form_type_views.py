@@ -95,7 +95,8 @@ def test_a_file_field_tells_browsers_how_its_formats_begin() -> None:
         "starts_within": 1024,
     }
     assert [each["type"] for each in shown] == list(papers.accepted_types)
-    assert shown[1]["signatures"] == [[{"offset": 0, "bytes": b"PK\x03\x04".hex()}]]
+    begins = [[piece["bytes"] for piece in each] for each in shown[1]["signatures"]]
+    assert begins == [[b"PK\x03\x04".hex()], [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".hex()]]
     text = fields["full_name"].model_dump(exclude_none=True)
     assert "formats" not in text
     assert text["hint"] == "As it stands in your passport"

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.formats import DOC
 from worker.formats.verdicts import Budget
 
-MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+((_, MAGIC),) = DOC.signatures[0]
 _HEADER_BYTES = 512
 _SECTOR_SHIFTS = (9, 12)
 _IN_HEADER = 109

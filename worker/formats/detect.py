@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.formats import ALL, DOC, FORMATS, PDF, RTF, Signature
 from worker.formats import containers, isobmff
 
-PDF_MARKER = b"%PDF-"
+((_, PDF_MARKER),) = PDF.signatures[0]
 _OTHERS: tuple[tuple[Signature, str], ...] = (
     (((0, b"PK\x03\x04"),), containers.ZIP),
     (DOC.signatures[0], containers.COMPOUND),

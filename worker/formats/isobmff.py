@@ -9,13 +9,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from shared.formats import AVIF_BRANDS, GENERAL_BRANDS, HEIC_BRANDS
+
 MAX_BOXES = 20_000
 MAX_META = 16 << 20
 """Bytes of the box that describes the images: a grid of thousands of tiles needs one."""
 
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
-_AVIF_BRANDS = {b"avif", b"avis"}
-_GENERAL_BRANDS = {b"mif1", b"msf1", b"mif2", b"miaf", b"mif3"}
+_STILL_BRANDS = {*HEIC_BRANDS, *AVIF_BRANDS}
 _PICTURES = {b"hvc1", b"av01", b"grid", b"iovl", b"iden"}
 """Types of items that show something: coded, or derived from others."""
 _BRAND_OF = {b"hvc1": b"heic", b"av01": b"avif"}
@@ -112,15 +112,15 @@ def media_type(head: bytes) -> str | None:
         return None
     length = min(struct.unpack_from(">I", head)[0], _BRANDS_WITHIN, len(head))
     major, compatible = head[8:12], {head[at : at + 4] for at in range(16, length - 3, 4)}
-    if major not in _GENERAL_BRANDS:
+    if major not in GENERAL_BRANDS:
         compatible = {major}
-    elif not compatible & (_HEIC_BRANDS | _AVIF_BRANDS):
+    elif not compatible & _STILL_BRANDS:
         compatible = {_BRAND_OF[codec] for codec in _BRAND_OF if codec in head} or {b"heif"}
-    if compatible & _HEIC_BRANDS:
+    if not compatible.isdisjoint(HEIC_BRANDS):
         return "image/heic"
-    if compatible & _AVIF_BRANDS:
+    if not compatible.isdisjoint(AVIF_BRANDS):
         return "image/avif"
-    return "image/heif" if major in _GENERAL_BRANDS else None
+    return "image/heif" if major in GENERAL_BRANDS else None
 
 
 def read_item(content: bytes | mmap.mmap, described: Described, kind: bytes) -> bytes | None:

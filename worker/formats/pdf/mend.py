@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.formats import PDF
 from worker.formats.pdf.budget import FILTERS, INFLATED_BYTES, Objects
 from worker.formats.verdicts import Budget
 
 HEADER = b"%PDF-1.7\n"
-MARKER_WITHIN = 1024
+_MARKER_WITHIN = PDF.starts_within
 HIGHEST_OBJECT = 8_388_607
 """ISO 32000-1, annex C."""
 
@@ -51,7 +52,7 @@ def mended(content: bytes) -> bytes:
 
     Raises `FileRejected` (`file-too-complex`) where such streams are too large.
     """
-    marker = b"" if b"%PDF-" in content[:MARKER_WITHIN] else HEADER
+    marker = b"" if b"%PDF-" in content[:_MARKER_WITHIN] else HEADER
     parts = [marker, _ONE_AFTER_ANOTHER.sub(b"endobj\n", content)]
     numbers = [int(found[1]) for found in _OBJECT.finditer(content)]
     packed = dict(_packed_objects(content))
@@ -68,7 +69,7 @@ def mended(content: bytes) -> bytes:
     if catalogs:
         parts.append(b"\ntrailer\n<</Root %d 0 R>>\n" % catalogs[-1])
     highest = max((n for n in (*numbers, *packed) if n <= HIGHEST_OBJECT), default=0)
-    parts.append(b"\n" * max(2 * MARKER_WITHIN, _BYTES_AN_OBJECT * (highest + 2)))
+    parts.append(b"\n" * max(2 * _MARKER_WITHIN, _BYTES_AN_OBJECT * (highest + 2)))
     parts.append(_STOP)
     return b"".join(parts)
 
