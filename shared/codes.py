@@ -74,8 +74,7 @@ REJECTIONS = frozenset(REJECTION_PLACEHOLDERS)
 NOTICES = frozenset(NOTICE_PLACEHOLDERS)
 
 FLAGS = REJECTIONS - {"file-too-large", "file-invalid-type", "too-many-files"}
-"""What a field may keep and flag: there has to be a file, and one of a type that it accepts; but of
-an infected one nobody looks at the type."""
+"""What a field may keep and flag: there has to be a file, and one of a type that it accepts."""
 
 PLACEHOLDERS = {
     code: frozenset({*POLICY_PLACEHOLDERS, *of_file})

@@ -43,7 +43,14 @@ class Checking:
         self, order: WorkOrder, stages: Stages, staged: Path, scratch: Path
     ) -> Processed:
         stages.scan = await look_into(self._scanner, staged, order)
-        refuse_infected(stages.scan)
+        try:
+            refuse_infected(stages.scan)
+        except FileRejected as infected:
+            if keeps(order, infected):  # then it has to be of a type that the field accepts
+                await self._processing.of_accepted_type(
+                    staged, scratch, infected, policy=order.policy, field=order.field
+                )
+            raise
         refusals = Refusals(order.policy.flag)
         with refusals.held():  # what is too small and kept may be of a type that isn't
             _check_size(order)

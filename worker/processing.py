@@ -66,6 +66,21 @@ class Processing:
             raise FileRejected(bad.code, bad.params, detected_type=document.media_type) from bad
         return _converted(document, checked, made, policy)
 
+    async def of_accepted_type(
+        self, staged: Path, scratch: Path, found: FileRejected, *, policy: FilePolicy, field: str
+    ) -> None:
+        """Raise `found` with the file's type, of which nothing is decoded; or the verdict on a type
+        that the field doesn't accept."""
+        async with self._decoders:
+            await self._decoder.process(
+                staged,
+                scratch,
+                policy=policy,
+                field=field,
+                deadline_seconds=self._decode_seconds,
+                found=found,
+            )
+
     async def _decode(
         self,
         staged: Path,

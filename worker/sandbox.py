@@ -92,13 +92,15 @@ class Decoder:
         field: str,
         deadline_seconds: float,
         on_stage: Callable[[Stage], None] = lambda _: None,
+        found: FileRejected | None = None,
     ) -> Processed:
         """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
 
         `scratch` is an existing folder of this upload alone; the caller removes it. What is in it
         from before, as of a document that was converted there, has other names than the outputs.
         `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
-        cancellation too, no process is left behind.
+        cancellation too, no process is left behind. With `found`, a verdict that is known, nothing
+        is decoded: it is raised with the file's type, or another one where that isn't accepted.
 
         Raises `FileRejected`, or `TransientError`: `decoder`, counted, when the child exceeded its
         limits, took longer than `deadline_seconds`, crashed or broke down; `busy`, counted, when it
@@ -113,6 +115,7 @@ class Decoder:
             "field": field,
             "policy": policy.model_dump(mode="json"),
             "cpu_seconds": math.ceil(deadline_seconds * THREADS) + 1,
+            "verdict": {"code": found.code, "params": found.params} if found else None,
         }
         answer = await self._ask_child(request, staged, scratch, deadline_seconds, on_stage)
         try:

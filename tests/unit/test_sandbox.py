@@ -153,6 +153,33 @@ async def test_a_bad_file_is_rejected_with_what_it_is(
 
 
 @pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (images.png((2, 2))[:60], "file-infected"),  # cut off, which nobody sees
+        (b"<html><script>", "file-invalid-type"),
+    ],
+)
+async def test_of_a_file_with_a_verdict_only_the_type_is_found_out(
+    decoder: Decoder, tmp_path: Path, scratch: Path, content: bytes, code: str
+) -> None:
+    policy = FilePolicy.model_validate({"accept": ["image/png"], "max_bytes": 10**8})
+    found = FileRejected("file-infected", {"signature": "Eicar"})
+    with pytest.raises(FileRejected) as verdict:
+        await decoder.process(
+            stage(tmp_path, content),
+            scratch,
+            policy=policy,
+            field="headshot",
+            deadline_seconds=20,
+            found=found,
+        )
+    assert verdict.value.code == code
+    if code == "file-infected":
+        assert verdict.value.detected_type == "image/png"
+        assert verdict.value.params == {"signature": "Eicar"}
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "os.abort()",
