@@ -23,6 +23,7 @@ CAUSES = (
     "scanner",
     "scanner-refused",
     "scratch",
+    "busy",
     "shutdown",
     "store",
     "store-refused",

@@ -40,7 +40,7 @@ FILE_IS_ODD = "The selected file can't be accepted: choose another one"
 
 def upload_notice(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[str, Any]:
     """One of the `notices` of an upload: `{"code", "detail", "params"}`, worded as an error is."""
-    template = policy.messages.get(code) or NOTICE_TEXTS.get(code) or NOTICE_IS_ODD
+    template = policy.messages.get(code) or _of_notice(code, policy) or NOTICE_IS_ODD
     known = {**_of_policy(policy), **params}
     return {"code": code, "detail": template.format_map(_Blank(known)), "params": params}
 
@@ -66,10 +66,19 @@ def texts(policy: FilePolicy) -> dict[str, str]:
     the file can tell, such as `{width}`, is left in braces."""
     known = _of_policy(policy)
     built_in = {code: _built_in(code, known) for code in (*sorted(REJECTIONS), "file-empty")}
+    notices = {code: _of_notice(code, policy) for code in NOTICE_TEXTS}
     return {
         code: (policy.messages.get(code) or text).format_map(_Left(known))
-        for code, text in {**built_in, **NOTICE_TEXTS}.items()
+        for code, text in {**built_in, **notices}.items()
     }
+
+
+def _of_notice(code: str, policy: FilePolicy) -> str:
+    """The built-in text; empty for a code that isn't known here. Where the received file is kept,
+    it has what was taken out of the other one."""
+    text = NOTICE_TEXTS.get(code, "")
+    kept = policy.keep_original and code.endswith("-removed")
+    return f"{text}. We keep the file as you sent it too" if text and kept else text
 
 
 def _built_in(code: str, known: Mapping[str, Any]) -> str:
@@ -78,6 +87,8 @@ def _built_in(code: str, known: Mapping[str, Any]) -> str:
         return "You can only select one file"
     if code == "file-too-many-pages" and known.get("max_pages") == 1:
         return "The selected file must have one page only"
+    if code == "file-encrypted" and "restricts" in known:
+        return "The selected file restricts {restricts}: save it without restrictions"
     if code == "file-too-complex" and "frames" in known:
         return "The selected image has {frames} frames: choose one with {max_frames} or fewer"
     if code == "image-too-small":

@@ -40,6 +40,8 @@ _MODELS: tuple[type[Model], ...] = (
     FilePolicy, ImageLimits, PdfLimits, DocumentLimits, Derivative,
 )  # fmt: skip
 _KEYS = {key for model in _MODELS for key in model.model_fields}
+_OF_FORMS = {"fields", "hint", "kind", "label", "name", "required", "sections", "title", "type"}
+"""Keys of forms, sections and all fields, whose models are beyond this module."""
 
 _ABOUT_KIND = ("union_tag_not_found", "union_tag_invalid")
 
@@ -90,6 +92,13 @@ def _reason(error: ErrorDetails) -> str:
     words = _WORDS.get(error["type"])
     text = words.format(**error.get("ctx", {})) if words else error["msg"]
     if error["type"] == "extra_forbidden":
-        meant = get_close_matches(str(error["loc"][-1]), _KEYS, n=1)
-        text += f"; did you mean {meant[0]}?" if meant else ""
+        text = _unknown(str(error["loc"][-1]))
     return " ".join(text.removeprefix("Value error, ").split())
+
+
+def _unknown(key: str) -> str:
+    known = _KEYS | _OF_FORMS
+    if key in known:
+        return "is no key that is known here, but elsewhere"
+    meant = get_close_matches(key, sorted(known), n=1)
+    return _WORDS["extra_forbidden"] + (f"; did you mean {meant[0]}?" if meant else "")

@@ -34,6 +34,10 @@ _DEFINING = "defining"
 version knows. Snapshots and work orders may come from a newer or an older one."""
 
 
+_CURLY = frozenset("\u201c\u201d\u201e\u2018\u2019")
+"""Quotes that word processors make of straight ones."""
+
+
 class FormDefinitionError(Exception):
     """Definitions that can't be used. Each of `lines` names the file, the key and the reason."""
 
@@ -139,11 +143,21 @@ class Section(Model):
     def _tell_fields_their_section(cls, value: object) -> object:
         if isinstance(value, dict) and isinstance(value.get("fields"), list):
             named = [
-                {**field, "section": value.get("name", "")} if isinstance(field, dict) else field
+                {"section": value.get("name", ""), **field} if isinstance(field, dict) else field
                 for field in value["fields"]
             ]
             return {**value, "fields": named}
         return value
+
+    @model_validator(mode="after")
+    def _fields_say_no_other_section(self) -> Self:
+        for field in self.fields:
+            if field.section != self.name:
+                reason = "a field's section is the one that it stands in: leave it out"
+                raise ValueError(
+                    f"the field {field.name!r} says section {field.section!r}; {reason}"
+                )
+        return self
 
 
 class FormType(Model):
@@ -215,9 +229,17 @@ def load_form_types(folder: Path) -> dict[str, FormType]:
 
 def _load(path: Path) -> FormType:
     try:
-        defined = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise FormDefinitionError(f"{path}: isn't in UTF-8: save it as that") from error
+    except OSError as error:
         raise FormDefinitionError(f"{path}: {error}") from error
+    try:
+        defined = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        curly = sorted(set(text) & _CURLY)
+        hint = f"; texts stand in straight quotes, not in {curly[0]}" if curly else ""
+        raise FormDefinitionError(f"{path}: {error}{hint}") from error
     try:
         return FormType.model_validate(defined, extra="forbid", context={_DEFINING: True})
     except ValidationError as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from shared.keys import MAX_KEY
 from shared.policy import FilePolicy, Name
 from shared.status import Stage, StoreState, UploadStatus, Verdict
 
@@ -38,6 +39,7 @@ Positive = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_is_number)]
 Generation = Positive
 UploadId = Annotated[str, Field(pattern=r"^upl_[a-z2-7]{26}$")]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_is_text)]
+Key = Annotated[str, Field(max_length=MAX_KEY), AfterValidator(_is_text)]
 MediaType = Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=100)]
 ClaimId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{8,64}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -94,7 +96,7 @@ class Heartbeat(BaseModel):
 class StoredObject(BaseModel):
     """One object in the bucket."""
 
-    key: Text
+    key: Key
     content_type: MediaType
     size: Annotated[int, Field(gt=0, lt=2**53), BeforeValidator(_is_number)]
     sha256: Sha256

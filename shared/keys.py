@@ -12,12 +12,19 @@ PLACEHOLDERS = frozenset({"form_type", "form_id", "reference", "field", "year", 
 DEFAULT_TEMPLATE = "{form_type}/{form_id}/{field}"
 MAX_KEY_BASE = 512
 """Bytes, all ASCII: leaves room for upload, generation and name below S3's limit of 1024."""
+MAX_KEY = 1024
+"""Bytes of a whole key, as S3 has it."""
+_MAX_VALUE = 100
+_MAX_VALUES = {"year": 4, "month": 2}
+"""Bytes of what a placeholder stands for; of each other one as above."""
+SAFE = frozenset(string.ascii_letters + string.digits + "!-_.*'()/")
+"""What every store takes in a key, every path in an address, and S3 names safe."""
 FLAGGED = "flagged/"
 """The folder of the bucket for what is kept although something was found in it."""
 
 
 class KeyTemplateError(ValueError):
-    """A key template names an unknown placeholder or would leave its folder."""
+    """A key template names an unknown placeholder, would leave its folder, or isn't for a key."""
 
 
 def check_template(template: str) -> None:
@@ -26,17 +33,23 @@ def check_template(template: str) -> None:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise KeyTemplateError(f"is not a template: {error}") from error
-    for _, name, spec, conversion in parts:
+    longest = 0
+    for text, name, spec, conversion in parts:
+        if wrong := sorted(set(text) - SAFE):
+            raise KeyTemplateError(f"has {wrong[0]!r}, which isn't safe in a key")
+        longest += len(text)
         if name is None:
             continue
         if name not in PLACEHOLDERS or spec or conversion:
             known = ", ".join(sorted(PLACEHOLDERS))
             raise KeyTemplateError(f"has the placeholder {{{name}}}; known are {known}")
-    if not template.isascii():
-        raise KeyTemplateError("must be ASCII")
+        longest += _MAX_VALUES.get(name, _MAX_VALUE)
     segments = template.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         raise KeyTemplateError("must be a relative path without empty, '.' or '..' segments")
+    if longest > MAX_KEY_BASE:
+        reason = f"may become {longest} characters long; the most are {MAX_KEY_BASE}"
+        raise KeyTemplateError(reason)
 
 
 def render_key_base(template: str, values: Mapping[str, str]) -> str:
@@ -64,5 +77,5 @@ def public_url(base: str, bucket: str, key: str) -> str:
 def _segment(value: str) -> str:
     kept = "".join(
         char if (char.isascii() and char.isalnum()) or char in "-_." else "-" for char in value
-    )[:100]
+    )[:_MAX_VALUE]
     return kept if kept.strip(".-") else "none"

@@ -119,7 +119,7 @@ class FilePolicy(Model):
     the bytes; extensions are for file choosers."""
     min_bytes: Positive = 1
     """A smaller file is rejected. In bytes."""
-    max_bytes: Positive
+    max_bytes: Annotated[int, Field(gt=0, le=5 << 40)]
     """A larger file is refused while it arrives. In bytes: `15_000_000` is 15 MB."""
     max_files: Annotated[int, Field(gt=0, le=100)] = 1
     """With 1, another file takes the first one's place; with more, files are added."""

@@ -134,7 +134,20 @@ def _of_image(limits: ImageLimits, policy: FilePolicy) -> Iterator[Fault]:
         yield Fault(("image", "min_pixels"), "is more than max_width times max_height")
     images = [each for each in _accepted(policy) if each.kind == "image"]
     if images:
+        yield from _of_sides(limits, policy, images)
         yield from _of_several(limits, policy, images)
+
+
+def _of_sides(limits: ImageLimits, policy: FilePolicy, images: list[Format]) -> Iterator[Fault]:
+    """What is stored has as many pixels as what is sent."""
+    for side in ("min_width", "min_height"):
+        least = getattr(limits, side) or 0
+        for each in images:
+            target = FORMATS[_target(policy, each)]
+            if target.longest_side and least > target.longest_side:
+                most = target.longest_side
+                yield Fault(("image", side), f"{target.name} holds {most} pixels in a row at most")
+                break
 
 
 def _of_several(limits: ImageLimits, policy: FilePolicy, images: list[Format]) -> Iterator[Fault]:

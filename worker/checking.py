@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from shared.internal_api import WorkOrder
+from shared.internal_api import Scan, WorkOrder
 from shared.status import Stage
 from worker.errors import FileRejected
 from worker.flagging import Checked, flagged, keeps
+from worker.formats.refusals import Refusals
 from worker.object_store import ObjectStore
 from worker.processing import Processing
 from worker.received_file import received_file
@@ -43,20 +44,41 @@ class Checking:
         except FileRejected as bad:
             if not keeps(order, bad):
                 raise
+            refuse_unscanned(stages.scan, order, bad)
             return flagged(order, staged, bad)
 
     async def _processed(
         self, order: WorkOrder, stages: Stages, staged: Path, scratch: Path
     ) -> Processed:
         stages.scan = await look_into(self._scanner, staged, order)
-        refuse_infected(stages.scan)
-        _check_size(order)  # a field may keep what is too small, and then it was scanned
+        try:
+            refuse_infected(stages.scan)
+        except FileRejected as infected:
+            if keeps(order, infected):  # then it has to be of a type that the field accepts
+                await self._processing.of_accepted_type(
+                    staged, scratch, infected, policy=order.policy, field=order.field
+                )
+            raise
+        refusals = Refusals(order.policy.flag)
+        with refusals.held():  # what is too small and kept may be of a type that isn't
+            _check_size(order)
         stages.show(Stage.VALIDATING)
         processed = await self._processing.process(
             staged, scratch, policy=order.policy, field=order.field, on_stage=stages.show
         )
+        refusals.settle(processed.detected_type)
         noticed = replace(processed, notices=[*processed.notices, *notices_of(stages.scan, order)])
         return _as_acknowledged(order, noticed, staged)
+
+
+def refuse_unscanned(scan: Scan | None, order: WorkOrder, kept: FileRejected) -> None:
+    """Raise `FileRejected` where a file, kept for what a decoder found, is refused for not having
+    been scanned."""
+    try:
+        notices_of(scan, order)
+    except FileRejected as bad:
+        if not keeps(order, bad):
+            raise FileRejected(bad.code, bad.params, detected_type=kept.detected_type) from None
 
 
 def _check_size(order: WorkOrder) -> None:

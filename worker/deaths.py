@@ -12,7 +12,7 @@ from worker.decoder.shortage import (
     SCRATCH_FAILS,
     machine_may_refuse_memory,
 )
-from worker.errors import TransientError
+from worker.errors import BUSY, TransientError
 from worker.formats.blame import says_no_memory
 
 CRASHES = {
@@ -26,6 +26,11 @@ CRASHES = {
 }
 _OF_THE_FILE = CRASHES - {signal.SIGBUS} | {signal.SIGXCPU, signal.SIGXFSZ}
 """Not SIGBUS: what was mapped of a file can't be read from its disk."""
+
+
+_BUSY_SHARE = 0.5
+"""Of a deadline. Who had less of the processor than that meanwhile was waiting for it: decoding
+waits for nothing else."""
 
 
 def is_crash(ending: Ending) -> bool:
@@ -42,6 +47,18 @@ def death(ending: Ending, *, cpu_seconds: int, said: str) -> TransientError:
         counted=True,
         detail=f"exit status {ending.exit_code}: {said}",
     )
+
+
+def overdue(what: str, *, seconds: float, cpu_seconds: float | None) -> TransientError:
+    """The error for `what` didn't end within its deadline of `seconds`, and was killed.
+
+    `cpu_seconds` is what it used of the processor; None where nobody knows. Attempts are counted
+    either way, so that a file that no machine has the time for ends too.
+    """
+    busy = cpu_seconds is not None and cpu_seconds < seconds * _BUSY_SHARE
+    used = "" if cpu_seconds is None else f", with {cpu_seconds:.3g} s of the processor"
+    detail = f"{what} within {seconds:.3g} s{used}"
+    return TransientError(BUSY if busy else "decoder", counted=True, detail=detail)
 
 
 def _cause(ending: Ending, cpu_seconds: int, said: str) -> str:

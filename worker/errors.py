@@ -3,6 +3,7 @@
 from shared.codes import Params
 
 STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
+BUSY = "busy"
 SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
 """Causes that more than one module knows."""
 
@@ -29,7 +30,8 @@ class TransientError(Exception):
     `store-refused` (it answers, but not to us: an operator must look), `scanner` (there is no
     verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
     `decoder` (the child crashed, or exceeded its limits of time or memory: perhaps the file's
-    doing), `memory` (the child was killed from outside, or the machine had no memory for it),
+    doing), `busy` (it ran out of time and had little of the processor meanwhile), `memory` (the
+    child was killed from outside, or the machine had no memory for it),
     `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
     doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
     uses up one of the upload's attempts: it does where the file may have had a part in it.

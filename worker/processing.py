@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from shared.formats import FORMATS, PDF, Format, original_name
 from shared.internal_api import Notice
 from shared.policy import FilePolicy, PdfLimits
@@ -18,6 +20,8 @@ from worker.errors import OFFICE, FileRejected, TransientError
 from worker.office.converter import Office
 from worker.sandbox import Decoder, Processed
 from worker.settings import Settings
+
+log = structlog.get_logger()
 
 _MADE = ".made.pdf"
 """No output of a decoder's is called like that: names of fields begin with letters."""
@@ -62,6 +66,21 @@ class Processing:
             raise FileRejected(bad.code, bad.params, detected_type=document.media_type) from bad
         return _converted(document, checked, made, policy)
 
+    async def of_accepted_type(
+        self, staged: Path, scratch: Path, found: FileRejected, *, policy: FilePolicy, field: str
+    ) -> None:
+        """Raise `found` with the file's type, of which nothing is decoded; or the verdict on a type
+        that the field doesn't accept."""
+        async with self._decoders:
+            await self._decoder.process(
+                staged,
+                scratch,
+                policy=policy,
+                field=field,
+                deadline_seconds=self._decode_seconds,
+                found=found,
+            )
+
     async def _decode(
         self,
         staged: Path,
@@ -70,15 +89,33 @@ class Processing:
         field: str,
         on_stage: Callable[[Stage], None],
     ) -> Processed:
-        async with self._decoders:
+        began: set[Stage] = set()
+
+        def begin(stage: Stage) -> None:
+            began.add(stage)
+            on_stage(stage)
+
+        async def decode(policy: FilePolicy) -> Processed:
             return await self._decoder.process(
                 staged,
                 scratch,
                 policy=policy,
                 field=field,
                 deadline_seconds=self._decode_seconds,
-                on_stage=on_stage,
+                on_stage=begin,
             )
+
+        async with self._decoders:
+            try:
+                return await decode(policy)
+            except TransientError as death:
+                if death.cause != "decoder" or not _may_have_died_drawing(policy, began):
+                    raise
+                made = await decode(policy.model_copy(update={"derivatives": {}}))
+                if made.detected_type != PDF.media_type:
+                    raise
+                log.warning("page_not_drawn", reason=str(death))
+                return replace(made, notices=[*made.notices, Notice(code="no-preview")])
 
     async def _make_pdf(
         self, office: Office, staged: Path, scratch: Path, document: Format
@@ -91,6 +128,13 @@ class Processing:
             return made.rename(scratch / _MADE)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _may_have_died_drawing(policy: FilePolicy, began: set[Stage]) -> bool:
+    """Whether what killed a decoder may be the picture of a PDF's first page, without which the
+    document is stored: it was found good before."""
+    drawn = PDF.media_type in policy.accepted_types and bool(policy.derivatives)
+    return drawn and Stage.CONVERTING in began
 
 
 def _to_be_converted(checked: Processed, policy: FilePolicy) -> Format | None:

@@ -6,6 +6,7 @@ here as a result, a `FileRejected` or a `TransientError`.
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import stat
@@ -21,7 +22,7 @@ from shared.internal_api import Code, MediaType, Notice, Params
 from shared.policy import FilePolicy
 from shared.status import Stage
 from worker.children import CantStart, Child, Children, ZygoteLost, end_of
-from worker.deaths import death, is_crash
+from worker.deaths import death, is_crash, overdue
 from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import THREADS, Facts, output_name
@@ -91,16 +92,19 @@ class Decoder:
         field: str,
         deadline_seconds: float,
         on_stage: Callable[[Stage], None] = lambda _: None,
+        found: FileRejected | None = None,
     ) -> Processed:
         """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
 
         `scratch` is an existing folder of this upload alone; the caller removes it. What is in it
         from before, as of a document that was converted there, has other names than the outputs.
         `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
-        cancellation too, no process is left behind.
+        cancellation too, no process is left behind. With `found`, a verdict that is known, nothing
+        is decoded: it is raised with the file's type, or another one where that isn't accepted.
 
         Raises `FileRejected`, or `TransientError`: `decoder`, counted, when the child exceeded its
-        limits, took longer than `deadline_seconds`, crashed or broke down; `memory`, counted, when
+        limits, took longer than `deadline_seconds`, crashed or broke down; `busy`, counted, when it
+        took longer because it hardly got the processor; `memory`, counted, when
         it was killed from outside or the machine had no memory for it, and not counted when no
         child could be started or its zygote died the first time; `scratch`, counted, when it
         couldn't write.
@@ -111,6 +115,7 @@ class Decoder:
             "field": field,
             "policy": policy.model_dump(mode="json"),
             "cpu_seconds": math.ceil(deadline_seconds * THREADS) + 1,
+            "verdict": {"code": found.code, "params": found.params} if found else None,
         }
         answer = await self._ask_child(request, staged, scratch, deadline_seconds, on_stage)
         try:
@@ -132,6 +137,7 @@ class Decoder:
         with _opened(scratch / "request.json") as stdin, _opened(scratch / "stderr.txt") as stderr:
             stdin.write(json.dumps(request).encode())
             stdin.seek(0)
+            child: Child | None = None
             try:
                 async with (
                     self._children.born(stdin, stderr) as child,
@@ -140,7 +146,8 @@ class Decoder:
                     answer = await _read_answer(child, on_stage)
                     ending = await child.ended()
             except TimeoutError:
-                raise _gave_up(f"no answer within {deadline_seconds} s") from None
+                used = await _cpu_seconds(child)
+                raise overdue("no answer", seconds=deadline_seconds, cpu_seconds=used) from None
             except (ValueError, TypeError) as error:
                 raise _gave_up(f"its answer makes no sense: {error!r}") from error
             except CantStart as error:
@@ -160,6 +167,14 @@ class Decoder:
         if len(self._lost) > REMEMBERED:
             del self._lost[next(iter(self._lost))]
         return TransientError("memory", counted=counted, detail="the zygote died")
+
+
+async def _cpu_seconds(killed: Child | None) -> float | None:
+    """What a child that was buried used of the processor, where that is known."""
+    if killed is not None:
+        with contextlib.suppress(CantStart, ZygoteLost):
+            return (await killed.ended()).cpu_seconds
+    return None
 
 
 def _gave_up(detail: str) -> TransientError:

@@ -12,6 +12,7 @@ import pyvips
 from PIL import Image, ImageOps
 
 from shared.formats import FORMATS
+from shared.policy import FilePolicy
 from tests.formats.pictures import as_pillow_shows, difference, run
 from tests.support import images
 from tests.support import odd_images as odd
@@ -19,6 +20,7 @@ from tests.support.beginnings import begins_as_told
 from tests.support.images import encode, picture
 from tests.support.odd_images import photo
 from worker.formats.detect import detect
+from worker.sandbox import Decoder
 
 GIF, JPEG, PNG, TIFF, WEBP = (f"image/{each}" for each in ("gif", "jpeg", "png", "tiff", "webp"))
 CONVERTED, REPAIRED, STRIPPED = {"converted"}, {"repaired"}, {"metadata-removed"}
@@ -282,6 +284,61 @@ def test_a_field_may_keep_all_pages_of_a_tiff(tmp_path: Path) -> None:
 def test_where_the_target_holds_one_page_the_others_are_dropped(tmp_path: Path) -> None:
     result = run(tmp_path, odd.tiff_pages(3), image={"pages": "all"}, convert={TIFF: JPEG})
     assert result.notices == {"pages-dropped", "converted"}
+
+
+def test_a_field_that_stores_the_first_page_asks_nothing_of_the_others(tmp_path: Path) -> None:
+    small_first = odd.tiff_pages(2, sizes=((50, 40), (800, 800)))
+    rejected = run(tmp_path, small_first, image={"min_width": 400}).rejected
+    assert rejected
+    assert (rejected.code, rejected.params["width"]) == ("image-too-small", 50)
+    large_second = odd.tiff_pages(2, sizes=((50, 40), (300, 30)))
+    assert run(tmp_path, large_second, image={"max_width": 100}).notices == {"pages-dropped"}
+
+
+def test_small_numbers_in_a_tiff_of_large_ones_are_shown(tmp_path: Path) -> None:
+    """As instruments write them: of 32 bits, twelve are used."""
+    measured = Image.linear_gradient("L").point(lambda value: value * 15, "I")
+    shown: Any = run(tmp_path, encode(measured, "TIFF")).image().convert("L")
+    assert shown.getextrema() == (0, 255)
+
+
+def test_a_finding_that_the_field_refuses_wins_over_one_that_it_keeps(tmp_path: Path) -> None:
+    rules = {"min_width": 400, "animation": "reject"}
+    for flag, code in (
+        (["image-too-small"], "image-animated"),
+        (["image-animated"], "image-too-small"),
+        (["image-animated", "image-too-small"], "image-animated"),
+    ):
+        rejected = run(tmp_path, odd.animated("GIF"), image=rules, flag=flag).rejected
+        assert rejected
+        assert rejected.code == code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["image/webp", "image/jpeg"])
+async def test_a_webp_of_as_many_pixels_as_a_field_takes_fits_into_a_child(
+    tmp_path: Path, target: str
+) -> None:
+    """libwebp holds all of it, several times."""
+    sent, scratch = tmp_path / "upl_x", tmp_path / "scratch"
+    pyvips.Image.black(16_000, 6_200, bands=3).webpsave(str(sent), effort=0)
+    scratch.mkdir()
+    convert = {} if target == "image/webp" else {"image/webp": target}
+    policy = FilePolicy.model_validate(
+        {"accept": ["image/webp"], "max_bytes": 10**8, "convert": convert}
+    )
+    async with Decoder() as decoder:
+        made = await decoder.process(sent, scratch, policy=policy, field="f", deadline_seconds=300)
+    assert (made.object.content_type, made.object.width) == (target, 16_000)
+
+
+def test_a_webp_that_does_not_fit_is_too_large(tmp_path: Path) -> None:
+    size = (16_000 - 1) | (6_300 - 1) << 14
+    head = b"VP8L" + (10).to_bytes(4, "little") + b"\x2f" + size.to_bytes(4, "little") + bytes(5)
+    content = b"RIFF" + (len(head) + 4).to_bytes(4, "little") + b"WEBP" + head
+    rejected = run(tmp_path, content, image={"max_pixels": 10**9}).rejected
+    assert rejected
+    assert rejected.code == "image-too-large"
 
 
 @pytest.mark.parametrize(

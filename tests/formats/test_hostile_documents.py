@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.formats import DOC, DOCX, ODT, RTF
+from shared.formats import DOC, DOCX, ODT, PDF, RTF
 from tests.formats.test_honest_documents import check
 from tests.support import documents
 from tests.support.beginnings import begins_as_told
@@ -151,7 +151,49 @@ def test_an_encrypted_document_is_the_fields_to_take(tmp_path: Path, what: str) 
     assert [notice["code"] for notice in made.notices] == ["pages-not-checked"]
 
 
+def related(kind: str, target: str, mode: str = "Internal") -> str:
+    kind = f"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}"
+    return f'<Relationship Id="rId9" Type="{kind}" Target="{target}" TargetMode="{mode}"/>'
+
+
+def with_template(target: str) -> bytes:
+    return documents.docx(relations=related("attachedTemplate", target, "External"))
+
+
+def instructed(*pieces: str) -> str:
+    texts = "".join(f"<w:r><w:instrText>{piece}</w:instrText></w:r>" for piece in pieces)
+    return f'<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r>{texts}</w:p>'
+
+
+LISTENER = (
+    '<script:event-listener xmlns:script="urn:oasis:names:tc:opendocument:xmlns:script:1.0"'
+    ' script:language="ooo:script" script:event-name="dom:load"/>'
+)
 MACROS = {
+    "docx, under another name": archive(
+        docx_parts(main=documents.MACRO_MAIN, relations=related("vbaProject", "theme1.bin"))
+        | {"word/theme1.bin": b"x"}
+    ),
+    "docx, in the list of types alone": archive(
+        docx_parts()
+        | {
+            "[Content_Types].xml": types(documents.MAIN).replace(
+                "</Types>",
+                '<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>',
+            )
+        }
+    ),
+    "docx with one in it": archive(docx_parts() | {"word/embeddings/x.docm": b"x"}),
+    "docx with a template of the net": with_template("http://a.example/x.dotm"),
+    "docx with a template of another server": with_template(r"file:///\\a.example@SSL\x.dotm"),
+    "docx that starts a program": documents.docx(body=instructed(" DDE", "AUTO c:\\cmd.exe")),
+    "docx that starts a program, in short": documents.docx(
+        body='<w:p><w:fldSimple w:instr="DDEAUTO cmd.exe"/></w:p>'
+    ),
+    "odt that listens": archive(odt_parts() | {"styles.xml": f"<x>{LISTENER}</x>"}),
+    "rtf with numbers": b"{\\rtf1 {\\object\\objautlink0\\objupdate1{\\*\\objdata 0105}}}",
+    "rtf with a template of the net": b"{\\rtf1 {\\*\\template \\'68ttp://a.example/x.dotm}}",
+    "rtf that starts a program": b"{\\rtf1 {\\field{\\*\\fldinst {\\b DDEAUTO cmd}}}}",
     "docx": archive(docx_parts(main=documents.MACRO_MAIN) | {"word/vbaProject.bin": b"x"}),
     "odt": archive(odt_parts() | {"Basic/Standard/Module1.xml": "<x/>"}),
     "odt with a script": archive(odt_parts() | {"Scripts/python/x.py": "pass"}),
@@ -168,6 +210,22 @@ def test_macros_are_the_fields_to_take(tmp_path: Path, what: str) -> None:
     told = check(tmp_path, MACROS[what], document={"macros": "notice"})
     assert [notice["code"] for notice in told.notices] == ["has-macros"]
     assert check(tmp_path, MACROS[what], document={"macros": "allow"}).notices == []
+
+
+NO_MACROS = {
+    "docx with the template of an office": with_template(r"file:///\\fs01\templates\Letter.dotx"),
+    "docx with a template on a disk": with_template("file:///C:\\Users\\Ada\\Letter.v2.dotx"),
+    "docx that speaks of DDE": documents.docx(body=instructed(" REF DDE ")),
+    "odt with lists of nothing": archive(
+        odt_parts() | {"Basic/script-lc.xml": "<x/>", "Basic/Standard/script-lb.xml": "<x/>"}
+    ),
+    "rtf with a template on a disk": b"{\\rtf1 {\\*\\template C:\\\\Letter.dot}DDEAUTO}",
+}
+
+
+@pytest.mark.parametrize("what", NO_MACROS)
+def test_what_programs_leave_in_honest_documents_is_no_macro(tmp_path: Path, what: str) -> None:
+    assert check(tmp_path, NO_MACROS[what], document={"macros": "reject"}).notices == []
 
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
@@ -209,6 +267,57 @@ def test_an_entry_that_holds_more_than_it_says_is_corrupt(tmp_path: Path) -> Non
 def test_an_archive_with_a_long_list_is_only_an_archive(tmp_path: Path) -> None:
     entries = archive({f"{number:060}": b"" for number in range(40_000)})
     assert detected(tmp_path, entries) == "application/zip"
+
+
+def nested(depth: int) -> str:
+    return "<w:tbl><w:tr><w:tc>" * depth + "<w:p/>" + "</w:tc></w:tr></w:tbl>" * depth
+
+
+CELLS = "<w:tc><w:p/></w:tc>" * 201
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("table_depth", documents.docx(body=nested(21))),
+        ("cells", documents.docx(body=f"<w:tbl>{f'<w:tr>{CELLS}</w:tr>' * 100}</w:tbl>")),
+        ("cells", b"{\\rtf1 " + b"\\cell" * 20_001 + b"}"),
+        ("paragraphs", documents.docx(body="<w:p/>" * 100_001)),
+    ],
+)
+def test_what_takes_too_long_to_lay_out_is_too_complex_where_it_is_laid_out(
+    tmp_path: Path, what: str, content: bytes
+) -> None:
+    assert check(tmp_path, content).notices == []
+    with pytest.raises(FileRejected) as verdict:
+        check(
+            tmp_path,
+            content,
+            convert={DOCX.media_type: PDF.media_type, RTF.media_type: PDF.media_type},
+        )
+    assert verdict.value.code == "file-too-complex"
+    assert what in verdict.value.params
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ("<x>" * 1_001, "file-too-complex"),
+        ('<!DOCTYPE x [<!ENTITY a "lol">]><x/>', "file-corrupt"),
+        ("<x>not closed", None),
+    ],
+    ids=["deep", "entities", "broken"],
+)
+def test_xml_is_read_whatever_its_part_is_called(
+    tmp_path: Path, part: str, code: str | None
+) -> None:
+    content = archive(docx_parts() | {"word/notes.dat": part})
+    if code is None:
+        assert check(tmp_path, content).notices == []
+        return
+    with pytest.raises(FileRejected) as verdict:
+        check(tmp_path, content)
+    assert verdict.value.code == code
 
 
 def test_braces_without_an_end_in_sight_are_too_complex(tmp_path: Path) -> None:

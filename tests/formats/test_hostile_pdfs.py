@@ -8,9 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pikepdf
 import pytest
+from pikepdf import Dictionary, Name
 
+from shared.policy import FilePolicy
 from tests.support import pdfs
+from tests.unit.test_promoter import settings as worker_settings
+from worker.processing import Processing
+from worker.sandbox import Decoder
 
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 300
@@ -219,3 +225,38 @@ print(accepted)
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert int(ended.stdout) > 100
+
+
+async def test_a_page_whose_drawing_kills_the_decoder_is_stored_without_a_picture(
+    tmp_path: Path,
+) -> None:
+    def drawn_within_drawings(document: pikepdf.Pdf) -> None:
+        box = pikepdf.Array([0, 0, 600, 600])
+        form = document.make_stream(b"0 0 1 1 re f", Type=Name.XObject, Subtype=Name.Form, BBox=box)
+        for _ in range(12):
+            resources = Dictionary(XObject=Dictionary(F=form))
+            form = document.make_stream(
+                b"/F Do " * 20, Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=resources
+            )
+        page = document.pages[0]
+        page.Resources = Dictionary(XObject=Dictionary(F=form))
+        page.Contents = document.make_stream(b"/F Do")
+
+    staged, scratch = tmp_path / "upl_x", tmp_path / "scratch"
+    staged.write_bytes(pdfs.made(drawn_within_drawings))
+    scratch.mkdir()
+    policy = {
+        "accept": ["application/pdf"],
+        "max_bytes": 10**8,
+        "derivatives": {"thumb": {"size": 200}},
+    }
+    async with Decoder() as decoder:
+        made = await Processing(worker_settings(tmp_path), decoder, None).process(
+            staged,
+            scratch,
+            policy=FilePolicy.model_validate(policy),
+            field="cv",
+            on_stage=lambda _: None,
+        )
+    assert (made.object.path, made.derivatives) == (staged, {})
+    assert [notice.code for notice in made.notices] == ["no-preview"]

@@ -177,7 +177,7 @@ async def test_nothing_is_fetched_for_a_document(tmp_path: Path) -> None:
         )
         field = f'<w:p><w:fldSimple w:instr="INCLUDEPICTURE &quot;{where}/x.png&quot;"><w:r><w:t>x</w:t></w:r></w:fldSimple></w:p>'
         content = documents.docx(body=picture + field, relations=relations)
-        await run(tmp_path, office_in(tmp_path), content)
+        await run(tmp_path, office_in(tmp_path), content, document={"macros": "strip"})
         linked = (
             f'{{\\rtf1 {{\\field{{\\*\\fldinst INCLUDEPICTURE "{where}/y.png"}}{{\\fldrslt x}}}}}}'
         )
@@ -227,7 +227,8 @@ async def test_a_libreoffice_that_hangs_is_killed_at_its_deadline(tmp_path: Path
     before, began = children_of_this_process(), time.monotonic()
     with pytest.raises(TransientError) as failure:
         await run(tmp_path, office, documents.docx())
-    assert (failure.value.cause, failure.value.counted) == ("decoder", True)
+    assert failure.value.cause in ("decoder", "busy")
+    assert failure.value.counted
     assert time.monotonic() - began < 20
     assert children_of_this_process() <= before
 
@@ -240,7 +241,7 @@ async def test_a_real_libreoffice_is_killed_at_its_deadline(tmp_path: Path) -> N
     before = children_of_this_process()
     with pytest.raises(TransientError) as failure:
         await run(tmp_path, office, documents.docx())
-    assert failure.value.cause == "decoder"
+    assert failure.value.cause in ("decoder", "busy")
     assert children_of_this_process() <= before
 
 

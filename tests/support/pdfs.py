@@ -134,6 +134,13 @@ def with_xfa(document: pikepdf.Pdf) -> None:
     )
 
 
+def attached(document: pikepdf.Pdf) -> pikepdf.Object:
+    """A file in the document, to be attached to something."""
+    content = document.make_stream(b"a program")
+    spec = Dictionary(Type=Name.Filespec, F=String("a.exe"), EF=Dictionary(F=content))
+    return document.make_indirect(spec)
+
+
 def with_annotation(document: pikepdf.Pdf, **entries: Any) -> None:
     annotation = Dictionary(Type=Name.Annot, Rect=Array([0, 0, 9, 9]), **entries)
     document.pages[0].obj.Annots = Array([document.make_indirect(annotation)])

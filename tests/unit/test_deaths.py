@@ -11,7 +11,7 @@ from tests.support.decoders import WAYS, decoder_of, failure_of, run, stage
 from tests.support.shortages import OF_DISK, OF_MEMORY
 from worker import deaths
 from worker.children import Ending
-from worker.deaths import death
+from worker.deaths import death, overdue
 from worker.decoder.shortage import MEMORY_SHORT, SCRATCH_FAILS, Shortages
 from worker.errors import FileRejected, TransientError
 
@@ -137,6 +137,14 @@ def test_who_ignores_the_signal_of_its_limit_is_told_by_the_time_it_used(
 ) -> None:
     ending = Ending(-signal.SIGKILL, cpu_seconds=used)
     assert death(ending, cpu_seconds=3, said="").cause == cause
+
+
+@pytest.mark.parametrize(("used", "cause"), [(1.9, "busy"), (2.0, "decoder"), (None, "decoder")])
+def test_who_runs_out_of_time_for_want_of_the_processor_is_no_bad_file(
+    used: float | None, cause: str
+) -> None:
+    late = overdue("no answer", seconds=4, cpu_seconds=used)
+    assert (late.cause, late.counted) == (cause, True)
 
 
 @pytest.mark.parametrize(("refuses", "cause"), [(True, "memory"), (False, "decoder")])

@@ -71,6 +71,9 @@ def field_with(*keys: str, accept: str = 'accept = ["image/png"]') -> str:
         ("max_bytes = 10", "max_bytes = 0", "field f: max_bytes: has to be over 0"),
         ("max_bytes = 10", 'max_bytes = "10 MB"', "field f: max_bytes: has to be a whole number"),
         ('accept = ["image/png"]', "accept = []", "field f: accept: must not be empty"),
+        ("max_bytes = 10", f"max_bytes = {10**22}", "field f: max_bytes: has to be at most 549755"),
+        ('kind = "file"', 'kind = "file"\nsection = "x"', "field 'f' says section 'x'"),
+        ('label = "F"', "label = “F”", "texts stand in straight quotes, not in “"),
     ],
 )
 def test_a_wrong_definition_names_place_key_and_reason(
@@ -78,6 +81,38 @@ def test_a_wrong_definition_names_place_key_and_reason(
 ) -> None:
     (line,) = lines_of(tmp_path, FORM.replace(old, new, 1))
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[[sections]]", "[[section]]", "section: is no key that is known; did you mean sections?"),
+        (
+            "[[sections.fields]]",
+            "[[sections.field]]",
+            "field: is no key that is known; did you mean",
+        ),
+        (
+            'kind = "file"',
+            'kind = "checkbox"',
+            "max_bytes: is no key that is known here, but elsew",
+        ),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_explained(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert said in "\n".join(lines_of(tmp_path, FORM.replace(old, new)))
+
+
+def test_a_definition_may_begin_with_a_mark_and_is_in_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(FORM, encoding="utf-8-sig")
+    assert load_form_types(tmp_path)
+    for encoding in ("latin-1", "utf-16"):
+        path.write_text(FORM.replace('"F"', '"Fü"'), encoding=encoding)
+        with pytest.raises(FormDefinitionError, match="isn't in UTF-8: save it as that"):
+            load_form_types(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +124,7 @@ def test_a_wrong_definition_names_place_key_and_reason(
         ("", "min_bytes = 11", "min_bytes: is more than max_bytes"),
         ("", 'key = "../up"', "key: must be a relative path"),
         ("", 'key = "{token}"', "key: has the placeholder {token}"),
-        ("", 'key = "é"', "key: must be ASCII"),
+        ("", 'key = "é"', "key: has 'é', which"),
         # which files
         ('accept = ["image/x-nope"]', "", "accept: 'image/x-nope' can't be processed; known are"),
         ('accept = ["image/*"]', "", "accept: 'image/*' can't be processed; known are"),
@@ -104,6 +139,7 @@ def test_a_wrong_definition_names_place_key_and_reason(
         ("", "image = {min_pixels = 5, max_pixels = 4}", "image.min_pixels: is more than max_pixels"),
         ("", "image = {min_width = 3, min_height = 3, max_pixels = 8}", "image.max_pixels: is less than"),
         ("", "image = {min_width = 5, recommended_width = 5}", "image.recommended_width: isn't more than"),
+        ("", 'image = {min_width = 20000}\nconvert = {"image/png" = "image/webp"}', "image.min_width: WebP holds 16383 pixels"),
         ("", "image = {max_height = 5, recommended_height = 6}", "image.recommended_height: is more than"),
         (PDF, "pdf = {max_pages = 5, recommended_pages = 5}", "pdf.recommended_pages: isn't less than"),
         ("", "image = {min_pixels = 10, max_width = 3, max_height = 3}", "image.min_pixels: is more than max_width"),

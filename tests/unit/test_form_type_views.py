@@ -243,3 +243,27 @@ def test_every_placeholder_of_a_field_is_filled_in() -> None:
         accept=tuple(FORMATS), max_bytes=9, messages=dict.fromkeys(PLACEHOLDERS, text)
     )
     assert not {"?", "{"} & set(upload_error("file-corrupt", {}, policy)["detail"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "active-content-removed", "attachments-removed", "macros-removed", "metadata-removed",
+        "xfa-removed",
+    ],
+)  # fmt: skip
+def test_what_was_taken_out_is_not_said_to_be_gone_where_the_original_is_kept(code: str) -> None:
+    rules: dict[str, Any] = {"accept": ["application/pdf"], "max_bytes": 9}
+    kept, gone = FilePolicy(**rules, keep_original=True), FilePolicy(**rules)
+    for said in (upload_notice(code, {}, kept)["detail"], texts(kept)[code]):
+        assert said.endswith("We keep the file as you sent it too")
+    assert upload_notice(code, {}, gone)["detail"] == NOTICE_TEXTS[code]
+
+
+def test_a_document_that_asks_for_no_password_is_not_said_to_be_protected_by_one() -> None:
+    policy = FilePolicy(accept=("application/pdf",), max_bytes=9)
+    told = upload_error("file-encrypted", {"restricts": "printing or editing"}, policy)
+    assert told["detail"] == (
+        "The selected file restricts printing or editing: save it without restrictions"
+    )
+    assert "password" in upload_error("file-encrypted", {}, policy)["detail"]

@@ -191,10 +191,45 @@ def film(document: pikepdf.Pdf) -> None:
     pdfs.with_annotation(document, Subtype=Name.RichMedia, RichMediaContent=Dictionary())
 
 
+def bookmark(document: pikepdf.Pdf) -> None:
+    title = document.make_indirect(Dictionary(Title=String("a"), A=pdfs.SCRIPT))
+    document.Root.Outlines = Dictionary(First=title, Last=title)
+
+
+def stream_for_a_dictionary(document: pikepdf.Pdf) -> None:
+    document.Root.OpenAction = document.make_stream(
+        b"", S=Name.JavaScript, JS=String("app.alert(1)")
+    )
+
+
+def names_in_a_stream(document: pikepdf.Pdf) -> None:
+    names = Dictionary(Names=Array([String("a"), pdfs.SCRIPT]))
+    document.Root.Names = document.make_stream(b"", JavaScript=names)
+
+
+def hidden_page(document: pikepdf.Pdf) -> None:
+    action = Dictionary(S=Name.URI, URI=String("https://a.example"))
+    page = document.make_indirect(Dictionary(Type=Name.Template, AA=Dictionary(O=action)))
+    document.Root.Names = Dictionary(Templates=Dictionary(Names=Array([String("a"), page])))
+
+
+def kind_elsewhere(document: pikepdf.Pdf) -> None:
+    action = Dictionary(S=document.make_indirect(Name.Launch), F=String("a"))
+    pdfs.with_annotation(document, Subtype=Name.Link, A=document.make_indirect(action))
+
+
 ACTIVE = {
-    "JavaScript": [javascript_tree, pdfs.with_script, chained, calculates],
-    "URI": [page_opens],
-    "Launch": [launches],
+    "JavaScript": [
+        javascript_tree,
+        pdfs.with_script,
+        chained,
+        calculates,
+        bookmark,
+        stream_for_a_dictionary,
+        names_in_a_stream,
+    ],
+    "URI": [page_opens, hidden_page],
+    "Launch": [launches, kind_elsewhere],
     "RichMedia": [film],
 }
 
@@ -228,8 +263,13 @@ def opens_on_a_page(document: pikepdf.Pdf) -> None:
     document.Root.OpenAction = Array([document.pages[0].obj, Name.Fit])
 
 
-@pytest.mark.parametrize("change", [link, opens_on_a_page])
-def test_a_link_and_a_page_to_open_on_are_no_active_content(tmp_path: Path, change: Any) -> None:
+def no_scripts(document: pikepdf.Pdf) -> None:
+    """As programs leave it behind that took them out."""
+    document.Root.Names = Dictionary(JavaScript=Dictionary(Names=Array([])))
+
+
+@pytest.mark.parametrize("change", [link, opens_on_a_page, no_scripts])
+def test_what_people_expect_of_a_document_is_no_active_content(tmp_path: Path, change: Any) -> None:
     assert process(tmp_path, pdfs.made(change), active_content="reject").notices == []
 
 
@@ -237,9 +277,30 @@ def attached_note(document: pikepdf.Pdf) -> None:
     pdfs.with_annotation(document, Subtype=Name.FileAttachment, FS=Dictionary(F=String("a.exe")))
 
 
+def attached_to_structure(document: pikepdf.Pdf) -> None:
+    element = Dictionary(S=Name.P, AF=Array([pdfs.attached(document)]))
+    document.Root.StructTreeRoot = Dictionary(K=document.make_indirect(element))
+
+
+def note_in_a_stream(document: pikepdf.Pdf) -> None:
+    note = document.make_stream(b"", Subtype=Name.FileAttachment, FS=pdfs.attached(document))
+    document.pages[0].obj.Annots = Array([note])
+
+
+def leads_into_a_file(document: pikepdf.Pdf) -> None:
+    action = Dictionary(S=Name.GoToE, F=pdfs.attached(document))
+    pdfs.with_annotation(document, Subtype=Name.Link, A=action)
+
+
 @pytest.mark.parametrize(
     ("change", "key", "rejected", "noticed", "removed"),
     [
+        (attached_to_structure, "attachments", "file-has-attachments", "attachments",
+         "attachments-removed"),
+        (note_in_a_stream, "attachments", "file-has-attachments", "attachments",
+         "attachments-removed"),
+        (leads_into_a_file, "attachments", "file-has-attachments", "attachments",
+         "attachments-removed"),
         (pdfs.with_attachment, "attachments", "file-has-attachments", "attachments",
          "attachments-removed"),
         (attached_note, "attachments", "file-has-attachments", "attachments",
@@ -275,6 +336,24 @@ def test_what_an_owner_restricted_stays_restricted_when_something_is_taken_out(
         assert stripped.is_encrypted
         assert not stripped.allow.extract
         assert "/OpenAction" not in stripped.Root
+
+
+@pytest.mark.parametrize(
+    ("flag", "code"),
+    [
+        (["file-encrypted"], "file-has-active-content"),
+        (["file-has-active-content"], "file-encrypted"),
+        (["file-encrypted", "file-has-active-content"], "file-encrypted"),
+    ],
+)
+def test_a_finding_that_the_field_refuses_wins_over_one_that_it_keeps(
+    tmp_path: Path, flag: list[str], code: str
+) -> None:
+    content = pdfs.made(pdfs.with_script, encryption=pikepdf.Encryption(user="", owner="x"))
+    rules: dict[str, Any] = {"owner_password": "reject", "active_content": "reject"}
+    with pytest.raises(FileRejected) as verdict:
+        process(tmp_path, content, {"flag": flag}, **rules)
+    assert verdict.value.code == code
 
 
 def test_a_signature_is_not_broken_to_take_something_out(tmp_path: Path) -> None:

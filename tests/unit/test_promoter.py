@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from api.openapi.examples import APPLIED, FORM_ID, ORDER, UPLOAD_ID
-from shared.status import StoreState
+from shared.internal_api import Scan, WorkOrder
+from shared.status import StoreState, Verdict
 from worker.bell import Bell
 from worker.breaker import Breaker
+from worker.checking import refuse_unscanned
 from worker.errors import FileRejected
 from worker.main import storing_for
 from worker.object_store import ObjectStore
@@ -276,6 +278,35 @@ async def test_a_file_with_a_finding_that_its_field_keeps_is_put_as_it_came_and_
     assert (described["size"], described["sha256"]) == (ORDER["size"], ORDER["sha256"])
     known = "image/png" if detected == "image/png" else "application/octet-stream"
     assert described["content_type"] == known
+
+
+async def test_a_file_that_is_too_small_and_kept_is_kept_of_a_type_that_its_field_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, tmp_path, FileRejected("file-invalid-type"))
+    rules = {"flag": ["file-too-small"], "min_bytes": 1_000_000}
+    monkeypatch.setitem(ORDER, "policy", ORDER["policy"] | rules)
+    monkeypatch.setitem(ORDER, "flagged_prefix", "flagged/a/")
+    async with promoting(tmp_path, Frozen()) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    assert [(each["outcome"], each["code"]) for each in api.outcomes] == [
+        ("rejected", "file-invalid-type")
+    ]
+
+
+@pytest.mark.parametrize("kept", [["file-corrupt"], ["file-corrupt", "file-unscannable"]])
+def test_what_was_not_scanned_is_not_kept_for_another_finding(kept: list[str]) -> None:
+    policy = ORDER["policy"] | {"flag": kept, "unscannable": "reject"}
+    order = WorkOrder.model_validate(ORDER | {"policy": policy, "flagged_prefix": "flagged/a/"})
+    scan = Scan(verdict=Verdict.UNSCANNABLE, signature="Heuristics.Limits.Exceeded")
+    found = FileRejected("file-corrupt", detected_type="image/png")
+    if "file-unscannable" in kept:
+        refuse_unscanned(scan, order, found)
+        return
+    with pytest.raises(FileRejected) as verdict:
+        refuse_unscanned(scan, order, found)
+    assert (verdict.value.code, verdict.value.detected_type) == ("file-unscannable", "image/png")
 
 
 @pytest.mark.parametrize(

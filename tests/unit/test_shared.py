@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from api.errors import ERRORS
 from api.rejections import NOTICE_TEXTS
 from shared.codes import NOTICES, REJECTIONS
+from shared.internal_api import StoredObject
 from shared.jobs import deserialize, serialize
 from shared.keys import (
     KeyTemplateError,
     check_template,
+    flagged_prefix,
     generation_prefix,
     public_url,
     render_key_base,
@@ -28,11 +30,25 @@ def test_no_value_climbs_out_of_its_segment_of_the_key(values: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    "template", ["", "/a", "a/", "a//b", "../a", "{x}", "{field!r}", "{", "{0}"]
-)
+    "template",
+    [
+        "", "/a", "a/", "a//b", "../a", "{x}", "{field!r}", "{", "{0}",
+        "a\nb", "a\0b", "a\\b", "a?b", "a#b", "a b", "a ", "ä", "{{a}}",
+    ],
+)  # fmt: skip
 def test_a_template_that_is_no_clean_path_is_refused(template: str) -> None:
     with pytest.raises(KeyTemplateError):
         check_template(template)
+
+
+def test_the_longest_key_that_a_template_may_make_is_one_that_an_outcome_may_name() -> None:
+    longest = "/".join("x" * 100 for _ in range(4)) + "/{reference}"
+    check_template(longest)
+    base = render_key_base(longest, {"reference": "r" * 200})
+    key = flagged_prefix(base, f"upl_{'a' * 26}", 2**31 - 1) + f"{'f' * 50}-{'d' * 50}.jpeg"
+    StoredObject(key=key, content_type="image/jpeg", size=1, sha256="0" * 64)
+    with pytest.raises(KeyTemplateError, match="characters long"):
+        check_template(longest + "/{field}")
 
 
 def test_two_attempts_at_an_upload_share_no_prefix() -> None:

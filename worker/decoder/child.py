@@ -83,6 +83,8 @@ def _decode(
     policy = FilePolicy.model_validate(request["policy"])
     check_accepted(detected, policy.accepted_types)
     assert detected is not None  # noqa: S101 - what was just checked
+    if verdict := request["verdict"]:
+        raise FileRejected(verdict["code"], verdict["params"])
     made = process(
         Job(
             staged=Path(request["staged"]),

@@ -17,8 +17,9 @@ from worker.decoder.seccomp import allow_only_decoding
 
 __all__ = ["NEEDED_WHEN_LOADED", "confine", "die_with"]
 
-MEMORY_BYTES = 2 << 30
-"""Address space. Images of over 100 MB decoded go to a temporary file instead of memory."""
+MEMORY_BYTES = 3 << 30
+"""Address space. Images of over 100 MB decoded go to a temporary file instead of memory; a WebP is
+there as a whole, and more than once, while it is read and while it is written."""
 FILE_BYTES = 1 << 30
 """Of each file written, that temporary one included: 100 megapixels of 16 bits and alpha fit."""
 OPEN_FILES = 64

@@ -6,6 +6,11 @@ from shared.codes import Params
 from worker.formats.job import Facts, Notice
 
 
+class Verdict(TypedDict):
+    code: str
+    params: Params
+
+
 class Request(TypedDict):
     staged: str
     scratch: str
@@ -13,6 +18,8 @@ class Request(TypedDict):
     policy: dict[str, Any]
     """A `shared.policy.FilePolicy`."""
     cpu_seconds: int
+    verdict: Verdict | None
+    """What was found before. Then only the type is found out: nothing of such a file is decoded."""
 
 
 class StageBegins(TypedDict):

@@ -22,6 +22,7 @@ from typing import IO
 import structlog
 
 from shared.formats import DOC, DOCX, ODT, RTF, Format
+from worker.deaths import overdue
 from worker.errors import OFFICE, FileRejected, TransientError
 from worker.office.confine import SOCKETS
 from worker.office.profile import write_settings
@@ -91,7 +92,7 @@ class Office:
     async def _first_start(self, folder: Path) -> int:
         try:
             return await self._run(["--terminate_after_init"], None, folder, _FIRST_START_SECONDS)
-        except TimeoutError:
+        except _OutOfTime:
             detail = f"{self._program} doesn't start within {_FIRST_START_SECONDS:g} s"
             raise TransientError(OFFICE, counted=False, detail=detail) from None
 
@@ -100,9 +101,9 @@ class Office:
 
         Raises `FileRejected` with `file-corrupt` when LibreOffice can't read the document, and
         `TransientError`: `decoder`, counted, when the document killed it or kept it longer than
-        allowed; `memory`, counted, when it was killed from outside; `office`, not counted, when it
-        doesn't start. However it ends, by cancellation too,
-        no process is left behind.
+        allowed; `busy`, counted, when it hardly got the processor meanwhile; `memory`, counted,
+        when it was killed from outside; `office`, not counted, when it doesn't start. However it
+        ends, by cancellation too, no process is left behind.
         """
         await self.prepare()
         made = folder / f"{document.stem}.pdf"
@@ -110,9 +111,9 @@ class Office:
             await asyncio.to_thread(shutil.copytree, self._template, folder / "profile")
             try:
                 status = await self._try_filters(document, detected, folder, made)
-            except TimeoutError:
-                detail = f"LibreOffice made no PDF within {self._deadline:g} s"
-                raise TransientError("decoder", counted=True, detail=detail) from None
+            except _OutOfTime as late:
+                what = "LibreOffice made no PDF"
+                raise overdue(what, seconds=late.seconds, cpu_seconds=late.cpu_seconds) from None
         if status:
             detail = f"LibreOffice ended with {status}: {_said(folder)}"
             killed = status == -signal.SIGKILL  # from outside: its own limits have other signals
@@ -143,7 +144,7 @@ class Office:
     ) -> int:
         """Run the program once, with the profile in `folder`; its exit status.
 
-        Raises `TimeoutError`: what is to blame for that, the caller knows.
+        Raises `_OutOfTime`: what is to blame for that, the caller knows.
         """
         profile = (folder / "profile").as_uri()
         request = {
@@ -172,11 +173,29 @@ class Office:
             try:
                 async with asyncio.timeout(seconds):
                     return await child.wait()
+            except TimeoutError:
+                raise _OutOfTime(seconds, _cpu_seconds(child.pid)) from None
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
                 await child.wait()
                 _remove_socket(profile)
+
+
+class _OutOfTime(Exception):  # noqa: N818 - says what happened
+    def __init__(self, seconds: float, cpu_seconds: float | None) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        self.cpu_seconds = cpu_seconds
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    """What a process that still runs used of the processor; None where there is no such file."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 _SAID = "said.txt"

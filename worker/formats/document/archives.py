@@ -4,6 +4,7 @@ Nothing is unpacked to files: what an entry's name says, and a link in it, leads
 """
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from shared.formats import ODT, Format
@@ -16,21 +17,22 @@ from worker.formats.archive import (
 )
 from worker.formats.compound import BrokenCompoundError, CompoundFile
 from worker.formats.document.findings import BrokenDocumentError, Findings
+from worker.formats.document.markup import TEXT_BYTES, Markup
 from worker.formats.verdicts import within
 
 MAX_ENTRIES = 10_000
 UNPACKED_BYTES = 512 << 20
 """Of all entries together. Pictures hardly shrink in an archive: a document of the largest size
 that a field takes comes nowhere near."""
-TEXT_BYTES = 64 << 20
-"""Of the entries with text and layout, which the converter holds in memory, many times as large:
-two thousand pages have some twenty megabytes."""
 _TEXT = (".xml", ".rels")
 _MANIFEST = "META-INF/manifest.xml"
 _MANIFEST_BYTES = 4 << 20
 _ENCRYPTED_ENTRY = b"encryption-data"
 _MACROS = ("vbaproject.bin", "vbadata.xml")
+_EMBEDDED_MACROS = (".docm", ".dotm", ".xlsm", ".xltm", ".xlam", ".pptm", ".potm", ".ppsm")
 _MACRO_FOLDERS = ("Basic", "Scripts")
+_LISTS_OF_MACROS = ("script-lc.xml", "script-lb.xml", "dialog-lc.xml", "dialog-lb.xml")
+"""LibreOffice leaves them behind, and there is nothing in them."""
 
 
 def look_into_archive(path: Path, detected: Format) -> Findings:
@@ -50,10 +52,11 @@ def look_into_archive(path: Path, detected: Format) -> Findings:
             ):
                 return Findings(encrypted=True)
             _check_names(entries)
-            _check_whole(archive, entries)
+            found = _read(archive, entries)
     except BrokenArchiveError as error:
         raise BrokenDocumentError from error
-    return Findings(macros=any(_is_macro(entry.filename, detected) for entry in entries))
+    named = any(_is_macro(entry.filename, detected) for entry in entries)
+    return replace(found, macros=named or found.macros)
 
 
 def _encrypted_package(path: Path) -> Findings:
@@ -85,15 +88,24 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> None:
             raise BrokenDocumentError("an entry's name leads out of the archive")
 
 
-def _check_whole(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
+def _read(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Findings:
     """Reading an entry to its end compares its checksum. No more comes out than it announced."""
+    markup = Markup()
     for entry in entries:
         with archive.open(entry) as opened:
-            while opened.read(CHUNK_BYTES):
-                pass
+            chunk = opened.read(CHUNK_BYTES)
+            reading = markup.begin(chunk)
+            while chunk:
+                if reading:
+                    reading.feed(chunk)
+                chunk = opened.read(CHUNK_BYTES)
+    return markup.findings()
 
 
 def _is_macro(name: str, detected: Format) -> bool:
     if detected is ODT:
-        return name.split("/", maxsplit=1)[0] in _MACRO_FOLDERS and not name.endswith("/")
-    return name.lower().endswith(_MACROS)
+        folder, _, rest = name.partition("/")
+        return (
+            folder in _MACRO_FOLDERS and not name.endswith(("/", *_LISTS_OF_MACROS)) and bool(rest)
+        )
+    return name.lower().endswith(_MACROS + _EMBEDDED_MACROS)

@@ -10,6 +10,16 @@ from worker.formats.document.findings import BrokenDocumentError, Findings
 from worker.formats.document.rtf import look_into_rtf
 from worker.formats.document.word_binary import look_into_doc
 from worker.formats.job import Job, Made, Notice, facts_of, notice
+from worker.formats.refusals import Refusals
+from worker.formats.verdicts import within
+
+MAX_PARAGRAPHS = 100_000
+"""Those in tables too. Two thousand pages have some sixty thousand."""
+MAX_CELLS = 20_000
+"""Of all tables. A long one is laid out anew for each of its pages: ten thousand take some fifteen
+seconds."""
+MAX_TABLE_DEPTH = 20
+"""Tables in tables: mail programs and web pages have ten, people three."""
 
 
 def process_document(job: Job) -> Made:
@@ -22,19 +32,35 @@ def process_document(job: Job) -> Made:
     except BrokenDocumentError as error:
         raise FileRejected("file-corrupt") from error
     limits = job.policy.document
+    _check(job, found)
     notices: list[Notice] = []
     if found.encrypted:
-        if not limits.encrypted:
-            raise FileRejected("file-encrypted")
         notices.append(notice("pages-not-checked"))
         if job.target == PDF.media_type:
             notices.append(notice("not-converted"))
-    if found.macros:
-        if limits.macros == "reject":
-            raise FileRejected("file-has-macros")
-        if limits.macros != "allow":
-            notices.append(notice("has-macros"))
+    if found.macros and limits.macros != "allow":
+        notices.append(notice("has-macros"))
     return Made(facts_of(job.staged, job.format.media_type), object_is_staged=True, notices=notices)
+
+
+def _check(job: Job, found: Findings) -> None:
+    """Raises `FileRejected` for what the field refuses."""
+    limits = job.policy.document
+    refusals = Refusals(job.policy.flag)
+    if found.encrypted and not limits.encrypted:
+        refusals.add(FileRejected("file-encrypted"))
+    if found.macros and limits.macros == "reject":
+        refusals.add(FileRejected("file-has-macros"))
+    refusals.settle()
+    if job.target == PDF.media_type:
+        _check_layout(found)
+
+
+def _check_layout(found: Findings) -> None:
+    """What takes LibreOffice longer to lay out than any honest document does."""
+    within("paragraphs", found.paragraphs, MAX_PARAGRAPHS)
+    within("cells", found.cells, MAX_CELLS)
+    within("table_depth", found.table_depth, MAX_TABLE_DEPTH)
 
 
 def _look_into(job: Job) -> Findings:

@@ -78,9 +78,9 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
     space = image.interpretation
     if space in _ABSOLUTE:
         return image
-    if image.format in _WHOLE and space not in {"lab", "labs"}:
-        image = (image / (1 << (_WHOLE[image.format] - 8))).cast("uchar")
-    elif image.format in {"float", "double", "short"}:
+    if _fills_its_bits(image) and space not in {"lab", "labs"}:
+        image = (image / (1 << (_WHOLE[str(image.format)] - 8))).cast("uchar")
+    elif image.format in {"float", "double", "short", "int", "uint"}:
         lowest, highest = _bounds(image)
         image = ((image - lowest) * (255 / max(highest - lowest, 1e-9))).cast("uchar")
     if space == "multiband":
@@ -90,6 +90,13 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
         names = ("grey16", "rgb16") if deep else ("b-w", "srgb")
         image = image.copy(interpretation=names[image.bands > _GREY])
     return image
+
+
+def _fills_its_bits(image: pyvips.Image) -> bool:
+    """Whether white is the largest number that a sample can be. Instruments write small numbers
+    into large ones, of which all would be black."""
+    bits = _WHOLE.get(str(image.format), 0)
+    return bits == 8 or (bits > 0 and float(image.max()) >= 1 << (bits - 8))  # type: ignore[arg-type] # noqa: PLR2004 # no tuple
 
 
 def _bounds(image: pyvips.Image) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from worker.formats.image.colour import to_srgb
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
 from worker.formats.image.seen import Seen
 from worker.formats.job import Job, Notice, notice
+from worker.formats.refusals import Refusals
 from worker.formats.verdicts import corrupt
 
 _READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
@@ -44,9 +45,14 @@ _WARNED = {"", "tiffload: load error"}
 """Lines of what it says when something was odd, and nothing an error."""
 _MAX_HELD = 100 << 20
 """Bytes of pixels that are held in memory; more go to a temporary file."""
+MAX_WEBP_PIXELS = 100_000_000
+"""Its decoder and its encoder hold all of them, several times: 100 megapixels take
+0.8 GB, which is what a child gets."""
 _PERSONAL = {
     "exif-ifd0-Make", "exif-ifd0-Model", "exif-ifd0-Artist", "exif-ifd0-Copyright",
     "exif-ifd0-ImageDescription", "exif-ifd0-DateTime", "exif-ifd0-Software",
+    "exif-ifd0-HostComputer", "exif-ifd2-CameraOwnerName", "exif-ifd2-BodySerialNumber",
+    "exif-ifd2-LensModel", "exif-ifd2-LensSerialNumber",
     "exif-ifd2-DateTimeOriginal", "exif-ifd2-MakerNote", "exif-ifd2-UserComment",
     "xmp-data", "iptc-data",
 }  # fmt: skip
@@ -105,14 +111,22 @@ def _open(job: Job) -> Opened:
     reading = _Reading(job, seen)
     if job.format is HEIC:  # its decoder has no header that could be read first
         check_size(seen.width, seen.height, target, limits)
+    if job.format is WEBP and seen.pixels > MAX_WEBP_PIXELS:
+        size = {"width": seen.width, "height": seen.height}
+        raise FileRejected("image-too-large", {**size, "max_pixels": MAX_WEBP_PIXELS})
     try:
         header = reading.header()
     except pyvips.Error:
         if seen.pixels:
             check_size(seen.width, seen.height, target, limits)
         raise
-    check_size(*_upright_size(header, seen), target, limits)
-    all_of_them = keeps_all(job, seen)
+    refusals = Refusals(job.policy.flag)
+    all_of_them = False
+    with refusals.held():
+        all_of_them = keeps_all(job, seen)
+    with refusals.held():
+        check_size(*_upright_size(header, seen, all_of_them=all_of_them), target, limits)
+    refusals.settle()
     image, page_height = reading.pages() if all_of_them else reading.first()
     notices = [] if all_of_them or seen.images == 1 else [dropped(seen)]
     if seen.damaged:
@@ -140,10 +154,10 @@ def _look(path: Path, detected: Format) -> Seen:
             raise corrupt() from error
 
 
-def _upright_size(header: pyvips.Image, seen: Seen) -> tuple[int, int]:
-    """What the decoder will make, or a sheet for all pages where they are larger."""
+def _upright_size(header: pyvips.Image, seen: Seen, *, all_of_them: bool) -> tuple[int, int]:
+    """What the decoder will make, or a sheet for all pages where they are kept and larger."""
     width, height = header.width, header.height
-    if seen.images > 1 and not seen.moving:
+    if all_of_them and not seen.moving:
         width, height = max(width, seen.width), max(height, seen.height)
     if header.get_typeof("orientation") and header.get("orientation") in _TURNED:
         return height, width

@@ -22,7 +22,7 @@ _GREY = {0, 4}
 """Types of colour without any."""
 _PERSONAL = (
     b"XML:com.adobe.xmp", b"Raw profile type",
-    b"Author", b"Copyright", b"Comment", b"Description",
+    b"Author", b"Copyright", b"Comment", b"Description", b"Software", b"Source",
 )  # fmt: skip
 _LOOKED_AT = 64
 """Bytes of a chunk that say what it is for."""

@@ -1,7 +1,8 @@
 """What a document does, carries or asks for beyond its pages, and how it is taken out."""
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pikepdf
 
@@ -9,7 +10,9 @@ from shared.policy import PdfLimits, Treatment
 from worker.errors import FileRejected
 from worker.formats.job import Notice, notice
 from worker.formats.pdf.budget import Objects
-from worker.formats.pdf.pages import Pages
+from worker.formats.pdf.open import Opened
+from worker.formats.pdf.reachable import holders
+from worker.formats.refusals import Refusals
 
 COUNT_ANYWHERE = {
     "JavaScript",
@@ -26,16 +29,24 @@ BY_THEMSELVES = COUNT_ANYWHERE | {"URI", "GoToR", "GoToE", "Movie", "Sound"}
 _LIVE_ANNOTATIONS = {"RichMedia", "3D", "Screen", "Movie"}
 _CHAIN = 50
 """Actions that follow one another: more are looked at no further, and count."""
+_HOLDS_ONE = (pikepdf.Dictionary, pikepdf.Stream)
+"""Viewers take a stream for the dictionary that it has."""
+_WANTED = re.compile(
+    rb"/(?:JavaScript|JS|Launch|SubmitForm|ImportData|Rendition|RichMediaExecute"
+    rb"|AA|RichMediaContent|3DD|Screen|Movie|EF|AF|FileAttachment|Annots"
+    rb"|(?:S|Subtype) \d)"  # a name that stands in an object of its own
+)
+"""In the text of an object that may do, or carry, something."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """One thing that was found, and the entry to be removed with it."""
+    """One thing that was found, and the entries to be removed with it."""
 
     what: str
     """As a person would look it up: `JavaScript`, `Launch`, `EmbeddedFiles`."""
     holder: pikepdf.Object
-    entry: str
+    entries: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,59 +54,58 @@ class Concern:
     """Findings of one kind, and what is said of them."""
 
     policy: Treatment
-    found: list[Found]
     rejected: str
     noticed: str
     removed: str
+    found: list[Found] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """What was found. A file is named by what it is attached to, where that is known."""
+        names = {found.what for found in self.found}
+        return ", ".join(sorted(names - {_EMBEDDED} or names))
 
 
-def look_into(
-    document: pikepdf.Pdf, pages: Pages, limits: PdfLimits, objects: Objects
-) -> list[Concern]:
+def look_into(opened: Opened, limits: PdfLimits, objects: Objects) -> list[Concern]:
     """What there is of each concern that the policy doesn't just allow. Raises `FileRejected` where
     there is too much to be looked at."""
-    concerns = []
-    catalog = document.Root
-    if limits.active_content != "allow":
-        active = list(_active(catalog, pages, objects))
-        concerns.append(
-            Concern(
-                limits.active_content,
-                active,
-                "file-has-active-content",
-                "active-content",
-                "active-content-removed",
-            )
-        )
-    if limits.attachments != "allow":
-        attached = list(_attached(catalog, pages, objects))
-        concerns.append(
-            Concern(
-                limits.attachments,
-                attached,
-                "file-has-attachments",
-                "attachments",
-                "attachments-removed",
-            )
-        )
-    if limits.xfa != "allow":
-        concerns.append(
-            Concern(limits.xfa, list(_xfa(catalog)), "file-has-forms", "xfa", "xfa-removed")
-        )
-    return [concern for concern in concerns if concern.found]
+    active = Concern(
+        limits.active_content,
+        "file-has-active-content",
+        "active-content",
+        "active-content-removed",
+    )
+    attached = Concern(
+        limits.attachments, "file-has-attachments", "attachments", "attachments-removed"
+    )
+    xfa = Concern(limits.xfa, "file-has-forms", "xfa", "xfa-removed")
+    catalog = opened.document.Root
+    active.found.extend(_starting(catalog, objects))
+    attached.found.extend(_listed(catalog, objects))
+    xfa.found.extend(_xfa(catalog))
+    if active.policy != "allow" or attached.policy != "allow":
+        for holder in holders(opened, _WANTED):
+            objects.spend()
+            active.found.extend(_active(holder, objects))
+            attached.found.extend(_attached(holder, objects))
+    return [each for each in (active, attached, xfa) if each.policy != "allow" and each.found]
 
 
-def settle(concerns: Iterable[Concern], *, can_strip: bool) -> tuple[list[Notice], bool]:
+def settle(
+    concerns: Iterable[Concern], refusals: Refusals, *, can_strip: bool
+) -> tuple[list[Notice], bool]:
     """The notices, and whether anything was taken out of the document.
 
     Where that can't be done, as with a signature that it would break, what was to be taken out is
-    refused: a field that wants it gone doesn't want it stored. Raises `FileRejected`.
+    refused: a field that wants it gone doesn't want it stored. Raises `FileRejected`, or has
+    `refusals` hold it.
     """
     notices, stripped = [], False
     for concern in concerns:
-        what = ", ".join(sorted({found.what for found in concern.found}))
+        what = concern.said
         if concern.policy == "reject" or (concern.policy == "strip" and not can_strip):
-            raise FileRejected(concern.rejected, {"found": what})
+            refusals.add(FileRejected(concern.rejected, {"found": what}))
+            continue
         if concern.policy == "notice":
             notices.append(notice(concern.noticed, found=what))
             continue
@@ -116,39 +126,34 @@ def is_signed(document: pikepdf.Pdf) -> bool:
 
 
 def _remove(found: Found) -> None:
-    if found.entry == "/Annots":
-        kept = [each for each in found.holder["/Annots"] if not _is_attached_file(each)]
-        found.holder["/Annots"] = pikepdf.Array(kept)
-    elif found.entry in found.holder:
-        del found.holder[found.entry]
+    for entry in found.entries:
+        if entry == "/Annots":
+            kept = [each for each in found.holder["/Annots"] if not _is_attached_file(each)]
+            found.holder["/Annots"] = pikepdf.Array(kept)
+        elif entry in found.holder:
+            del found.holder[entry]
 
 
 # --- active content
 
 
-def _active(catalog: pikepdf.Object, pages: Pages, objects: Objects) -> Iterator[Found]:
-    yield from _events(catalog, objects)
+def _starting(catalog: pikepdf.Object, objects: Objects) -> Iterator[Found]:
+    """What the document starts as it opens."""
     for what in _kinds_of(catalog.get("/OpenAction"), BY_THEMSELVES, objects):
-        yield Found(what, catalog, "/OpenAction")
+        yield Found(what, catalog, ("/OpenAction",))
     names = _dictionary(catalog, "/Names")
-    if names is not None and "/JavaScript" in names:
-        yield Found("JavaScript", names, "/JavaScript")
-    for page in pages.found:
-        yield from _events(page, objects)
-        for annotation in _annotations(page, objects):
-            yield from _started_by(annotation, objects)
-            yield from _live(annotation)
-    for each in _fields(catalog, objects):
-        yield from _started_by(each, objects)
+    if names is not None and _is_filled(names.get("/JavaScript"), objects):
+        yield Found("JavaScript", names, ("/JavaScript",))
 
 
-def _started_by(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
-    """By an annotation or a field, which often are one."""
+def _active(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
+    """What `holder` does, or starts by itself, whatever leads to it."""
+    if (kind := _counts(holder, COUNT_ANYWHERE)) is not None:
+        # without its kind and what it would run, an action does nothing
+        yield Found(kind, holder, ("/S", "/JS", "/F", "/Win", "/Mac", "/Unix"))
     if "/AA" in holder:
         yield from _events(holder, objects)
-    if "/A" in holder:
-        for what in _kinds_of(holder["/A"], COUNT_ANYWHERE, objects):
-            yield Found(what, holder, "/A")
+    yield from _live(holder)
 
 
 def _live(annotation: pikepdf.Object) -> Iterator[Found]:
@@ -156,7 +161,7 @@ def _live(annotation: pikepdf.Object) -> Iterator[Found]:
     if (subtype := _name(annotation, "/Subtype")) in _LIVE_ANNOTATIONS:
         for entry in ("/RichMediaContent", "/3DD", "/A", "/Movie"):
             if entry in annotation:
-                yield Found(subtype, annotation, entry)
+                yield Found(subtype, annotation, (entry,))
 
 
 def _events(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
@@ -165,7 +170,19 @@ def _events(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
         return
     for event in list(events.keys()):
         for what in _kinds_of(events.get(event), BY_THEMSELVES, objects):
-            yield Found(what, holder, "/AA")
+            yield Found(what, holder, ("/AA",))
+
+
+def _counts(action: pikepdf.Object, counted: set[str]) -> str | None:
+    """The kind of an action, if it counts."""
+    kind = _name(action, "/S")
+    if kind in counted:
+        return kind
+    script = action.get("/JS")
+    is_script = isinstance(script, pikepdf.String) or (
+        isinstance(script, pikepdf.Stream) and "/Subtype" not in script  # no image of that name
+    )
+    return "JavaScript" if is_script else None
 
 
 def _kinds_of(action: object, counted: set[str], objects: Objects) -> list[str]:
@@ -176,16 +193,13 @@ def _kinds_of(action: object, counted: set[str], objects: Objects) -> list[str]:
         each = waiting.pop()
         objects.spend()
         if isinstance(each, pikepdf.Array):
-            if len(each) and isinstance(each[0], pikepdf.Dictionary) and "/S" in each[0]:
+            if len(each) and isinstance(each[0], _HOLDS_ONE) and "/S" in each[0]:
                 waiting.extend(each[index] for index in range(min(len(each), _CHAIN)))
             continue  # a place in the document
-        if not isinstance(each, pikepdf.Dictionary):
+        if not isinstance(each, _HOLDS_ONE):
             continue
-        action = _name(each, "/S")
-        if action in counted:
-            found.append(action)
-        elif "/JS" in each:
-            found.append("JavaScript")
+        if (kind := _counts(each, counted)) is not None:
+            found.append(kind)
         seen += 1
         if seen > _CHAIN:
             return [*found, "a long chain of actions"]
@@ -196,27 +210,34 @@ def _kinds_of(action: object, counted: set[str], objects: Objects) -> list[str]:
 
 # --- attachments and forms
 
+_EMBEDDED = "EF"
 
-def _attached(catalog: pikepdf.Object, pages: Pages, objects: Objects) -> Iterator[Found]:
+
+def _listed(catalog: pikepdf.Object, objects: Objects) -> Iterator[Found]:
+    """Attachments of the document as a whole."""
     names = _dictionary(catalog, "/Names")
     if names is not None and _is_filled(names.get("/EmbeddedFiles"), objects):
-        yield Found("EmbeddedFiles", names, "/EmbeddedFiles")
+        yield Found("EmbeddedFiles", names, ("/EmbeddedFiles",))
     if "/Collection" in catalog:
-        yield Found("Collection", catalog, "/Collection")
-    for holder in (catalog, *pages.found):
-        associated = holder.get("/AF")
-        if isinstance(associated, pikepdf.Array | pikepdf.Dictionary) and len(associated):
-            yield Found("AF", holder, "/AF")
-    for page in pages.found:
-        if any(_is_attached_file(each) for each in _annotations(page, objects)):
-            yield Found("FileAttachment", page, "/Annots")
+        yield Found("Collection", catalog, ("/Collection",))
+
+
+def _attached(holder: pikepdf.Object, objects: Objects) -> Iterator[Found]:
+    """Files that `holder` brings, whatever leads to it."""
+    associated = holder.get("/AF")
+    if isinstance(associated, (pikepdf.Array, *_HOLDS_ONE)) and len(associated):
+        yield Found("AF", holder, ("/AF",))
+    if any(_is_attached_file(each) for each in _annotations(holder, objects)):
+        yield Found("FileAttachment", holder, ("/Annots",))
+    files = _dictionary(holder, "/EF")
+    if files is not None and any(
+        isinstance(files.get(key), pikepdf.Stream) for key in list(files.keys())
+    ):
+        yield Found(_EMBEDDED, holder, ("/EF",))
 
 
 def _is_attached_file(annotation: object) -> bool:
-    return (
-        isinstance(annotation, pikepdf.Dictionary)
-        and _name(annotation, "/Subtype") == "FileAttachment"
-    )
+    return isinstance(annotation, _HOLDS_ONE) and _name(annotation, "/Subtype") == "FileAttachment"
 
 
 def _is_filled(tree: object, objects: Objects) -> bool:
@@ -224,7 +245,7 @@ def _is_filled(tree: object, objects: Objects) -> bool:
     waiting, seen = [tree], set()
     while waiting:
         node = waiting.pop()
-        if not isinstance(node, pikepdf.Dictionary):
+        if not isinstance(node, _HOLDS_ONE):
             continue
         names, kids = node.get("/Names"), node.get("/Kids")
         if isinstance(names, pikepdf.Array) and len(names):
@@ -240,9 +261,9 @@ def _is_filled(tree: object, objects: Objects) -> bool:
 def _xfa(catalog: pikepdf.Object) -> Iterator[Found]:
     form = _dictionary(catalog, "/AcroForm")
     if form is not None and "/XFA" in form:
-        yield Found("XFA", form, "/XFA")
+        yield Found("XFA", form, ("/XFA",))
         if "/NeedsRendering" in catalog:
-            yield Found("XFA", catalog, "/NeedsRendering")
+            yield Found("XFA", catalog, ("/NeedsRendering",))
 
 
 # --- how to get there
@@ -256,7 +277,7 @@ def _name(holder: pikepdf.Object, entry: str) -> str:
 
 def _dictionary(holder: pikepdf.Object, entry: str) -> pikepdf.Object | None:
     value = holder.get(entry)
-    return value if isinstance(value, pikepdf.Dictionary) else None
+    return value if isinstance(value, _HOLDS_ONE) else None
 
 
 def _annotations(page: pikepdf.Object, objects: Objects) -> Iterator[pikepdf.Object]:
@@ -265,25 +286,5 @@ def _annotations(page: pikepdf.Object, objects: Objects) -> Iterator[pikepdf.Obj
         return
     for index in range(len(annotations)):
         objects.spend()
-        if isinstance(each := annotations[index], pikepdf.Dictionary):
+        if isinstance(each := annotations[index], _HOLDS_ONE):
             yield each
-
-
-def _fields(catalog: pikepdf.Object, objects: Objects) -> Iterator[pikepdf.Object]:
-    """The fields of the form; those that stand on a page are seen there too."""
-    form = _dictionary(catalog, "/AcroForm")
-    waiting = [form.get("/Fields")] if form is not None else []
-    seen: set[tuple[int, int]] = set()
-    while waiting:
-        children = waiting.pop()
-        if not isinstance(children, pikepdf.Array):
-            continue
-        for index in range(len(children)):
-            objects.spend()
-            each = children[index]
-            if not isinstance(each, pikepdf.Dictionary) or each.objgen in seen:
-                continue
-            if each.is_indirect:
-                seen.add(each.objgen)
-            yield each
-            waiting.append(each.get("/Kids"))

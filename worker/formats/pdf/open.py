@@ -46,6 +46,10 @@ class Opened:
     restricted: bool
     """Opens without a password; whoever has another one may do more with it."""
 
+    def again(self) -> pikepdf.Pdf:
+        """The same, with nothing of it read yet. Its objects are not those of `document`."""
+        return _read(self.source)
+
 
 class NeedsPassword(Exception):  # noqa: N818 - not an error: a field may accept it
     """Nobody can see what is in it without a password or a key."""

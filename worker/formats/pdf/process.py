@@ -10,6 +10,7 @@ from worker.formats.pdf.budget import Objects
 from worker.formats.pdf.findings import is_signed, look_into, settle
 from worker.formats.pdf.mend import mended
 from worker.formats.pdf.open import NeedsPassword, Opened, check_limits, open_pdf, reading
+from worker.formats.refusals import Refusals
 
 
 def process_pdf(job: Job) -> Made:
@@ -19,17 +20,20 @@ def process_pdf(job: Job) -> Made:
     try:
         with reading(job.staged):
             opened = open_pdf(job.staged, limits, objects)
-            notices = _notices(job, opened)
-            kinds = look_into(opened.document, opened.pages, limits, objects)
+            refusals = Refusals(job.policy.flag)
+            if opened.restricted and limits.owner_password == "reject":  # noqa: S105 - a rule
+                refusals.add(FileRejected("file-encrypted", {"restricts": "printing or editing"}))
+            concerns = look_into(opened, limits, objects)
             check_limits(opened.document)
-            found, stripped = settle(kinds, can_strip=_can_be_rewritten(opened))
+            found, stripped = settle(concerns, refusals, can_strip=_can_be_rewritten(opened))
+            refusals.settle()
             made = _rewritten(job, opened) if stripped else _as_received(job, opened)
     except NeedsPassword as error:
         if not limits.encrypted:
             raise FileRejected("file-encrypted") from error
         facts = facts_of(job.staged, job.format.media_type)
         return Made(facts, object_is_staged=True, notices=[notice("pages-not-checked")])
-    made.notices = [*notices, *found]
+    made.notices = [*_notices(job, opened), *found]
     _add_derivatives(job, opened, made)
     return made
 
@@ -37,9 +41,7 @@ def process_pdf(job: Job) -> Made:
 def _notices(job: Job, opened: Opened) -> list[Notice]:
     limits, pages = job.policy.pdf, len(opened.pages.found)
     notices = []
-    if opened.restricted and limits.owner_password != "allow":  # noqa: S105 - a rule
-        if limits.owner_password == "reject":  # noqa: S105 - a rule
-            raise FileRejected("file-encrypted")
+    if opened.restricted and limits.owner_password == "notice":  # noqa: S105 - a rule
         notices.append(notice("owner-password"))
     if opened.repaired:
         notices.append(notice("repaired"))
