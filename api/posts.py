@@ -95,17 +95,26 @@ async def begin(
 
 
 async def take(
-    services: Services, form: FormRow, body: SectionBody, *, request_id: str, client: str
+    services: Services,
+    form: FormRow,
+    body: SectionBody,
+    *,
+    request_id: str,
+    client: str,
+    by_browser: bool,
 ) -> Outcome:
     """Save, remove, submit: what of them the body asks for, in this order.
 
-    `client` is whom a submit that waits is counted for.
+    `client` is whom a submit that waits is counted for. A program that sends a file again, other
+    than a browser, means it.
 
     Typed values are kept whatever button was pressed. Raises `Problem` not-found for an upload
     that is not the form's.
     """
     async with use_uploads.keeping(services, _received(body)):
         post = read(services.form_types[form.type], body)
+        if by_browser:
+            await _leave_out_what_is_there(services, post.edits, await _uploads(services, form))
     return await _apply(services, form, post, request_id=request_id, client=client)
 
 
@@ -140,7 +149,6 @@ async def _apply(
     files = [file.received for file in post.edits.files if file.received]
     async with use_uploads.keeping(services, files):
         before = {row.id: row for row in await _uploads(services, form)}
-        await _leave_out_what_is_there(services, post.edits, list(before.values()))
         removed = [_named(before, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:

@@ -152,8 +152,14 @@ async def _take(
     body = await receive_html_form(
         request, services, form_type, posts.CONTROLS, None if is_admitted else admit
     )
-    client = address_of(request.scope)
-    return await posts.take(services, form, body, request_id=request_id(request), client=client)
+    return await posts.take(
+        services,
+        form,
+        body,
+        request_id=request_id(request),
+        client=address_of(request.scope),
+        by_browser=not session.has_bearer(request),
+    )
 
 
 async def _answer(
