@@ -59,7 +59,8 @@ CALLS = """async (api) => {
   };
   result.reused = await ask(`${form}/fields/bulk/uploads`,
                             {method: "POST", headers: json, body: JSON.stringify({from: result.put.body.id})});
-  result.waited = await ask(result.sent.location, {headers: {Prefer: "wait=10"}});
+  do result.waited = await ask(result.sent.location, {headers: {Prefer: "wait=10"}});
+  while (["staged", "processing"].includes(result.waited.body.status));
   result.same = await ask(result.sent.location, {headers: {"If-None-Match": result.waited.etag}});
   result.head = await ask(form, {method: "HEAD"});
   result.removed = await ask(result.put.location, {method: "DELETE"});
