@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.clamd import EICAR, NAME, RunningClamd, running_clamd
+from tests.support.clamd import EICAR, RunningClamd, running_clamd
 from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import pdf
 from tests.support.ledger import Ledger
@@ -61,7 +61,7 @@ def test_an_infected_file_is_rejected_and_the_good_one_beside_it_is_stored(
     bad, good = send_infected(ledger), ledger.send(form=ledger.new_form())
     rejected, stored = ledger.wait(bad, "rejected"), ledger.wait(good, "stored")
     assert rejected["error"]["code"] == "file-infected"
-    assert rejected["error"]["params"] == {"signature": NAME}
+    assert rejected["error"]["params"] == {}
     assert (rejected["attempts"], rejected["scan"]["verdict"]) == (1, "infected")
     assert stored["scan"]["verdict"] == "clean"
     assert faulty.bucket_keys()

@@ -53,7 +53,12 @@ def page() -> Iterator[Page]:
 def served(accept: tuple[str, ...], **rules: Any) -> dict[str, Any]:
     """The policy of a field as browsers read it."""
     field = FileField(
-        name="field", label="Field", kind="file", accept=accept, **{"max_bytes": 10**9, **rules}
+        name="field",
+        label="Field",
+        kind="file",
+        section="only",
+        accept=accept,
+        **{"max_bytes": 10**9, **rules},
     )
     section = Section(name="only", title="Only", fields=(field,))
     form_type = FormType(type="checks", title="Checks", sections=(section,))
