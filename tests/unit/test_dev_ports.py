@@ -71,6 +71,18 @@ def test_a_public_port_in_use_is_refused_with_its_holder_and_the_way_out(listeni
         assert f"process {os.getpid()}" in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["internal", "redis"])
+def test_a_kept_port_that_no_stored_url_holds_gives_way_to_what_has_taken_it(
+    listening: int, name: str
+) -> None:
+    first = ports.choose({}, 8123, every_port_is_free) | {name: listening}
+
+    second = ports.choose(ports.still_ours(first, patience=0), None, ports.is_free)
+
+    assert second[name] != listening
+    assert second | {name: listening} == first
+
+
 def test_a_kept_port_in_use_points_at_its_holder_and_another_state_folder(listening: int) -> None:
     with pytest.raises(Problem, match="--state-dir"):
         ports.check({"s3": listening}, patience=0)
