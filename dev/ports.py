@@ -15,7 +15,8 @@ NAMES = ("public", "internal", "s3", "redis")
 NOT_STORED = ("internal", "redis")
 """Only running processes know them, so they give way to whatever else listens there."""
 DEFAULT = 8000
-# Below what systems hand out for outgoing connections, which would take a kept port now and then.
+# Below what systems hand out for outgoing connections, which would take a kept port now and then;
+# and not beside the public port, where a second stack has its own.
 FREE = range(20_000, 30_000)
 
 
@@ -38,9 +39,6 @@ def choose(kept: Ports, public: int | None, is_free: Callable[[int], bool]) -> P
     if public == kept.get("s3"):
         raise Problem(f"port {public} is this stack's S3 endpoint: choose another with --port")
     ports = {name: port for name, port in kept.items() if port != public} | {"public": public}
-    beside = ports["public"] + 1
-    if "internal" not in ports and is_free(beside) and beside not in ports.values():
-        ports["internal"] = beside
     for name in NAMES:
         while name not in ports:
             candidate = random.choice(FREE)  # noqa: S311 - only to keep two first runs apart
