@@ -53,11 +53,19 @@ Asking = Annotated[Caller, Depends(caller)]
 AskingOrPage = Annotated[Caller, Depends(caller_or_page)]
 
 
-async def back_end(asking: Asking) -> ServiceKey:
-    """Service keys alone. Raises `Problem` unauthorized."""
-    if not isinstance(asking, ServiceKey):
+def _key_of(request: Request, services: Services) -> ServiceKey | None:
+    try:
+        return service_key(services, bearer(request))
+    except Problem:
+        return None
+
+
+async def back_end(request: Request, services: Serving) -> ServiceKey:
+    """Service keys alone. Raises `Problem` unauthorized, which doesn't ask for a form's token."""
+    key = _key_of(request, services)
+    if key is None:
         raise unauthorized("Only a service key opens this, sent as 'Authorization: Bearer …'.")
-    return asking
+    return key
 
 
 BackEnd = Annotated[ServiceKey, Depends(back_end)]
@@ -163,11 +171,7 @@ async def scraper(request: Request, services: Serving) -> None:
 def beginner_of(request: Request, services: Services) -> Beginner | None:
     """Who begins a draft; None for a service key. Any other credential opens nothing here, and is
     none of our business: browsers send those of a proxy by themselves."""
-    try:
-        named = service_key(services, bearer(request))
-    except Problem:
-        named = None
-    return None if named else anonymous(request, services)
+    return None if _key_of(request, services) else anonymous(request, services)
 
 
 def anonymous(request: Request, services: Services) -> Beginner:

@@ -40,8 +40,8 @@ ERRORS: dict[str, ErrorSpec] = {
     ),
     "foreign-origin": ErrorSpec(
         403,
-        "Foreign origin",
-        "The form was sent from another site; open it here and send it again.",
+        "Sent from another site",
+        "This form can't be sent from another site; open its own page and send it from there.",
     ),
     "not-found": ErrorSpec(404, "Not found", "There is nothing here, or it is not yours."),
     "method-not-allowed": ErrorSpec(

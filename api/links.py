@@ -99,7 +99,7 @@ async def link_of(
         raise Problem("not-released")
     chosen = upload.object if derivative is None else upload.derivatives.get(derivative)
     if chosen is None:
-        raise Problem("not-found")
+        raise Problem("not-found", "This file has no such derivative.")
     content_type = str(chosen["content_type"])
     if content_type not in FORMATS:
         content_type = ANY_BYTES

@@ -85,7 +85,7 @@ class Refusal extends Error {
     super(body?.detail);
     this.status = status;
     /** @type {Problem} */
-    this.problem = { code: 'failed', detail: ENGLISH.failed, params: {}, retryable: true, ...body };
+    this.problem = { ...trouble('failed', ENGLISH.failed), retryable: true, ...body };
     /** Milliseconds to wait, if the service said. */
     this.after = milliseconds(after);
     /** Whether the same request may do better later. The two codes are about this attempt alone. */
@@ -191,8 +191,9 @@ export async function* watch(url, { signal } = {}) {
       if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange');
     } catch (error) {
       if (signal?.aborted) return;
-      if (!(error instanceof Refusal && error.passes)) throw error;
-      await nap(pauseAfter(error, failed++), 'online');
+      const refusal = /** @type {Refusal} */ (error);
+      if (!refusal.passes) throw refusal;
+      await nap(pauseAfter(refusal, failed++), 'online');
     }
   }
 }
@@ -296,7 +297,7 @@ class Upload extends EventTarget {
   constructor(
     form,
     field,
-    { name, size, key = hex(crypto.getRandomValues(new Uint8Array(16)).buffer) },
+    { name, size, key = hex(crypto.getRandomValues(new Uint8Array(16))) },
   ) {
     super();
     this.form = form;
@@ -527,10 +528,13 @@ class Form {
     }
   }
 
+  get #pending() {
+    return this.uploads.filter((each) => each.status === 'processing');
+  }
+
   /** Whether somebody wants to hear of changes. */
   get #wanted() {
-    const pending = this.uploads.some((each) => each.status === 'processing');
-    return pending || [...this.elements].some((each) => each.hasAttribute('poll'));
+    return this.#pending[0] || [...this.elements].some((each) => each.hasAttribute('poll'));
   }
 
   /** Look at the record now, and for as long as something in it goes on. */
@@ -545,7 +549,10 @@ class Form {
         this.left();
       }
     } catch (error) {
-      this.refused(/** @type {Refusal} */ (error));
+      const refusal = /** @type {Refusal} */ (error);
+      this.refused(refusal);
+      // Nothing more is heard of these, unless other headers open the form again.
+      this.#pending.forEach((each) => each.set('failed', refusal.problem));
     }
     if (this.#following === mine) this.#following = null;
   }
@@ -651,7 +658,7 @@ export async function checkFile(file, policy) {
   return under() && under(height, width) ? problem('image-too-small', { width, height }) : null;
 }
 
-/** @param {ArrayBuffer} bytes */
+/** @param {ArrayBuffer | Uint8Array} bytes */
 const hex = (bytes) =>
   [...new Uint8Array(bytes)].map((each) => (256 + each).toString(16).slice(1)).join('');
 
@@ -856,7 +863,7 @@ class LongshoreFile extends Base {
     // What led to the input leads to the button: its label, and the links of a summary of errors.
     if (input.id) this.#button.id = input.id;
     input.removeAttribute('id');
-    this.#button.onclick = () => this.open(null);
+    this.#button.onclick = () => this.open();
     this.#said = this.querySelector('.problem');
     this.#list = this.querySelector('ul.files') ?? make('ul', { className: 'files' });
     if (label) {
@@ -879,11 +886,11 @@ class LongshoreFile extends Base {
 
   /** @param {DataTransfer | null} transfer */
   #given(transfer) {
-    if (!this.#button.disabled && transfer?.files.length) this.choose([...transfer.files]);
+    if (transfer && !this.#button.disabled) this.choose([...transfer.files]);
   }
 
   /** @param {Upload | null} replacing */
-  open(replacing) {
+  open(replacing = null) {
     this.#replacing = replacing;
     this.#input?.click();
   }
@@ -1033,13 +1040,13 @@ class LongshoreFile extends Base {
   /** @param {string} text */
   #announce(text) {
     this.#live.append(make('p', { textContent: text }));
-    if (this.#live.childElementCount > 5) this.#live.firstElementChild?.remove();
+    if (this.#live.children[5]) this.#live.children[0].remove();
   }
 
   render() {
     if (!this.#list) return;
     const shown = this.uploads;
-    if (this.#form?.record || shown.length || !this.#list.children.length) this.#settle(shown); // till then the page's own list stands
+    if (this.#form?.record || shown.length || !this.#list.children[0]) this.#settle(shown); // till then the page's own list stands
     this.#button.textContent = this.text(shown.length ? 'another' : 'choose');
     this.#drop.textContent = this.text('drop');
     this.#value(shown);
@@ -1050,7 +1057,7 @@ class LongshoreFile extends Base {
   #settle(shown) {
     const list = /** @type {HTMLUListElement} */ (this.#list);
     const focused = list.contains(document.activeElement);
-    const had = list.childElementCount;
+    const had = list.children[0];
     const lines = shown.map((each) => {
       const line = this.#lines.get(each) ?? lineOf(this, each);
       this.#lines.set(each, line);
@@ -1092,10 +1099,10 @@ class LongshoreFile extends Base {
     const valueMissing = this.hasAttribute('required') && !value.length;
     const text = this.text(customError ? 'wait' : 'choose');
     this.#internals.setValidity({ customError, valueMissing }, text, this.#button);
-    for (const each of ['uploading', 'processing', 'stored', 'rejected', 'offline']) {
+    for (const name of ['uploading', 'processing', 'stored', 'rejected', 'offline']) {
       this.#state(
-        each,
-        shown.some(({ status }) => status === each),
+        name,
+        shown.some((each) => each.status === name),
       );
     }
   }

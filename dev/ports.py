@@ -1,4 +1,4 @@
-"""Which ports the stack listens on: chosen once, then kept, since stored URLs hold them."""
+"""Which ports the stack listens on: chosen once, then kept, since stored URLs hold some of them."""
 
 import errno
 import random
@@ -12,9 +12,25 @@ from dev.say import Problem
 
 Ports = dict[str, int]
 NAMES = ("public", "internal", "s3", "redis")
+NOT_STORED = ("internal", "redis")
+"""Only running processes know them, so they give way to whatever else listens there."""
 DEFAULT = 8000
-# Below what systems hand out for outgoing connections, which would take a kept port now and then.
+# Below what systems hand out for outgoing connections, which would take a kept port now and then;
+# and not beside the public port, where a second stack has its own.
 FREE = range(20_000, 30_000)
+
+
+def still_ours(kept: Ports, patience: float) -> Ports:
+    """The kept ports without those that something else has taken, and that no stored URL holds.
+
+    `patience`: as for `check`.
+    """
+    deadline = time.monotonic() + patience
+    return {
+        name: port
+        for name, port in kept.items()
+        if name not in NOT_STORED or _comes_free(port, deadline)
+    }
 
 
 def choose(kept: Ports, public: int | None, is_free: Callable[[int], bool]) -> Ports:
@@ -23,9 +39,6 @@ def choose(kept: Ports, public: int | None, is_free: Callable[[int], bool]) -> P
     if public == kept.get("s3"):
         raise Problem(f"port {public} is this stack's S3 endpoint: choose another with --port")
     ports = {name: port for name, port in kept.items() if port != public} | {"public": public}
-    beside = ports["public"] + 1
-    if "internal" not in ports and is_free(beside) and beside not in ports.values():
-        ports["internal"] = beside
     for name in NAMES:
         while name not in ports:
             candidate = random.choice(FREE)  # noqa: S311 - only to keep two first runs apart
@@ -55,11 +68,17 @@ def check(ports: Ports, patience: float) -> None:
     """
     deadline = time.monotonic() + patience
     for name, port in ports.items():
-        while not is_free(port):
-            if time.monotonic() > deadline:
-                remedy = "choose another with --port" if name == "public" else KEPT
-                raise Problem(f"port {port} is in use{holder(port)}: {remedy}")
-            time.sleep(0.1)
+        if not _comes_free(port, deadline):
+            remedy = "choose another with --port" if name == "public" else KEPT
+            raise Problem(f"port {port} is in use{holder(port)}: {remedy}")
+
+
+def _comes_free(port: int, deadline: float) -> bool:
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 KEPT = (

@@ -30,8 +30,10 @@ def up(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     state = StateDir(options.state_dir)
     try:
-        chosen = ports.choose(state.read("ports.json"), options.port, ports.is_free)
-        ports.check(chosen, patience=KILLED_RUN_ENDS_WITHIN if state.was_killed else 0)
+        patience = KILLED_RUN_ENDS_WITHIN if state.was_killed else 0
+        kept = ports.still_ours(state.read("ports.json"), patience)
+        chosen = ports.choose(kept, options.port, ports.is_free)
+        ports.check(chosen, patience)
         state.write("ports.json", chosen)
         state.keep_database(os.environ.get("DATABASE_URL"))
         stack = Stack(state, chosen, redis_server.ensure())

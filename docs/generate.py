@@ -38,7 +38,8 @@ ANSWERS = {
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
     "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
-    "in `Origin`",
+    "in `Origin`; or with the hidden token of a form that has no `success_redirect` or "
+    "`error_redirect`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
@@ -142,7 +143,8 @@ TO_DO = {
     "unsupported-transfer-encoding": "send the part as it is",
     "fragment-not-supported": "turn chunks off in the uploader",
     "unauthorized": "send the form's token, or the service key",
-    "foreign-origin": "open our own page and send from there; from another site use a token",
+    "foreign-origin": "open our own page and send from there; for another site create the form "
+    "with a service key and a `success_redirect`, or send the token in `Authorization`",
     "not-found": "check the address and whose token it is; the form may be purged",
     "method-not-allowed": "use a method of `Allow`",
     "not-acceptable": "leave `Accept` out, or name what is offered",

@@ -69,7 +69,8 @@ def test_a_back_end_creates_a_form_and_hands_the_browser_its_token(
 
 def test_listing_is_for_service_keys_alone(form: FormClient, stack: Stack) -> None:
     problem(form.http.get("/v1/forms"), 401, "unauthorized")
-    problem(httpx.get(f"{stack.url}/v1/forms", trust_env=False), 401, "unauthorized")
+    nobody = problem(httpx.get(f"{stack.url}/v1/forms", trust_env=False), 401, "unauthorized")
+    assert nobody["detail"].startswith("Only a service key opens this")
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,8 @@ def test_only_a_failed_upload_can_be_retried(form: FormClient) -> None:
     rejected = form.final(form.upload("needed", jpeg()))
     problem(form.http.post(f"/v1/uploads/{rejected['id']}/retry"), 409, "not-failed")
     problem(form.http.get(f"/v1/uploads/{rejected['id']}/content"), 409, "not-stored")
-    problem(form.http.get(f"/v1/uploads/{stored['id']}/content/nosuch"), 404, "not-found")
+    none = problem(form.http.get(f"/v1/uploads/{stored['id']}/content/nosuch"), 404, "not-found")
+    assert none["detail"] == "This file has no such derivative."
 
 
 def test_removing_an_upload_takes_its_value_only_if_it_held_it(form: FormClient) -> None:

@@ -106,7 +106,7 @@ def test_the_django_example_takes_a_signup_with_a_file_from_the_first_look_to_th
     expect(page.get_by_role("status")).to_have_text("licence.pdf is stored", timeout=20_000)
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("status")).to_contain_text("is required")  # the tick is missing
-    page.get_by_label("Everything I entered is true").check()
+    page.get_by_label("What I have given is true and complete").check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("heading")).to_have_text("Thank you", timeout=20_000)
     listed = httpx.get(

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.client import FormClient
+from tests.support.examples import example
 from tests.support.files import jpeg, pdf, png
 from tests.support.module_page import (
     choose,
@@ -20,7 +21,7 @@ from tests.support.module_page import (
     uploads,
     wait_for,
 )
-from tests.support.stack import Stack
+from tests.support.stack import CHECKOUT, Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
 
@@ -320,6 +321,25 @@ def test_a_page_may_begin_its_form_when_a_file_is_chosen_or_refuse_it(
     choose(page, "headshot", GOOD)
     wait_for(page, "me.jpg", "stored")
     expect(page.locator("li")).to_have_count(1)
+
+
+def test_all_fields_of_a_page_share_the_form_that_the_first_file_begins(
+    page: Page, signup: FormClient, stack: Stack
+) -> None:
+    begin = example(CHECKOUT / "docs/browser.md", "begin.js")
+    begin = begin.replace("https://files.example.org", stack.url)
+    without = field(signup, "licence") + field(signup, "headshot")
+    without = without.replace(
+        f'form-url="{signup.path}"', 'policy="/v1/form-types/therapist_signup"'
+    )
+    show(page, signup, without, script=begin)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    choose(page, "headshot", GOOD)
+    wait_for(page, "licence.pdf", "stored")
+    wait_for(page, "me.jpg", "stored")
+    begun = page.evaluate("longshore.uploads.list().map((each) => each.form.url)")
+    assert len(begun) == 2
+    assert len(set(begun)) == 1
 
 
 def test_the_pages_own_list_stands_until_the_record_is_read(page: Page, signup: FormClient) -> None:

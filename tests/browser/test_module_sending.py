@@ -179,6 +179,25 @@ def test_other_refusals_are_not_tried_again_and_are_told(page: Page, signup: For
     assert heard(page, "error")[-1]["problem"]["code"] == "not-found"
 
 
+def test_an_upload_that_cant_be_followed_says_so_until_its_form_opens_again(
+    page: Page, signup: FormClient, stack: Stack
+) -> None:
+    another = FormClient(stack.url)
+    sending_only = f"""
+    longshore.configure({{headers: (url) => ({{
+      Authorization: 'Bearer ' + (url.endsWith('/uploads') ? '{signup.token}' : '{another.token}'),
+    }})}});"""
+    show(page, signup, field(signup, "licence"), script=sending_only)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    wait_for(page, "licence.pdf", "failed")
+    expect(line(page, "licence.pdf")).to_contain_text("There is nothing here")
+    page.evaluate(
+        "(token) => longshore.configure({headers: {Authorization: `Bearer ${token}`}})",
+        signup.token,
+    )
+    wait_for(page, "licence.pdf", "stored")
+
+
 def test_three_files_are_sent_at_a_time(page: Page, signup: FormClient) -> None:
     show(page, signup, field(signup, "certificates"))
     held = Held(page)
