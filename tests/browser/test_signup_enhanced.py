@@ -10,6 +10,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
+    Response,
     Route,
     ViewportSize,
     expect,
@@ -24,6 +25,7 @@ from tests.support.stack import Stack
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 UPLOADS = re.compile(r"/fields/\w+/uploads$")
+SAVED = re.compile(r"/v1/forms/\w+$")
 LOST_CONNECTION = "net::ERR_"
 """What the browser itself says of a request without a connection."""
 
@@ -82,6 +84,10 @@ class Held:
         for route in self.routes:
             route.continue_()
         self.page.unroute(UPLOADS)
+
+
+def _is_save(answer: Response) -> bool:
+    return answer.request.method == "POST" and SAVED.search(answer.url) is not None
 
 
 def test_files_are_sent_while_the_person_goes_on(signup: SignupPage, files: Path) -> None:
@@ -213,7 +219,9 @@ def test_without_a_connection_nothing_is_lost_and_files_go_on_by_themselves(
     expect(page.get_by_role("alert")).to_contain_text("What you typed is still here")
     expect(page.get_by_label("Licence number")).to_have_value("LMFT 1")
     page.unroute(UPLOADS)
-    page.context.set_offline(False)
+    with page.expect_response(_is_save):
+        page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_text("You are offline")).to_have_count(0)
     expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
     signup.go_on()
@@ -243,6 +251,23 @@ def test_after_a_reload_what_was_typed_is_there_and_an_unfinished_file_is_asked_
     expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
     signup.go_to("About you")
     expect(signup.line("me.jpg")).to_contain_text("Stored")
+
+
+def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: SignupPage) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    page.route(
+        SAVED, lambda route: route.abort() if route.request.method == "POST" else route.fallback()
+    )
+    signup.fill(licence_number="LMFT 1")
+    page.reload()
+    expect(page.get_by_label("Licence number")).to_have_value("LMFT 1")
+    page.unroute(SAVED)
+    with page.expect_response(_is_save):
+        signup.fill(licence_number="LMFT 12")
+    page.wait_for_function("Object.keys(sessionStorage).every(each => !each.startsWith('signup '))")
 
 
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(

@@ -12,6 +12,8 @@ import { uploads } from './longshore.js';
 const GATHERED = 250;
 /** Milliseconds without a key pressed after which what was typed is saved. */
 const RESTED = 1000;
+/** Milliseconds after which what could not be saved is saved again. */
+const AGAIN = 10_000;
 /** Milliseconds between two attempts to send a form whose files are still being checked. */
 const PATIENCE = 1000;
 
@@ -46,9 +48,12 @@ async function visit(url, { push = true, ...init } = {}) {
   const fetched = await page(url, { ...init, signal });
   if (signal.aborted) return;
   document.documentElement.classList.remove('busy');
-  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. Try again.');
+  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. ', () => visit(url, { push, ...init }));
   else if (init.body && !fetched.ok) tell(problem(fetched.page));
-  else show(fetched.page, fetched.url + (init.body ? '' : new URL(url, location.href).hash), push);
+  else {
+    if (init.body) drop(section()); // it is saved
+    show(fetched.page, fetched.url + (init.body ? '' : new URL(url, location.href).hash), push);
+  }
 }
 
 /** What a page says that tells of a problem. @param {Document} page */
@@ -86,28 +91,84 @@ function show(next, url, push) {
 function settle() {
   const print = find('.printing');
   if (print) {
-    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'link', textContent: print.textContent });
-    button.addEventListener('click', () => globalThis.print());
-    print.replaceWith(button);
+    print.replaceWith(link_button(print.textContent ?? '', () => globalThis.print()));
   }
   if (print) forget();
   const form = find('#send') ?? section();
   if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
+  put_back();
   connection();
   mark();
 }
 
-/** Stop sending, and keep no names of files: the person is done here. */
+/** @param {string} textContent @param {() => void} onclick */
+const link_button = (textContent, onclick) => Object.assign(document.createElement('button'), { type: 'button', className: 'link', textContent, onclick });
+
+/** Stop sending, and keep no names of files and nothing typed: the person is done here. */
 function forget() {
   for (const each of uploads.list()) if (!each.record) each.remove();
+  for (const each of Object.keys(storage)) if (each.startsWith(KEPT)) delete storage[each];
 }
 
-/** Say something above the page, once. @param {string} text */
-function tell(text) {
+/**
+ * Say something above the page, once. What a connection may mend can be tried again, and is said
+ * until there is one.
+ * @param {string} text @param {() => void} [again]
+ */
+function tell(text, again) {
   const note = find('#told') ?? Object.assign(document.createElement('p'), { id: 'told', className: 'note' });
   note.textContent = text;
+  note.classList.toggle('for-now', !!again);
+  if (again) note.append(link_button('Try again', again));
   note.setAttribute('role', 'alert');
   find('.live')?.before(note);
+}
+
+// --- what was typed and isn't saved, which outlives the page and not the tab
+
+const KEPT = 'signup ';
+/** Where it is kept. A browser that gives no place keeps it for this page. @type {Record<string, string>} */
+let storage = {};
+try {
+  storage = /** @type {any} */ (sessionStorage);
+} catch {
+  // it may be forbidden
+}
+
+/** The section of a form, among all that the tab has seen. @param {HTMLFormElement} form */
+const kept_as = (form) => `${KEPT}${form.action} ${new FormData(form).get('section')}`;
+
+/** @param {HTMLFormElement} form */
+function keep(form) {
+  /** @type {Record<string, string | boolean>} */
+  const values = {};
+  for (const each of /** @type {Iterable<HTMLInputElement>} */ (form.elements)) {
+    if (touched.has(each.name) && each.type !== 'file') values[each.name] = each.type === 'checkbox' ? each.checked : each.value;
+  }
+  try {
+    storage[kept_as(form)] = JSON.stringify(values);
+  } catch {
+    // it is full
+  }
+}
+
+/** The service has it. @param {HTMLFormElement | null} form */
+function drop(form) {
+  if (form) delete storage[kept_as(form)];
+}
+
+/** Show it in the section again, and save it. */
+function put_back() {
+  const form = section();
+  if (!form) return;
+  for (const [name, value] of Object.entries(JSON.parse(storage[kept_as(form)] ?? '{}'))) {
+    const control = form.elements.namedItem(name);
+    if (control instanceof HTMLInputElement && control.type === 'checkbox') control.checked = value;
+    else if (control) /** @type {HTMLInputElement} */ (control).value = value;
+    touched.add(name);
+    typed = true;
+  }
+  if (has_draft(form)) save();
 }
 
 // --- saving
@@ -137,14 +198,19 @@ function answers(form, submitter) {
 /** @param {HTMLFormElement} form */
 const has_draft = (form) => form.action.includes('/v1/forms/');
 
+/** Save the section: its form's address takes it. @param {HTMLFormElement} form @param {RequestInit} [init] */
+const post_quietly = (form, init) => fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' }, ...init });
+
 /** Begin the draft, or save to it: what a page without one does for its first file. @param {HTMLFormElement} form */
 async function begin(form) {
-  const answer = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' } });
+  const answer = await post_quietly(form);
   if (!answer.ok) throw new Error((await answer.json()).detail);
   const { id } = await answer.json();
+  drop(form);
   const url = new URL(`v1/forms/${id}`, form.action).href;
   for (const each of document.querySelectorAll('longshore-file')) each.setAttribute('form-url', url);
   form.action = url;
+  if (typed) keep(form); // perhaps meanwhile
   return url;
 }
 
@@ -155,8 +221,14 @@ async function save(init) {
   if (!form || !typed) return;
   typed = false;
   await beginning?.catch(() => null);
-  const saved = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' }, ...init }).catch(() => null);
-  if (!saved?.ok) typed = true;
+  const sent = storage[kept_as(form)];
+  const saved = await post_quietly(form, init).catch(() => null);
+  if (saved?.ok) {
+    if (storage[kept_as(form)] === sent) drop(form); // or something was typed meanwhile
+    return;
+  }
+  typed = true;
+  if (!saved || saved.status >= 500) resting = setTimeout(() => save(), AGAIN);
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -166,6 +238,7 @@ addEventListener('input', ({ target }) => {
   if (!form?.contains(/** @type {Node} */ (target))) return;
   typed = true;
   touched.add(/** @type {HTMLInputElement} */ (target).name);
+  keep(form);
   clearTimeout(resting);
   if (has_draft(form)) resting = setTimeout(() => save(), RESTED);
 });
@@ -377,7 +450,12 @@ function connection() {
     find('.live')?.before(Object.assign(document.createElement('p'), { id: 'offline', className: 'note offline', role: 'status', textContent: text }));
   }
 }
-addEventListener('online', connection);
+addEventListener('online', () => {
+  connection();
+  find('#told.for-now')?.remove();
+  const form = section();
+  if (form && has_draft(form)) save();
+});
 addEventListener('offline', connection);
 
 document.documentElement.classList.add('enhanced');
