@@ -185,10 +185,12 @@ def test_a_person_checks_and_sends_the_form(person: Person) -> None:
     answer = person.post({"section": "documents"}, {"resume": NO_FILE})
     assert answer.headers["location"] == "/signup/check-answers"
     assert "Copy of your licence is required" in person.text
+    assert "Still needed" in person.text, "nothing was pressed that could be a problem"
     assert 'href="/signup/credentials?missing=1#licence"' in person.page.text
     refused = person.post({"submit": "1"})
-    assert refused.headers["location"] == "/signup/check-answers"
-    assert "What I have given is true and complete is required" in person.text
+    assert refused.headers["location"] == "/signup/check-answers?missing=1"
+    assert "There is a problem" in person.text
+    assert "Confirm that what you have given is true and complete" in person.text
     person.page = person.http.get("/signup/credentials?missing=1")
     assert '<a href="#licence">Copy of your licence is required' in person.page.text
     person.post({"section": "credentials"}, {"licence": ("l.pdf", pdf(), "application/pdf")})

@@ -83,7 +83,7 @@ function show(next, url, push) {
   touched = new Set();
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target) scrollTo(0, 0);
-  (target || find('.summary') || find('h1'))?.focus();
+  (target || find('.summary:not(.needed)') || find('h1'))?.focus();
   settle();
 }
 
@@ -278,14 +278,21 @@ let posting = false;
 async function post(form, submitter) {
   if (posting) return; // pressed twice
   posting = true;
+  const button = submitter ?? find('button.main', form);
+  const words = button?.textContent ?? '';
+  button?.setAttribute('aria-busy', 'true');
+  if (button?.matches('.main')) button.textContent = 'Saving…';
   await beginning?.catch(() => null); // or there would be two drafts
   await visit(form.action, { method: 'POST', body: answers(form, submitter) });
   posting = false;
+  button?.removeAttribute('aria-busy'); // it may still stand
+  if (button?.matches('.main')) button.textContent = words;
 }
 
 /** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function send(form, submitter) {
   if (sending) return sending.stop(); // pressed again: not yet
+  if (hindrances().length) return visit(`${location.pathname}?missing=1`, { push: false }); // which shows them
   const as_it_was = /** @type {HTMLFormElement} */ (form.cloneNode(true));
   const stop = () => {
     sending = null;
@@ -295,9 +302,10 @@ async function send(form, submitter) {
   const mine = (sending = { stop });
   const refused = new Set(bad());
   const body = answers(form, submitter);
+  let lost = false;
   while (sending === mine) {
-    const left = uploads.list().filter((each) => under_way(each) || each.status === 'processing');
-    waiting(form, left.length);
+    const left = uploads.list().filter(unfinished);
+    waiting(form, left.length, lost || !navigator.onLine);
     if (left.length) {
       await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
     } else if (bad().some((each) => !refused.has(each))) {
@@ -311,6 +319,7 @@ async function send(form, submitter) {
         mine.stop();
         return tell(problem(fetched.page));
       }
+      lost = !fetched;
       const again = fetched && find('#send[data-waited]', fetched.page);
       if (fetched && !again) return show(fetched.page, fetched.url, true);
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
@@ -318,16 +327,23 @@ async function send(form, submitter) {
   }
 }
 
+/** What the page says is in the way of sending, and no file that is on its way can mend. */
+const hindrances = () =>
+  /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.summary a')]).filter(
+    ({ hash }) => !uploads.list().some((each) => `#${each.field}` === hash && unfinished(each)),
+  );
+
 /** Files that the person has to look at. */
 const bad = () => uploads.list().filter((each) => /rejected|failed|unsent/.test(each.status));
 
-/** @param {HTMLFormElement} form @param {number} left files */
-function waiting(form, left) {
+/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} offline */
+function waiting(form, left, offline) {
   const note = find('#send-note', form);
   const button = find('button', form);
   if (!note || !button) return;
-  const files = left === 1 ? 'a file is' : `${left || 'the'} files are`;
-  const text = `Your form is sent as soon as ${files} checked. Keep this page open.`;
+  const files = left === 1 ? 'a file is' : `${left} files are`;
+  const checked = left ? `Your form is sent as soon as ${files} checked. Keep this page open.` : 'We are sending your form.';
+  const text = offline ? 'You are offline. The form is sent when the connection is back. Keep this page open.' : checked;
   note.className = 'note checking';
   note.setAttribute('role', 'status');
   if (note.textContent !== text) note.textContent = text;
@@ -364,7 +380,8 @@ async function refresh() {
   const { href } = location;
   const fetched = sending ? null : await page(href);
   if (!fetched || href !== location.href || sending) return;
-  const parts = ['.steps', '.live', '#checked', ...(find('.summary') ? ['.summary'] : [])];
+  if (find('.summary')) renew_messages(fetched.page);
+  const parts = ['.steps', '.live', '#checked', '#send', ...(find('.summary') ? ['.summary'] : [])];
   for (const each of parts) swap(find(each), find(each, fetched.page));
   const elsewhere = find('.to-mend', fetched.page);
   if (find('.to-mend')) swap(find('.to-mend'), elsewhere);
@@ -376,6 +393,25 @@ async function refresh() {
   }
   document.title = fetched.page.title;
   mark();
+}
+
+/** Say beside the fields what the summary says of them. Files' own messages are the module's. @param {Document} next */
+function renew_messages(next) {
+  for (const field of document.querySelectorAll('.field:not(.file)')) {
+    const control = find('input, select, textarea', field);
+    const now = control && find(`#${control.id}`, next);
+    const field_now = now?.closest('.field');
+    if (!control || !field_now) continue;
+    field.className = field_now.className;
+    for (const name of ['aria-invalid', 'aria-describedby']) {
+      const value = now?.getAttribute(name);
+      if (value) control.setAttribute(name, value);
+      else control.removeAttribute(name);
+    }
+    find('.problem', field)?.remove();
+    const problem = find('.problem', field_now);
+    if (problem) (field.querySelector('.check') ?? control).before(problem);
+  }
 }
 
 /** @param {HTMLElement | null} old @param {HTMLElement | null} now */
@@ -403,10 +439,22 @@ function mark() {
     if (moving.length) say(step, progress(moving));
     else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
   }
+  for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
   const form = find('#send');
   if (!form) return;
   find('#unsent')?.remove();
   if (unsent.length) form.prepend(list(unsent));
+}
+
+/** Show in the row of a field, where answers are checked, what is being sent for it. @param {HTMLElement} row */
+function on_its_way(row) {
+  const moving = uploads.list().filter((each) => each.field === row.dataset.field && under_way(each));
+  row.classList.toggle('is-moving', moving.length > 0); // it tells of no file, or that one is required
+  const line = find('.moving', row) ?? Object.assign(document.createElement('p'), { className: 'moving' });
+  const text = moving.map((each) => `${each.name}: ${progress([each])}`).join(', ');
+  if (!moving.length) line.remove();
+  else if (line.textContent !== text) line.textContent = text;
+  if (moving.length && !line.isConnected) find('dd', row)?.prepend(line);
 }
 
 /** @param {Upload[]} moving */
@@ -429,9 +477,10 @@ function list(unsent) {
   const note = Object.assign(document.createElement('div'), { id: 'unsent', className: 'note to-mend' });
   for (const { name, field, problem } of unsent) {
     const line = document.createElement('p');
-    const reason = problem ? problem.detail : 'choose it again';
+    const label = find(`[data-field="${field}"] dt`)?.textContent;
+    const reason = problem ? problem.detail : 'Choose it again';
     const step = find(`.steps li[data-files~="${field}"] a`)?.getAttribute('href');
-    line.append(`${name} is not with it: ${reason}. `, Object.assign(document.createElement('a'), { href: `${step}#${field}`, textContent: 'Change' }));
+    line.append(`${label}: ${name} was not sent. ${reason}. `, Object.assign(document.createElement('a'), { href: `${step}#${field}`, textContent: 'Change' }));
     note.append(line);
   }
   return note;
@@ -439,6 +488,8 @@ function list(unsent) {
 
 /** @param {Upload} upload */
 const under_way = ({ status }) => /waiting|uploading|paused|offline/.test(status);
+/** Whether it may still become one that counts. @param {Upload} upload */
+const unfinished = (upload) => under_way(upload) || upload.status === 'processing';
 
 // --- the connection
 
