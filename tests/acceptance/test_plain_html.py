@@ -284,6 +284,21 @@ def test_coming_back_shows_a_photo_again(person: Person) -> None:
     assert person.http.get(link).status_code == 307
 
 
+def test_where_a_newer_file_is_refused_the_earlier_one_is_said_to_be_kept(person: Person) -> None:
+    person.begin()
+    for file in (pdf(), pdf(password="sesame")):
+        person.page = person.http.get("/signup/credentials")
+        person.post({"section": "credentials"}, {"licence": ("l.pdf", file, "application/pdf")})
+        person.page = person.http.get("/signup/credentials")
+        person.see("Stored" if file == pdf() else "password protected")
+    person.page = person.http.get("/signup/documents")
+    person.post({"section": "documents", "agree": "on"}, {"resume": NO_FILE})
+    person.see("You can send: we keep the earlier file.")
+    person.post({"submit": "1"})
+    person.see("We could not use l.pdf. We keep the file that you had sent before it.")
+    assert "You sent the form without it" not in person.text
+
+
 def test_an_optional_file_that_was_refused_hinders_nobody_and_the_end_tells_of_it(
     person: Person,
 ) -> None:

@@ -64,7 +64,9 @@ async function page(url, init) {
   try {
     const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
     const { ok, url: at } = answer;
-    return { page: new DOMParser().parseFromString(await answer.text(), 'text/html'), url: at, ok };
+    const parsed = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    find('[autofocus]', parsed)?.removeAttribute('autofocus'); // what is put in place has no such moment
+    return { page: parsed, url: at, ok };
   } catch {
     return null;
   }
@@ -74,7 +76,6 @@ async function page(url, init) {
 function show(next, url, push) {
   if (push && url !== location.href) history.pushState(null, '', url);
   else history.replaceState(null, '', url);
-  find('[autofocus]', next)?.removeAttribute('autofocus'); // a page that is put in place has no such moment
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
   shown = place();
