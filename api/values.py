@@ -99,6 +99,8 @@ def missing(field: AnyTextField, value: Any) -> dict[str, str] | None:
 def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str]:
     """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
     detail = VALUE_PROBLEMS[code].format(label=field.label, **params)
+    if code == "required" and isinstance(field, CheckboxField):
+        detail = field.missing or detail
     return {"field": field.name, "code": code, "detail": detail}
 
 

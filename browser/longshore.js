@@ -1194,7 +1194,10 @@ function lineOf(element, upload) {
     action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
     if (status === 'failed' && (record ? record.error?.retryable : file)) action = 'retry';
     label(act, action);
-    label(replace, /stored|rejected|failed|unsent/.test(status) ? 'replace' : '');
+    label(
+      replace,
+      status === 'unsent' ? 'choose' : /stored|rejected|failed/.test(status) ? 'replace' : '',
+    );
     label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
     if (element.hasAttribute('preview')) preview();
   };

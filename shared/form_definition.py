@@ -91,6 +91,8 @@ class ChoiceField(_FieldBase):
 class CheckboxField(_FieldBase):
     kind: Literal["checkbox"]
     """A tick, or none."""
+    missing: Words | None = None
+    """What is said where a required tick isn't there; without it, that the label is required."""
 
 
 class FileField(_FieldBase, FilePolicy):

@@ -23,4 +23,5 @@ def after_post(outcome: Outcome) -> str:
 def _after_submit(outcome: Outcome) -> str:
     if outcome.refused is None:
         return THANK_YOU
-    return f"{CHECK}?waited=1" if outcome.refused.code == "uploads-pending" else CHECK
+    why = "waited" if outcome.refused.code == "uploads-pending" else "missing"
+    return f"{CHECK}?{why}=1"

@@ -60,6 +60,8 @@ class Answer:
     problem: str
     can_wait: bool
     """Whether the form can be sent in spite of the problem."""
+    keeps: bool
+    """Whether an earlier file counts, since the newer one can't be used."""
     change: str
 
 
@@ -100,11 +102,14 @@ def section_page(
     )
 
 
-def check_page(draft: Draft, *, site: Site, waited: bool = False) -> HTMLResponse:
-    """All answers, what is missing, and the button that sends them; `waited` says that it was
-    pressed, and files are still being checked."""
+def check_page(
+    draft: Draft, *, site: Site, waited: bool = False, missing: bool = False
+) -> HTMLResponse:
+    """All answers, what is missing, and the button that sends them. It was pressed, if `waited`,
+    and files are still being checked; if `missing`, and there was something in the way."""
     wrong = mistakes(draft, missing=True)
     in_the_way = hindrances(draft)
+    hindering = [each for each in wrong if each.field in in_the_way]
     return render(
         "check.html",
         site=site,
@@ -114,9 +119,9 @@ def check_page(draft: Draft, *, site: Site, waited: bool = False) -> HTMLRespons
         number=len(draft.form_type.sections) + 1,
         mistakes=[
             (each, addresses.of_field(draft.form_type, each.field, missing=True))
-            for each in wrong
-            if each.field in in_the_way
+            for each in hindering
         ],
+        still_needed=not missing and all(each.code == "required" for each in hindering),
         sections=[
             (section, [_answer(draft, each, wrong, in_the_way) for each in section.fields])
             for section in draft.form_type.sections
@@ -138,6 +143,7 @@ def end_page(draft: Draft | None, *, site: Site) -> HTMLResponse:
         if (lines := file_lines(each, draft.uploads))
     ]
     states = {line.status for _, lines in files for line in lines}
+    unusable = [_unusable(each, lines) for each, lines in files]
     emails = [each.name for each in draft.form_type.fields.values() if each.kind == "email"]
     return render(
         "thank_you.html",
@@ -148,9 +154,33 @@ def end_page(draft: Draft | None, *, site: Site) -> HTMLResponse:
         submitted_at=draft.form.submitted_at,
         files=files,
         later=bool(states & {*PENDING, UploadStatus.FAILED}),
-        refused=UploadStatus.REJECTED in states,
+        unusable=[each for each in unusable if each],
         start=addresses.START,
         start_over=addresses.START_OVER,
+    )
+
+
+def _unusable(field: FileField, lines: list[FileLine]) -> str:
+    """What it means that a file of a form that was sent was refused; nothing if none was."""
+    refused = [line.filename for line in lines if line.status == UploadStatus.REJECTED]
+    if not refused:
+        return ""
+    could_not = f"We could not use {', '.join(refused)}"
+    if _keeps(field, lines):
+        return f"{could_not}. We keep the file that you had sent before it."
+    if field.required and len(refused) == len(lines):
+        return f"{could_not}, so we have no file for “{field.label}” from you."
+    return f"{could_not}. You sent the form without it."
+
+
+def _keeps(field: AnyField, lines: list[FileLine]) -> bool:
+    """Whether a field for one file has an earlier one, in whose place the newest can't be put."""
+    states = [line.status for line in lines]
+    return (
+        isinstance(field, FileField)
+        and field.max_files == 1
+        and states[-1:] == [UploadStatus.REJECTED]
+        and UploadStatus.STORED in states
     )
 
 
@@ -189,5 +219,6 @@ def _answer(draft: Draft, each: AnyField, wrong: list[Mistake], in_the_way: set[
         files=[line for line in files if line.status != UploadStatus.REJECTED],
         problem=own[0].detail if own else "",
         can_wait=bool(own) and each.name not in in_the_way,
+        keeps=_keeps(each, files),
         change=addresses.of_field(draft.form_type, each.name, missing=bool(own)),
     )

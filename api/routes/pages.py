@@ -45,12 +45,16 @@ async def first_page(
 
 @router.get("/signup/check-answers")
 async def check_answers(
-    request: Request, services: Serving, waited: Annotated[str, Query()] = ""
+    request: Request,
+    services: Serving,
+    waited: Annotated[str, Query()] = "",
+    missing: Annotated[str, Query()] = "",
 ) -> Response:
     draft = await _open_draft(request, services)
     if draft is None:
         return _to_the_end()
-    return check_page(draft, site=_site(request, services), waited=bool(waited))
+    site = _site(request, services)
+    return check_page(draft, site=site, waited=bool(waited), missing=bool(missing))
 
 
 @router.get("/signup/thank-you")

@@ -185,10 +185,12 @@ def test_a_person_checks_and_sends_the_form(person: Person) -> None:
     answer = person.post({"section": "documents"}, {"resume": NO_FILE})
     assert answer.headers["location"] == "/signup/check-answers"
     assert "Copy of your licence is required" in person.text
+    assert "Still needed" in person.text, "nothing was pressed that could be a problem"
     assert 'href="/signup/credentials?missing=1#licence"' in person.page.text
     refused = person.post({"submit": "1"})
-    assert refused.headers["location"] == "/signup/check-answers"
-    assert "What I have given is true and complete is required" in person.text
+    assert refused.headers["location"] == "/signup/check-answers?missing=1"
+    assert "There is a problem" in person.text
+    assert "Confirm that what you have given is true and complete" in person.text
     person.page = person.http.get("/signup/credentials?missing=1")
     assert '<a href="#licence">Copy of your licence is required' in person.page.text
     person.post({"section": "credentials"}, {"licence": ("l.pdf", pdf(), "application/pdf")})
@@ -280,6 +282,21 @@ def test_coming_back_shows_a_photo_again(person: Person) -> None:
     assert store in person.page.headers["content-security-policy"].split("img-src")[1].split(";")[0]
     (link,) = re.findall(r'<a class="filename" href="([^"]+)"', person.page.text)
     assert person.http.get(link).status_code == 307
+
+
+def test_where_a_newer_file_is_refused_the_earlier_one_is_said_to_be_kept(person: Person) -> None:
+    person.begin()
+    for file in (pdf(), pdf(password="sesame")):
+        person.page = person.http.get("/signup/credentials")
+        person.post({"section": "credentials"}, {"licence": ("l.pdf", file, "application/pdf")})
+        person.page = person.http.get("/signup/credentials")
+        person.see("Stored" if file == pdf() else "password protected")
+    person.page = person.http.get("/signup/documents")
+    person.post({"section": "documents", "agree": "on"}, {"resume": NO_FILE})
+    person.see("You can send: we keep the earlier file.")
+    person.post({"submit": "1"})
+    person.see("We could not use l.pdf. We keep the file that you had sent before it.")
+    assert "You sent the form without it" not in person.text
 
 
 def test_an_optional_file_that_was_refused_hinders_nobody_and_the_end_tells_of_it(

@@ -10,6 +10,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
+    Response,
     Route,
     ViewportSize,
     expect,
@@ -24,6 +25,7 @@ from tests.support.stack import Stack
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 UPLOADS = re.compile(r"/fields/\w+/uploads$")
+SAVED = re.compile(r"/v1/forms/\w+$")
 LOST_CONNECTION = "net::ERR_"
 """What the browser itself says of a request without a connection."""
 
@@ -84,6 +86,10 @@ class Held:
         self.page.unroute(UPLOADS)
 
 
+def _is_save(answer: Response) -> bool:
+    return answer.request.method == "POST" and SAVED.search(answer.url) is not None
+
+
 def test_files_are_sent_while_the_person_goes_on(signup: SignupPage, files: Path) -> None:
     page = signup.page
     held = Held(page)
@@ -116,6 +122,7 @@ def test_a_file_that_can_be_refused_here_is_not_sent_and_is_replaced_in_place(
     said = "The selected image must be at least 400 × 400 pixels"
     expect(signup.line("tiny.jpg")).to_contain_text(said)
     expect(signup.step("About you")).to_contain_text("1 problem")
+    expect(signup.field("headshot")).to_have_css("border-left-width", "4px")
     assert not sent
     signup.choose("headshot", files / "me.jpg")
     expect(signup.line("me.jpg")).to_contain_text("Stored", timeout=PATIENCE)
@@ -172,6 +179,102 @@ def test_sending_waits_for_files_and_then_happens_by_itself(
     expect(signup.line("licence.pdf")).to_have_count(2)
 
 
+def test_what_is_missing_is_told_at_once_although_a_file_is_on_its_way(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    held = Held(page)
+    signup.choose("licence", files / "licence.pdf")
+    held.wait()
+    signup.go_to("Check and send")
+    expect(page.get_by_role("heading", name="Still needed")).to_be_visible()
+    row = page.locator("[data-field=licence]")
+    expect(row).to_contain_text("licence.pdf: Uploading")
+    expect(row.get_by_text("is required")).to_be_hidden()
+    page.get_by_role("button", name="Send", exact=True).click()
+    summary = page.get_by_role("alert")
+    expect(summary).to_contain_text("Confirm that what you have given")
+    expect(summary).to_be_focused()
+    expect(row).to_contain_text("licence.pdf: Uploading")
+    held.let_go()
+    expect(row).to_contain_text("Stored", timeout=PATIENCE)
+    expect(row.get_by_text("Uploading")).to_have_count(0)
+
+
+def test_without_a_connection_the_form_waits_for_one_and_says_so(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    signup.choose("licence", files / "licence.pdf")
+    expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
+    signup.go_to("Documents")
+    page.get_by_label("What I have given is true").check()
+    signup.go_on()
+    signup.is_at("Check and send")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Send", exact=True).click()
+    said = page.get_by_role("status").get_by_text("is sent when the connection is back")
+    expect(said).to_be_visible()
+    page.context.set_offline(False)
+    signup.is_sent()
+
+
+def test_a_file_that_was_cut_off_is_told_by_its_field_where_answers_are_checked(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    held = Held(page)
+    signup.choose("licence", files / "licence.pdf")
+    held.wait()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    page.unroute(UPLOADS)
+    again = signup.line("licence.pdf").get_by_role("button", name="Choose a file licence.pdf")
+    expect(again).to_be_visible()
+    signup.go_to("Check and send")
+    said = "Copy of your licence: licence.pdf was not sent. Choose it again"
+    expect(page.locator("#unsent")).to_contain_text(said)
+
+
+def test_fields_and_the_summary_say_the_same_when_a_file_comes(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.go_on()
+    summary = page.locator(".summary")
+    expect(summary).to_contain_text("Full name is required")
+    signup.fill(full_name="Ada Diaz", email="ada")
+    signup.choose("headshot", files / "me.jpg")
+    expect(summary).to_contain_text("must be an email address")
+    expect(signup.field("email")).to_contain_text("must be an email address")
+    expect(signup.field("full_name").locator(".problem")).to_have_count(0)
+    expect(page.get_by_label("Full name")).not_to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Full name")).to_have_value("Ada Diaz")
+
+
+def test_a_page_that_is_being_saved_says_so_on_its_button(signup: SignupPage) -> None:
+    page = signup.page
+    held: list[Route] = []
+    page.route("**/", lambda route: held.append(route))  # noqa: PLW0108 - it takes no builtin
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    button = page.get_by_role("button", name="Saving…")
+    expect(button).to_have_attribute("aria-busy", "true")
+    for each in held:
+        each.continue_()
+    page.unroute("**/")
+    signup.is_at("Your licence")
+
+
 def test_a_form_is_not_sent_without_a_file_that_was_refused_meanwhile(
     signup: SignupPage, files: Path
 ) -> None:
@@ -213,7 +316,9 @@ def test_without_a_connection_nothing_is_lost_and_files_go_on_by_themselves(
     expect(page.get_by_role("alert")).to_contain_text("What you typed is still here")
     expect(page.get_by_label("Licence number")).to_have_value("LMFT 1")
     page.unroute(UPLOADS)
-    page.context.set_offline(False)
+    with page.expect_response(_is_save):
+        page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_text("You are offline")).to_have_count(0)
     expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
     signup.go_on()
@@ -243,6 +348,23 @@ def test_after_a_reload_what_was_typed_is_there_and_an_unfinished_file_is_asked_
     expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
     signup.go_to("About you")
     expect(signup.line("me.jpg")).to_contain_text("Stored")
+
+
+def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: SignupPage) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    page.route(
+        SAVED, lambda route: route.abort() if route.request.method == "POST" else route.fallback()
+    )
+    signup.fill(licence_number="LMFT 1")
+    page.reload()
+    expect(page.get_by_label("Licence number")).to_have_value("LMFT 1")
+    page.unroute(SAVED)
+    with page.expect_response(_is_save):
+        signup.fill(licence_number="LMFT 12")
+    page.wait_for_function("Object.keys(sessionStorage).every(each => !each.startsWith('signup '))")
 
 
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(

@@ -67,7 +67,7 @@ def test_a_person_signs_up(signup: SignupPage, picture: Path, licence: Path) -> 
     signup.go_on()
     signup.is_at("Documents")
     signup.go_on()
-    page.get_by_role("link", name="What I have given is true and complete is required").click()
+    page.get_by_role("link", name="Confirm that what you have given is true and complete").click()
     page.get_by_label("What I have given is true").check()
     signup.go_on()
     signup.is_at("Check and send")

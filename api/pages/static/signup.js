@@ -12,6 +12,8 @@ import { uploads } from './longshore.js';
 const GATHERED = 250;
 /** Milliseconds without a key pressed after which what was typed is saved. */
 const RESTED = 1000;
+/** Milliseconds after which what could not be saved is saved again. */
+const AGAIN = 10_000;
 /** Milliseconds between two attempts to send a form whose files are still being checked. */
 const PATIENCE = 1000;
 
@@ -46,9 +48,12 @@ async function visit(url, { push = true, ...init } = {}) {
   const fetched = await page(url, { ...init, signal });
   if (signal.aborted) return;
   document.documentElement.classList.remove('busy');
-  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. Try again.');
+  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. ', () => visit(url, { push, ...init }));
   else if (init.body && !fetched.ok) tell(problem(fetched.page));
-  else show(fetched.page, fetched.url + (init.body ? '' : new URL(url, location.href).hash), push);
+  else {
+    if (init.body) drop(section()); // it is saved
+    show(fetched.page, fetched.url + (init.body ? '' : new URL(url, location.href).hash), push);
+  }
 }
 
 /** What a page says that tells of a problem. @param {Document} page */
@@ -59,7 +64,9 @@ async function page(url, init) {
   try {
     const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
     const { ok, url: at } = answer;
-    return { page: new DOMParser().parseFromString(await answer.text(), 'text/html'), url: at, ok };
+    const parsed = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    find('[autofocus]', parsed)?.removeAttribute('autofocus'); // what is put in place has no such moment
+    return { page: parsed, url: at, ok };
   } catch {
     return null;
   }
@@ -69,7 +76,6 @@ async function page(url, init) {
 function show(next, url, push) {
   if (push && url !== location.href) history.pushState(null, '', url);
   else history.replaceState(null, '', url);
-  find('[autofocus]', next)?.removeAttribute('autofocus'); // a page that is put in place has no such moment
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
   shown = place();
@@ -78,7 +84,7 @@ function show(next, url, push) {
   touched = new Set();
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target) scrollTo(0, 0);
-  (target || find('.summary') || find('h1'))?.focus();
+  (target || find('.summary:not(.needed)') || find('h1'))?.focus();
   settle();
 }
 
@@ -86,28 +92,84 @@ function show(next, url, push) {
 function settle() {
   const print = find('.printing');
   if (print) {
-    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'link', textContent: print.textContent });
-    button.addEventListener('click', () => globalThis.print());
-    print.replaceWith(button);
+    print.replaceWith(link_button(print.textContent ?? '', () => globalThis.print()));
   }
   if (print) forget();
   const form = find('#send') ?? section();
   if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
+  put_back();
   connection();
   mark();
 }
 
-/** Stop sending, and keep no names of files: the person is done here. */
+/** @param {string} textContent @param {() => void} onclick */
+const link_button = (textContent, onclick) => Object.assign(document.createElement('button'), { type: 'button', className: 'link', textContent, onclick });
+
+/** Stop sending, and keep no names of files and nothing typed: the person is done here. */
 function forget() {
   for (const each of uploads.list()) if (!each.record) each.remove();
+  for (const each of Object.keys(storage)) if (each.startsWith(KEPT)) delete storage[each];
 }
 
-/** Say something above the page, once. @param {string} text */
-function tell(text) {
+/**
+ * Say something above the page, once. What a connection may mend can be tried again, and is said
+ * until there is one.
+ * @param {string} text @param {() => void} [again]
+ */
+function tell(text, again) {
   const note = find('#told') ?? Object.assign(document.createElement('p'), { id: 'told', className: 'note' });
   note.textContent = text;
+  note.classList.toggle('for-now', !!again);
+  if (again) note.append(link_button('Try again', again));
   note.setAttribute('role', 'alert');
   find('.live')?.before(note);
+}
+
+// --- what was typed and isn't saved, which outlives the page and not the tab
+
+const KEPT = 'signup ';
+/** Where it is kept. A browser that gives no place keeps it for this page. @type {Record<string, string>} */
+let storage = {};
+try {
+  storage = /** @type {any} */ (sessionStorage);
+} catch {
+  // it may be forbidden
+}
+
+/** The section of a form, among all that the tab has seen. @param {HTMLFormElement} form */
+const kept_as = (form) => `${KEPT}${form.action} ${new FormData(form).get('section')}`;
+
+/** @param {HTMLFormElement} form */
+function keep(form) {
+  /** @type {Record<string, string | boolean>} */
+  const values = {};
+  for (const each of /** @type {Iterable<HTMLInputElement>} */ (form.elements)) {
+    if (touched.has(each.name) && each.type !== 'file') values[each.name] = each.type === 'checkbox' ? each.checked : each.value;
+  }
+  try {
+    storage[kept_as(form)] = JSON.stringify(values);
+  } catch {
+    // it is full
+  }
+}
+
+/** The service has it. @param {HTMLFormElement | null} form */
+function drop(form) {
+  if (form) delete storage[kept_as(form)];
+}
+
+/** Show it in the section again, and save it. */
+function put_back() {
+  const form = section();
+  if (!form) return;
+  for (const [name, value] of Object.entries(JSON.parse(storage[kept_as(form)] ?? '{}'))) {
+    const control = form.elements.namedItem(name);
+    if (control instanceof HTMLInputElement && control.type === 'checkbox') control.checked = value;
+    else if (control) /** @type {HTMLInputElement} */ (control).value = value;
+    touched.add(name);
+    typed = true;
+  }
+  if (has_draft(form)) save();
 }
 
 // --- saving
@@ -137,14 +199,19 @@ function answers(form, submitter) {
 /** @param {HTMLFormElement} form */
 const has_draft = (form) => form.action.includes('/v1/forms/');
 
+/** Save the section: its form's address takes it. @param {HTMLFormElement} form @param {RequestInit} [init] */
+const post_quietly = (form, init) => fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' }, ...init });
+
 /** Begin the draft, or save to it: what a page without one does for its first file. @param {HTMLFormElement} form */
 async function begin(form) {
-  const answer = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' } });
+  const answer = await post_quietly(form);
   if (!answer.ok) throw new Error((await answer.json()).detail);
   const { id } = await answer.json();
+  drop(form);
   const url = new URL(`v1/forms/${id}`, form.action).href;
   for (const each of document.querySelectorAll('longshore-file')) each.setAttribute('form-url', url);
   form.action = url;
+  if (typed) keep(form); // perhaps meanwhile
   return url;
 }
 
@@ -155,8 +222,14 @@ async function save(init) {
   if (!form || !typed) return;
   typed = false;
   await beginning?.catch(() => null);
-  const saved = await fetch(form.action, { method: 'POST', body: answers(form), headers: { Accept: 'application/json' }, ...init }).catch(() => null);
-  if (!saved?.ok) typed = true;
+  const sent = storage[kept_as(form)];
+  const saved = await post_quietly(form, init).catch(() => null);
+  if (saved?.ok) {
+    if (storage[kept_as(form)] === sent) drop(form); // or something was typed meanwhile
+    return;
+  }
+  typed = true;
+  if (!saved || saved.status >= 500) resting = setTimeout(() => save(), AGAIN);
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -166,6 +239,7 @@ addEventListener('input', ({ target }) => {
   if (!form?.contains(/** @type {Node} */ (target))) return;
   typed = true;
   touched.add(/** @type {HTMLInputElement} */ (target).name);
+  keep(form);
   clearTimeout(resting);
   if (has_draft(form)) resting = setTimeout(() => save(), RESTED);
 });
@@ -205,14 +279,21 @@ let posting = false;
 async function post(form, submitter) {
   if (posting) return; // pressed twice
   posting = true;
+  const button = submitter ?? find('button.main', form);
+  const words = button?.textContent ?? '';
+  button?.setAttribute('aria-busy', 'true');
+  if (button?.matches('.main')) button.textContent = 'Saving…';
   await beginning?.catch(() => null); // or there would be two drafts
   await visit(form.action, { method: 'POST', body: answers(form, submitter) });
   posting = false;
+  button?.removeAttribute('aria-busy'); // it may still stand
+  if (button?.matches('.main')) button.textContent = words;
 }
 
 /** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function send(form, submitter) {
   if (sending) return sending.stop(); // pressed again: not yet
+  if (hindrances().length) return visit(`${location.pathname}?missing=1`, { push: false }); // which shows them
   const as_it_was = /** @type {HTMLFormElement} */ (form.cloneNode(true));
   const stop = () => {
     sending = null;
@@ -222,9 +303,10 @@ async function send(form, submitter) {
   const mine = (sending = { stop });
   const refused = new Set(bad());
   const body = answers(form, submitter);
+  let lost = false;
   while (sending === mine) {
-    const left = uploads.list().filter((each) => under_way(each) || each.status === 'processing');
-    waiting(form, left.length);
+    const left = uploads.list().filter(unfinished);
+    waiting(form, left.length, lost || !navigator.onLine);
     if (left.length) {
       await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
     } else if (bad().some((each) => !refused.has(each))) {
@@ -238,6 +320,7 @@ async function send(form, submitter) {
         mine.stop();
         return tell(problem(fetched.page));
       }
+      lost = !fetched;
       const again = fetched && find('#send[data-waited]', fetched.page);
       if (fetched && !again) return show(fetched.page, fetched.url, true);
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
@@ -245,16 +328,23 @@ async function send(form, submitter) {
   }
 }
 
+/** What the page says is in the way of sending, and no file that is on its way can mend. */
+const hindrances = () =>
+  /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.summary a')]).filter(
+    ({ hash }) => !uploads.list().some((each) => `#${each.field}` === hash && unfinished(each)),
+  );
+
 /** Files that the person has to look at. */
 const bad = () => uploads.list().filter((each) => /rejected|failed|unsent/.test(each.status));
 
-/** @param {HTMLFormElement} form @param {number} left files */
-function waiting(form, left) {
+/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} offline */
+function waiting(form, left, offline) {
   const note = find('#send-note', form);
   const button = find('button', form);
   if (!note || !button) return;
-  const files = left === 1 ? 'a file is' : `${left || 'the'} files are`;
-  const text = `Your form is sent as soon as ${files} checked. Keep this page open.`;
+  const files = left === 1 ? 'a file is' : `${left} files are`;
+  const checked = left ? `Your form is sent as soon as ${files} checked. Keep this page open.` : 'We are sending your form.';
+  const text = offline ? 'You are offline. The form is sent when the connection is back. Keep this page open.' : checked;
   note.className = 'note checking';
   note.setAttribute('role', 'status');
   if (note.textContent !== text) note.textContent = text;
@@ -291,7 +381,8 @@ async function refresh() {
   const { href } = location;
   const fetched = sending ? null : await page(href);
   if (!fetched || href !== location.href || sending) return;
-  const parts = ['.steps', '.live', '#checked', ...(find('.summary') ? ['.summary'] : [])];
+  if (find('.summary')) renew_messages(fetched.page);
+  const parts = ['.steps', '.live', '#checked', '#send', ...(find('.summary') ? ['.summary'] : [])];
   for (const each of parts) swap(find(each), find(each, fetched.page));
   const elsewhere = find('.to-mend', fetched.page);
   if (find('.to-mend')) swap(find('.to-mend'), elsewhere);
@@ -303,6 +394,25 @@ async function refresh() {
   }
   document.title = fetched.page.title;
   mark();
+}
+
+/** Say beside the fields what the summary says of them. Files' own messages are the module's. @param {Document} next */
+function renew_messages(next) {
+  for (const field of document.querySelectorAll('.field:not(.file)')) {
+    const control = find('input, select, textarea', field);
+    const now = control && find(`#${control.id}`, next);
+    const field_now = now?.closest('.field');
+    if (!control || !field_now) continue;
+    field.className = field_now.className;
+    for (const name of ['aria-invalid', 'aria-describedby']) {
+      const value = now?.getAttribute(name);
+      if (value) control.setAttribute(name, value);
+      else control.removeAttribute(name);
+    }
+    find('.problem', field)?.remove();
+    const problem = find('.problem', field_now);
+    if (problem) (field.querySelector('.check') ?? control).before(problem);
+  }
 }
 
 /** @param {HTMLElement | null} old @param {HTMLElement | null} now */
@@ -330,10 +440,22 @@ function mark() {
     if (moving.length) say(step, progress(moving));
     else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
   }
+  for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
   const form = find('#send');
   if (!form) return;
   find('#unsent')?.remove();
   if (unsent.length) form.prepend(list(unsent));
+}
+
+/** Show in the row of a field, where answers are checked, what is being sent for it. @param {HTMLElement} row */
+function on_its_way(row) {
+  const moving = uploads.list().filter((each) => each.field === row.dataset.field && under_way(each));
+  row.classList.toggle('is-moving', moving.length > 0); // it tells of no file, or that one is required
+  const line = find('.moving', row) ?? Object.assign(document.createElement('p'), { className: 'moving' });
+  const text = moving.map((each) => `${each.name}: ${progress([each])}`).join(', ');
+  if (!moving.length) line.remove();
+  else if (line.textContent !== text) line.textContent = text;
+  if (moving.length && !line.isConnected) find('dd', row)?.prepend(line);
 }
 
 /** @param {Upload[]} moving */
@@ -356,9 +478,10 @@ function list(unsent) {
   const note = Object.assign(document.createElement('div'), { id: 'unsent', className: 'note to-mend' });
   for (const { name, field, problem } of unsent) {
     const line = document.createElement('p');
-    const reason = problem ? problem.detail : 'choose it again';
+    const label = find(`[data-field="${field}"] dt`)?.textContent;
+    const reason = problem ? problem.detail : 'Choose it again';
     const step = find(`.steps li[data-files~="${field}"] a`)?.getAttribute('href');
-    line.append(`${name} is not with it: ${reason}. `, Object.assign(document.createElement('a'), { href: `${step}#${field}`, textContent: 'Change' }));
+    line.append(`${label}: ${name} was not sent. ${reason}. `, Object.assign(document.createElement('a'), { href: `${step}#${field}`, textContent: 'Change' }));
     note.append(line);
   }
   return note;
@@ -366,6 +489,8 @@ function list(unsent) {
 
 /** @param {Upload} upload */
 const under_way = ({ status }) => /waiting|uploading|paused|offline/.test(status);
+/** Whether it may still become one that counts. @param {Upload} upload */
+const unfinished = (upload) => under_way(upload) || upload.status === 'processing';
 
 // --- the connection
 
@@ -377,7 +502,12 @@ function connection() {
     find('.live')?.before(Object.assign(document.createElement('p'), { id: 'offline', className: 'note offline', role: 'status', textContent: text }));
   }
 }
-addEventListener('online', connection);
+addEventListener('online', () => {
+  connection();
+  find('#told.for-now')?.remove();
+  const form = section();
+  if (form && has_draft(form)) save();
+});
 addEventListener('offline', connection);
 
 document.documentElement.classList.add('enhanced');
