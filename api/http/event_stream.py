@@ -58,5 +58,9 @@ async def _send_all(stream: Stream, request: Request, send: Send) -> None:
         while text is not None:
             await send({"type": "http.response.body", "body": text, "more_body": True})
             text = await stream.next()
+    except RuntimeError as error:
+        # The server writes to a connection that closed before it was told so: the client has gone.
+        if "closed=True" not in str(error):
+            raise
     finally:
         leaving.cancel()
