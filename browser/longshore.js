@@ -927,7 +927,8 @@ class LongshoreFile extends Base {
     if (!files.length || !this.emit('select', detail, true)) return;
     const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
     if (url) this.setAttribute('form-url', url);
-    if (!this.#form) {
+    const form = this.#form; // all go there, whatever `form-url` names meanwhile
+    if (!form) {
       this.#announce(this.text('failed'));
       this.emit('error', { problem: new Refusal(0).problem, files });
       return;
@@ -935,11 +936,11 @@ class LongshoreFile extends Base {
     // Files are checked by the policy, if it is there soon.
     for (let tries = 10; await this.#learn(), !this.#policy && tries--;) await nap(200);
     for (const file of files) {
-      const all = this.#form.uploads;
+      const all = form.uploads;
       const again = this.uploads.find(
         (each) => each.status === 'unsent' && each.name === file.name && each.size === file.size,
       );
-      const upload = again ?? new Upload(this.#form, this.field, file);
+      const upload = again ?? new Upload(form, this.field, file);
       const full = this.#full(again) || (this.#room < 2 && files.length > 1);
       if (!again) all.splice(old ? all.indexOf(old) : all.length, 0, upload);
       upload.transport = this.getAttribute('transport');
