@@ -1,6 +1,7 @@
 """What a back end may give with a form that it creates, and nobody else."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from api.way_back import check_redirect
 NAMES = ("success_redirect", "error_redirect", "metadata")
 MAX_METADATA = 4096
 """Bytes as JSON, in UTF-8 and without spaces."""
+MAX_INTEGER = 2**53 - 1
+"""Up to which every integer is exact in every reader of JSON."""
 
 
 def given_of(services: Services, body: Mapping[str, Any], *, by_back_end: bool) -> Given:
@@ -31,9 +34,29 @@ def given_of(services: Services, body: Mapping[str, Any], *, by_back_end: bool) 
 
 
 def _metadata(value: Any) -> Any:
+    _check_numbers(value)
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if len(written.encode()) > MAX_METADATA:
-        detail = f"must be at most {MAX_METADATA} bytes as JSON"
-        errors = [{"pointer": "/metadata", "code": "invalid-value", "detail": detail}]
-        raise Problem("invalid-request", f"metadata {detail}", errors=errors)
+        raise _invalid(f"must be at most {MAX_METADATA} bytes as JSON")
     return value
+
+
+def _check_numbers(value: Any) -> None:
+    """What is kept comes back as it was given, whoever reads it. Raises `Problem` invalid-request
+    for an infinite number, or an integer that a double (RFC 8259, section 6) would round."""
+    left = [value]  # no recursion: it may be nested deeply
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, list):
+            left.extend(each)
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise _invalid("must hold no number that is too large for a double")
+        elif isinstance(each, int) and abs(each) > MAX_INTEGER:
+            raise _invalid(f"must hold no integer beyond {MAX_INTEGER}: give it as a string")
+
+
+def _invalid(detail: str) -> Problem:
+    errors = [{"pointer": "/metadata", "code": "invalid-value", "detail": detail}]
+    return Problem("invalid-request", f"metadata {detail}", errors=errors)

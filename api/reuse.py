@@ -35,18 +35,24 @@ async def reuse(
     upload_id: str,
     request_id: str,
     key: str | None = None,
+    digest: str | None = None,
 ) -> UploadRow:
     """A new upload, `upload_id`, for `field`, of the bytes of another one of the form: held
     against its policy, with a generation and a key of its own. Nothing becomes of the other.
 
     With a `key` that was used before for the same upload, the earlier answer is the answer.
-    Raises `Problem` not-found, upload-not-reusable, file-too-large, too-many-files, form-full.
+    Raises `Problem` not-found, digest-mismatch for another SHA-256 (in hex) than the upload's,
+    upload-not-reusable, file-too-large, too-many-files, form-full.
     """
     rows = await _uploads(services, form)
     winner = next((row for row in rows if key and (row.field, row.key) == (field.name, key)), None)
     if winner and winner.from_id == from_id:
         return winner
-    size = _checked(field, earlier_of(_named(rows, from_id))).size
+    row = _named(rows, from_id)
+    earlier = earlier_of(row)
+    if digest and digest not in (row.sha256, earlier.sha256):  # as it was sent, or as it is kept
+        raise Problem("digest-mismatch", field=field.name)
+    size = _checked(field, earlier).size
     if winner is None:  # a key that is repeated adds nothing
         use_uploads.check_room(field, [row for row in rows if row.field == field.name])
         check_form(services.settings, services.form_types[form.type], rows, more=size)

@@ -72,6 +72,8 @@ class WayBack:
 
 def _fields_of(problem: Problem) -> list[str]:
     """Those that it is about, one for each thing that is wrong."""
+    if problem.code == "unknown-field":  # the name is the sender's, and may be anything: a token
+        return []
     named = [str(each.get("field") or each["pointer"]).strip("/") for each in problem.errors]
     return named or ([problem.field] if problem.field else [])
 

@@ -80,14 +80,14 @@ export function configure({ headers, texts, transports }) {
 
 /** Why a request came to nothing. `status` is that of the answer; 0 if there was none. */
 class Refusal extends Error {
-  /** @param {number} status @param {Partial<Problem>} [body] @param {string | null} [after] */
-  constructor(status, body, after) {
+  /** @param {number} status @param {Partial<Problem>} [body] @param {number} [after] */
+  constructor(status, body, after = 0) {
     super(body?.detail);
     this.status = status;
     /** @type {Problem} */
     this.problem = { ...trouble('failed', ENGLISH.failed), retryable: true, ...body };
     /** Milliseconds to wait, if the service said. */
-    this.after = milliseconds(after);
+    this.after = after;
     /** Whether the same request may do better later. The two codes are about this attempt alone. */
     this.passes =
       /^(0|408|425|429|5..)$/.test(`${status}`) ||
@@ -95,13 +95,13 @@ class Refusal extends Error {
   }
 }
 
-/** @param {string | null} [after] `Retry-After`, in seconds; whoever says a date isn't the service */
+/** @param {string | null} after `Retry-After`, in seconds; whoever says a date isn't the service */
 const milliseconds = (after) => Number(after) * 1000 || 0;
 
 /**
  * The JSON of an answer. Throws what it refuses; an answer that isn't the service's own, such as
  * the page of a hotel's network, counts as none.
- * @param {number} status @param {string} text @param {string | null} [after]
+ * @param {number} status @param {string} text @param {number} after milliseconds to wait, if the service said
  */
 function read(status, text, after) {
   let body = null;
@@ -127,13 +127,13 @@ async function ask(url, { signal, headers, ...init } = {}) {
     const all = /** @type {Record<string, string>} */ ({ ...(await ownHeaders(url)), ...headers });
     const given = AbortSignal.any([AbortSignal.timeout(STALLED), ...(signal ? [signal] : [])]);
     const answer = await fetch(url, { ...init, headers: all, signal: given });
-    const after = answer.headers.get('Retry-After');
+    const after = milliseconds(answer.headers.get('Retry-After'));
     const body = read(answer.status, await answer.text(), after);
     return {
       body,
       status: answer.status,
       etag: answer.headers.get('ETag'),
-      after: milliseconds(after),
+      after,
     };
   } catch (error) {
     throw error instanceof Refusal ? error : new Refusal(0);
@@ -207,8 +207,7 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   body.append('file', file, file.name);
   request.open('POST', url);
   for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-  const stop = () => request.abort();
-  signal.addEventListener('abort', stop);
+  const stop = (signal.onabort = () => request.abort());
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   request.upload.onloadstart = request.upload.onprogress = ({ loaded }) => {
@@ -216,12 +215,10 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
     timer = setTimeout(stop, STALLED_SENDING);
     onProgress(loaded);
   };
-  await new Promise((resolve) => {
-    request.onloadend = resolve;
-    request.send(body);
-  });
+  request.send(body);
+  await new Promise((resolve) => (request.onloadend = resolve));
   clearTimeout(timer);
-  return read(request.status, request.responseText, request.getResponseHeader('Retry-After'));
+  return read(request.status, request.responseText, milliseconds(request.getResponseHeader('Retry-After')));
 }
 
 /** @param {File} file @returns {Promise<Record<string, string>>} */
@@ -239,7 +236,7 @@ export const uploads = Object.assign(new EventTarget(), {
   list: () =>
     [...forms.values()].flatMap((form) => form.uploads).filter((each) => !GONE.test(each.status)),
   /** Know those of a form that has no element here. @param {string} url */
-  open: (url) => void formAt(url).follow(),
+  open: (url) => formAt(url).follow(),
 });
 
 /** Send what may be sent now. */
@@ -346,35 +343,38 @@ class Upload extends EventTarget {
   }
 
   async send() {
-    const stop = (this.#stop = new AbortController());
+    const { signal } = (this.#stop = new AbortController());
     const url = `${this.form.url}/fields/${this.field}/uploads`;
     const file = /** @type {File} */ (this.file);
     this.loaded = 0;
     this.set('uploading');
     try {
       // A file that was changed or is gone would look like a lost connection.
-      const digest = await Promise.all([
+      const [digest] = await Promise.all([
         (this.#digest ??= digestOf(file)),
         file.slice(0, 1).arrayBuffer(),
       ]).catch(() => {
         throw new Refusal(422, trouble());
       });
-      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest[0] };
+      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest };
       const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
+      signal.throwIfAborted(); // cancelled or paused while it was hashed
       const record = await transport(file, {
         url,
         headers,
-        signal: stop.signal,
+        signal,
         onProgress: (loaded) => this.#progress(loaded),
       });
       queue.delete(this);
+      if (this.status === 'removed') this.unwanted = true;
+      this.status = 'waiting'; // it is there, whatever was wanted meanwhile
       // A list that came before this answer may know better, and won't come again.
       this.follow(
-        this.form.record?.uploads[this.field]?.find(({ id }) => id === record.id) ?? record,
+        this.form.record?.uploads[this.field]?.find((each) => each.id === record.id) ?? record,
       );
       if (this.unwanted) this.remove();
     } catch (error) {
-      if (!stop.signal.aborted) this.#missed(error);
+      if (!signal.aborted) this.#missed(error);
     }
     pump();
   }
@@ -391,8 +391,7 @@ class Upload extends EventTarget {
     const refusal = error instanceof Refusal ? error : new Refusal(0);
     if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
     queue.delete(this);
-    const bad = /^(file|image|too-many)-/.test(refusal.problem.code);
-    this.set(bad ? 'rejected' : 'failed', refusal.problem);
+    this.set(/^(file|image|too-many)-/.test(refusal.problem.code) ? 'rejected' : 'failed', refusal.problem);
   }
 
   /** @param {Refusal} refusal */
@@ -420,8 +419,7 @@ class Upload extends EventTarget {
 
   /** @param {UploadStatus} status */
   #halt(status) {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.timer = void clearTimeout(this.timer);
     this.#stop.abort();
     this.set(status);
     pump();
@@ -433,7 +431,7 @@ class Upload extends EventTarget {
     if (!this.record) return this.enqueue();
     await insist(`${this.url}/retry`, 'POST').then(
       (record) => this.follow(record),
-      ({ problem }) => this.set('failed', problem),
+      (refusal) => this.set('failed', refusal.problem),
     );
   }
 
@@ -571,7 +569,7 @@ class Form {
   /** @param {string} field @param {UploadRecord[]} records */
   #merge(field, records) {
     for (const each of records) {
-      const known = this.uploads.find(({ id }) => id === each.id);
+      const known = this.uploads.find((u) => u.id === each.id);
       const same = this.uploads.find(
         (u) =>
           u.field === field &&
@@ -588,7 +586,7 @@ class Form {
       } else if (/unsent|failed/.test(same.status)) same.follow(each); // the answer got lost
     }
     for (const each of this.uploads.filter((u) => u.field === field)) {
-      const there = records.some(({ id }) => id === each.id);
+      const there = records.some((record) => record.id === each.id);
       if (each.seen && !there) each.set('removed');
       each.seen = there;
     }
@@ -643,7 +641,7 @@ export async function checkFile(file, policy) {
   if (formats.length && (!format || other)) return problem('file-invalid-type');
   /** @type {Record<string, any>} a limit that isn't there compares as false */
   const limits = image;
-  const limited = /min_|max_[wh]/.test(Object.keys(limits).join());
+  const limited = /min_|max_[wh]/.test(Object.keys(image).join());
   if (!limited || !format?.type.startsWith('image/')) return null;
   const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
   if (!bitmap) return null;
@@ -936,22 +934,20 @@ class LongshoreFile extends Base {
     if (!files.length || !this.emit('select', detail, true)) return;
     const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
     if (url) this.setAttribute('form-url', url);
-    if (!this.#form) {
+    const form = this.#form; // all go there, whatever `form-url` names meanwhile
+    if (!form) {
       this.#announce(this.text('failed'));
       this.emit('error', { problem: new Refusal(0).problem, files });
       return;
     }
     // Files are checked by the policy, if it is there soon.
-    for (let tries = 10; !this.#policy && tries--;) {
-      await this.#learn();
-      if (!this.#policy) await nap(200);
-    }
+    for (let tries = 10; await this.#learn(), !this.#policy && tries--;) await nap(200);
     for (const file of files) {
-      const all = this.#form.uploads;
+      const all = form.uploads;
       const again = this.uploads.find(
         (each) => each.status === 'unsent' && each.name === file.name && each.size === file.size,
       );
-      const upload = again ?? new Upload(this.#form, this.field, file);
+      const upload = again ?? new Upload(form, this.field, file);
       const full = this.#full(again) || (this.#room < 2 && files.length > 1);
       if (!again) all.splice(old ? all.indexOf(old) : all.length, 0, upload);
       upload.transport = this.getAttribute('transport');
@@ -1155,8 +1151,8 @@ function lineOf(element, upload) {
       pump();
     });
   };
-  image.onload = () => {
-    image.hidden = false; // what the browser can't show stays hidden
+  image.onload = image.onerror = () => {
+    image.hidden = !image.naturalWidth; // what the browser can't show stays hidden
     URL.revokeObjectURL(image.src);
   };
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,10 +45,21 @@ class EventStream(Response):
             start = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **start})
             if not (stream.nothing_more or self._head_only):
-                await _send_all(stream, Request(scope, receive), send)
-        with suppress(TimeoutError):
+                with _gone_meanwhile():
+                    await _send_all(stream, Request(scope, receive), send)
+        with suppress(TimeoutError), _gone_meanwhile():
             async with asyncio.timeout(LAST_SECONDS):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@contextmanager
+def _gone_meanwhile() -> Iterator[None]:
+    """The event loop raises this for a connection that closed before the server was told so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "closed=True" not in str(error):
+            raise
 
 
 async def _send_all(stream: Stream, request: Request, send: Send) -> None:

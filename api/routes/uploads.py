@@ -216,6 +216,7 @@ async def _reuse(
         upload_id=new_id("upl"),
         request_id=request_id(request),
         key=key,
+        digest=sent_digest(request),
     )
     return accepted(request, services, row)
 

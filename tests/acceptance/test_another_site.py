@@ -123,10 +123,15 @@ def test_what_is_wrong_is_told_with_its_field_and_how_many_there_are(elsewhere: 
         "field": "note",
         "errors": "2",
     }
-    assert elsewhere.told(elsewhere.post({"no&body=": "x"})) == {
-        "code": "unknown-field",
-        "field": "no&body=",
-    }
+
+
+@pytest.mark.parametrize("files", [False, True], ids=["urlencoded", "multipart"])
+def test_a_name_that_is_no_field_is_not_repeated_in_the_address(
+    elsewhere: Elsewhere, *, files: bool
+) -> None:
+    sent: dict[str, Any] = {"files": {"needed": ("licence.png", png())}} if files else {}
+    answer = elsewhere.post({elsewhere.token: "x"}, **sent)
+    assert elsewhere.told(answer) == {"code": "unknown-field"}
 
 
 def test_a_script_gets_json_for_good_and_bad(elsewhere: Elsewhere) -> None:
@@ -268,3 +273,14 @@ def test_metadata_is_any_json_up_to_four_kibibytes(
     assert create("x" * 4094).status_code == 201
     problem(create("x" * 4095), 422, "invalid-request")
     problem(create("é" * 2048), 422, "invalid-request")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9007199254740993", "1" * 400])
+def test_metadata_that_would_come_back_as_something_else_is_refused(
+    back_end: httpx.Client, number: str
+) -> None:
+    body = f'{{"type": "acceptance", "metadata": {{"deep": [{number}]}}}}'
+    json_type = {"Content-Type": "application/json"}
+    answer = back_end.post("/v1/forms", content=body, headers=json_type)
+    problem(answer, 422, "invalid-request")
+    assert answer.json()["errors"][0]["pointer"] == "/metadata"

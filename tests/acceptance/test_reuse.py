@@ -1,5 +1,6 @@
 """A file that the form has, for another of its fields, without being sent again."""
 
+import base64
 import hashlib
 
 import httpx
@@ -53,6 +54,18 @@ def test_a_file_in_the_wrong_field_is_moved_to_the_right_one(form: FormClient) -
     assert rejected["error"]["code"] == "file-invalid-type"
     moved = _reuse(form, "needed", rejected["id"]).json()
     assert form.final(moved)["status"] == "stored"
+
+
+def test_a_digest_beside_the_name_is_held_against_the_file(form: FormClient) -> None:
+    first = form.stored("tiny", pdf(), filename="licence.pdf", kind="application/pdf")
+
+    def digest(content: bytes) -> str:
+        return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+    other = _reuse(form, "needed", first["id"], **{"Repr-Digest": digest(b"other bytes")})
+    problem(other, 422, "digest-mismatch")
+    assert not form.read()["uploads"]["needed"]
+    assert _reuse(form, "needed", first["id"], **{"Repr-Digest": digest(pdf())}).status_code == 202
 
 
 def test_the_policy_of_the_other_field_is_asked_anew(form: FormClient) -> None:

@@ -342,6 +342,26 @@ def test_all_fields_of_a_page_share_the_form_that_the_first_file_begins(
     assert len(set(begun)) == 1
 
 
+def test_what_is_chosen_together_goes_to_one_form(
+    page: Page, signup: FormClient, stack: Stack
+) -> None:
+    other = FormClient(stack.url)
+    script = f"""
+    document.addEventListener('longshore-status', ({{target}}) => {{
+      target.setAttribute('form-url', '{other.path}');
+    }}, {{once: true}});"""
+    show(page, signup, field(signup, "certificates"), script=script)
+    choose(page, "certificates", ("a.pdf", pdf()), ("b.pdf", pdf(pages=2)))
+    page.wait_for_function(
+        """() => {
+          const all = longshore.uploads.list();
+          return all.length === 2 && all.every((each) => each.record);
+        }"""
+    )
+    names = sorted(each["filename"] for each in uploads(signup, "certificates"))
+    assert names == ["a.pdf", "b.pdf"]
+
+
 def test_the_pages_own_list_stands_until_the_record_is_read(page: Page, signup: FormClient) -> None:
     signup.stored("headshot", GOOD[1], filename="me.jpg")
     own = '<ul class="files"><li>me.jpg, as the server wrote it</li></ul>'

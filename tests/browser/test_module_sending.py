@@ -225,6 +225,71 @@ def test_an_upload_can_be_paused_resumed_and_cancelled(page: Page, signup: FormC
     assert stored(signup, "certificates") == ["a.pdf"]
 
 
+HOLD_HASHING = """
+const digest = crypto.subtle.digest.bind(crypto.subtle);
+window.hashing = [];
+crypto.subtle.digest = (...what) =>
+  new Promise((go) => hashing.push(go)).then(() => digest(...what));
+"""
+
+
+def hold_hashing(page: Page, number: int) -> None:
+    """Wait until so many files are being hashed: none gets further by itself."""
+    page.wait_for_function("number => hashing.length >= number", arg=number)
+
+
+def test_what_is_cancelled_or_paused_while_it_is_hashed_is_not_sent(
+    page: Page, signup: FormClient
+) -> None:
+    page.add_init_script(HOLD_HASHING)
+    sent: list[bytes] = []
+    page.on(
+        "request", lambda r: sent.append(r.post_data_buffer or b"") if r.method == "POST" else None
+    )
+    show(page, signup, field(signup, "certificates"))
+    names = ("cancelled.pdf", "paused.pdf", "resumed.pdf")
+    choose(page, "certificates", *[(name, pdf(pages=at + 1)) for at, name in enumerate(names)])
+    hold_hashing(page, 3)
+    page.get_by_role("button", name="Cancel cancelled.pdf").click()
+    page.get_by_role("button", name="Pause paused.pdf").click()
+    page.get_by_role("button", name="Pause resumed.pdf").click()
+    page.get_by_role("button", name="Resume resumed.pdf").click()
+    page.evaluate("hashing.forEach((go) => go())")
+    wait_for(page, "resumed.pdf", "stored")
+    expect(line(page, "paused.pdf", "paused")).to_have_count(1)
+    assert [name for each in sent for name in names if name.encode() in each] == ["resumed.pdf"]
+    assert stored(signup, "certificates") == ["resumed.pdf"]
+
+
+def test_what_is_replaced_while_it_is_hashed_does_not_win(page: Page, signup: FormClient) -> None:
+    page.add_init_script(HOLD_HASHING)
+    show(page, signup, field(signup, "headshot"))
+    choose(page, "headshot", ("wrong.jpg", jpeg(500, 500)))
+    hold_hashing(page, 1)
+    choose(page, "headshot", ("right.jpg", jpeg(510, 510)))
+    hold_hashing(page, 2)
+    page.evaluate("hashing.reverse().forEach((go) => go())")
+    wait_for(page, "right.jpg", "stored")
+    assert [each["filename"] for each in uploads(signup, "headshot")] == ["right.jpg"]
+
+
+def test_an_answer_for_what_was_cancelled_takes_it_away(page: Page, signup: FormClient) -> None:
+    script = """
+    longshore.configure({transports: {async deaf(file, {url, headers}) {
+      const answer = await fetch(`${url}/${headers['Idempotency-Key']}`, {method: 'PUT', body: file, headers});
+      await new Promise((go) => (window.answer = go));
+      return answer.json();
+    }}});"""
+    show(page, signup, field(signup, "licence", 'transport="deaf"'), script=script)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    page.wait_for_function("() => window.answer")
+    page.get_by_role("button", name="Cancel licence.pdf").click()
+    with page.expect_response(lambda response: response.request.method == "DELETE"):
+        page.evaluate("answer()")
+    expect(page.locator("longshore-file li")).to_have_count(0)
+    assert stored(signup, "licence") == []
+
+
 def test_moving_between_sections_aborts_nothing(page: Page, signup: FormClient) -> None:
     show(page, signup, field(signup, "headshot"))
     held = Held(page)

@@ -410,6 +410,23 @@ async def test_at_a_stop_the_answer_to_a_client_that_takes_nothing_is_given_up(
     assert not len(streams)
 
 
+async def test_a_connection_that_closed_unnoticed_is_a_client_that_has_gone(
+    form: Form, streams: Streams
+) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    opened = streams.open("frm", VIEW, form.read, known=None, client="")
+    async with asyncio.timeout(PATIENCE):
+        await EventStream(opened, head_only=False)({"type": "http", "method": "GET"}, receive, send)
+    assert not len(streams)
+
+
 async def test_at_a_stop_who_only_begins_is_sent_elsewhere(form: Form, streams: Streams) -> None:
     asked = asyncio.Event()
 
