@@ -713,7 +713,7 @@ const span = (className, textContent = '') => make('span', { className, textCont
 
 /** Heard and not seen. Set by a script, so that no policy of the page takes it for an inline style. */
 const FOR_EARS =
-  'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap';
+  'position:absolute;height:1px;overflow:hidden;clip-path:inset(50%)';
 
 let ids = 0;
 /** Ids are what names and descriptions are made of. @param {Element} element */
