@@ -105,7 +105,7 @@ def test_the_django_example_takes_a_signup_with_a_file_from_the_first_look_to_th
     page.get_by_label("Copy of your licence").set_input_files(licence)
     expect(page.get_by_role("status")).to_have_text("licence.pdf is stored", timeout=20_000)
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("status")).to_contain_text("is required")  # the tick is missing
+    expect(page.get_by_role("status")).to_contain_text("Confirm that")  # the tick is missing
     page.get_by_label("What I have given is true and complete").check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("heading")).to_have_text("Thank you", timeout=20_000)
