@@ -102,21 +102,21 @@ class Database:
     ) -> None:
         self._on_commit = on_commit
         self.engine = _engine(url, _connect_args(url, None if migrating else STATEMENT_SECONDS))
-        self._quick_engine = self.engine
+        self.quick_engine = self.engine
         self._writers: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
-            self._quick_engine = _engine(url, {"async_creator_fn": quick.connect})
+            self.quick_engine = _engine(url, {"async_creator_fn": quick.connect})
             # Writers of one process queue fairly here; SQLite's own waiting is polling.
             self._writers = asyncio.Lock()
 
     async def close(self) -> None:
         await self.engine.dispose()
-        await self._quick_engine.dispose()
+        await self.quick_engine.dispose()
 
     @asynccontextmanager
     async def read(self, *, few: bool = False) -> AsyncIterator[AsyncConnection]:
         """`few` is for those who ask for a few rows by their keys: see `api.records.quick`."""
-        engine = self._quick_engine if few else self.engine
+        engine = self.quick_engine if few else self.engine
         try:
             async with engine.connect() as connection:
                 yield connection
@@ -134,7 +134,7 @@ class Database:
         """
         async with self._writers:
             try:
-                async with self._quick_engine.connect() as plain:
+                async with self.quick_engine.connect() as plain:
                     connection = await plain.execution_options(write=True)
                     begun = await connection.begin()
                     transaction = Transaction(connection)

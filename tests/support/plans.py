@@ -35,12 +35,14 @@ def captured(database: Database) -> Iterator[dict[str, Any]]:
         if statement.lstrip().split(None, 1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
             found[statement] = parameters
 
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", see)
+    engines = {database.engine.sync_engine, database.quick_engine.sync_engine}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", see)
     try:
         yield found
     finally:
-        event.remove(engine, "before_cursor_execute", see)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", see)
 
 
 async def explain(conn: AsyncConnection, statement: str, parameters: Any) -> list[str]:
