@@ -15,7 +15,9 @@ def said() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 first = [*node.args, *(each.value for each in node.keywords if each.arg == "code")]
-                for constant in ast.walk(first[0]) if first else ():
+                if not first or isinstance(first[0], ast.Subscript):
+                    continue  # read from what a child said, which says it by the same call
+                for constant in ast.walk(first[0]):
                     if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
                         yield node.func.id, constant.value
 
