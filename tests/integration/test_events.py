@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import event
 
 from api.records import uploads
 from api.routes import events as route
@@ -22,6 +21,7 @@ from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.events import following
 from tests.support.listeners import SECRET
+from tests.support.plans import heard
 from tests.support.services import Scene, stored
 
 SOON = 10.0
@@ -179,16 +179,15 @@ async def test_two_hundred_that_follow_cost_a_query_a_look_and_one_reading_a_cha
         assert b"event: form" in await told.get()
     statements: list[str] = []
 
-    @event.listens_for(services.database.engine.sync_engine, "before_cursor_execute")
     def note(_: object, __: object, statement: str, *___: object) -> None:
         if statement != "BEGIN":  # of SQLite, which is told so
             statements.append(statement)
 
     began = time.monotonic()
-    await asyncio.sleep(2)
+    with heard(services.database, note):
+        await asyncio.sleep(2)
     assert 1 <= len(statements) <= (time.monotonic() - began) / 0.8 + 1
     assert all("forms.version" in statement for statement in statements)
-    event.remove(services.database.engine.sync_engine, "before_cursor_execute", note)
     readings = 0
     await scene.staged()
     for _ in tasks:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from api.records import forms
 from api.services import Services
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient
+from tests.support.plans import heard
 from tests.support.services import Scene
 
 WAIT = 20
@@ -147,17 +147,16 @@ async def test_two_hundred_that_wait_cost_about_one_statement_a_second(
     await asyncio.sleep(2)  # all have read
     assert len(services.waiters) == len(waiting)
 
-    @event.listens_for(services.database.engine.sync_engine, "before_cursor_execute")
     def note(_: object, __: object, statement: str, *___: object) -> None:
         if statement != "BEGIN":  # of SQLite, which is told so
             statements.append(statement)
 
     began = time.monotonic()
-    await asyncio.sleep(4)
+    with heard(services.database, note):
+        await asyncio.sleep(4)
     seconds = time.monotonic() - began
     assert 1 <= len(statements) <= seconds + 1
     assert all("forms.version" in statement for statement in statements)
-    event.remove(services.database.engine.sync_engine, "before_cursor_execute", note)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,7 +1,7 @@
 """How a database would carry out statements: whether it searches, or looks at every row."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,19 @@ Statement = tuple[str, Any]
 
 
 @contextmanager
+def heard(database: Database, see: Callable[..., None]) -> Iterator[None]:
+    """Have `see` told of every statement, by whichever of the connections it goes."""
+    engines = {database.engine.sync_engine, database.quick_engine.sync_engine}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", see)
+    try:
+        yield
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", see)
+
+
+@contextmanager
 def captured(database: Database) -> Iterator[dict[str, Any]]:
     """Every statement that reads or writes rows, with its last parameters."""
     found: dict[str, Any] = {}
@@ -35,14 +48,8 @@ def captured(database: Database) -> Iterator[dict[str, Any]]:
         if statement.lstrip().split(None, 1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
             found[statement] = parameters
 
-    engines = {database.engine.sync_engine, database.quick_engine.sync_engine}
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", see)
-    try:
+    with heard(database, see):
         yield found
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", see)
 
 
 async def explain(conn: AsyncConnection, statement: str, parameters: Any) -> list[str]:
