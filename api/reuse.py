@@ -8,7 +8,7 @@ from api.errors import Problem
 from api.idempotency import running
 from api.quotas import check_form
 from api.receive.files import Earlier, Received, file_too_large
-from api.records import uploads
+from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.reusable import earlier_of, not_reusable
 from api.services import Services
@@ -97,5 +97,11 @@ def _named(rows: Sequence[UploadRow], upload_id: str) -> UploadRow:
 
 
 async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
+    """The form is looked at after them: uploads that a purge has removed are never told of."""
     async with services.database.read() as conn:
-        return await uploads.of_form(conn, form.id)
+        found = await uploads.of_form(conn, form.id)
+        now = await forms.get(conn, form.id)
+    if now is None or now.status == forms.PURGING:
+        raise Problem("not-found")
+    use_uploads.check_draft(now)
+    return found

@@ -153,12 +153,17 @@ class Promoter:
             work = asyncio.ensure_future(self._outcome(order, stages, kept))
             beating = asyncio.create_task(self._beat(order, stages, work))
             try:
-                await self._work_and_report(order, stages, work, until)
+                await self._work_and_report(order, stages, work, beating, until)
             finally:
                 beating.cancel()
 
     async def _work_and_report(
-        self, order: WorkOrder, stages: Stages, work: "asyncio.Task[Outcome]", until: float
+        self,
+        order: WorkOrder,
+        stages: Stages,
+        work: "asyncio.Task[Outcome]",
+        beating: "asyncio.Task[None]",
+        until: float,
     ) -> None:
         reporting: asyncio.Task[None] | None = None
         try:
@@ -168,6 +173,9 @@ class Promoter:
             reporting = asyncio.create_task(self._report(order, outcome, until))
             await asyncio.shield(reporting)
         except asyncio.CancelledError:
+            # A lease that is renewed by who is about to end would count an attempt when it is lost:
+            # an api that starts at the same time may hear the heartbeat, and not the handing in.
+            beating.cancel()
             work.cancel()
             if stages.lost:
                 await asyncio.wait([work])

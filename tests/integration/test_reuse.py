@@ -286,6 +286,13 @@ async def test_a_purge_takes_all_of_it_with_it(scene: Scene) -> None:
     assert await _due_prefixes(scene.services) == [f"{first.key_base}/{first.id}.1/"]
 
 
+async def test_what_a_purge_takes_meanwhile_is_told_as_a_form_that_is_gone(scene: Scene) -> None:
+    first = await scene.staged()
+    await use_forms.purge(scene.services, scene.form, always=False)
+    with pytest.raises(Problem, match="not-found"):
+        await _reuse(scene, first)
+
+
 async def test_a_worker_of_before_reuse_that_finds_no_file_gives_it_back(scene: Scene) -> None:
     second = await _reuse(scene, await scene.stored())
     order = await scene.claimed(second)

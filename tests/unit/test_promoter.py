@@ -31,24 +31,31 @@ class SlowApi:
     def __init__(self) -> None:
         self.asked, self.granted = asyncio.Event(), asyncio.Event()
         self.outcomes: list[dict[str, object]] = []
-        self._told = Bell()
+        self.heartbeats = 0
+        self.hears_outcomes = True
+        self.told = Bell()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/heartbeat"):
+            self.heartbeats += 1
+            self.told.ring()
             return httpx.Response(204)
         if request.url.path.endswith("/claim"):
             self.asked.set()
             await self.granted.wait()
-            return httpx.Response(200, json=ORDER)
+            return httpx.Response(200, json=ORDER | {"heartbeat_seconds": 0.05})
         assert request.url.path == f"/internal/forms/{FORM_ID}"
+        if not self.hears_outcomes:
+            self.told.ring()
+            raise httpx.ConnectError("gone")
         self.outcomes.append(json.loads(request.content))
-        self._told.ring()
+        self.told.ring()
         return httpx.Response(200, json=APPLIED)
 
     async def reported(self, number: int) -> None:
         async with asyncio.timeout(10):
             while len(self.outcomes) < number:
-                await self._told.heard()
+                await self.told.heard()
 
 
 def settings(folder: Path) -> Settings:
@@ -225,6 +232,28 @@ async def test_what_is_being_put_has_the_grace_to_end_and_is_handed_on_after_it(
             await ending
             expected = "stored" if grace == 60 else "retry"
             assert [each["outcome"] for each in api.outcomes] == [expected]
+
+
+async def test_who_hands_an_upload_in_renews_its_lease_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    async with promoting(tmp_path, Frozen()) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        async with asyncio.timeout(10):
+            while not api.heartbeats:
+                await api.told.heard()
+        api.hears_outcomes = False  # as an api that is just restarted
+        promoter.stop(0)
+        ending = asyncio.create_task(promoter.end(5))
+        await api.told.heard()
+        heard = api.heartbeats
+        await asyncio.sleep(0.5)  # ten heartbeats
+        assert not ending.done()
+        assert api.heartbeats <= heard + 1, "but for one that was on its way"
+        api.hears_outcomes = True
+        await ending
+    assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("shutdown", False)]
 
 
 async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
