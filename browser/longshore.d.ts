@@ -96,7 +96,7 @@ export interface Policy {
 }
 
 /**
- * `waiting` for its turn, or to be tried again · `uploading` · `paused` · `offline`, and it goes on
+ * `waiting` for a form, a check or its turn, or to be tried again · `uploading` · `paused` · `offline`, and it goes on
  * by itself · `processing`: acknowledged, and being checked · `stored` · `rejected`: the person has
  * to choose another · `failed`: it can be tried again · `unsent`: a reload cut it off, and it has
  * to be chosen again · `replaced`, `removed` and `expired`: not shown any more.
@@ -130,7 +130,7 @@ export interface Upload extends EventTarget {
   readonly problem: Problem | null;
   /** As the service has it, once it is acknowledged. */
   readonly record: UploadRecord | null;
-  /** The form that it belongs to. */
+  /** The form that it belongs to; its address is empty until there is one. */
   readonly form: { readonly url: string };
   /** Fulfilled, never rejected, once it is stored, rejected, failed or removed. */
   readonly finished: Promise<Upload>;
@@ -234,7 +234,7 @@ export interface LongshoreFileEventMap {
   'longshore-status': CustomEvent<UploadChange>;
   'longshore-stored': CustomEvent<UploadChange>;
   'longshore-reject': CustomEvent<UploadChange & { problem: Problem }>;
-  /** Without an upload where the form itself can't be read, or there is none. */
+  /** Without an upload where the form itself can't be read. */
   'longshore-error': CustomEvent<Partial<UploadChange> & { problem: Problem }>;
 }
 

@@ -22,7 +22,8 @@ const STALLED_SENDING = 300_000;
 /** Milliseconds between two looks at what changes, in a tab that nobody sees. */
 const IN_BACKGROUND = 30_000;
 
-/** What people read. `{name}` and the like are filled in; problems of files come from the policy. */
+/** What people read. `{name}` and the like are filled in; problems of files come from the policy.
+ * @type {Record<string, string>} */
 const ENGLISH = {
   choose: 'Choose a file',
   another: 'Choose another file',
@@ -46,10 +47,10 @@ const ENGLISH = {
   failed: 'The selected file could not be uploaded – try again',
   'file-unreadable': "The selected file can't be read – choose it again",
 };
-const UNREADABLE = 'file-unreadable';
 
-/** A problem of a file; by default, that nobody can read it. @returns {Problem} */
-const trouble = (code = UNREADABLE, detail = ENGLISH[UNREADABLE], params = {}) => ({
+/** A problem; by default, that nobody can read the file.
+ * @param {string} [detail] @returns {Problem} */
+const trouble = (code = 'file-unreadable', detail = ENGLISH[code], params = {}) => ({
   code,
   detail,
   params,
@@ -57,7 +58,6 @@ const trouble = (code = UNREADABLE, detail = ENGLISH[UNREADABLE], params = {}) =
 });
 
 const SENDING = /waiting|uploading|offline/;
-const BAD = /rejected|failed/;
 const GONE = /replaced|removed|expired/;
 
 /** @type {NonNullable<Options['headers']>} */
@@ -85,13 +85,12 @@ class Refusal extends Error {
     super(body?.detail);
     this.status = status;
     /** @type {Problem} */
-    this.problem = { ...trouble('failed', ENGLISH.failed), retryable: true, ...body };
+    this.problem = { ...trouble('failed'), retryable: true, ...body };
     /** Milliseconds to wait, if the service said. */
     this.after = after;
-    /** Whether the same request may do better later. The two codes are about this attempt alone. */
+    /** Whether the same request may do better later. The codes are about this attempt alone. */
     this.passes =
-      /^(0|408|425|429|5..)$/.test(`${status}`) ||
-      /upload-running|digest-mismatch/.test(this.problem.code);
+      /^(0|408|425|429|5)|-(running|mismatch|reused)$/.test(status + this.problem.code);
   }
 }
 
@@ -206,7 +205,7 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   const body = new FormData();
   body.append('file', file, file.name);
   request.open('POST', url);
-  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  Object.entries(headers).forEach((each) => request.setRequestHeader(...each));
   const stop = (signal.onabort = () => request.abort());
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -221,12 +220,18 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   return read(request.status, request.responseText, milliseconds(request.getResponseHeader('Retry-After')));
 }
 
-/** @param {File} file @returns {Promise<Record<string, string>>} */
+/** The SHA-256 of a file that isn't too large for that. @param {File} file */
 async function digestOf(file) {
-  if (file.size > DIGEST_UP_TO || !crypto.subtle) return {}; // it is there on https alone
-  const hash = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
-  return { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...new Uint8Array(hash)))}:` };
+  if (file.size > DIGEST_UP_TO || !crypto.subtle) return; // it is there on https alone
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
+  return {
+    sha256: hex(hash),
+    header: { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...hash))}:` },
+  };
 }
+
+/** By which the service knows a file that is sent again. */
+const newKey = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 
 /** Uploads that wait for their turn or are being sent. @type {Set<Upload>} */
 const queue = new Set();
@@ -234,7 +239,7 @@ const queue = new Set();
 /** All uploads that this page knows, and `change` when one of them changed, its `detail`. */
 export const uploads = Object.assign(new EventTarget(), {
   list: () =>
-    [...forms.values()].flatMap((form) => form.uploads).filter((each) => !GONE.test(each.status)),
+    [...forms].flatMap((form) => form.uploads).filter((each) => !GONE.test(each.status)),
   /** Know those of a form that has no element here. @param {string} url */
   open: (url) => formAt(url).follow(),
 });
@@ -244,7 +249,7 @@ function pump() {
   let free = AT_ONCE;
   for (const each of queue) if (each.status === 'uploading') free--;
   for (const each of queue) if (each.status === 'waiting' && !each.timer && free-- > 0) each.send();
-  const moving = [...queue].some((each) => each.guard && SENDING.test(each.status));
+  const moving = uploads.list().some((each) => each.guard && SENDING.test(each.status));
   (moving ? addEventListener : removeEventListener)('beforeunload', askFirst);
 }
 
@@ -275,8 +280,8 @@ class Upload extends EventTarget {
   guard = false;
   /** Whether it was in the form: then it is removed elsewhere when it is there no more. */
   seen = false;
-  /** What a screen reader was told. @type {Set<string>} */
-  said = new Set();
+  /** What a screen reader was told last. */
+  said = '';
   /** Gives its place to this one once that is stored. @type {Upload | null} */
   instead = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -287,21 +292,20 @@ class Upload extends EventTarget {
   /** Taken away, which only the answer makes possible. */
   unwanted = false;
   #stop = new AbortController();
-  /** @type {Promise<Record<string, string>> | undefined} */
+  /** @type {ReturnType<typeof digestOf> | undefined} */
   #digest;
 
-  /** @param {Form} form @param {string} field @param {{name: string, size: number, key?: string}} what */
-  constructor(
-    form,
-    field,
-    { name, size, key = hex(crypto.getRandomValues(new Uint8Array(16))) },
-  ) {
+  /** @param {Form} form @param {string} field
+   * @param {{name: string, size: number, key?: string, sha256?: string}} what */
+  constructor(form, field, { name, size, key = newKey(), sha256 }) {
     super();
     this.form = form;
     this.field = field;
     this.name = name;
     this.size = size;
     this.key = key;
+    /** In hex, once it is known. */
+    this.sha256 = sha256;
     /** @type {Promise<this>} */
     this.finished = new Promise((resolve) => {
       this.addEventListener('status', () => {
@@ -316,7 +320,7 @@ class Upload extends EventTarget {
 
   /** At the service. */
   get url() {
-    return new URL(`../uploads/${this.id}`, this.form.url).href;
+    return `${this.form.url}/../../uploads/${this.id}`;
   }
 
   /** @param {UploadStatus} status @param {Problem | null} [problem] */
@@ -335,8 +339,7 @@ class Upload extends EventTarget {
   }
 
   /** Let it have its turn. */
-  enqueue(file = this.file) {
-    this.file = file;
+  enqueue() {
     queue.add(this);
     this.#attempts = 0;
     this.resume();
@@ -356,7 +359,13 @@ class Upload extends EventTarget {
       ]).catch(() => {
         throw new Refusal(422, trouble());
       });
-      const headers = { ...(await ownHeaders(url)), 'Idempotency-Key': this.key, ...digest };
+      this.sha256 = digest?.sha256;
+      this.form.remember();
+      const headers = {
+        ...(await ownHeaders(url)),
+        'Idempotency-Key': this.key,
+        ...digest?.header,
+      };
       const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
       signal.throwIfAborted(); // cancelled or paused while it was hashed
       const record = await transport(file, {
@@ -389,6 +398,7 @@ class Upload extends EventTarget {
   /** @param {unknown} error */
   #missed(error) {
     const refusal = error instanceof Refusal ? error : new Refusal(0);
+    if (refusal.problem.code === 'key-reused') this.key = newKey(); // it is that of other bytes
     if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
     queue.delete(this);
     this.set(/^(file|image|too-many)-/.test(refusal.problem.code) ? 'rejected' : 'failed', refusal.problem);
@@ -445,11 +455,10 @@ class Upload extends EventTarget {
     }
     queue.delete(this);
     this.#halt('removed');
-    const { record } = this;
-    if (!record) return;
+    if (!this.record) return;
     await insist(this.url, 'DELETE').catch((refusal) => {
       this.status = 'waiting'; // it isn't gone
-      this.follow(record);
+      this.follow(/** @type {UploadRecord} */ (this.record));
       this.form.refused(refusal);
     });
   }
@@ -459,7 +468,7 @@ class Upload extends EventTarget {
     if (this.status === 'removed') return; // whatever an older answer says
     // A list that came meanwhile may have had it already, under another name.
     this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
-    const pending = /receiving|staged|processing/.test(record.status);
+    const pending = record.poll_after_ms;
     const status = /** @type {UploadStatus} */ (pending ? 'processing' : record.status);
     const changed = this.record?.updated_at !== record.updated_at || this.status !== status;
     this.record = record;
@@ -474,14 +483,14 @@ class Upload extends EventTarget {
 
 // --- forms
 
-/** The forms of this page, by address: their uploads go on whatever elements come and go. @type {Map<string, Form>} */
-const forms = new Map();
+/** The forms of this page: their uploads go on whatever elements come and go. @type {Set<Form>} */
+const forms = new Set();
 
 /** @param {string} url */
 function formAt(url) {
   const { href } = new URL(url, document.baseURI);
-  const form = forms.get(href) ?? new Form(href);
-  forms.set(href, form);
+  const form = [...forms].find((each) => each.url === href) ?? new Form(href);
+  forms.add(form);
   return form;
 }
 
@@ -495,7 +504,7 @@ class Form {
   /** @type {AbortController | null} */
   #following = null;
 
-  /** @param {string} url */
+  /** @param {string} url empty for what is chosen before there is a form */
   constructor(url) {
     this.url = url;
     try {
@@ -511,6 +520,7 @@ class Form {
 
   /** Keep the names of what isn't there yet: after a reload it is asked for again. */
   remember() {
+    if (!this.url) return;
     const left = this.uploads.filter(
       (each) => !each.record && !/rejected|removed/.test(each.status),
     );
@@ -520,6 +530,7 @@ class Form {
         'name',
         'size',
         'key',
+        'sha256',
       ]);
     } catch {
       // see above
@@ -530,14 +541,9 @@ class Form {
     return this.uploads.filter((each) => each.status === 'processing');
   }
 
-  /** Whether somebody wants to hear of changes. */
-  get #wanted() {
-    return this.#pending[0] || [...this.elements].some((each) => each.hasAttribute('poll'));
-  }
-
   /** Look at the record now, and for as long as something in it goes on. */
   async follow() {
-    if (this.#following) return;
+    if (this.#following || !this.url) return;
     const mine = (this.#following = new AbortController());
     try {
       for await (const record of watch(this.url, mine)) {
@@ -557,7 +563,7 @@ class Form {
 
   /** Something is done with: there may be nothing left to follow. */
   left() {
-    if (this.#wanted) return;
+    if (this.#pending[0] || [...this.elements].some((each) => each.hasAttribute('poll'))) return;
     this.#following?.abort();
     this.#following = null;
   }
@@ -576,7 +582,8 @@ class Form {
           !u.record &&
           !/rejected|removed/.test(u.status) &&
           u.name === each.filename &&
-          u.size === each.size,
+          u.size === each.size &&
+          (u.sha256 ?? each.sha256) == (each.sha256 ?? u.sha256),
       );
       if (known) known.follow(each);
       else if (!same) {
@@ -607,8 +614,9 @@ export function createUpload(file, { url, field, transport }) {
   const form = formAt(url);
   const upload = new Upload(form, field, file);
   upload.transport = transport;
+  upload.file = file;
   form.uploads.push(upload);
-  upload.enqueue(file);
+  upload.enqueue();
   return upload;
 }
 
@@ -641,7 +649,7 @@ export async function checkFile(file, policy) {
   if (formats.length && (!format || other)) return problem('file-invalid-type');
   /** @type {Record<string, any>} a limit that isn't there compares as false */
   const limits = image;
-  const limited = /min_|max_[wh]/.test(Object.keys(image).join());
+  const limited = /min_|max_[wh]/.test(JSON.stringify(image));
   if (!limited || !format?.type.startsWith('image/')) return null;
   const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
   if (!bitmap) return null;
@@ -652,8 +660,9 @@ export async function checkFile(file, policy) {
     w > limits.max_width || h > limits.max_height || w * h > limits.max_pixels;
   const under = (w = width, h = height) =>
     w < limits.min_width || h < limits.min_height || w * h < limits.min_pixels;
-  if (over() && over(height, width)) return problem('image-too-large', { width, height });
-  return under() && under(height, width) ? problem('image-too-small', { width, height }) : null;
+  const sides = { width, height };
+  if (over() && over(height, width)) return problem('image-too-large', sides);
+  return under() && under(height, width) ? problem('image-too-small', sides) : null;
 }
 
 /** @param {ArrayBuffer | Uint8Array} bytes */
@@ -711,10 +720,6 @@ const make = (tag, properties) => Object.assign(document.createElement(tag), pro
 /** @param {string} className */
 const span = (className, textContent = '') => make('span', { className, textContent });
 
-/** Heard and not seen. Set by a script, so that no policy of the page takes it for an inline style. */
-const FOR_EARS =
-  'position:absolute;height:1px;overflow:hidden;clip-path:inset(50%)';
-
 let ids = 0;
 /** Ids are what names and descriptions are made of. @param {Element} element */
 const idOf = (element) => (element.id ||= `longshore-${++ids}`);
@@ -736,8 +741,9 @@ class LongshoreFile extends Base {
   #input = null;
   /** What the page itself says of the field: it goes once that is mended. @type {Element | null} */
   #said = null;
-  /** @type {Form | null} */
-  #form = null;
+  /** Has what is chosen before there is a form. */
+  #draft = new Form('');
+  #form = this.#draft;
   /** @type {Policy | null} */
   #policy = null;
   /** @type {Map<Upload, ReturnType<typeof lineOf>>} */
@@ -755,14 +761,11 @@ class LongshoreFile extends Base {
 
   /** Those that are shown: in a field for one file the last, and a good one that it hasn't replaced. */
   get uploads() {
-    const all = this.#form?.uploads ?? [];
-    const list = all.filter(
+    const list = this.#form.uploads.filter(
       (each) => each.field === this.field && !GONE.test(each.status) && !each.unwanted,
     );
     const good = list.findLast((each) => /stored|processing/.test(each.status));
-    return this.#room > 1
-      ? list
-      : list.filter((each, at) => at === list.length - 1 || each === good);
+    return this.#room > 1 ? list : list.filter((each) => each === good || each === list.at(-1));
   }
 
   /** Ids of the uploads that are stored or on their way. */
@@ -788,8 +791,8 @@ class LongshoreFile extends Base {
   }
 
   disconnectedCallback() {
-    this.#form?.elements.delete(this);
-    this.#form?.left();
+    this.#form.elements.delete(this);
+    this.#form.left();
   }
 
   /** @param {string} name */
@@ -810,28 +813,28 @@ class LongshoreFile extends Base {
 
   /** @param {string} [id] of one upload; without it, of all in the field */
   pause(id) {
-    this.#named(id).forEach((each) => each.pause());
+    this.#each(id, 'pause');
   }
 
   /** @param {string} [id] */
   resume(id) {
-    this.#named(id).forEach((each) => each.resume());
+    this.#each(id, 'resume');
   }
 
   /** @param {string} [id] */
   retry(id) {
-    this.#named(id).forEach((each) => each.retry());
+    this.#each(id, 'retry');
   }
 
   /** @param {string} [id] Without it, the element leaves the page, as any does. */
   remove(id) {
-    if (id === undefined) super.remove();
-    else this.#named(id).forEach((each) => each.remove());
+    if (!id) super.remove();
+    else this.#each(id, 'remove');
   }
 
-  /** @param {string} [id] */
-  #named(id) {
-    return this.uploads.filter((each) => id === undefined || each.id === id);
+  /** @param {string | undefined} id @param {'pause' | 'resume' | 'retry' | 'remove'} what */
+  #each(id, what) {
+    for (const each of this.uploads) if (!id || each.id === id) each[what]();
   }
 
   /** Take over the input, once. @returns whether there is one */
@@ -868,23 +871,20 @@ class LongshoreFile extends Base {
       label.htmlFor = idOf(this.#button);
       this.#list.setAttribute('aria-labelledby', idOf(label));
     }
-    this.#live.style.cssText = FOR_EARS;
+    // Heard and not seen; said by a script, or a policy of the page would take it for an inline style.
+    this.#live.style.cssText = 'position:fixed;clip-path:inset(50%)';
     (label?.contains(input) ? label : input).after(this.#button, this.#drop, this.#live);
     if (!this.#list.isConnected) this.#live.after(this.#list);
-    for (const type of ['dragover', 'dragleave', 'drop']) {
+    for (const type of ['dragover', 'dragleave', 'drop', 'paste']) {
       this.addEventListener(type, (/** @type {any} */ event) => {
-        if (!event.dataTransfer.types.includes('Files')) return;
+        const { types, files } = event.dataTransfer ?? event.clipboardData;
+        const open = !this.#button.disabled;
+        if (!types.includes('Files')) return;
         event.preventDefault(); // or the browser would leave the page and show the file
-        this.#state('dragging', type === 'dragover' && !this.#button.disabled);
-        if (type === 'drop') this.#given(event.dataTransfer);
+        this.#state('dragging', type === 'dragover' && open);
+        if (/drop|paste/.test(type) && open) this.choose([...files]);
       });
     }
-    this.addEventListener('paste', (event) => this.#given(event.clipboardData));
-  }
-
-  /** @param {DataTransfer | null} transfer */
-  #given(transfer) {
-    if (transfer && !this.#button.disabled) this.choose([...transfer.files]);
   }
 
   /** @param {Upload | null} replacing */
@@ -896,11 +896,16 @@ class LongshoreFile extends Base {
   /** Be there for the form that `form-url` names. */
   #attach() {
     const url = this.getAttribute('form-url');
-    const form = url ? formAt(url) : null;
+    const form = url ? formAt(url) : this.#draft;
     if (form !== this.#form) this.disconnectedCallback();
     this.#form = form;
+    // What was chosen before there was a form goes along.
+    for (const each of this.#draft.uploads.splice(0)) {
+      each.form = form;
+      form.uploads.push(each);
+    }
     this.#learn();
-    if (form && this.isConnected) {
+    if (this.isConnected) {
       form.elements.add(this);
       form.follow();
     }
@@ -912,7 +917,7 @@ class LongshoreFile extends Base {
     const form = this.#form;
     const url =
       this.getAttribute('policy') ??
-      (form?.record && `${form.url}/../../form-types/${form.record.type}`);
+      (form.record && `${form.url}/../../form-types/${form.record.type}`);
     if (this.#policy || !this.#input || !url) return;
     this.#policy = await policyAt(new URL(url, document.baseURI).href, this.field);
     if (!this.#policy) return;
@@ -932,47 +937,54 @@ class LongshoreFile extends Base {
       waitUntil: (/** @type {Promise<any>} */ promise) => waits.push(promise),
     };
     if (!files.length || !this.emit('select', detail, true)) return;
-    const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
-    if (url) this.setAttribute('form-url', url);
-    const form = this.#form; // all go there, whatever `form-url` names meanwhile
-    if (!form) {
-      this.#announce(this.text('failed'));
-      this.emit('error', { problem: new Refusal(0).problem, files });
-      return;
-    }
-    // Files are checked by the policy, if it is there soon.
-    for (let tries = 10; await this.#learn(), !this.#policy && tries--;) await nap(200);
-    for (const file of files) {
-      const all = form.uploads;
+    const form = this.#form; // all go there, whatever `form-url` names later
+    forms.add(form);
+    const chosen = files.map((file) => {
       const again = this.uploads.find(
         (each) => each.status === 'unsent' && each.name === file.name && each.size === file.size,
       );
       const upload = again ?? new Upload(form, this.field, file);
-      const full = this.#full(again) || (this.#room < 2 && files.length > 1);
-      if (!again) all.splice(old ? all.indexOf(old) : all.length, 0, upload);
+      const all = form.uploads;
+      if (!again) all.splice(old ? all.indexOf(old) + 1 : all.length, 0, upload);
+      upload.file = file;
       upload.transport = this.getAttribute('transport');
       upload.guard = this.hasAttribute('guard');
-      upload.status = 'waiting';
       // A good one stays until the new one is stored.
       if (old && /stored|processing/.test(old.status)) upload.instead = old;
       else if (old !== upload) old?.remove();
       old = null;
-      this.render();
-      let found = full ? trouble('too-many-files', this.text('too-many-files')) : null;
-      if (this.#policy) found ??= await checkFile(file, this.#policy).catch(() => trouble());
+      upload.set('waiting');
+      return upload;
+    });
+    pump();
+    const url = (await Promise.all(waits).catch(() => [])).find(Boolean);
+    if (url && !form.url) this.setAttribute('form-url', url);
+    // Files are checked by the policy, if it is there soon.
+    for (let tries = 10; await this.#learn(), !this.#policy && tries--; ) await nap(200);
+    for (const upload of chosen) {
+      const file = /** @type {File} */ (upload.file);
+      const found =
+        this.#full(upload) || (this.#room < 2 && files[1])
+          ? trouble('too-many-files', this.text('too-many-files'))
+          : this.#policy && (await checkFile(file, this.#policy).catch(() => trouble()));
       if (upload.status !== 'waiting') continue; // removed meanwhile
       if (found) upload.set('rejected', found);
-      else upload.enqueue(file);
+      else if (upload.form.url) upload.enqueue();
+      else upload.set('failed', new Refusal(0).problem);
     }
+    pump();
   }
 
-  /** Whether there is no room for one more. In a field for one there is: what came to nothing or
-   * waits gives it up. @param {Upload} [again] */
-  #full(again) {
-    const others = this.uploads.filter((each) => each !== again);
-    if (this.#room > 1)
+  /** Whether others leave it no room, of those that were chosen before. In a field for one there is
+   * room: what isn't there yet, or was refused, gives it up. @param {Upload} upload */
+  #full(upload) {
+    const all = upload.form.uploads.filter((each) => each.field === this.field);
+    if (this.#room > 1) {
+      const others = this.uploads.filter((each) => each.record || queue.has(each));
       return others.filter((each) => each.status !== 'rejected').length >= this.#room;
-    for (const each of others) if (!each.record || each.status === 'rejected') each.remove();
+    }
+    for (const each of all.slice(0, all.indexOf(upload)))
+      (each.record && each.status !== 'rejected') || each.remove();
     return false;
   }
 
@@ -984,7 +996,7 @@ class LongshoreFile extends Base {
   /** @param {string} key @param {Record<string, any>} [params] */
   text(key, params = {}) {
     return fill(
-      this.#own(key) ?? this.#policy?.texts?.[key] ?? /** @type {any} */ (ENGLISH)[key] ?? '',
+      this.#own(key) ?? this.#policy?.texts?.[key] ?? ENGLISH[key] ?? '',
       params,
     );
   }
@@ -992,7 +1004,7 @@ class LongshoreFile extends Base {
   /** What is said of an upload, with its progress in steps of so many percent.
    * @param {Upload} upload */
   told({ status, problem, loaded, size, record }, step = 1) {
-    if (BAD.test(status) && problem) {
+    if (/rejected|failed/.test(status) && problem) {
       const { max_bytes = 0, image } = this.#policy ?? {};
       const known = { ...this.#policy, ...image, max_size: bytes(max_bytes), ...problem.params };
       return fill(this.#own(problem.code) ?? problem.detail, known);
@@ -1029,12 +1041,8 @@ class LongshoreFile extends Base {
   #tell(upload) {
     if (/waiting|unsent|replaced/.test(upload.status)) return;
     const text = `${upload.name}: ${this.told(upload, 25)}`;
-    if (!upload.said.has(text)) this.#announce(text);
-    upload.said.add(text);
-  }
-
-  /** @param {string} text */
-  #announce(text) {
+    if (text === upload.said) return;
+    upload.said = text;
     this.#live.append(make('p', { textContent: text }));
     if (this.#live.children[5]) this.#live.children[0].remove();
   }
@@ -1042,7 +1050,7 @@ class LongshoreFile extends Base {
   render() {
     if (!this.#list) return;
     const shown = this.uploads;
-    if (this.#form?.record || shown.length || !this.#list.children[0]) this.#settle(shown); // till then the page's own list stands
+    if (this.#form.record || shown.length || !this.#list.children[0]) this.#settle(shown); // till then the page's own list stands
     this.#button.textContent = this.text(shown.length ? 'another' : 'choose');
     this.#drop.textContent = this.text('drop');
     this.#value(shown);
@@ -1062,7 +1070,7 @@ class LongshoreFile extends Base {
     });
     /** @type {Element[]} */
     const items = lines.map((each) => each.item);
-    for (const each of [...list.children]) items.includes(each) || each.remove();
+    [...list.children].forEach((each) => items.includes(each) || each.remove());
     // Only what is new is put in: moving takes the focus away.
     items.forEach(
       (each, at) => list.children[at] === each || list.insertBefore(each, list.children[at]),
@@ -1089,7 +1097,7 @@ class LongshoreFile extends Base {
   #value(shown) {
     const value = this.value;
     const data = new FormData();
-    for (const each of value) data.append(this.name, each);
+    value.forEach((each) => data.append(this.name, each));
     this.#internals.setFormValue(data);
     const customError = shown.some((each) => SENDING.test(each.status));
     const valueMissing = this.hasAttribute('required') && !value.length;
@@ -1129,12 +1137,8 @@ function lineOf(element, upload) {
     ...[name, size, bar, state, notices, act, replace, remove].flatMap((each) => [each, ' ']),
   );
   let previewed = '';
-  /** @type {'pause' | 'resume' | 'retry' | ''} */
-  let action = '';
-
-  act.onclick = () => action && upload[action]();
   replace.onclick = () => element.open(upload);
-  remove.onclick = () => element.remove(upload.id);
+  remove.onclick = () => upload.remove();
   /** Use a link to what is stored: the page's own addresses can't say whose they are.
    * @param {string} path @param {(url: string) => void} use */
   const linked = (path, use) =>
@@ -1178,7 +1182,7 @@ function lineOf(element, upload) {
   };
 
   const show = () => {
-    const { status, loaded, record, file } = upload;
+    const { status, loaded, record } = upload;
     item.className = item.dataset.status = status;
     if (status === 'stored') name.href = `${upload.url}/content`;
     bar.hidden = !/uploading|processing/.test(status);
@@ -1187,8 +1191,10 @@ function lineOf(element, upload) {
     state.textContent = element.told(upload);
     const noticed = record?.notices ?? [];
     notices.replaceChildren(...noticed.map((each) => span('notice', each.detail)));
-    action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
-    if (status === 'failed' && (record ? record.error?.retryable : file)) action = 'retry';
+    /** @type {'pause' | 'resume' | 'retry' | ''} */
+    let action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
+    if (status === 'failed' && (record ? record.error?.retryable : upload.form.url)) action = 'retry';
+    act.onclick = () => action && upload[action]();
     label(act, action);
     label(
       replace,

@@ -134,6 +134,16 @@ def test_a_field_for_one_file_shows_one_history_and_keeps_what_is_good(
     choose(page, "licence", ("better.pdf", pdf(pages=2)))
     wait_for(page, "better.pdf", "stored")
     expect(page.locator("li .filename")).to_have_text(["better.pdf"])
+    held: list[Route] = []
+    on_sending(page, held.append)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Replace better.pdf").click()
+    chooser.value.set_files(payload("best.pdf", pdf(pages=3)))
+    wait_for(page, "best.pdf", "uploading")
+    expect(page.locator("li .filename")).to_have_text(["better.pdf", "best.pdf"])
+    held[0].continue_()
+    wait_for(page, "best.pdf", "stored")
+    expect(page.locator("li .filename")).to_have_text(["best.pdf"])
 
 
 def test_the_pages_own_error_goes_once_it_is_mended(page: Page, signup: FormClient) -> None:

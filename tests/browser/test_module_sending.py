@@ -1,5 +1,6 @@
 """`longshore.js` against a running stack: what was chosen arrives once, whatever happens meanwhile."""
 
+import hashlib
 import re
 
 import pytest
@@ -337,6 +338,30 @@ def test_after_a_reload_only_what_was_cut_off_is_asked_for_again(
     expect(page.locator("li")).to_have_count(2)
 
 
+def test_another_file_of_the_same_name_and_size_is_not_taken_for_one_that_was_cut_off(
+    page: Page, signup: FormClient
+) -> None:
+    """Not in the record, where another tab has sent it, and not where it is chosen in its place."""
+    mine, others, chosen = (pdf() + each for each in (b"% 1", b"% 2", b"% 3"))
+    show(page, signup, field(signup, "certificates"))
+    held = Held(page)
+    choose(page, "certificates", ("a.pdf", mine))
+    held.wait(1)
+    taken = held.routes[0].fetch().json()  # its answer never comes
+    assert signup.http.delete(taken["url"]).status_code == 204
+    signup.stored("certificates", others, filename="a.pdf")
+    page.unroute("**/fields/*/uploads")
+    page.reload()
+    wait_for(page, "a.pdf", "stored")
+    wait_for(page, "a.pdf", "unsent")
+    with page.expect_response(lambda answer: answer.status == 422) as refused:
+        choose(page, "certificates", ("a.pdf", chosen))
+    assert refused.value.json()["code"] == "key-reused"
+    expect(page.locator("li[data-status=stored]")).to_have_count(2)
+    sent = [hashlib.sha256(each).hexdigest() for each in (others, chosen)]
+    assert [each["sha256"] for each in uploads(signup, "certificates")] == sent
+
+
 def test_what_arrived_although_the_page_was_reloaded_is_not_asked_for(
     page: Page, signup: FormClient
 ) -> None:
@@ -450,6 +475,34 @@ def test_leaving_is_held_up_only_while_bytes_move(page: Page, signup: FormClient
     page.reload()
     wait_for(page, "me.jpg", "stored")
     assert asked == ["beforeunload"]
+
+
+def test_what_was_chosen_is_listed_and_guarded_before_there_is_a_form_to_send_it_to(
+    page: Page, signup: FormClient
+) -> None:
+    script = """
+    addEventListener('longshore-select', ({detail}) => {
+      detail.waitUntil(new Promise((go, fail) => Object.assign(window, {go, fail})));
+    });"""
+    body = field(signup, "certificates", 'guard policy="/v1/form-types/therapist_signup"')
+    show(page, signup, body.replace(f'form-url="{signup.path}"', ""), script=script)
+    choose(page, "certificates", ("a.pdf", pdf()), ("b.pdf", pdf(pages=2)))
+    expect(page.locator("li[data-status=waiting] .filename")).to_have_text(["a.pdf", "b.pdf"])
+    page.get_by_text("File for certificates").click(button="right")  # it asks persons alone
+    with page.expect_event("dialog") as asked:
+        page.evaluate("setTimeout(() => location.assign('/docs'))")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    page.get_by_role("button", name="Cancel b.pdf").click()
+    page.evaluate("fail(new Error('there is none'))")
+    wait_for(page, "a.pdf", "failed")
+    expect(line(page, "a.pdf")).to_contain_text("could not be uploaded")
+    choose(page, "certificates", ("c.pdf", pdf(pages=3)))
+    page.evaluate("form => go(form)", signup.path)
+    wait_for(page, "c.pdf", "stored")
+    page.get_by_role("button", name="Try again a.pdf").click()
+    wait_for(page, "a.pdf", "stored")
+    assert sorted(stored(signup, "certificates")) == ["a.pdf", "c.pdf"]
 
 
 def test_a_page_of_another_origin_sends_with_the_token(browser: Browser, stack: Stack) -> None:
