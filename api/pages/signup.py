@@ -1,7 +1,9 @@
 """The signup's pages: one for each section, one to check and send, one for the end."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 from starlette.responses import HTMLResponse
 
@@ -109,6 +111,10 @@ def check_page(
     and files are still being checked; if `missing`, and there was something in the way."""
     wrong = mistakes(draft, missing=True)
     in_the_way = hindrances(draft)
+    answers = {
+        section.name: [_answer(draft, each, wrong, in_the_way) for each in section.fields]
+        for section in draft.form_type.sections
+    }
     hindering = [each for each in wrong if each.field in in_the_way]
     return render(
         "check.html",
@@ -122,10 +128,8 @@ def check_page(
             for each in hindering
         ],
         still_needed=not missing and all(each.code == "required" for each in hindering),
-        sections=[
-            (section, [_answer(draft, each, wrong, in_the_way) for each in section.fields])
-            for section in draft.form_type.sections
-        ],
+        sections=[(each, answers[each.name]) for each in draft.form_type.sections],
+        left_out=[each for section in answers.values() for each in section if each.can_wait],
         pending=draft.pending,
         waited=waited and draft.pending,
         refresh=addresses.CHECK,
@@ -153,6 +157,11 @@ def end_page(draft: Draft | None, *, site: Site) -> HTMLResponse:
         email=next((draft.data[name] for name in emails if draft.data.get(name)), None),
         submitted_at=draft.form.submitted_at,
         files=files,
+        answers=[
+            (each, text)
+            for each in draft.form_type.fields.values()
+            if not isinstance(each, FileField) and (text := _text(draft, each))
+        ],
         later=bool(states & {*PENDING, UploadStatus.FAILED}),
         unusable=[each for each in unusable if each],
         start=addresses.START,
@@ -207,15 +216,24 @@ def _box(draft: Draft, each: AnyField, wrong: list[Mistake]) -> FieldBox:
     )
 
 
-def _answer(draft: Draft, each: AnyField, wrong: list[Mistake], in_the_way: set[str]) -> Answer:
+def _text(draft: Draft, each: AnyField) -> str:
+    """What was answered, as people read it, such as `31 March 2030`."""
     value = draft.data.get(each.name, "")
     if each.kind == "checkbox":
-        value = "Yes" if value else "No"
+        return "Yes" if value else "No"
+    if each.kind == "date":
+        with suppress(ValueError):  # a draft keeps wrong ones, which are shown as they are
+            day = date.fromisoformat(value)
+            return f"{day.day} {day:%B %Y}"
+    return str(value)
+
+
+def _answer(draft: Draft, each: AnyField, wrong: list[Mistake], in_the_way: set[str]) -> Answer:
     own = [mistake for mistake in wrong if mistake.field == each.name]
     files = file_lines(each, draft.uploads) if isinstance(each, FileField) else []
     return Answer(
         field=each,
-        text=str(value),
+        text=_text(draft, each),
         files=[line for line in files if line.status != UploadStatus.REJECTED],
         problem=own[0].detail if own else "",
         can_wait=bool(own) and each.name not in in_the_way,

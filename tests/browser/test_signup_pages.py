@@ -71,12 +71,16 @@ def test_a_person_signs_up(signup: SignupPage, picture: Path, licence: Path) -> 
     page.get_by_label("What I have given is true").check()
     signup.go_on()
     signup.is_at("Check and send")
-    for text in ("Ann Example", "ann@example.org", "CA", "2030-03-31", "me.jpg", "licence.pdf"):
+    for text in ("Ann Example", "ann@example.org", "CA", "31 March 2030", "me.jpg", "licence.pdf"):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()
     page.get_by_role("button", name="Send").click()
     signup.is_sent()
     expect(page.get_by_text("Your reference number is")).to_be_visible()
     expect(signup.line("me.jpg").first).to_contain_text("Stored")
+    page.emulate_media(media="print")
+    for text in ("Ann Example", "ann@example.org", "31 March 2030", "Two lines", "me.jpg"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    page.emulate_media(media="screen")
     assert [each.get("name") for each in page.context.cookies()] == ["longshore_sent"]
     page.go_back()
     signup.is_sent()

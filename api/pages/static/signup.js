@@ -76,6 +76,7 @@ async function page(url, init) {
 function show(next, url, push) {
   if (push && url !== location.href) history.pushState(null, '', url);
   else history.replaceState(null, '', url);
+  shorten_summary(next); // before the focus is put there
   find('#page')?.replaceWith(/** @type {HTMLElement} */ (find('#page', next)));
   document.title = next.title;
   shown = place();
@@ -84,7 +85,7 @@ function show(next, url, push) {
   touched = new Set();
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target) scrollTo(0, 0);
-  (target || find('.summary:not(.needed)') || find('h1'))?.focus();
+  (target || find('.summary:not(.needed, [hidden])') || find('h1'))?.focus();
   settle();
 }
 
@@ -329,8 +330,8 @@ async function send(form, submitter) {
 }
 
 /** What the page says is in the way of sending, and no file that is on its way can mend. */
-const hindrances = () =>
-  /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll('.summary a')]).filter(
+const hindrances = (page = document) =>
+  /** @type {HTMLAnchorElement[]} */ ([...page.querySelectorAll('.summary a')]).filter(
     ({ hash }) => !uploads.list().some((each) => `#${each.field}` === hash && unfinished(each)),
   );
 
@@ -382,6 +383,7 @@ async function refresh() {
   const fetched = sending ? null : await page(href);
   if (!fetched || href !== location.href || sending) return;
   if (find('.summary')) renew_messages(fetched.page);
+  shorten_summary(fetched.page);
   const parts = ['.steps', '.live', '#checked', '#send', ...(find('.summary') ? ['.summary'] : [])];
   for (const each of parts) swap(find(each), find(each, fetched.page));
   const elsewhere = find('.to-mend', fetched.page);
@@ -440,11 +442,27 @@ function mark() {
     if (moving.length) say(step, progress(moving));
     else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
   }
+  shorten_summary();
   for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
   const form = find('#send');
   if (!form) return;
   find('#unsent')?.remove();
   if (unsent.length) form.prepend(list(unsent));
+}
+
+/** Leave out of a page's summary what a file that is on its way will mend. */
+function shorten_summary(page = document) {
+  const summary = find('.summary', page);
+  if (!summary) return;
+  const left = hindrances(page);
+  for (const each of summary.querySelectorAll('a')) {
+    const line = each.closest('li');
+    if (line) line.hidden = !left.includes(each);
+  }
+  summary.hidden = !left.length;
+  const note = find('#send-note.needed', page);
+  if (note && left.length) note.textContent = `${left.length === 1 ? 'One answer is' : `${left.length} answers are`} needed before you can send.`;
+  else if (note) note.textContent = 'We send your answers as soon as your files are checked.';
 }
 
 /** Show in the row of a field, where answers are checked, what is being sent for it. @param {HTMLElement} row */
