@@ -1,6 +1,7 @@
 """What the signup's script adds: files that are sent while a person goes on."""
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,47 @@ def test_sending_waits_for_files_and_then_happens_by_itself(
     held.let_go()
     signup.is_sent()
     expect(signup.line("licence.pdf")).to_have_count(2)
+
+
+def test_40_megabytes_on_a_slow_line_hold_nobody_up(signup: SignupPage, tmp_path: Path) -> None:
+    page = signup.page
+    devtools = page.context.new_cdp_session(page)
+
+    def limit_sending(bytes_per_second: int) -> None:
+        line = {"offline": False, "latency": 0, "downloadThroughput": -1}
+        devtools.send(
+            "Network.emulateNetworkConditions", {**line, "uploadThroughput": bytes_per_second}
+        )
+
+    sent = {f"{pages}.pdf": pdf(pages=pages, ballast=19_950_000) for pages in (1, 2)}
+    for name, content in sent.items():
+        (tmp_path / name).write_bytes(content)
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    page.evaluate(
+        """async () => {
+          const {uploads} = await import('/static/longshore.js');
+          window.progress = [];
+          uploads.addEventListener('change', ({detail}) => progress.push(detail.loaded));
+        }"""
+    )
+    limit_sending(500_000)
+    signup.choose("certificates", *[tmp_path / name for name in sent])
+    licence = signup.step("Your licence")
+    expect(licence).to_contain_text(re.compile(r"Uploading [1-9]\d? %"))
+    signup.go_to("Your practice")
+    page.get_by_label("Website").fill("https://ann.example")
+    signup.go_to("Documents")
+    expect(licence).to_contain_text("Uploading")
+    limit_sending(20_000_000)
+    expect(licence).not_to_contain_text("Uploading", timeout=PATIENCE)
+    signup.go_to("Your licence")
+    expect(page.locator(".files .stored")).to_have_count(2, timeout=PATIENCE)
+    assert len(set(page.evaluate("progress"))) > 10
+    uploads = page.evaluate("fetch(section.action).then((answer) => answer.json())")["uploads"]
+    hashes = sorted(hashlib.sha256(each).hexdigest() for each in sent.values())
+    assert sorted(each["object"]["sha256"] for each in uploads["certificates"]) == hashes
 
 
 def test_what_is_missing_is_told_at_once_although_a_file_is_on_its_way(

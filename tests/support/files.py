@@ -1,6 +1,7 @@
 """Files to send: real ones, made here."""
 
 import io
+import random
 from functools import cache
 
 import pikepdf
@@ -47,10 +48,14 @@ def _plain(colour: str, width: int, height: int) -> Image.Image:
 
 
 @cache
-def pdf(*, password: str = "", pages: int = 1) -> bytes:
+def pdf(*, password: str = "", pages: int = 1, ballast: int = 0) -> bytes:
+    """`ballast`: so many bytes that nothing shortens."""
     document = pikepdf.new()
     for _ in range(pages):
         document.add_blank_page()
+    if ballast:
+        noise = random.Random(pages).randbytes(ballast)  # noqa: S311 - no secret
+        document.Root["/Ballast"] = document.make_stream(noise)
     buffer = io.BytesIO()
     if password:
         document.save(buffer, encryption=pikepdf.Encryption(owner=password, user=password))
