@@ -236,6 +236,7 @@ def test_what_is_missing_is_told_at_once_although_a_file_is_on_its_way(
     row = page.locator("[data-field=licence]")
     expect(row).to_contain_text("licence.pdf: Uploading")
     expect(row.get_by_text("is required")).to_be_hidden()
+    expect(row.get_by_role("link", name="Change")).to_be_visible()
     needed = page.locator(".summary").get_by_role("link")
     expect(needed).to_have_text([re.compile("Confirm that what you have given")])
     expect(page.get_by_text("One answer is needed before you can send")).to_be_visible()
