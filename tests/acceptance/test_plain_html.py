@@ -573,6 +573,14 @@ def test_a_full_field_takes_no_more_until_one_is_removed(form: FormClient) -> No
     assert re.findall(r'<input type="file"[^>]+multiple[^>]+id="pair"', page)
 
 
+def test_a_files_name_is_text_whatever_is_in_it(form: FormClient) -> None:
+    form.stored("pair", png(), filename="<img src=x onerror=alert(1)>.png")
+    for path in ("/signup/only", "/signup/check-answers"):
+        page = form.http.get(path).text
+        assert "&lt;img src=x onerror=alert(1)&gt;.png" in page
+        assert "<img src=x" not in page
+
+
 def test_a_page_that_is_not_there_is_a_404(person: Person) -> None:
     person.begin()
     missing = person.http.get("/signup/nowhere")

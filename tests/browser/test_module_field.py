@@ -242,6 +242,8 @@ def test_the_same_file_can_be_chosen_again_after_it_was_removed(
         with page.expect_response(lambda answer: answer.request.method == "DELETE"):
             page.get_by_role("button", name="Remove me.jpg").click()
         expect(line(page, "me.jpg")).to_have_count(0)
+        expect(page.get_by_role("button", name="File for headshot")).to_have_text("Choose a file")
+    expect(page.locator("input[type=file]")).to_be_hidden()  # it would say what isn't so
     expect(page.locator("longshore-file [role=status]")).to_contain_text("me.jpg: Removed")
     assert uploads(signup, "headshot") == []
 

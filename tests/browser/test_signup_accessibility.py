@@ -176,6 +176,23 @@ def test_axe_finds_nothing_where_the_pages_script_is_not_there(
     context.close()
 
 
+def test_dropping_is_named_where_there_is_a_place_for_it_and_a_pointer(
+    browser: Browser, stack: Stack
+) -> None:
+    for touch, width in ((False, 1280), (True, 1280), (False, 360)):
+        context = browser.new_context(
+            base_url=stack.url,
+            viewport={"width": width, "height": 800},
+            has_touch=touch,
+            is_mobile=touch,
+        )
+        signup = SignupPage(context.new_page()).open()
+        said = signup.field("headshot").get_by_text("or drop it here")
+        expect(said).to_be_visible(visible=width > 360 and not touch)
+        expect(signup.page.get_by_role("button", name="Photo of you")).to_be_visible()
+        context.close()
+
+
 class Transcript:
     """What a screen reader meets, held against what was kept of it."""
 

@@ -17,11 +17,19 @@ pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True, scope="
 
 @pytest.fixture(params=["with scripts", "without scripts"])
 def signup(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[SignupPage]:
-    """The first page, on a phone."""
+    """The first page, on a phone. What its console complains about fails the test."""
     scripts = request.param == "with scripts"
     context = browser.new_context(base_url=stack.url, viewport=PHONE, java_script_enabled=scripts)
-    yield SignupPage(context.new_page(), scripts=scripts).open()
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None,
+    )
+    yield SignupPage(page, scripts=scripts).open()
     context.close()
+    assert complaints == []
 
 
 @pytest.fixture

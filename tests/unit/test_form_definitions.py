@@ -336,3 +336,12 @@ def test_hints_of_the_shipped_definition_say_what_is_accepted() -> None:
         assert size(field.max_bytes) in hint
         assert field.max_files == 1 or f"{field.max_files} files" in hint
     assert len(files) == 5
+
+
+def test_the_shipped_signup_needs_one_file_and_takes_what_phones_and_scanners_make() -> None:
+    fields = load_form_types(CHECKOUT / "forms")["therapist_signup"].file_fields
+    assert [name for name, each in fields.items() if each.required] == ["licence"]
+    for name in ("headshot", "licence", "certificates", "liability_insurance"):
+        assert {"image/jpeg", "image/png", "image/heic"} <= set(fields[name].accept)
+    for name in ("licence", "certificates", "liability_insurance", "resume"):
+        assert "application/pdf" in fields[name].accept
