@@ -37,6 +37,8 @@ MOST_AT_ONCE = 8
 
 def test(arguments: list[str]) -> int:
     environments.ensure("dev")
+    # Whatever the shell says: the suite starts hundreds of Pythons, and each would compile it all.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     _become("dev", ["-m", "pytest", *(arguments or _whole_suite())])
 
 

@@ -1,16 +1,15 @@
 """Use cases on real parts, in a folder of their own, on every database that records may live in."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, make_url
 
-from api.records import migrate
 from api.services import Services
 from tests.support.postgres import new_database
 from tests.support.services import Scene, services_on
+from tests.support.tables import make_tables
 
 DATABASES = ["sqlite", "postgresql"]
 
@@ -20,7 +19,7 @@ def migrated(postgres: URL) -> str:
     """The name of a database with all tables: making them takes PostgreSQL far longer than a copy,
     which on SQLite is the other way round."""
     url = new_database(postgres, "migrated")
-    asyncio.run(migrate.upgrade(url))
+    make_tables(url)
     return str(make_url(url).database)
 
 

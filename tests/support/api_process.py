@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 
 from tests.support.stack import CHECKOUT, forms_folder, free_port
+from tests.support.tables import make_tables
 
 READY_SECONDS = 120
 
@@ -40,13 +41,10 @@ class ApiProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        python = [sys.executable, "-m"]
-        subprocess.run(
-            [*python, "api.migrate"], env=self._env, cwd=CHECKOUT, check=True, capture_output=True
-        )
+        make_tables(self._env["DATABASE_URL"])
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*python, "api"], env=self._env, cwd=CHECKOUT, stdout=log, stderr=log
+                [sys.executable, "-m", "api"], env=self._env, cwd=CHECKOUT, stdout=log, stderr=log
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
