@@ -187,7 +187,7 @@ FORM_TYPE: dict[str, Any] = {
                         }
                     ],
                     "texts": {
-                        "file-too-large": "The selected file must be smaller than 15MB",
+                        "file-too-large": "The selected file must be smaller than 15 MB",
                         "image-too-large": "The selected image has too many pixels "
                         "({width} × {height}): make it smaller",
                     },

@@ -59,7 +59,12 @@ async def read_form_type(
 ) -> Response:
     found = services.form_types.get(form_type)
     if found is None:
-        raise Problem("not-found")
+        types = ", ".join(services.form_types)
+        raise Problem(
+            "not-found",
+            f"There is no form type {form_type[:50]!r}. There is {types}.",
+            params={"types": types},
+        )
     view = form_type_view(found)
     return _cacheable(request, view.model_dump(mode="json", exclude_none=True))
 

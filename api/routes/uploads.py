@@ -25,7 +25,7 @@ from api.deps import (
     UploadOrPages,
     request_id,
 )
-from api.errors import Problem
+from api.errors import Problem, about
 from api.http.bodies import media_type, read_json
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
@@ -75,7 +75,8 @@ async def upload_multipart(
     request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
 ) -> Response:
     if media_type(request) == "application/json":
-        return await _reuse(request, services, form, policy)
+        with about(policy.name):
+            return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
@@ -100,18 +101,19 @@ async def upload_raw(
         ),
     ],
 ) -> Response:
-    key = key_of_path(request)
-    body = await _open_body(request, services, form, policy, 0, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_raw(
-            services.staging,
-            body,
-            new_id("upl"),
-            max_bytes=policy.max_bytes,
-            filename=filename_of(request.headers.get("content-disposition")) or key,
-            declared_type=clean_media_type(request.headers.get("content-type")),
-        )
-        row = await _acknowledge(request, services, form, policy, received, body, key)
+    with about(policy.name):
+        key = key_of_path(request)
+        body = await _open_body(request, services, form, policy, 0, key=key)
+        async with _receiving(services, form, policy, body, key):
+            received = await receive_raw(
+                services.staging,
+                body,
+                new_id("upl"),
+                max_bytes=policy.max_bytes,
+                filename=filename_of(request.headers.get("content-disposition")) or key,
+                declared_type=clean_media_type(request.headers.get("content-type")),
+            )
+            row = await _acknowledge(request, services, form, policy, received, body, key)
     return accepted(request, services, row)
 
 
@@ -225,14 +227,15 @@ async def receive_multipart(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> UploadRow:
     """The one file of a multipart body, acknowledged."""
-    boundary = boundary_of(request.headers.get("content-type"))
-    key = key_of_header(request)
-    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_one_of_multipart(
-            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
-        )
-        return await _acknowledge(request, services, form, policy, received, body, key)
+    with about(policy.name):
+        boundary = boundary_of(request.headers.get("content-type"))
+        key = key_of_header(request)
+        body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
+        async with _receiving(services, form, policy, body, key):
+            received = await receive_one_of_multipart(
+                services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+            )
+            return await _acknowledge(request, services, form, policy, received, body, key)
 
 
 async def _open_body(

@@ -17,12 +17,15 @@ from starlette.routing import Route
 
 from api import form_types, views
 from api.app import create_internal_app, create_public_app
-from api.errors import ERRORS
+from api.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS, entries
+from api.errors import ERRORS, GUIDE, Problem
 from api.http.client_address import TrustedProxies
+from api.http.problems import details
 from api.http.stopping import Stopping
 from api.metrics import Metrics
 from api.openapi import examples
 from api.openapi.errors import UNIVERSAL
+from api.pages.pages import Site, render
 from api.receive.pace import Pace
 from api.routes import docs, pages
 from api.services import Services
@@ -30,7 +33,8 @@ from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
-from docs.generate import ANSWERS, INTERNAL, TO_DO, UPLOADS, rendered
+from docs import provoke
+from docs.generate import rendered
 from shared import internal_api
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
@@ -51,7 +55,7 @@ PAGES_SERVED: Endpoints = {
     if isinstance(route, Route)
 }
 """They are for people, and not in the listener's own description."""
-DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}}
+DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}, ("GET", GUIDE): {"200"}}
 ANYWHERE = {*UNIVERSAL, "method-not-allowed"}
 """Codes that the table of endpoints doesn't repeat for each."""
 
@@ -96,8 +100,23 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
 
 
 def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
-    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see docs/generate.py; then {HOW}"
-    assert set(ERRORS) == set(TO_DO), f"see docs/generate.py; then {HOW}"
+    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see api/error_guide.py; then {HOW}"
+    assert set(ERRORS) == set(TO_DO), f"see api/error_guide.py; then {HOW}"
+
+
+def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:
+    assert set(ERRORS) == {*provoke.COMMANDS, *provoke.NEEDS}, f"see docs/provoke.py; then {HOW}"
+    assert not set(provoke.COMMANDS) & set(provoke.NEEDS)
+
+
+def test_the_type_of_each_problem_leads_to_the_one_entry_of_its_code() -> None:
+    page = render("errors.html", site=Site(), entries=list(entries())).body
+    ids = re.findall(r'id="([a-z-]+)"', bytes(page).decode().partition("<h1>")[2])
+    assert ids == sorted(ERRORS)
+    anchored = re.findall(r'<a id="([a-z-]+)">', text_of("errors.md"))
+    assert sorted(anchored) == sorted(ERRORS)
+    for code in ERRORS:
+        assert details(Problem(code), "req", "")["type"] == f"{GUIDE}#{code}"
 
 
 def test_settings_errors_form_types_and_what_is_acceptable_have_their_tables() -> None:
@@ -355,7 +374,9 @@ def leads_somewhere(page: Path, link: str) -> bool:
 def anchors(page: Path) -> set[str]:
     """What a heading is linked by: lower case, hyphens for spaces, no punctuation."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    written = re.findall(r'<a id="([^"]+)">', page.read_text("utf-8"))
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {*made, *written}
 
 
 # --- the first pages

@@ -106,7 +106,7 @@ def test_a_file_field_tells_browsers_a_text_for_every_code() -> None:
     portrait = every_key().file_fields["portrait"]
     told = texts(portrait)
     assert set(told) == {*REJECTIONS, *NOTICES, "file-empty"}
-    assert told["file-too-large"] == "The selected file must be smaller than 200KB"
+    assert told["file-too-large"] == "The selected file must be smaller than 200 KB"
     assert told["image-too-small"] == "At least 40 × 30, please: this is {width} × {height}"
     assert told["file-too-small"] == "That can't be a photo"
     assert told["too-many-files"] == "You can only select up to 2 files"
