@@ -14,7 +14,7 @@ from api.auth import (
 )
 from api.errors import Problem
 from api.http.client_address import address_of
-from api.openapi.examples import FORM_ID, UPLOAD_ID
+from api.openapi.examples import FORM_ID, UPLOAD_ID, prefilled
 from api.pages import session
 from api.quotas import Beginner
 from api.records import forms, uploads
@@ -71,17 +71,19 @@ async def back_end(request: Request, services: Serving) -> ServiceKey:
 BackEnd = Annotated[ServiceKey, Depends(back_end)]
 
 
-def _named(description: str, pattern: str, examples: list[str] | None = None) -> Any:
+def _named(description: str, pattern: str, example: str | None = None) -> Any:
     """A part of the path, described; what doesn't fit is not found, rather than invalid."""
-    extra = {"pattern": pattern}
-    return Path(description=description, examples=examples, json_schema_extra=extra)
+    examples = prefilled(example) if example else None
+    return Path(
+        description=description, openapi_examples=examples, json_schema_extra={"pattern": pattern}
+    )
 
 
 # An id has no example: tools that send requests would fill in one that nobody has.
 FormId = Annotated[str, _named(f"a form, such as `{FORM_ID}`", r"^frm_[a-z2-7]{26}$")]
 UploadId = Annotated[str, _named(f"an upload, such as `{UPLOAD_ID}`", r"^upl_[a-z2-7]{26}$")]
 FieldName = Annotated[
-    str, _named("one of the form's file fields", r"^[a-z][a-z0-9_]{0,49}$", ["headshot"])
+    str, _named("one of the form's file fields", r"^[a-z][a-z0-9_]{0,49}$", "headshot")
 ]
 
 

@@ -698,12 +698,9 @@ async function policyAt(url, field) {
 
 // --- the element
 
-/** A size as the service says it: 15 MB. @param {number} count of bytes @returns {string} */
-const bytes = (count, units = ['GB', 'MB', 'KB']) => {
-  const tenths = Math.round(count / 10 ** (3 * units.length - 1));
-  if (!units.length) return `${count} byte${count === 1 ? '' : 's'}`;
-  return tenths < 10 ? bytes(count, units.slice(1)) : `${tenths / 10} ${units[0]}`;
-};
+/** A size as the service says it, 15 MB. @param {number} count of bytes */
+const bytes = (count) =>
+  count < 1e6 ? +(count / 1e3).toFixed(1) + ' KB' : +(count / 1e6).toFixed(1) + ' MB';
 
 /**
  * @template {keyof HTMLElementTagNameMap} T

@@ -170,7 +170,7 @@ def file_too_large(max_bytes: int) -> Problem:
 
 def size(count: int) -> str:
     """A size as people read it, in everything we say: '15 MB'. Decimal units, as file managers show
-    them. The browser module's `bytes` says the same."""
+    them. The browser module and its pages write it so, too."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
         tenths = (count * 20 // factor + 1) // 2
         if tenths >= 10:  # noqa: PLR2004 - ten tenths are one

@@ -55,7 +55,9 @@ async def list_form_types(request: Request, services: Serving) -> Response:
 async def read_form_type(
     request: Request,
     services: Serving,
-    form_type: Annotated[str, Path(description="its name", examples=["therapist_signup"])],
+    form_type: Annotated[
+        str, Path(description="its name", openapi_examples=examples.prefilled("therapist_signup"))
+    ],
 ) -> Response:
     found = services.form_types.get(form_type)
     if found is None:

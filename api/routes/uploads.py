@@ -35,6 +35,7 @@ from api.http.whole_files import require_whole_files
 from api.idempotency import running
 from api.links import link_of
 from api.openapi import of_uploads as described
+from api.openapi.examples import prefilled
 from api.quotas import check_form
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
@@ -96,7 +97,7 @@ async def upload_raw(
         str,
         Path(
             description="the client's own; the same key with the same bytes is the same upload",
-            examples=["8d1f0c3e"],
+            openapi_examples=prefilled("8d1f0c3e"),
             json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},
         ),
     ],
@@ -159,7 +160,7 @@ async def read_derivative(
     services: Serving,
     asking: AskingOrPage,
     upload: UploadOrPages,
-    derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
+    derivative: Annotated[str, Path(description="its name", openapi_examples=prefilled("thumb"))],
     inline: Inline = None,
 ) -> Response:
     return await _content(request, services, asking, upload, derivative, inline=inline is not None)
