@@ -62,7 +62,7 @@ def used(field: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         (999_949, "999.9 KB"),
         (999_950, "1 MB"),
         (15_000_000, "15 MB"),
-        (2_250_000_000, "2.3 GB"),
+        (2_200_000_000, "2.2 GB"),
     ],
 )
 def test_a_size_is_written_as_people_read_it(count: int, said: str) -> None:
