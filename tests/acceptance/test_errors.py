@@ -53,7 +53,7 @@ def test_everything_that_is_wrong_with_values_is_told_at_once(
             "accepts_insurance",
             "“I accept insurance” must be true or false",
         ),
-        (f"{below}/phone", "phone", "Phone has characters that are no text"),
+        (f"{below}/phone", "phone", "Phone number has characters that are no text"),
     ]
     assert "full_name" not in signup.read()["data"], "a section that is refused saves nothing"
 

@@ -33,6 +33,7 @@ from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
+from dev.tools import COMPILE
 from docs import provoke
 from docs.generate import rendered
 from shared import internal_api
@@ -171,6 +172,45 @@ def test_the_table_of_transitions_explains_every_one_and_no_other() -> None:
         before, after = first.split("→")
         explained |= set(product(quoted(before), quoted(after)))
     assert explained == {(a.value, b.value) for a, targets in TRANSITIONS.items() for b in targets}
+
+
+# --- what it runs on
+
+
+def test_what_python_it_runs_on_is_said_once_and_everywhere_the_same() -> None:
+    readme = ROOT_PAGES[0].read_text("utf-8")
+    said = re.findall(r"Python (3\.\d+)", "".join(page.read_text("utf-8") for page in PAGES[:2]))
+    assert said == ["3.11"]
+    assert "Python 3.11 or later" in readme
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["requires-python"] == ">=3.11"
+    assert project["tool"]["mypy"]["python_version"] == "3.11"
+    assert COMPILE[COMPILE.index("--python-version") + 1] == "3.11"
+    assert "no Python 3.11 or newer" in (CHECKOUT / "longshore").read_text("utf-8")
+    bases = [
+        tuple(map(int, version.split(".")))
+        for image in (CHECKOUT / "deploy").glob("Dockerfile.*")
+        for version in re.findall(r"^FROM python:([\d.]+)-", image.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(bases) == 4
+    assert len(set(bases)) == 1
+    assert bases[0] >= (3, 11)
+
+
+# --- the back end's key
+
+
+async def test_all_that_a_service_key_opens_is_said() -> None:
+    what_it_opens = chapter(text_of("back-end.md"), "What it opens")
+    said = set(re.findall(r"`([A-Z]+) (/v1/[^`?]*)", what_it_opens))
+    opened = {
+        (method.upper(), path)
+        for path, operations in (await document("Public listener"))["paths"].items()
+        for method, operation in operations.items()
+        if {"service_key": []} in operation.get("security", [])
+    }
+    assert opened
+    assert said == opened | {("POST", "/v1/forms")}, "which is open to everybody"
 
 
 # --- the endpoints
