@@ -13,6 +13,7 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings
 from starlette.routing import Route
 
 from api import form_types, views
@@ -29,16 +30,21 @@ from api.pages.pages import Site, render
 from api.receive.pace import Pace
 from api.routes import docs, pages
 from api.services import Services
+from api.settings import Settings as ApiSettings
 from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
+from dev.services import API_PREFIX as API
+from dev.services import TUNABLE, TUNABLE_PREFIX
+from dev.services import WORKER_PREFIX as WORKER
 from dev.tools import COMPILE
 from docs import provoke
 from docs.generate import rendered
 from shared import internal_api
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
+from worker.settings import Settings as WorkerSettings
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = CHECKOUT / "docs"
@@ -172,6 +178,21 @@ def test_the_table_of_transitions_explains_every_one_and_no_other() -> None:
         before, after = first.split("→")
         explained |= set(product(quoted(before), quoted(after)))
     assert explained == {(a.value, b.value) for a, targets in TRANSITIONS.items() for b in targets}
+
+
+# --- settings
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_every_setting_says_what_it_is_for(settings: type[BaseSettings]) -> None:
+    fields = settings.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_what_the_local_stack_passes_on_is_said() -> None:
+    said = text_of("settings.md").partition("What else it passes on")[2].partition("\n\n")[0]
+    names = re.findall(r"`([A-Z_]+)`", said)
+    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, TUNABLE_PREFIX, API, WORKER})
 
 
 # --- what it runs on
