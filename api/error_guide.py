@@ -14,8 +14,9 @@ ANSWERS = {
     "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
     "1 MiB of text; a key that is too long or not UTF-8; a `Repr-Digest` that can't be read",
     "malformed-json": "the body is not one JSON object",
-    "malformed-multipart": "no closing boundary, a part without a name, over 1000 parts, a part "
-    "with over 8 headers or the same header twice, an encoded part that can't be decoded",
+    "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
+    "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
+    "part that can't be decoded",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
@@ -37,7 +38,7 @@ ANSWERS = {
     "proxy; or a stream is asked for beyond what the client, or the form, may have open",
     "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
-    "together and 1 MiB more",
+    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is URL-encoded",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
