@@ -19,6 +19,7 @@ from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.http.connections import Connections
 from api.http.protocol import BoundedHead, bounded
+from api.public_url import path_of
 from api.services import Services, open_services
 from api.settings import Settings
 from api.sweep import Sweep
@@ -80,7 +81,7 @@ async def serve(settings: Settings) -> None:
                 create_public_app(services),
                 settings.host,
                 settings.port,
-                bounded(*limits, connections, services.watchdog),
+                bounded(*limits, connections, services.watchdog, path_of(settings.public_url)[1]),
             ),
             _server(
                 create_internal_app(services),

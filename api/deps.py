@@ -14,7 +14,7 @@ from api.auth import (
 )
 from api.errors import Problem
 from api.http.client_address import address_of
-from api.openapi.examples import FORM_ID, UPLOAD_ID
+from api.openapi.examples import FORM_ID, UPLOAD_ID, prefilled
 from api.pages import session
 from api.quotas import Beginner
 from api.records import forms, uploads
@@ -71,16 +71,19 @@ async def back_end(request: Request, services: Serving) -> ServiceKey:
 BackEnd = Annotated[ServiceKey, Depends(back_end)]
 
 
-def _named(description: str, example: str, pattern: str) -> Any:
+def _named(description: str, pattern: str, example: str | None = None) -> Any:
     """A part of the path, described; what doesn't fit is not found, rather than invalid."""
-    extra = {"pattern": pattern}
-    return Path(description=description, examples=[example], json_schema_extra=extra)
+    examples = prefilled(example) if example else None
+    return Path(
+        description=description, openapi_examples=examples, json_schema_extra={"pattern": pattern}
+    )
 
 
-FormId = Annotated[str, _named("a form", FORM_ID, r"^frm_[a-z2-7]{26}$")]
-UploadId = Annotated[str, _named("an upload", UPLOAD_ID, r"^upl_[a-z2-7]{26}$")]
+# An id has no example: tools that send requests would fill in one that nobody has.
+FormId = Annotated[str, _named(f"a form, such as `{FORM_ID}`", r"^frm_[a-z2-7]{26}$")]
+UploadId = Annotated[str, _named(f"an upload, such as `{UPLOAD_ID}`", r"^upl_[a-z2-7]{26}$")]
 FieldName = Annotated[
-    str, _named("one of the form's file fields", "headshot", r"^[a-z][a-z0-9_]{0,49}$")
+    str, _named("one of the form's file fields", r"^[a-z][a-z0-9_]{0,49}$", "headshot")
 ]
 
 
@@ -138,7 +141,7 @@ UploadOrPages = Annotated[UploadRow, Depends(upload_of_page)]
 
 
 async def own_file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
-    """The file field of that name. Raises `Problem` not-found."""
+    """The file field of that name. Raises `Problem` not-found, which lists those that there are."""
     return _file_field(services, form, field)
 
 
@@ -148,9 +151,18 @@ async def file_field_of_page(services: Serving, form: FormOrPages, field: FieldN
 
 
 def _file_field(services: Services, form: FormRow, field: str) -> FileField:
-    found = services.form_types[form.type].file_fields.get(field)
+    form_type = services.form_types[form.type]
+    found = form_type.file_fields.get(field)
     if found is None:
-        raise Problem("not-found")
+        shown = field[:50]
+        why = "takes no files" if field in form_type.fields else "is no field of this form"
+        fields = ", ".join(form_type.file_fields)
+        raise Problem(
+            "not-found",
+            f"{shown!r} {why}. Files go to {fields or 'no field'}.",
+            field=shown,
+            params={"fields": fields},
+        )
     return found
 
 

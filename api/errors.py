@@ -4,10 +4,14 @@
 `api/http/problems.py` is the only place that makes an HTTP answer of it (RFC 9457).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from shared.codes import Params
+
+GUIDE = "/docs/errors"
+"""The page that explains each code, on both listeners: the `type` of a problem leads there."""
 
 
 class ErrorSpec(NamedTuple):
@@ -278,6 +282,28 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         self.see_other: str | None = None
         """Where a person is sent who posted from another site, in place of a page of ours."""
         super().__init__(f"{code}: {self.detail}")
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """A `Problem` that is raised within is about this field of the form."""
+    try:
+        yield
+    except Problem as problem:
+        problem.field = field
+        raise
+
+
+def pointer(*names: str) -> str:
+    """Where in a JSON body something is (RFC 6901): `/data/full_name`."""
+    return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
+
+
+def wrong_member(name: str, detail: str, *, says: str | None = None) -> Problem:
+    """invalid-request: a member of the body that can't be used. `detail` goes on after its name,
+    as in "must be an object"; `says` is the whole sentence where that is none."""
+    errors = [{"pointer": pointer(name), "field": name, "code": "invalid-value", "detail": detail}]
+    return Problem("invalid-request", says or f"{name} {detail}", field=name, errors=errors)
 
 
 class _Known(dict[str, object]):

@@ -24,7 +24,7 @@ async def release(services: Services, upload: UploadRow, *, by: ServiceKey) -> U
         await forms.lock(tx, upload.form_id)
         row = await uploads.get(tx.conn, upload.id)
         if row is None or row.status is not UploadStatus.STORED or not (row.flags and row.object):
-            raise Problem("not-flagged")
+            raise Problem("not-flagged", field=upload.field)
         if not row.withheld:
             return row
         url = object_url(services.settings, str(row.object["key"]))

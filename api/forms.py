@@ -49,8 +49,14 @@ async def create(
     """
     form_type = services.form_types.get(type_name)
     if form_type is None:
-        raise Problem("unknown-form-type", field="type")
-    edits = edits_of_json(form_type, data)
+        types = ", ".join(services.form_types)
+        raise Problem(
+            "unknown-form-type",
+            f"There is no form type {type_name[:50]!r}. There is {types}.",
+            field="type",
+            params={"types": types},
+        )
+    edits = edits_of_json(form_type, data, below=("data",))
     kept = {name: value for name, value in edits.text.items() if value is not None}
     check_text(services.settings, kept)
     token = new_token()

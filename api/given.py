@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.auth import unauthorized
-from api.errors import Problem
+from api.errors import wrong_member
 from api.forms import Given
 from api.services import Services
 from api.way_back import check_redirect
@@ -37,7 +37,7 @@ def _metadata(value: Any) -> Any:
     _check_numbers(value)
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if len(written.encode()) > MAX_METADATA:
-        raise _invalid(f"must be at most {MAX_METADATA} bytes as JSON")
+        raise wrong_member("metadata", f"must be at most {MAX_METADATA} bytes as JSON")
     return value
 
 
@@ -52,11 +52,8 @@ def _check_numbers(value: Any) -> None:
         elif isinstance(each, list):
             left.extend(each)
         elif isinstance(each, float) and not math.isfinite(each):
-            raise _invalid("must hold no number that is too large for a double")
+            raise wrong_member("metadata", "must hold no number that is too large for a double")
         elif isinstance(each, int) and abs(each) > MAX_INTEGER:
-            raise _invalid(f"must hold no integer beyond {MAX_INTEGER}: give it as a string")
-
-
-def _invalid(detail: str) -> Problem:
-    errors = [{"pointer": "/metadata", "code": "invalid-value", "detail": detail}]
-    return Problem("invalid-request", f"metadata {detail}", errors=errors)
+            raise wrong_member(
+                "metadata", f"must hold no integer beyond {MAX_INTEGER}: give it as a string"
+            )

@@ -94,12 +94,12 @@ async def link_of(
     ever shown inline: anything else may be active content, whatever type it seems to be of.
     """
     if upload.status is not UploadStatus.STORED or upload.object is None:
-        raise Problem("not-stored")
+        raise Problem("not-stored", field=upload.field)
     if upload.withheld and not withheld:
-        raise Problem("not-released")
+        raise Problem("not-released", field=upload.field)
     chosen = upload.object if derivative is None else upload.derivatives.get(derivative)
     if chosen is None:
-        raise Problem("not-found", "This file has no such derivative.")
+        raise Problem("not-found", "This file has no such derivative.", field=upload.field)
     content_type = str(chosen["content_type"])
     if content_type not in FORMATS:
         content_type = ANY_BYTES

@@ -4,7 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from api.errors import Problem
+from api.errors import wrong_member
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
@@ -59,9 +59,5 @@ def _decode(cursor: str) -> tuple[int, str]:
         if not 0 <= moment_ms < 1 << 63:
             raise ValueError(moment)  # noqa: TRY301 - one way out for all that is no cursor
     except (ValueError, binascii.Error) as error:
-        raise Problem(
-            "invalid-request",
-            "'after' is no cursor of ours",
-            errors=[{"pointer": "/after", "code": "invalid-value", "detail": "no cursor"}],
-        ) from error
+        raise wrong_member("after", "must be the `next` of an answer of ours") from error
     return moment_ms, form_id if is_id(form_id) else ""

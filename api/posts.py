@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from api import forms as use_forms
 from api import sections
 from api import uploads as use_uploads
-from api.errors import Problem
+from api.errors import Problem, wrong_member
 from api.quotas import Beginner
 from api.receive.files import Received
 from api.receive.sections import SectionBody
@@ -222,8 +222,8 @@ def _destination(form_type: FormType, names: list[str]) -> str | None:
 
 
 def _no_such_section(control: str) -> Problem:
-    errors = [{"pointer": f"/{control}", "code": "invalid-value", "detail": "no such section"}]
-    return Problem("invalid-request", "This form has no such section.", errors=errors)
+    says = "This form has no such section."
+    return wrong_member(control, "no such section", says=says)
 
 
 async def _leave_out_what_is_there(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from api import uploads as use_uploads
-from api.errors import Problem
+from api.errors import Problem, wrong_member
 from api.idempotency import running
 from api.quotas import check_form
 from api.receive.files import Earlier, Received, file_too_large
@@ -21,9 +21,7 @@ def from_of(body: dict[str, Any]) -> str:
     named = body.get("from")
     if isinstance(named, str) and named:
         return named
-    detail = "must be the id of an upload of the form"
-    errors = [{"pointer": "/from", "code": "invalid-value", "detail": detail}]
-    raise Problem("invalid-request", f"from {detail}", errors=errors)
+    raise wrong_member("from", "must be the id of an upload of the form")
 
 
 async def reuse(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api import uploads as use_uploads
-from api.errors import Problem
+from api.errors import Problem, pointer
 from api.quotas import check_form, check_text
 from api.receive.sections import FilePart, SectionBody
 from api.records import forms, lifecycle, uploads
@@ -20,6 +20,8 @@ from shared.ids import new_id
 from shared.status import TERMINAL, UploadStatus
 
 _NOTHING = ("", "0", 0, False)
+MAX_ERRORS = 100
+"""Of one answer: a form has fewer fields, and a body may have any number of unknown names."""
 
 
 @dataclass(slots=True)
@@ -45,24 +47,50 @@ class Saved:
     """Whether a file was taken: then the answer is 202."""
 
 
-def edits_of_json(form_type: FormType, patch: Mapping[str, Any]) -> Edits:
-    """A JSON merge-patch (RFC 7396) of the form's data.
+def edits_of_json(
+    form_type: FormType, patch: Mapping[str, Any], *, below: tuple[str, ...] = ()
+) -> Edits:
+    """A JSON merge-patch (RFC 7396) of the form's data, which stands `below` these members of the
+    body.
 
-    Raises `Problem` unknown-field or invalid-request.
+    Raises `Problem` unknown-field, or invalid-request where all names are known; `errors` has
+    everything that is wrong.
     """
     edits = Edits()
+    wrong: list[Problem] = []
     for name, value in patch.items():
-        if name in form_type.file_fields:
-            if value is None:
-                edits.cleared.append(name)
-            else:
-                edits.ignore(name, "empty" if value == [] or value in _NOTHING else "not-a-file")
-            continue
-        target = text_field(form_type, name)
-        if target is None:
-            raise unknown_field(name)
-        edits.text[name] = None if value is None else from_json(target, value)
+        try:
+            _edit_of_json(form_type, edits, name, value)
+        except Problem as problem:
+            problem.errors = [
+                {**each, "pointer": pointer(*below) + str(each["pointer"])}
+                for each in problem.errors
+            ]
+            wrong.append(problem)
+    if wrong:
+        raise _all_of(wrong)
     return edits
+
+
+def _edit_of_json(form_type: FormType, edits: Edits, name: str, value: Any) -> None:
+    """Raises `Problem` unknown-field or invalid-request."""
+    if name in form_type.file_fields:
+        if value is None:
+            edits.cleared.append(name)
+        else:
+            edits.ignore(name, "empty" if value == [] or value in _NOTHING else "not-a-file")
+        return
+    target = text_field(form_type, name)
+    if target is None:
+        raise unknown_field(form_type, name)
+    edits.text[name] = None if value is None else from_json(target, value)
+
+
+def _all_of(wrong: list[Problem]) -> Problem:
+    """The first of them, or the first name that is unknown, with the `errors` of all."""
+    first = min(wrong, key=lambda each: each.code != "unknown-field")
+    first.errors = [error for each in wrong for error in each.errors][:MAX_ERRORS]
+    return first
 
 
 def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
@@ -139,13 +167,18 @@ def etag(form: FormRow) -> str:
     return f'"{form.edit}.{form.version}"'
 
 
-def unknown_field(name: str) -> Problem:
+def unknown_field(form_type: FormType, name: str) -> Problem:
+    """unknown-field, with the names that there are."""
     shown = name[:50]
+    detail = f"This form has no field {shown!r}."
+    error = {"pointer": pointer(shown), "field": shown, "code": "unknown-field", "detail": detail}
+    fields = ", ".join(form_type.fields)
     return Problem(
         "unknown-field",
-        f"This form has no field {shown!r}.",
+        f"{detail} It has {fields}.",
         field=shown,
-        errors=[{"pointer": f"/{shown}", "code": "unknown-field", "detail": "no such field"}],
+        params={"fields": fields},
+        errors=[error],
     )
 
 

@@ -217,7 +217,7 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
         row = await _current(tx, upload)
         retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
         if not retryable or row.bytes != "kept":
-            raise Problem("not-failed")
+            raise Problem("not-failed", field=row.field)
         await forms.touch(tx, form.id)
         row = await uploads.transition(
             tx,

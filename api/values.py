@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.errors import Problem
+from api.errors import Problem, wrong_member
 from shared.form_definition import (
     AnyField,
     CheckboxField,
@@ -73,7 +73,7 @@ def from_json(field: AnyTextField, value: Any) -> str | bool:
         _check_text(field, text)
         return text
     wanted = "true or false" if isinstance(field, CheckboxField) else "a string"
-    raise _invalid(field, f"{field.label} must be {wanted}")
+    raise _invalid(field, f"{_called(field)} must be {wanted}")
 
 
 def problem_of(field: AnyTextField, value: Any) -> dict[str, str] | None:
@@ -98,10 +98,15 @@ def missing(field: AnyTextField, value: Any) -> dict[str, str] | None:
 
 def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str]:
     """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
-    detail = VALUE_PROBLEMS[code].format(label=field.label, **params)
+    detail = VALUE_PROBLEMS[code].format(label=_called(field), **params)
     if code == "required" and isinstance(field, CheckboxField):
-        detail = field.missing or detail
+        detail = field.missing or f"Tick {_called(field)}"
     return {"field": field.name, "code": code, "detail": detail}
+
+
+def _called(field: AnyField) -> str:
+    """The field in a sentence: the label of a checkbox is one by itself, and quoted."""
+    return f"“{field.label}”" if isinstance(field, CheckboxField) else field.label
 
 
 def _api_value(value: str) -> str:
@@ -147,9 +152,9 @@ def _is_date(value: str) -> bool:
 
 def _check_text(field: AnyTextField, value: str) -> None:
     if len(value) > MAX_TEXT:
-        raise _invalid(field, f"{field.label} is longer than {MAX_TEXT} characters")
+        raise _invalid(field, f"{_called(field)} is longer than {MAX_TEXT} characters")
     if "\x00" in value or not _is_unicode(value):
-        raise _invalid(field, f"{field.label} has characters that are no text")
+        raise _invalid(field, f"{_called(field)} has characters that are no text")
 
 
 def _is_unicode(value: str) -> bool:
@@ -162,9 +167,4 @@ def _is_unicode(value: str) -> bool:
 
 
 def _invalid(field: AnyTextField, detail: str) -> Problem:
-    return Problem(
-        "invalid-request",
-        detail,
-        field=field.name,
-        errors=[{"pointer": f"/{field.name}", "code": "invalid-value", "detail": detail}],
-    )
+    return wrong_member(field.name, detail, says=detail)

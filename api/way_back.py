@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from api.errors import Problem
+from api.errors import Problem, wrong_member
 from api.posts import Outcome
 from api.records.rows import FormRow
 from api.services import Services
@@ -28,9 +28,9 @@ def check_redirect(services: Services, name: str, value: Any) -> str | None:
     try:
         origin = origin_of(value if isinstance(value, str) else "")
     except ValueError as error:
-        raise _invalid(name, str(error)) from error
+        raise wrong_member(name, str(error)) from error
     if origin not in services.settings.redirect_origins:
-        raise _invalid(name, f"must be on an origin of REDIRECT_ORIGINS, which {origin} is not")
+        raise wrong_member(name, f"must be on an origin of REDIRECT_ORIGINS, which {origin} is not")
     return str(value)
 
 
@@ -94,8 +94,3 @@ def _told(address: str, code: str, fields: Sequence[str]) -> str:
         told["errors"] = str(len(fields))
     pairs = [f"{name}={quote(value, safe='')}" for name, value in told.items()]
     return f"{base}?{'&'.join([*kept, *pairs])}"
-
-
-def _invalid(name: str, detail: str) -> Problem:
-    errors = [{"pointer": f"/{name}", "code": "invalid-value", "detail": detail}]
-    return Problem("invalid-request", f"{name} {detail}", errors=errors)

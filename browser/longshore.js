@@ -707,9 +707,9 @@ async function policyAt(url, field) {
 
 // --- the element
 
-/** A size as the service says it. @param {number} count of bytes */
+/** A size as the service says it, 15 MB. @param {number} count of bytes */
 const bytes = (count) =>
-  count < 1e6 ? +(count / 1e3).toFixed(1) + 'KB' : +(count / 1e6).toFixed(1) + 'MB';
+  count < 1e6 ? +(count / 1e3).toFixed(1) + ' KB' : +(count / 1e6).toFixed(1) + ' MB';
 
 /**
  * @template {keyof HTMLElementTagNameMap} T

@@ -12,8 +12,8 @@ Params = Mapping[str, str | int | float]
 POLICY_PLACEHOLDERS = {
     "accepted": "what the field accepts, such as `PDF, DOCX or ODT`",
     "an_accepted": "the same with its article, such as `a PDF, DOCX or ODT`",
-    "max_size": "the largest file, such as `20MB`",
-    "min_size": "the smallest file, such as `2KB`",
+    "max_size": "the largest file, such as `20 MB`",
+    "min_size": "the smallest file, such as `2 KB`",
     "max_bytes": "`max_bytes`, as a number",
     "min_bytes": "`min_bytes`, as a number",
     "max_files": "`max_files`",

@@ -8,26 +8,38 @@ from starlette.requests import Request
 
 from api.errors import Problem
 
-_BINARY = re.compile(r":([A-Za-z0-9+/=]*):")
-"""A byte sequence of a structured field (RFC 9651)."""
+_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*", re.IGNORECASE)
+"""An algorithm and its byte sequence, of a structured field (RFC 9651)."""
 _BYTES = 32
 
 
 def sent_digest(request: Request) -> str | None:
-    """The SHA-256 the client sent, in hex; None when it sent none that we know.
+    """The SHA-256 the client sent, in hex; None when it sent none, or only others.
 
-    Raises `Problem` bad-request for one that is no SHA-256.
+    Raises `Problem` bad-request for a header that can't be read, or a SHA-256 that is none: who
+    sends one counts on its being compared.
     """
     header = ",".join(request.headers.getlist("repr-digest"))
-    members = [member.strip().partition("=") for member in header.split(",")]
-    sent = [value.strip() for name, _, value in members if name.strip().lower() == "sha-256"]
-    if not sent:
+    if not header.strip():
         return None
+    digests: dict[str, bytes] = {}  # of a member that stands twice, the last counts
+    for member in header.split(","):
+        found = _MEMBER.fullmatch(member)
+        if found is None:
+            raise _malformed()
+        digests[found.group(1).lower()] = _decoded(found.group(2))
+    digest = digests.get("sha-256")
+    if digest is not None and len(digest) != _BYTES:
+        raise _malformed()
+    return digest.hex() if digest else None
+
+
+def _decoded(value: str) -> bytes:
     try:
-        found = _BINARY.fullmatch(sent[-1])  # of a member that stands twice, the last counts
-        digest = base64.b64decode(found.group(1), validate=True) if found else b""
-    except binascii.Error:
-        digest = b""
-    if len(digest) != _BYTES:
-        raise Problem("bad-request", "Repr-Digest holds no SHA-256: send sha-256=:<base64>:")
-    return digest.hex()
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise _malformed() from error
+
+
+def _malformed() -> Problem:
+    return Problem("bad-request", "Repr-Digest can't be read: send sha-256=:<base64>:")

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
-from api.errors import ERRORS, Problem
+from api.errors import ERRORS, GUIDE, Problem
 from api.http.preferences import prefers_html, wants_json
 from api.http.public_path import public_path
 from api.pages.problem_page import problem_page
@@ -42,12 +42,12 @@ def answer(request: Request, problem: Problem) -> Response:
     if problem.see_other and (prefers_html(request) or not wants_json(request)):
         headers = {"Cache-Control": "no-store"}
         return RedirectResponse(problem.see_other, status_code=303, headers=headers)
+    request_id = str(request.scope.get("request_id", ""))
     if prefers_html(request):
-        request_id = str(request.scope.get("request_id", ""))
         return problem_page(problem, request_id, public_path(request))
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
-    body = details(problem, str(request.scope.get("request_id", "")))
+    body = details(problem, request_id, public_path(request))
     if plain:
         body["error"] = problem.detail  # where Dropzone looks for the text
     return JSONResponse(
@@ -63,10 +63,10 @@ def _counted(request: Request, problem: Problem) -> Response:
     return answer(request, problem)
 
 
-def details(problem: Problem, request_id: str) -> dict[str, object]:
-    """The members of a problem (RFC 9457) and our own."""
+def details(problem: Problem, request_id: str, root: str) -> dict[str, object]:
+    """The members of a problem (RFC 9457) and our own; `root` is the public path."""
     members: dict[str, object] = {
-        "type": f"urn:longshore:error:{problem.code}",
+        "type": f"{root}{GUIDE}#{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,

@@ -41,6 +41,7 @@ class BoundedHead(HttpToolsProtocol):
     send_seconds = 30.0
     connections_admitted = Connections()
     watchdog: Watchdog | None = None
+    root = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -180,9 +181,9 @@ class BoundedHead(HttpToolsProtocol):
         current: RequestResponseCycle | None = self.cycle
         under_way = current is not None and not current.response_complete
         if under_way and self._in_head:
-            self.pipeline.appendleft((self._last_cycle(), _answering(problem)))
+            self.pipeline.appendleft((self._last_cycle(), _answering(problem, self.root)))
         elif self.pipeline:  # the body of one that waits
-            self.pipeline[0] = (self._last_cycle(), _answering(problem))
+            self.pipeline[0] = (self._last_cycle(), _answering(problem, self.root))
         elif under_way and current is not None and current.response_started:
             self.transport.close()
         else:
@@ -233,7 +234,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem, retry: int | None = None) -> None:
         self._refused = True
-        headers, body = _written(problem, retry)
+        headers, body = _written(problem, self.root, retry)
         lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
@@ -268,10 +269,11 @@ def _problem_of(error: httptools.HttpParserError) -> Problem:
     return Problem("bad-request", "Invalid HTTP request received.")
 
 
-def _written(problem: Problem, retry: int | None = None) -> tuple[head.Headers, bytes]:
-    """Headers and body of a problem that is answered before there is a request."""
+def _written(problem: Problem, root: str, retry: int | None = None) -> tuple[head.Headers, bytes]:
+    """Headers and body of a problem that is answered before there is a request; `root` is the
+    public path."""
     request_id = new_id("req")
-    body = json.dumps(problems.details(problem, request_id)).encode()
+    body = json.dumps(problems.details(problem, request_id, root)).encode()
     headers = [
         (b"content-type", problems.PROBLEM_JSON.encode()),
         (b"content-length", b"%d" % len(body)),
@@ -284,11 +286,11 @@ def _written(problem: Problem, retry: int | None = None) -> tuple[head.Headers, 
     return headers, body
 
 
-def _answering(problem: Problem) -> Any:
+def _answering(problem: Problem, root: str) -> Any:
     """An application that answers with the problem, whatever it is asked."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
-        headers, body = _written(problem)
+        headers, body = _written(problem, root)
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -300,8 +302,10 @@ def bounded(
     send_seconds: float,
     connections: Connections,
     watchdog: Watchdog | None = None,
+    root: str = "",
 ) -> type[BoundedHead]:
-    """The protocol with these limits, as a class: the server makes one object a connection."""
+    """The protocol with these limits, as a class: the server makes one object a connection. `root`
+    is the public path."""
     return type(
         "Bounded",
         (BoundedHead,),
@@ -310,5 +314,6 @@ def bounded(
             "send_seconds": send_seconds,
             "connections_admitted": connections,
             "watchdog": watchdog,
+            "root": root,
         },
     )

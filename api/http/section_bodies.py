@@ -66,7 +66,7 @@ async def receive_html_form(
 
     def known(name: str) -> None:
         if name not in form_type.fields and name not in controls:
-            raise unknown_field(name)
+            raise unknown_field(form_type, name)
 
     body = Body(request, limit=MAX_URLENCODED, pace=services.settings.pace)
     return await receive_urlencoded(body, admit or _anybody, known)
@@ -89,7 +89,7 @@ async def _receive(
     def limit_of(name: str) -> int:
         field = form_type.fields.get(name)
         if field is None and name not in controls:
-            raise unknown_field(name)
+            raise unknown_field(form_type, name)
         return field.max_bytes if isinstance(field, FileField) else 0
 
     most = _limit(form_type)

@@ -72,19 +72,18 @@ SECTION: dict[str, Any] = {
 
 _POSTED: dict[str, Any] = {
     "type": "object",
+    "description": "Fields of the form type, files among them, and controls. `remove`: id of an"
+    " upload to take away. `submit`: closes the form; any value. `token`: the form's, from a page"
+    " of another site; in multipart the first part.",
+    # the other controls are no properties: tools that send requests would fill each of them in
     "properties": {
         "section": {
             "type": "string",
             "description": "its checkboxes that are absent become false",
-        },
-        "remove": {"type": "string", "description": "id of an upload to take away"},
-        "submit": {"type": "string", "description": "closes the form; any value"},
-        "token": {
-            "type": "string",
-            "description": "the form's, from a page of another site: in multipart the first part",
-        },
+            "example": "about",
+        }
     },
-    "additionalProperties": {"description": "fields of the form type, files among them"},
+    "additionalProperties": True,
 }
 HTML_FORM: dict[str, Any] = {
     kind: {"schema": _POSTED}

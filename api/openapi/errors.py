@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from api.errors import ERRORS, Problem
+from api.errors import ERRORS, GUIDE, Problem
 from api.openapi.headers import header_objects
 from shared.codes import Params
 
@@ -52,7 +52,7 @@ class ProblemDetails(BaseModel):
     """What went wrong, for people and for programs (RFC 9457)."""
 
     type: str
-    """`urn:longshore:error:` and the code."""
+    """Leads to what is said of the code in a page of this service: `/docs/errors#` and the code."""
     title: str
     status: int
     detail: str
@@ -77,7 +77,7 @@ _PARAMS: dict[str, Any] = {
     "expected": "multipart/form-data",
     "header": "Cookie",
     "max_bytes": 20_000_000,
-    "max_size": "20MB",
+    "max_size": "20 MB",
     "max_files": 10,
 }
 _MORE: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ def _example(code: str, status: int) -> dict[str, Any]:
     params = {name: value for name, value in _PARAMS.items() if f"{{{name}}}" in spec.detail}
     problem = Problem(code, params=params, status=status)
     example = {
-        "type": f"urn:longshore:error:{code}",
+        "type": f"{GUIDE}#{code}",
         "title": problem.title,
         "status": status,
         "detail": problem.detail,

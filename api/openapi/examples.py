@@ -10,6 +10,12 @@ _STORED_SHA256 = "90de1df3af7c6b5a4f3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4c3b2a1908f
 _STORE = "https://objects.example.com/longshore"
 _PUBLIC_URL = f"{_STORE}/therapist_signup/{FORM_ID}/headshot/{UPLOAD_ID}.1/headshot.jpg"
 
+
+def prefilled(value: str) -> dict[str, Any]:
+    """The one example of a parameter, where the API docs fill it in: for what works for anybody."""
+    return {value: {"value": value}}
+
+
 STAGED: dict[str, Any] = {
     "id": UPLOAD_ID,
     "url": f"https://forms.example.com/v1/uploads/{UPLOAD_ID}",
@@ -187,7 +193,7 @@ FORM_TYPE: dict[str, Any] = {
                         }
                     ],
                     "texts": {
-                        "file-too-large": "The selected file must be smaller than 15MB",
+                        "file-too-large": "The selected file must be smaller than 15 MB",
                         "image-too-large": "The selected image has too many pixels "
                         "({width} × {height}): make it smaller",
                     },

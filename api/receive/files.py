@@ -127,7 +127,7 @@ async def receive_one_of_multipart(
                 if file and file is not part:
                     raise Problem(
                         "too-many-files",
-                        "You can only send one file at a time",
+                        "This request has two files. Send one file a request.",
                         params={"max_files": 1},
                         status=422,
                     )
@@ -169,8 +169,9 @@ def file_too_large(max_bytes: int) -> Problem:
 
 
 def size(count: int) -> str:
-    """A size as people read it: '15MB'. Decimal units, as file managers show them."""
+    """A size as people read it, in everything we say: '15 MB'. Decimal units, as file managers show
+    them. The browser module and its pages write it so, too."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f}".removesuffix(".0") + unit
-    return f"{count} bytes"
+        if count >= factor - factor // 20_000:  # 999,950 bytes are 1 MB, and not 1000 KB
+            return f"{count / factor:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count} byte{'' if count == 1 else 's'}"

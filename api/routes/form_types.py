@@ -55,11 +55,18 @@ async def list_form_types(request: Request, services: Serving) -> Response:
 async def read_form_type(
     request: Request,
     services: Serving,
-    form_type: Annotated[str, Path(description="its name", examples=["therapist_signup"])],
+    form_type: Annotated[
+        str, Path(description="its name", openapi_examples=examples.prefilled("therapist_signup"))
+    ],
 ) -> Response:
     found = services.form_types.get(form_type)
     if found is None:
-        raise Problem("not-found")
+        types = ", ".join(services.form_types)
+        raise Problem(
+            "not-found",
+            f"There is no form type {form_type[:50]!r}. There is {types}.",
+            params={"types": types},
+        )
     view = form_type_view(found)
     return _cacheable(request, view.model_dump(mode="json", exclude_none=True))
 

@@ -10,7 +10,7 @@ from api import sections
 from api import uploads as use_uploads
 from api.auth import ServiceKey
 from api.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
-from api.errors import Problem
+from api.errors import wrong_member
 from api.given import given_of
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
@@ -49,13 +49,13 @@ async def create_form(request: Request, services: Serving) -> Response:
     body = await read_json(request, pace=services.settings.pace)
     type_name, data, reference = body.get("type"), body.get("data", {}), body.get("reference")
     if not isinstance(type_name, str):
-        raise _invalid("type", "must name a form type")
+        raise wrong_member("type", "must name a form type")
     if not isinstance(data, dict):
-        raise _invalid("data", "must be an object")
+        raise wrong_member("data", "must be an object")
     if reference is not None and not (
         isinstance(reference, str) and 0 < len(reference) <= MAX_REFERENCE and "\0" not in reference
     ):
-        raise _invalid("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
+        raise wrong_member("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
     given = given_of(services, body, by_back_end=beginner is None)
     form, token, edits = await use_forms.create(
         services, type_name, data, reference, beginner=beginner, given=given
@@ -179,19 +179,14 @@ async def _edits(request: Request, services: Services, form: FormRow) -> section
     pace = services.settings.pace
     if media_type(request) != "multipart/form-data":
         types = (*MERGE_PATCH, "multipart/form-data")
-        return sections.edits_of_json(
-            form_type, _flat(await read_json(request, pace=pace, types=types))
-        )
+        patch, below = _flat(await read_json(request, pace=pace, types=types))
+        return sections.edits_of_json(form_type, patch, below=below)
     section = await receive_multipart(request, services, form_type, form)
     return sections.edits_of_multipart(form_type, section)
 
 
-def _flat(patch: dict[str, Any]) -> dict[str, Any]:
-    """Fields by name; a patch shaped like the resource, `{"data": {…}}`, means the same."""
+def _flat(patch: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Fields by name, and below which member they stand: a patch shaped like the resource,
+    `{"data": {…}}`, means the same."""
     inner = patch.get("data")
-    return inner if len(patch) == 1 and isinstance(inner, dict) else patch
-
-
-def _invalid(name: str, detail: str) -> Problem:
-    errors = [{"pointer": f"/{name}", "code": "invalid-value", "detail": detail}]
-    return Problem("invalid-request", f"{name} {detail}", errors=errors)
+    return (inner, ("data",)) if len(patch) == 1 and isinstance(inner, dict) else (patch, ())

@@ -25,7 +25,7 @@ from api.deps import (
     UploadOrPages,
     request_id,
 )
-from api.errors import Problem
+from api.errors import Problem, about
 from api.http.bodies import media_type, read_json
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
@@ -35,6 +35,7 @@ from api.http.whole_files import require_whole_files
 from api.idempotency import running
 from api.links import link_of
 from api.openapi import of_uploads as described
+from api.openapi.examples import prefilled
 from api.quotas import check_form
 from api.receive.body import Body
 from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
@@ -75,7 +76,8 @@ async def upload_multipart(
     request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
 ) -> Response:
     if media_type(request) == "application/json":
-        return await _reuse(request, services, form, policy)
+        with about(policy.name):
+            return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
@@ -95,23 +97,24 @@ async def upload_raw(
         str,
         Path(
             description="the client's own; the same key with the same bytes is the same upload",
-            examples=["8d1f0c3e"],
+            openapi_examples=prefilled("8d1f0c3e"),
             json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},
         ),
     ],
 ) -> Response:
-    key = key_of_path(request)
-    body = await _open_body(request, services, form, policy, 0, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_raw(
-            services.staging,
-            body,
-            new_id("upl"),
-            max_bytes=policy.max_bytes,
-            filename=filename_of(request.headers.get("content-disposition")) or key,
-            declared_type=clean_media_type(request.headers.get("content-type")),
-        )
-        row = await _acknowledge(request, services, form, policy, received, body, key)
+    with about(policy.name):
+        key = key_of_path(request)
+        body = await _open_body(request, services, form, policy, 0, key=key)
+        async with _receiving(services, form, policy, body, key):
+            received = await receive_raw(
+                services.staging,
+                body,
+                new_id("upl"),
+                max_bytes=policy.max_bytes,
+                filename=filename_of(request.headers.get("content-disposition")) or key,
+                declared_type=clean_media_type(request.headers.get("content-type")),
+            )
+            row = await _acknowledge(request, services, form, policy, received, body, key)
     return accepted(request, services, row)
 
 
@@ -157,7 +160,7 @@ async def read_derivative(
     services: Serving,
     asking: AskingOrPage,
     upload: UploadOrPages,
-    derivative: Annotated[str, Path(description="its name", examples=["thumb"])],
+    derivative: Annotated[str, Path(description="its name", openapi_examples=prefilled("thumb"))],
     inline: Inline = None,
 ) -> Response:
     return await _content(request, services, asking, upload, derivative, inline=inline is not None)
@@ -225,14 +228,15 @@ async def receive_multipart(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> UploadRow:
     """The one file of a multipart body, acknowledged."""
-    boundary = boundary_of(request.headers.get("content-type"))
-    key = key_of_header(request)
-    body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
-    async with _receiving(services, form, policy, body, key):
-        received = await receive_one_of_multipart(
-            services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
-        )
-        return await _acknowledge(request, services, form, policy, received, body, key)
+    with about(policy.name):
+        boundary = boundary_of(request.headers.get("content-type"))
+        key = key_of_header(request)
+        body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
+        async with _receiving(services, form, policy, body, key):
+            received = await receive_one_of_multipart(
+                services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+            )
+            return await _acknowledge(request, services, form, policy, received, body, key)
 
 
 async def _open_body(

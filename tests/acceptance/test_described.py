@@ -8,7 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.client import FormClient
+from tests.support.files import jpeg
 from tests.support.stack import Stack
+from tests.support.tried import first_tries
 
 EXAMPLES = "5"
 SECONDS = 240
@@ -75,6 +78,34 @@ def test_no_generated_request_to_the_internal_listener_finds_what_is_not_describ
     secret = json.loads((stack.state_dir / "secrets.json").read_text())["internal_secret"]
     run = generated_requests(stack.info["internal_url"], secret, tmp_path)
     assert run.returncode == 0, failures(run.stdout)
+
+
+REFUSED = {
+    "submit_form": 422,
+    "retry_upload": 409,
+    "release_upload": 409,
+    "filepond_restore": 404,
+    "filepond_revert": 404,
+}
+"""A draft lacks answers; an upload that is stored needs no retry and no release; and of which file
+FilePond asks, only FilePond can fill in."""
+
+
+@pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
+def test_a_first_try_with_what_the_api_docs_fill_in_is_taken(
+    stack: Stack, signup: FormClient
+) -> None:
+    document = httpx.get(f"{stack.url}/openapi.json", trust_env=False).json()
+    upload = signup.stored("headshot", jpeg(900, 800))
+    ids = {"form_id": signup.id, "upload_id": upload["id"]}
+    secret = {"Authorization": f"Bearer {stack.info['service_key']}"}
+    with httpx.Client(base_url=stack.url, headers=secret, timeout=60, trust_env=False) as http:
+        for request in first_tries(document, ids):
+            operation = request.pop("operation")
+            with http.stream(**request) as answer:  # one of them never ends
+                status = REFUSED.get(operation)
+                taken = answer.status_code == status if status else answer.status_code < 400
+                assert taken, (operation, answer.status_code, request)
 
 
 @pytest.mark.parametrize("listener", ["url", "internal_url"])

@@ -32,7 +32,7 @@ def test_browsers_read_formats_and_texts_of_a_field(stack: Stack) -> None:
     assert [each["name"] for each in portrait["formats"]] == ["PNG", "GIF", "HEIC", "TIFF"]
     (signature,) = portrait["formats"][0]["signatures"]
     assert png().startswith(bytes.fromhex(signature[0]["bytes"]))
-    assert portrait["texts"]["file-too-large"] == "The selected file must be smaller than 200KB"
+    assert portrait["texts"]["file-too-large"] == "The selected file must be smaller than 200 KB"
     assert portrait["texts"]["image-too-small"] == (
         "At least 40 × 30, please: this is {width} × {height}"
     )

@@ -196,7 +196,7 @@ def test_one_bad_part_of_a_section_loses_nothing_else(form: FormClient) -> None:
     (tiny,) = read["uploads"]["tiny"]
     assert tiny["status"] == "rejected"
     assert tiny["error"]["code"] == "file-too-large"
-    assert tiny["error"]["detail"] == "The selected file must be smaller than 2KB"
+    assert tiny["error"]["detail"] == "The selected file must be smaller than 2 KB"
     assert tiny["sha256"] is None
     (needed,) = read["uploads"]["needed"]
     assert form.final(needed)["status"] == "stored"

@@ -134,7 +134,7 @@ def test_a_file_over_its_limit_brings_the_person_back_and_keeps_the_rest(stack: 
     )
     assert answer.status_code == 303
     page = client.http.get(answer.headers["location"])
-    assert "big.png: The selected file must be smaller than 2KB" in page.text
+    assert "big.png: The selected file must be smaller than 2 KB" in page.text
     assert 'value="typed"' in page.text
     assert client.read()["data"]["note"] == "typed"
 
@@ -266,7 +266,7 @@ def test_files_that_are_far_too_large_lose_none_of_what_was_typed(stack: Stack) 
     )
     assert answer.status_code == 303
     page = client.http.get(answer.headers["location"])
-    assert "film.pdf: The selected file must be smaller than 12MB" in page.text
+    assert "film.pdf: The selected file must be smaller than 12 MB" in page.text
     assert 'value="typed"' in page.text
     script = client.http.patch(client.path, files={"needed": ("film.pdf", b"x" * 14_000_000)})
     assert script.status_code == 413, "a script has what was typed"

@@ -211,7 +211,7 @@ def test_dropzone_with_several_files_in_one_request(open_page: Open) -> None:
     page, files = opened.page, [GOOD, GOOD | {"name": "second.pdf"}]
     choose = page.locator("input.dz-hidden-input").first  # which moves to the end when it is used
     choose.set_input_files(files)
-    expect(page.get_by_text("You can only send one file at a time")).to_have_count(2)
+    expect(page.get_by_text("Send one file a request")).to_have_count(2)
     with page.expect_response(lambda answer: answer.request.method == "PATCH") as saved:
         choose.set_input_files(files)
     assert saved.value.status == 202

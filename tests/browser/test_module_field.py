@@ -91,7 +91,7 @@ def test_a_file_that_is_too_large_is_refused_whatever_it_is(page: Page, form: Fo
     show(page, form, field(form, "tiny"))
     choose(page, "tiny", ("big.png", png() + bytes(3_000)))
     wait_for(page, "big.png", "rejected")
-    expect(line(page, "big.png")).to_contain_text("The selected file must be smaller than 2KB")
+    expect(line(page, "big.png")).to_contain_text("The selected file must be smaller than 2 KB")
     assert form.read()["uploads"]["tiny"] == []
 
 

@@ -9,6 +9,9 @@ import pytest
 from tests.support.faulty_stack import FaultyStack
 from tests.support.ledger import Ledger
 
+PATIENCE = 120
+"""Seconds: two processes start anew at each deploy, and a busy machine takes its time for that."""
+
 
 @pytest.mark.parametrize("deploys", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_deploys_in_a_row_lose_nothing_and_count_no_attempt(
@@ -16,12 +19,16 @@ def test_deploys_in_a_row_lose_nothing_and_count_no_attempt(
 ) -> None:
     sent: list[str] = []
     for deploy in range(deploys):
-        # Every other time the worker can't finish within its grace, and has to hand on.
+        # Every other time the store is frozen: the worker can't finish within its grace, and has to
+        # hand on. Before that, everything earlier has to be stored: the worker has few places, and
+        # the newest would not be begun while others wait in them. The next deploy comes at once.
+        for upload_id in sent if deploy % 2 else ():
+            ledger.wait(upload_id, "stored", PATIENCE)
         stuck = faulty.links["s3"](freeze=True) if deploy % 2 else nullcontext()
         with stuck:
             newest = [ledger.send(form=ledger.new_form()) for _ in range(3)]
             for upload_id in newest if deploy % 2 else ():
-                ledger.wait(upload_id, "processing")
+                ledger.wait(upload_id, "processing", PATIENCE)
             sent += newest
             old = {name: faulty.pid(name) for name in ("worker", "api")}
             for pid in old.values():
@@ -30,5 +37,5 @@ def test_deploys_in_a_row_lose_nothing_and_count_no_attempt(
                 faulty.back(name, pid)
             faulty.whole()
     for upload_id in sent:
-        assert ledger.wait(upload_id, "stored")["attempts"] == 1
+        assert ledger.wait(upload_id, "stored", PATIENCE)["attempts"] == 1
     ledger.settle()

@@ -159,7 +159,7 @@ def test_the_texts_are_those_of_the_service(page: Page) -> None:
     )
     assert problem == {
         "code": "file-too-large",
-        "detail": "The selected file must be smaller than 2KB",
+        "detail": "The selected file must be smaller than 2 KB",
         "params": {},
         "retryable": False,
     }

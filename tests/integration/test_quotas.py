@@ -46,7 +46,7 @@ def test_more_bytes_than_a_form_may_hold_are_refused_before_the_body(
     assert answer.startswith(b"HTTP/1.1 413 "), "and no 100 Continue"
     assert b'"form-full"' in answer
     refused = problem(client.send("pair", b"x" * 30_000), 413, "form-full")
-    assert refused["params"] == {"max_bytes": MAX_BYTES, "max_size": "50KB"}
+    assert refused["params"] == {"max_bytes": MAX_BYTES, "max_size": "50 KB"}
     assert client.send("pair", b"x" * 15_000).status_code == 202, "what fits is taken"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dev import environments, redis_server
 from tests.support.stack import free_port
 
 CHECKOUT = Path(__file__).parents[2]
@@ -104,13 +105,18 @@ def with_programs(folder: Path, env: dict[str, str]) -> dict[str, str]:
     return {**env, "PATH": f"{folder}:/usr/bin:/bin"}
 
 
+def _own_redis() -> str:
+    """The binary that `./longshore up` runs, which the first test that needs it brings."""
+    if not redis_server.can_be_fetched():
+        pytest.skip(redis_server.MISSING)
+    environments.ensure("redis")
+    return str(min(environments.ENVIRONMENTS["redis"].folder.glob("**/redis-server")))
+
+
 @contextmanager
 def run_redis(folder: Path) -> Iterator[tuple[dict[str, str], list[str], int]]:
     """Compose's Redis in a folder of its own: its environment, its client's command, its port."""
-    found = sorted((CHECKOUT / ".venvs/redis").glob("**/redis-server"))
-    server = shutil.which("redis-server") or (str(found[0]) if found else None)
-    if server is None:
-        pytest.skip("no Redis here: run ./longshore up once")
+    server = shutil.which("redis-server") or _own_redis()
     service = composed()["services"]["redis"]
     port = free_port()
     words = command(service["command"])

@@ -18,10 +18,10 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
+from dev import environments
 from dev.provision_s3 import policies
 from worker.object_store import StoreSettings
 
-CHECKOUT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "longshore-test"
@@ -105,7 +105,7 @@ def run_ministack(folder: Path) -> Iterator[S3Endpoint]:
         "IOT_MTLS_ENABLED": "0",
         "DOCKER_HOST": f"unix://{folder}/no-docker",
     }
-    command = [str(_s3_environment() / "bin/python"), "-m", "ministack"]
+    command = [_s3_python(), "-m", "ministack"]
     with _running("ministack", command, port, "/_ministack/health", folder, environment) as url:
         yield _endpoint("ministack", url, root)
 
@@ -117,13 +117,10 @@ def free_port() -> int:
         return port
 
 
-def _s3_environment() -> Path:
-    folder = Path(os.environ.get("LONGSHORE_S3_ENV", CHECKOUT / ".venvs/s3"))
-    if not (folder / "bin/python").exists():
-        raise FileNotFoundError(
-            f"{folder} is not there: run the tests with ./longshore test, or set LONGSHORE_S3_ENV"
-        )
-    return folder
+def _s3_python() -> str:
+    """Of the endpoint's own environment, which the first test that needs it brings."""
+    environments.ensure("s3")
+    return environments.python("s3")
 
 
 def _endpoint(name: str, url: str, root: dict[str, str]) -> S3Endpoint:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from api.error_guide import UPLOADS
 from shared.codes import NOTICES, REJECTIONS
 
 WORKER = Path(__file__).parents[2] / "worker"
@@ -30,3 +31,8 @@ def test_every_rejection_and_notice_of_the_worker_is_one_that_the_api_can_word()
     assert notices <= NOTICES
     assert {"file-corrupt", "image-too-small"} <= rejections, "they are found"
     assert {"converted", "low-resolution"} <= notices, "they are found"
+
+
+def test_every_code_that_a_file_is_rejected_for_says_what_its_text_can_tell() -> None:
+    rejections = {code for code, (status, _) in UPLOADS.items() if status == "rejected"}
+    assert rejections == REJECTIONS, "REJECTION_PLACEHOLDERS of shared/codes.py"

@@ -13,27 +13,38 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings
 from starlette.routing import Route
 
 from api import form_types, views
 from api.app import create_internal_app, create_public_app
-from api.errors import ERRORS
+from api.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS, entries
+from api.errors import ERRORS, GUIDE, Problem
 from api.http.client_address import TrustedProxies
+from api.http.problems import details
 from api.http.stopping import Stopping
 from api.metrics import Metrics
 from api.openapi import examples
 from api.openapi.errors import UNIVERSAL
+from api.pages.pages import Site, render
 from api.receive.pace import Pace
 from api.routes import docs, pages
 from api.services import Services
+from api.settings import Settings as ApiSettings
 from api.values import VALUE_PROBLEMS
 from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
-from docs.generate import ANSWERS, INTERNAL, TO_DO, UPLOADS, rendered
+from dev.services import API_PREFIX as API
+from dev.services import TUNABLE, TUNABLE_PREFIX
+from dev.services import WORKER_PREFIX as WORKER
+from dev.tools import COMPILE
+from docs import provoke
+from docs.generate import rendered
 from shared import internal_api
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
+from worker.settings import Settings as WorkerSettings
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = CHECKOUT / "docs"
@@ -51,7 +62,7 @@ PAGES_SERVED: Endpoints = {
     if isinstance(route, Route)
 }
 """They are for people, and not in the listener's own description."""
-DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}}
+DOCS_SERVED: Endpoints = {("GET", "/docs"): {"200"}, ("GET", GUIDE): {"200"}}
 ANYWHERE = {*UNIVERSAL, "method-not-allowed"}
 """Codes that the table of endpoints doesn't repeat for each."""
 
@@ -96,8 +107,23 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
 
 
 def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
-    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see docs/generate.py; then {HOW}"
-    assert set(ERRORS) == set(TO_DO), f"see docs/generate.py; then {HOW}"
+    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see api/error_guide.py; then {HOW}"
+    assert set(ERRORS) == set(TO_DO), f"see api/error_guide.py; then {HOW}"
+
+
+def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:
+    assert set(ERRORS) == {*provoke.COMMANDS, *provoke.NEEDS}, f"see docs/provoke.py; then {HOW}"
+    assert not set(provoke.COMMANDS) & set(provoke.NEEDS)
+
+
+def test_the_type_of_each_problem_leads_to_the_one_entry_of_its_code() -> None:
+    page = render("errors.html", site=Site(), entries=list(entries())).body
+    ids = re.findall(r'id="([a-z-]+)"', bytes(page).decode().partition("<h1>")[2])
+    assert ids == sorted(ERRORS)
+    anchored = re.findall(r'<a id="([a-z-]+)">', text_of("errors.md"))
+    assert sorted(anchored) == sorted(ERRORS)
+    for code in ERRORS:
+        assert details(Problem(code), "req", "")["type"] == f"{GUIDE}#{code}"
 
 
 def test_settings_errors_form_types_and_what_is_acceptable_have_their_tables() -> None:
@@ -152,6 +178,60 @@ def test_the_table_of_transitions_explains_every_one_and_no_other() -> None:
         before, after = first.split("→")
         explained |= set(product(quoted(before), quoted(after)))
     assert explained == {(a.value, b.value) for a, targets in TRANSITIONS.items() for b in targets}
+
+
+# --- settings
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_every_setting_says_what_it_is_for(settings: type[BaseSettings]) -> None:
+    fields = settings.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_what_the_local_stack_passes_on_is_said() -> None:
+    said = text_of("settings.md").partition("What else it passes on")[2].partition("\n\n")[0]
+    names = re.findall(r"`([A-Z_]+)`", said)
+    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, TUNABLE_PREFIX, API, WORKER})
+
+
+# --- what it runs on
+
+
+def test_what_python_it_runs_on_is_said_once_and_everywhere_the_same() -> None:
+    readme = ROOT_PAGES[0].read_text("utf-8")
+    said = re.findall(r"Python (3\.\d+)", "".join(page.read_text("utf-8") for page in PAGES[:2]))
+    assert said == ["3.11"]
+    assert "Python 3.11 or later" in readme
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["requires-python"] == ">=3.11"
+    assert project["tool"]["mypy"]["python_version"] == "3.11"
+    assert COMPILE[COMPILE.index("--python-version") + 1] == "3.11"
+    assert "no Python 3.11 or newer" in (CHECKOUT / "longshore").read_text("utf-8")
+    bases = [
+        tuple(map(int, version.split(".")))
+        for image in (CHECKOUT / "deploy").glob("Dockerfile.*")
+        for version in re.findall(r"^FROM python:([\d.]+)-", image.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(bases) == 4
+    assert len(set(bases)) == 1
+    assert bases[0] >= (3, 11)
+
+
+# --- the back end's key
+
+
+async def test_all_that_a_service_key_opens_is_said() -> None:
+    what_it_opens = chapter(text_of("back-end.md"), "What it opens")
+    said = set(re.findall(r"`([A-Z]+) (/v1/[^`?]*)", what_it_opens))
+    opened = {
+        (method.upper(), path)
+        for path, operations in (await document("Public listener"))["paths"].items()
+        for method, operation in operations.items()
+        if {"service_key": []} in operation.get("security", [])
+    }
+    assert opened
+    assert said == opened | {("POST", "/v1/forms")}, "which is open to everybody"
 
 
 # --- the endpoints
@@ -355,7 +435,9 @@ def leads_somewhere(page: Path, link: str) -> bool:
 def anchors(page: Path) -> set[str]:
     """What a heading is linked by: lower case, hyphens for spaces, no punctuation."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    written = re.findall(r'<a id="([^"]+)">', page.read_text("utf-8"))
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {*made, *written}
 
 
 # --- the first pages

@@ -331,11 +331,11 @@ def test_hints_of_the_shipped_definition_say_what_is_accepted() -> None:
         for field in form_type.file_fields.values()
     ]
     for field in files:
-        hint = (field.hint or "").replace(" MB", "MB")
+        hint = field.hint or ""
         assert accepted(field) in hint
         assert size(field.max_bytes) in hint
         assert field.max_files == 1 or f"{field.max_files} files" in hint
-    assert len(files) == 5
+    assert files
 
 
 def test_the_shipped_signup_needs_one_file_and_takes_what_phones_and_scanners_make() -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from api.errors import ERRORS
 from api.form_types import FileFieldView, form_type_view
+from api.receive.files import size
 from api.rejections import NOTICE_TEXTS, texts, upload_error, upload_notice
 from shared.codes import NOTICES, PLACEHOLDERS, POLICY_PLACEHOLDERS, REJECTIONS
 from shared.form_definition import (
@@ -50,6 +51,22 @@ def used(field: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         inner = value.values() if key == "derivatives" else [value] if key in MODELS else []
         for each in inner:
             yield from ((MODELS[key].__name__, inner_key) for inner_key in each)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1_000, "1 KB"),
+        (999_949, "999.9 KB"),
+        (999_950, "1 MB"),
+        (15_000_000, "15 MB"),
+        (2_200_000_000, "2.2 GB"),
+    ],
+)
+def test_a_size_is_written_as_people_read_it(count: int, said: str) -> None:
+    assert size(count) == said
 
 
 def test_one_form_type_of_the_tests_uses_every_key() -> None:
@@ -106,7 +123,7 @@ def test_a_file_field_tells_browsers_a_text_for_every_code() -> None:
     portrait = every_key().file_fields["portrait"]
     told = texts(portrait)
     assert set(told) == {*REJECTIONS, *NOTICES, "file-empty"}
-    assert told["file-too-large"] == "The selected file must be smaller than 200KB"
+    assert told["file-too-large"] == "The selected file must be smaller than 200 KB"
     assert told["image-too-small"] == "At least 40 × 30, please: this is {width} × {height}"
     assert told["file-too-small"] == "That can't be a photo"
     assert told["too-many-files"] == "You can only select up to 2 files"

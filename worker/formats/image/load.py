@@ -21,7 +21,7 @@ from worker.formats.job import Job, Notice, notice
 from worker.formats.refusals import Refusals
 from worker.formats.verdicts import corrupt
 
-_READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
+READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
     JPEG.media_type: jpeg.read,
     PNG.media_type: png.read,
     WEBP.media_type: webp.read,
@@ -144,7 +144,7 @@ def _look(path: Path, detected: Format) -> Seen:
     with path.open("rb") as file:
         try:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            return _READERS[detected.media_type](content)
+            return READERS[detected.media_type](content)
         except (
             ValueError,
             IndexError,
