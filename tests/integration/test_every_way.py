@@ -22,9 +22,9 @@ from starlette.requests import ClientDisconnect
 from api import forms as use_forms
 from api import uploads as use_uploads
 from api.auth import ServiceKey
-from api.deps import own_upload
+from api.deps import own_form, own_upload
 from api.http import middleware
-from api.records import forms
+from api.receive.sections import MAX_FILES, MAX_TEXT_BYTES
 from api.records.rows import UploadRow
 from api.services import Services
 from shared.ids import new_id
@@ -81,9 +81,7 @@ class Begun:
 async def _begin(services: Services) -> AsyncIterator[Begun]:
     async with public(services) as client:
         form = await new_form(client)
-        async with services.database.read() as conn:
-            row = await forms.get(conn, form["id"])
-        assert row is not None
+        row = await own_form(services, ServiceKey("tests"), form["id"])
         yield Begun(client, form, Scene(services, row))
 
 
@@ -284,6 +282,26 @@ async def test_a_key_that_is_used_meanwhile_for_another_file_is_told(begun: Begu
     assert begun.files() == {received.staged.name}
 
 
+async def test_who_begins_several_drafts_at_once_begins_no_more_than_may_be(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    all_have_asked = asyncio.Barrier(4)
+
+    async def body() -> AsyncIterator[bytes]:
+        await all_have_asked.wait()
+        yield b'{"type":"acceptance"}'
+
+    async with (
+        _services(tmp_path_factory, max_drafts_per_hour=2) as services,
+        public(services) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        answers = await asyncio.gather(
+            *(client.post("/v1/forms", headers=JSON, content=body()) for _ in range(4))
+        )
+    assert sorted(each.status_code for each in answers) == [201, 201, 429, 429]
+
+
 # --- what is refused leaves nothing
 
 
@@ -329,6 +347,59 @@ async def test_of_files_that_are_sent_together_none_stays_when_the_last_fails(
     answer = await begun.client.request(WAYS[way].method, begun.path, files=files)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert begun.files() == set()
+
+
+@each_way
+async def test_a_file_over_its_fields_limit_leaves_nothing(begun: Begun, way: str) -> None:
+    answer = await begun.send(way, bytes(3000), field="tiny")
+    if way in ALONE:
+        assert (answer.status_code, answer.json()["code"]) == (413, "file-too-large")
+    assert begun.files() == set()
+
+
+@pytest.mark.parametrize("way", ["section", "HTML form"])
+@pytest.mark.parametrize("what", ["files", "text", "texts"])
+async def test_more_than_a_section_may_hold_is_refused_and_leaves_nothing(
+    impatient: Services, way: str, what: str
+) -> None:
+    files = [("needed", (f"{n}.png", b"a file", "image/png")) for n in range(MAX_FILES + 1)]
+    texts = [b"x" * (MAX_TEXT_BYTES + 1)] if what == "text" else [b"x" * MAX_TEXT_BYTES] * 5
+    beside = [*files[:1], *(("note", (None, text)) for text in texts)]
+    async with _begin(impatient) as begun:
+        answer = await begun.client.request(
+            WAYS[way].method, begun.path, files=files if what == "files" else beside
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+        assert begun.files() == set()
+
+
+@pytest.mark.parametrize("control", ["section", "go", "remove"])
+async def test_a_post_that_asks_for_what_there_isnt_leaves_no_file(
+    begun: Begun, control: str
+) -> None:
+    files = {"pair": ("a.png", CONTENT, "image/png")}
+    answer = await begun.client.post(begun.path, data={control: "nothing"}, files=files)
+    assert answer.status_code in (404, 422)
+    assert begun.files() == set()
+
+
+async def test_in_the_signup_a_refused_first_post_and_a_file_sent_again_leave_none(
+    services: Services,
+) -> None:
+    async with _begin(services) as begun, public(services) as browser:
+        files = {"headshot": ("a.png", CONTENT, "image/png")}
+
+        async def post(path: str, section: str) -> int:
+            sent = {"section": section, "full_name": "Ada"}
+            headers = {"Origin": "http://public", "Accept": "text/html"}
+            answer = await browser.post(path, data=sent, files=files, headers=headers)
+            return answer.status_code
+
+        assert await post("/", "nowhere") == 422
+        assert begun.files() == set()
+        for _ in range(2):  # the second time as who goes back in the browser does
+            assert await post("/", "about") == 303
+            assert len(begun.files()) == 1
 
 
 @pytest.mark.parametrize("way", ["section", "HTML form"])
