@@ -44,6 +44,7 @@ MOST = 20_000
 """Bytes that a form may hold here."""
 LEAST = 1000
 """Bytes that stay free on the volume."""
+Part = tuple[str, tuple[str | None, bytes]]
 each_way = pytest.mark.parametrize("way", list(WAYS))
 
 
@@ -362,13 +363,13 @@ async def test_a_file_over_its_fields_limit_leaves_nothing(begun: Begun, way: st
 async def test_more_than_a_section_may_hold_is_refused_and_leaves_nothing(
     impatient: Services, way: str, what: str
 ) -> None:
-    files = [("needed", (f"{n}.png", b"a file", "image/png")) for n in range(MAX_FILES + 1)]
+    named = [f"{n}.png" for n in range(MAX_FILES + 1)]
+    files: list[Part] = [("needed", (name, b"a file")) for name in named]
     texts = [b"x" * (MAX_TEXT_BYTES + 1)] if what == "text" else [b"x" * MAX_TEXT_BYTES] * 5
-    beside = [*files[:1], *(("note", (None, text)) for text in texts)]
+    beside: list[Part] = [("note", (None, text)) for text in texts]
+    parts = files if what == "files" else [*files[:1], *beside]
     async with _begin(impatient) as begun:
-        answer = await begun.client.request(
-            WAYS[way].method, begun.path, files=files if what == "files" else beside
-        )
+        answer = await begun.client.request(WAYS[way].method, begun.path, files=parts)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
         assert begun.files() == set()
 
