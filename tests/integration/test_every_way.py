@@ -413,6 +413,15 @@ async def test_one_request_never_exceeds_what_its_field_takes(begun: Begun, way:
     assert begun.files() == {each["id"] for each in sent[:2]}
 
 
+@pytest.mark.parametrize("way", ["section", "HTML form"])
+async def test_nor_what_the_form_may_hold(begun: Begun, way: str) -> None:
+    content = bytes(MOST // 2 + 1)
+    files = [("needed", (f"{n}.png", content, "image/png")) for n in range(2)]
+    await begun.client.request(WAYS[way].method, begun.path, files=files)
+    (sent,) = (await begun.client.get(begun.path)).json()["uploads"]["needed"]
+    assert begun.files() == {sent["id"]}
+
+
 async def test_a_value_that_is_taken_away_takes_no_other_fields_files(begun: Begun) -> None:
     gone, kept = await begun.scene.staged("pair"), await begun.scene.staged("needed")
     read = (await begun.client.patch(begun.path, json={"pair": None})).json()["uploads"]
