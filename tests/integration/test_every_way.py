@@ -143,8 +143,10 @@ def _marked(begun: Begun, marker: str | None) -> Iterator[None]:
     path.unlink()
     if marker:
         path.write_text(marker)
-    yield
-    path.write_text(own)
+    try:
+        yield
+    finally:
+        path.write_text(own)
 
 
 @each_way

@@ -318,7 +318,8 @@ async def test_an_upload_past_its_deadline_ends_failed_with_its_bytes_kept(scene
 
 async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene: Scene) -> None:
     upload = await scene.staged()
-    await scene.set_all(deadline=1)
+    tomorrow = await _clock(scene) + 86_400_000
+    await scene.set_all(deadline=1, next_attempt_at=tomorrow, backoffs=9)
     sweep = patient(scene.services)
     await sweep.fail_overdue()
     fresh = await use_uploads.retry(scene.services, upload, always=False)
@@ -327,7 +328,8 @@ async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene:
         settings.deadline_seconds * 1000, abs=1000
     )
     await sweep.fail_overdue()
-    assert (await scene.now(upload)).status is UploadStatus.STAGED
+    assert (await scene.claimed(upload)).attempt == 1
+    assert fresh.backoffs == 0
 
 
 async def test_an_upload_that_is_tried_again_while_the_sweep_looks_is_not_overdue(
