@@ -15,6 +15,9 @@ from shared.ids import new_id
 from shared.status import UploadStatus
 from tests.support.services import Scene
 
+pytestmark = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 Write = Callable[[Scene, UploadRow, bool], Awaitable[object]]
 
 
