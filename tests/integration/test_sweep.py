@@ -97,6 +97,29 @@ async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
     assert pauses == [20, 40, 80, 160, 320, 600, 600, 600]
 
 
+async def test_what_another_replica_woke_while_the_sweep_looked_is_not_woken_twice(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = Woken(scene.services)
+    upload = await scene.staged()
+    await scene.set_all(wake_at=0)
+    once_found(monkeypatch, "due", patient(scene.services).wake_due)
+    await patient(scene.services).wake_due()
+    assert woken.wakes == [(upload.id, 2)]
+    assert (await scene.now(upload)).wakes_unanswered == 1
+
+
+async def test_what_a_worker_claims_while_the_sweep_looks_is_not_woken(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = Woken(scene.services)
+    upload = await scene.staged()
+    await scene.set_all(wake_at=0)
+    once_found(monkeypatch, "due", lambda: scene.claimed(upload))
+    await patient(scene.services).wake_due()
+    assert woken.wakes == []
+
+
 async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_turn(
     scene: Scene,
 ) -> None:
@@ -436,6 +459,7 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
     late = await scene.received()
     _age(scene.services.staging.root / "staged" / late.staged.name, 7200)
     await patient(scene.services).quarantine_orphans()
+    await patient(scene.services).forget_done()
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
         await use_uploads.acknowledge(scene.services, scene.form.id, field, late, request_id="req")
@@ -490,6 +514,19 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
         for table in ("uploads", "events", "forms"):
             rows = await conn.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - ours
             assert rows.scalar_one() == 0
+
+
+async def test_a_purged_form_that_has_bytes_and_no_object_is_erased_behind_them(
+    scene: Scene,
+) -> None:
+    sweep = patient(scene.services)
+    await scene.staged()
+    await use_forms.purge(scene.services, scene.form, always=False)
+    await sweep.erase_purged()
+    assert await _exists(scene)
+    await sweep.unlink_condemned()
+    await sweep.erase_purged()
+    assert not await _exists(scene)
 
 
 async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
