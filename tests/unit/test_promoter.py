@@ -33,6 +33,8 @@ class SlowApi:
         self.outcomes: list[dict[str, object]] = []
         self.heartbeats = 0
         self.hears_outcomes = True
+        self.refuses: set[str] = set()
+        """Outcomes that it won't have."""
         self.told = Bell()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -50,6 +52,8 @@ class SlowApi:
             raise httpx.ConnectError("gone")
         self.outcomes.append(json.loads(request.content))
         self.told.ring()
+        if self.outcomes[-1]["outcome"] in self.refuses:
+            return httpx.Response(422, json={"code": "invalid-request"})
         return httpx.Response(200, json=APPLIED)
 
     async def reported(self, number: int) -> None:
@@ -267,6 +271,22 @@ async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
         await promoter.promote(UPLOAD_ID)
         assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)] * 2
     assert len(checked) == 1
+
+
+@pytest.mark.parametrize("refuses", [{"stored"}, {"stored", "retry"}])
+async def test_an_outcome_that_the_api_wont_have_is_an_attempt_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: set[str]
+) -> None:
+    checks(monkeypatch)
+    store = Frozen()
+    store.thawed.set()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        api.refuses = refuses
+        await promoter.promote(UPLOAD_ID)
+        promoter.stop(10)
+        await promoter.end(5)
+    assert [each["outcome"] for each in api.outcomes] == ["stored", "retry"]
+    assert (api.outcomes[1]["cause"], api.outcomes[1]["counted"]) == ("refused", True)
 
 
 async def test_a_store_that_stays_away_gives_the_upload_back_when_its_work_time_is_over(
