@@ -473,9 +473,11 @@ async def test_an_object_is_fetched_whole_and_held_to_what_is_known_of_it(
     await store.fetch(prefix + "a.png", tmp_path / "fetched", **known)
     assert (tmp_path / "fetched").read_bytes() == staged.content
     for wrong in ({"size": size + 1}, {"size": max(size - 1, 0)}, {"sha256": "0" * 64}):
+        path, asked = tmp_path / str(wrong), known | wrong
         with pytest.raises(TransientError, match="other bytes") as caught:
-            await store.fetch(prefix + "a.png", tmp_path / str(wrong), **known | wrong)
+            await store.fetch(prefix + "a.png", path, **asked)
         assert caught.value.counted, "it may be so for ever"
+        assert path.stat().st_size <= asked["size"], "no more than there is room for"
     with pytest.raises(ObjectGone):
         await store.fetch(prefix + "b.png", tmp_path / "none", **known)
 

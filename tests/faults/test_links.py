@@ -73,7 +73,7 @@ def test_calls_to_the_record_are_repeated_and_applied_once(
     read = ledger.wait(upload_id, "stored")
     assert read["attempts"] == 1
     assert f"/{upload_id}.1/" in read["public_url"], "one claim, and one outcome"
-    said = [line for line in faulty.log("worker") if upload_id in line]
+    said = [line for line in faulty.logs("worker").splitlines() if upload_id in line]
     assert any("promotion_started" in line for line in said)
     assert not [line for line in said if "_over" in line], "nobody gave it up, to be woken later"
     ledger.settle()

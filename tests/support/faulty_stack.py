@@ -104,10 +104,6 @@ class FaultyStack(Stack):
                 stderr=subprocess.STDOUT,
             )
 
-    def log(self, name: str) -> list[str]:
-        """The lines that a part logged so far."""
-        return (self.state_dir / f"logs/{name}.log").read_text(errors="replace").splitlines()
-
     def redis(self, *command: str) -> str:
         """Redis' answer in its own protocol, past every link."""
         url = urlsplit(self.info["redis_url"])

@@ -278,6 +278,29 @@ async def test_who_hands_an_upload_in_renews_its_lease_no_more(
     assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("shutdown", False)]
 
 
+async def test_a_verdict_names_the_type_that_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, tmp_path, FileRejected("file-encrypted", detected_type="application/pdf"))
+    async with promoting(tmp_path, Frozen()) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    (outcome,) = api.outcomes
+    assert (outcome["code"], outcome["detected_type"]) == ("file-encrypted", "application/pdf")
+
+
+async def test_what_lies_in_a_store_that_is_away_is_waited_for_and_costs_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = checks(monkeypatch)
+    monkeypatch.setitem(ORDER, "from_key", "a/upl_2.1/original.pdf")
+    async with promoting(tmp_path, Frozen()) as (api, promoter, breaker):
+        breaker.trip(StoreState.AWAY, "gone")
+        await promoter.promote(UPLOAD_ID)
+        assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)]
+    assert checked == []
+
+
 async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
