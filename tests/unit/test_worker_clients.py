@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_promoter import settings
+from worker.object_store import StoreSettings, open_object_store
 from worker.records_client import open_records
-
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @asynccontextmanager
@@ -26,19 +25,56 @@ async def listening(heard: list[bytes]) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_the_secret_goes_to_the_api_and_to_no_proxy_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    api, proxy = list[bytes](), list[bytes]()
-    async with listening(api) as port, listening(proxy) as other_port:
-        for name in PROXIES:
+@pytest.fixture
+async def heard_by_proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What a proxy was asked that the environment names for everything."""
+    heard: list[bytes] = []
+    async with listening(heard) as port:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             for each in (name, name.lower()):
-                monkeypatch.setenv(each, f"http://127.0.0.1:{other_port}")
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
+                monkeypatch.setenv(each, f"http://127.0.0.1:{port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        yield heard
+
+
+async def test_the_secret_goes_to_the_api_and_to_no_proxy_of_the_environment(
+    tmp_path: Path, heard_by_proxy: list[bytes]
+) -> None:
+    heard: list[bytes] = []
+    async with listening(heard) as port:
         url = {"internal_url": f"http://127.0.0.1:{port}"}
         async with open_records(settings(tmp_path).model_copy(update=url)) as records:
             assert await records.knock() == 401
-    assert proxy == []
-    (head,) = api
+    assert heard_by_proxy == []
+    (head,) = heard
     assert b"Authorization: Bearer change-me\r\n" in head
+
+
+async def test_files_go_to_a_store_without_tls_and_to_no_proxy_of_the_environment(
+    heard_by_proxy: list[bytes],
+) -> None:
+    heard: list[bytes] = []
+    async with listening(heard) as port:
+        where = StoreSettings(
+            bucket="bucket",
+            region="us-east-1",
+            access_key_id="key",
+            secret_access_key="secret",
+            endpoint_url=f"http://127.0.0.1:{port}",
+        )
+        async with open_object_store(where) as store:
+            assert await store.knock(10) is None, "it answered"
+    assert heard_by_proxy == []
+    assert heard
+
+
+async def test_a_store_with_tls_is_reached_by_the_proxy_that_the_environment_names(
+    heard_by_proxy: list[bytes],
+) -> None:
+    where = StoreSettings(
+        bucket="bucket", region="us-east-1", access_key_id="key", secret_access_key="secret"
+    )
+    async with open_object_store(where) as store:
+        assert await store.knock(10), "the proxy refuses"
+    assert heard_by_proxy[0].startswith(b"CONNECT bucket.s3.")
