@@ -20,7 +20,7 @@ from worker.sandbox import Decoder, Processed
 ACCEPT = ("image/jpeg", "image/png", "application/pdf")
 
 PROBE = """
-import ctypes, functools, json, mmap, os, resource, signal, socket, subprocess, sys, threading, time
+import ctypes, errno, functools, json, mmap, os, resource, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
 from worker.decoder.confine import FILE_BYTES, NEEDED_WHEN_LOADED, confine as really_confine
 print = functools.partial(print, flush=True)  # a forked child ends without doing it
@@ -36,6 +36,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 def attempt(name, call):
     try:
         seen[name] = str(call())
+    except OSError as error:
+        seen[name] = errno.errorcode.get(error.errno, str(error))
     except BaseException as error:
         seen[name] = type(error).__name__
 def call(number, *arguments):
