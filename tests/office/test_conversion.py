@@ -22,7 +22,7 @@ from shared.formats import DOC, DOCX, ODT, PDF, RTF
 from shared.policy import FilePolicy
 from shared.status import Stage
 from tests.support import documents
-from tests.support.decoders import holds
+from tests.support.decoders import LANDLOCK_VERSION, holds
 from tests.support.documents import SOFFICE, archive, converted, docx_parts, needs_office
 from tests.unit.test_promoter import settings as worker_settings
 from worker.errors import FileRejected, TransientError
@@ -405,6 +405,10 @@ if sys.platform == "linux":
     ) -> None:
         column = 0 if platform.machine() == "x86_64" else 1
         calls = {name: numbers[column] for name, numbers in CALLS.items() if numbers[column]}
+        others = f"\0longshore-test-{os.getpid()}"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(others)
+        listener.listen()
         _, said = await _confined(
             tmp_path,
             "libc = ctypes.CDLL(None, use_errno=True)\n"
@@ -414,12 +418,16 @@ if sys.platform == "linux":
             "    done[name] = ctypes.get_errno() if result == -1 else 0\n"
             "kinds = ('CORE', 'CPU', 'FSIZE', 'NOFILE', 'AS')\n"
             "limits = {k: resource.getrlimit(getattr(resource, f'RLIMIT_{k}')) for k in kinds}\n"
+            f"tried = socket.socket(socket.AF_UNIX).connect_ex({others!r})\n"
             "dies_with_parent = ctypes.c_int()\n"
             "libc.prctl(2, ctypes.byref(dies_with_parent))\n"
             "privileges = status.read().partition('NoNewPrivs:')[2].split()[0]\n"
-            "print([done, limits, dies_with_parent.value, privileges])\n",
+            "print([done, tried, limits, dies_with_parent.value, privileges])\n",
         )
-        done, limits, signal_at_death, no_new_privileges = ast.literal_eval(said)
+        listener.close()
+        done, connected, limits, signal_at_death, no_new_privileges = ast.literal_eval(said)
+        if LANDLOCK_VERSION >= 6:
+            assert connected == errno.EPERM, "others' sockets without a file"
         assert done == dict.fromkeys(calls, errno.EPERM) | {"clone3": errno.ENOSYS}
         assert limits == {
             "CORE": (0, 0),

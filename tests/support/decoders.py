@@ -121,22 +121,22 @@ def holds(held: str, what: str) -> None:
         pytest.skip(f"this kernel can't close {what}")
 
 
+def _landlock_version() -> int:
+    ask = ctypes.CDLL(None).syscall
+    return int(ask(_LANDLOCK_CREATE_RULESET, None, 0, _ASK_FOR_VERSION))
+
+
 def _closed_by_kernel() -> frozenset[str]:
     closed = set[str]()
-    if sys.platform == "linux":
-        call = ctypes.CDLL(None).syscall
-        ask_for_version = 1
-        if call(_LANDLOCK_CREATE_RULESET, None, 0, ask_for_version) > 0:
-            closed.add("files")
-        if (
-            platform.machine() in ("x86_64", "aarch64")
-            and Path("/proc/sys/kernel/seccomp").exists()
-        ):
-            closed |= {"network", "processes"}
+    if LANDLOCK_VERSION > 0:
+        closed.add("files")
+    if platform.machine() in ("x86_64", "aarch64") and Path("/proc/sys/kernel/seccomp").exists():
+        closed |= {"network", "processes"}
     return frozenset(closed)
 
 
-_LANDLOCK_CREATE_RULESET = 444
+_LANDLOCK_CREATE_RULESET, _ASK_FOR_VERSION = 444, 1
+LANDLOCK_VERSION = _landlock_version() if sys.platform == "linux" else 0
 CLOSED_BY_KERNEL = _closed_by_kernel()
 
 
