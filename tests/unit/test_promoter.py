@@ -278,15 +278,22 @@ async def test_who_hands_an_upload_in_renews_its_lease_no_more(
     assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("shutdown", False)]
 
 
-async def test_a_verdict_names_the_type_that_was_found(
+async def test_a_verdict_names_the_type_that_was_found_and_what_the_scanner_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finds(monkeypatch, tmp_path, FileRejected("file-encrypted", detected_type="application/pdf"))
+
+    async def look_into(*_: object) -> Scan:
+        return Scan(verdict=Verdict.CLEAN, database="27123")
+
+    monkeypatch.setattr("worker.checking.look_into", look_into)
     async with promoting(tmp_path, Frozen()) as (api, promoter, _):
         await promoter.promote(UPLOAD_ID)
         await api.reported(1)
     (outcome,) = api.outcomes
     assert (outcome["code"], outcome["detected_type"]) == ("file-encrypted", "application/pdf")
+    scan = cast("dict[str, object]", outcome["scan"])
+    assert (scan["verdict"], scan["database"]) == ("clean", "27123")
 
 
 async def test_what_lies_in_a_store_that_is_away_is_waited_for_and_costs_no_attempt(
