@@ -286,6 +286,9 @@ attempt("own file", lambda: Path(request["staged"]).read_text())
 attempt("own output", lambda: (Path(request["scratch"]) / "a.jpg").write_text("x"))
 attempt("other file", lambda: Path({str(other)!r}).read_text())
 attempt("change own", lambda: Path(request["staged"]).write_text("changed"))
+attempt("write into own", lambda: open(request["staged"], "r+b"))
+attempt("write into other", lambda: open({str(other)!r}, "r+b"))
+attempt("remove own", lambda: os.unlink(request["staged"]))
 attempt("change other", lambda: Path({str(other)!r}).write_text("changed"))
 attempt("cut other", lambda: os.truncate({str(other)!r}, 0))
 attempt("open other", lambda: os.chmod({str(other)!r}, 0o777))
@@ -306,7 +309,7 @@ attempt("parent", lambda: Path(f"/proc/{{os.getppid()}}/environ").read_bytes())
     )
     holds(seen.pop("held"), "files")
     assert (seen.pop("own file"), seen.pop("own output")) == ("staged", "1")
-    assert len(seen) == 18
+    assert len(seen) == 21
     assert {name for name, result in seen.items() if result not in REFUSED} == set()
     assert other.read_text() == "somebody else's"
 
@@ -444,6 +447,23 @@ async def test_a_child_reaches_neither_its_siblings_nor_its_parent(
     finally:
         sibling.kill()
         await sibling.wait()
+
+
+async def test_where_landlock_keeps_no_signals_in_the_filter_alone_does(tmp_path: Path) -> None:
+    """As on kernels before 6.12."""
+    other = await victim()
+    filtered = (
+        "from worker.decoder.seccomp import allow_only_decoding\n"
+        "seen['held'] = 'processes' if allow_only_decoding() else ''\n"
+    )
+    try:
+        seen = await probe("fresh", tmp_path, f"victim = {other.pid}\n{filtered}{AGAINST_OTHERS}")
+    finally:
+        other.kill()
+        await other.wait()
+    holds(seen.pop("held"), "processes")
+    assert len(seen) == 16
+    assert {name for name, result in seen.items() if result not in REFUSED} == set()
 
 
 async def test_all_of_that_would_work_on_a_child_that_isnt_confined(tmp_path: Path) -> None:
