@@ -17,7 +17,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from api.openapi.examples import ORDER
 from shared.internal_api import WorkOrder
+from shared.status import StoreState
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
+from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
 from worker.object_store import (
     ObjectGone,
@@ -120,6 +122,17 @@ async def test_a_small_file_is_stored_with_its_type(
     head = endpoint.client.head_object(Bucket=BUCKET, Key=prefix + "a.png")
     assert head["ContentType"] == PNG
     assert content_of(endpoint, prefix + "a.png") == staged.content
+
+
+async def test_a_put_that_succeeds_lets_the_others_go_on(
+    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    breaker = Breaker()
+    breaker.trip(StoreState.AWAY, "it was, a moment ago")
+    staged = stage(tmp_path, 100)
+    store = ObjectStore(strict_store._client, ministack.settings(), breaker)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    assert not breaker.is_open
 
 
 @pytest.mark.parametrize("size", [5 * MIB - 1, 10 * MIB, 20 * MIB + 1])
