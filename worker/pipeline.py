@@ -194,7 +194,8 @@ class Promoter:
             log.info("promotion_ended", outcome=outcome.outcome)
         except OutcomeRefused as error:
             log.error("outcome_refused", reason=str(error))
-            await self._report(order, _retry(order, "refused", counted=True), until)
+            if not isinstance(outcome, Retry):  # else nothing is left to say: the lease runs out
+                await self._report(order, _retry(order, "refused", counted=True), until)
         except RecordsUnavailable as error:
             log.error("outcome_not_reported", reason=str(error))
         except Over as over:

@@ -215,7 +215,7 @@ def _read_accepted(
 
     name = output_name(field, answer["object"]["content_type"])
     object_path = staged if object_is_staged else scratch / name
-    kept = answer["original"]
+    kept = answer["original"] if policy.keep_original else None
     return Processed(
         detected_type=detected_type,
         object=_output(name, object_path, answer["object"]),

@@ -1,11 +1,15 @@
 """Sending files: what is acknowledged, what is refused, and with which words."""
 
 import hashlib
+import socket
+from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from tests.support.client import FormClient, exchange, problem
+from tests.support.faulty_stack import until
 from tests.support.files import jpeg, pdf, png
 from tests.support.stack import Stack
 
@@ -76,24 +80,31 @@ def test_an_empty_file_is_named_so(form: FormClient) -> None:
 
 
 HOSTILE = [
-    ("../../../../etc/passwd", "passwd"),
-    ("C:\\Users\\me\\photo.png", "photo.png"),
-    ("photo\u202egnp.exe", "photognp.exe"),
-    ("x" * 400 + ".png", "x" * 251 + ".png"),
-    (".htaccess", ".htaccess"),
-    ("naïve 写真.png", "naïve 写真.png"),
-    ('quo"te.png', 'quo"te.png'),
+    ("../../../../etc/passwd", "passwd", "passwd"),
+    ("C:\\Users\\me\\photo.png", "photo.png", "photo"),
+    ("photo\u202egnp.exe", "photognp.exe", "photognp"),
+    ("x" * 400 + ".png", "x" * 251 + ".png", "x" * 251),
+    (".htaccess", ".htaccess", ".htaccess"),
+    ("naïve 写真.png", "naïve 写真.png", "naïve 写真"),
+    ('quo"te.png', 'quo"te.png', 'quo"te'),
 ]
+"""As it was sent, as it is shown, and what a download of it is called but for `.png`."""
 
 
-@pytest.mark.parametrize(("sent", "shown"), HOSTILE)
-def test_hostile_file_names_stay_inert(form: FormClient, sent: str, shown: str) -> None:
+@pytest.mark.parametrize(("sent", "shown", "downloaded"), HOSTILE)
+def test_hostile_file_names_stay_inert(
+    form: FormClient, sent: str, shown: str, downloaded: str
+) -> None:
     stored = form.stored("needed", png(), filename=sent)
     assert stored["filename"] == shown
-    assert "passwd" not in stored["public_url"]
-    answer = form.http.get(f"/v1/uploads/{stored['id']}/content")
-    assert answer.status_code == 307
-    assert "\r" not in answer.headers["location"]
+    assert stored["public_url"].endswith(f"/{stored['id']}.1/needed.png")
+    answer = form.http.get(f"/v1/uploads/{stored['id']}/content", follow_redirects=True)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    kind, plain, exact = answer.headers["content-disposition"].split("; ")
+    assert kind == "attachment", "nobody's page is shown as ours"
+    assert unquote(exact.removeprefix("filename*=UTF-8''")) == f"{downloaded}.png"
+    assert plain.startswith('filename="')
+    assert plain.count('"') == 2
 
 
 @pytest.mark.parametrize(
@@ -159,6 +170,25 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(form: FormClien
     problem(wrong, 415, "unsupported-media-type")
 
 
+def test_who_was_refused_may_send_on_for_a_while(form: FormClient) -> None:
+    """Of a connection that is closed with bytes unread, other systems drop the answer too."""
+    head = (
+        f"POST {form.path}/fields/nosuch/uploads HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {form.token}\r\nContent-Length: 1000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    url = form.http.base_url
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while b"not-found" not in answer:
+            answer += connection.recv(65536)
+        for _ in range(20):
+            connection.sendall(b"x" * 50_000)  # raises when it was reset
+        assert not connection.recv(65536), "closed in order, when all was read"
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -170,7 +200,7 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(form: FormClien
         b"--b\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--b--\r\n",
         b"--b\r\n"
         + b'Content-Disposition: form-data; name="f"; filename="a"\r\n' * 2
-        + b"\r\n--b--\r\n",
+        + b"\r\nabc\r\n--b--\r\n",
         b"--b\r\n" + b"X-Header: " + b"y" * 100_000 + b"\r\n\r\nabc\r\n--b--\r\n",
         b"".join(
             b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\nx\r\n' for _ in range(1001)
@@ -191,20 +221,36 @@ def test_a_broken_multipart_body_is_a_400_and_stores_nothing(
     assert set(stack.staged_files()) <= set(before)
 
 
-def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack) -> None:
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 50000\r\n\r\n" + b"x" * 30_000,
+        b"Transfer-Encoding: chunked\r\n\r\n7530\r\n" + b"x" * 30_000 + b"\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack, rest: bytes) -> None:
     before = stack.staged_files()
     head = (
         f"PUT {form.path}/fields/needed/uploads/k HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {form.token}\r\n"
     )
-    for rest in (
-        b"Content-Length: 50000\r\n\r\n" + b"x" * 30_000,
-        b"Transfer-Encoding: chunked\r\n\r\n7530\r\n" + b"x" * 30_000 + b"\r\n",
-    ):
-        answer = exchange(str(form.http.base_url), head.encode() + rest, half_close=True)
-        assert not answer.startswith(b"HTTP/1.1 2")
-    assert form.read()["uploads"]["needed"] == []
+
+    def arriving() -> list[str]:
+        return [path.name for path in (Path(stack.info["staging_dir"]) / "incoming").iterdir()]
+
+    url = form.http.base_url
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(head.encode() + rest)
+        until(arriving, "nothing arrives")
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65536)
+    assert not answer.startswith(b"HTTP/1.1 2")
+    until(
+        lambda: not arriving(), "it is still waited for"
+    )  # the connection ends before the request
     assert set(stack.staged_files()) <= set(before)
+    assert form.read()["uploads"]["needed"] == []
 
 
 def test_a_wrong_type_is_found_in_the_bytes_and_explained(form: FormClient) -> None:

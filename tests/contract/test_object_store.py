@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.header import decode_header, make_header
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from api.openapi.examples import ORDER
 from shared.internal_api import WorkOrder
+from shared.status import StoreState
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
+from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
 from worker.object_store import (
     ObjectGone,
@@ -119,6 +122,17 @@ async def test_a_small_file_is_stored_with_its_type(
     head = endpoint.client.head_object(Bucket=BUCKET, Key=prefix + "a.png")
     assert head["ContentType"] == PNG
     assert content_of(endpoint, prefix + "a.png") == staged.content
+
+
+async def test_a_put_that_succeeds_lets_the_others_go_on(
+    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+) -> None:
+    breaker = Breaker()
+    breaker.trip(StoreState.AWAY, "it was, a moment ago")
+    staged = stage(tmp_path, 100)
+    store = ObjectStore(strict_store._client, ministack.settings(), breaker)
+    await store.put(staged.path, prefix + "a.png", **staged.facts)
+    assert not breaker.is_open
 
 
 @pytest.mark.parametrize("size", [5 * MIB - 1, 10 * MIB, 20 * MIB + 1])
@@ -290,7 +304,9 @@ async def test_a_file_that_shrinks_while_it_is_put_is_never_stored(
 
 
 @pytest.mark.parametrize("size", [100_000, LARGE])
-@pytest.mark.parametrize("change", ["another byte", "one more byte"])
+@pytest.mark.parametrize(
+    "change", ["another byte", "another byte first", "one more byte", "one byte less", "no bytes"]
+)
 async def test_a_file_with_another_digest_or_length_is_never_stored(
     strict_store: ObjectStore,
     ministack: S3Endpoint,
@@ -300,8 +316,14 @@ async def test_a_file_with_another_digest_or_length_is_never_stored(
     change: str,
 ) -> None:
     staged = stage(tmp_path, size)
-    changed = staged.content[:-1] + (b"!" if change == "another byte" else b"!!")
-    staged.path.write_bytes(changed)
+    changed = {
+        "another byte": staged.content[:-1] + bytes([staged.content[-1] ^ 1]),
+        "another byte first": bytes([staged.content[0] ^ 1]) + staged.content[1:],
+        "one more byte": staged.content + b"!",
+        "one byte less": staged.content[:-1],
+        "no bytes": b"",
+    }
+    staged.path.write_bytes(changed[change])
     with pytest.raises(SourceChanged) as failure:
         await strict_store.put(staged.path, prefix + "a.png", **staged.facts)
     assert (failure.value.cause, failure.value.counted) == ("volume", False)
@@ -464,9 +486,11 @@ async def test_an_object_is_fetched_whole_and_held_to_what_is_known_of_it(
     await store.fetch(prefix + "a.png", tmp_path / "fetched", **known)
     assert (tmp_path / "fetched").read_bytes() == staged.content
     for wrong in ({"size": size + 1}, {"size": max(size - 1, 0)}, {"sha256": "0" * 64}):
+        path, asked = tmp_path / str(wrong), known | wrong
         with pytest.raises(TransientError, match="other bytes") as caught:
-            await store.fetch(prefix + "a.png", tmp_path / str(wrong), **known | wrong)
+            await store.fetch(prefix + "a.png", path, **asked)
         assert caught.value.counted, "it may be so for ever"
+        assert path.stat().st_size <= asked["size"], "no more than there is room for"
     with pytest.raises(ObjectGone):
         await store.fetch(prefix + "b.png", tmp_path / "none", **known)
 
@@ -501,6 +525,27 @@ async def test_clean_removes_objects_and_multiparts_and_nothing_beside_the_prefi
     assert len(keys_under(endpoint, beside)) == 3
     assert multiparts_under(endpoint, beside) == [beside + "b.png"]
     assert await store.clean(prefix) == 0
+
+
+async def test_of_a_store_that_lists_everybodys_multiparts_only_its_own_are_aborted(
+    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str
+) -> None:
+    beside = f"{uuid.uuid4().hex}/upl_2.1/"
+    for folder in (prefix, beside):
+        ministack.client.create_multipart_upload(Bucket=BUCKET, Key=folder + "a.png")
+
+    real: Any = strict_store._client
+
+    def lists_all(name: str) -> Any:
+        pages = real.get_paginator(name)
+        if name != "list_multipart_uploads":
+            return pages
+        return SimpleNamespace(paginate=lambda Bucket, **_: pages.paginate(Bucket=Bucket))  # noqa: N803 - S3's
+
+    client: Any = Client(real, get_paginator=lists_all)
+    await ObjectStore(client, ministack.settings()).clean(prefix)
+    assert multiparts_under(ministack, prefix) == []
+    assert multiparts_under(ministack, beside) == [beside + "a.png"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "a", "a/upl_1.1"])

@@ -72,6 +72,20 @@ async def test_a_store_that_does_all_is_one_line_and_nothing_stays_in_the_bucket
     assert left(ministack) == []
 
 
+async def test_a_store_that_lists_everybodys_multiparts_loses_none_of_others(
+    strict_store: ObjectStore, ministack: S3Endpoint
+) -> None:
+    async def list_multipart_uploads(**arguments: Any) -> Any:
+        arguments.pop("Prefix")
+        return await strict_store._client.list_multipart_uploads(**arguments)
+
+    theirs = {"Bucket": BUCKET, "Key": "others/a.png"}
+    begun = ministack.client.create_multipart_upload(**theirs)["UploadId"]
+    await found_by(ministack, Answered(strict_store, list_multipart_uploads=list_multipart_uploads))
+    assert left(ministack) == []
+    ministack.client.abort_multipart_upload(**theirs, UploadId=begun)  # raises for one that is gone
+
+
 async def test_a_store_that_looks_at_nothing_is_told_by_what_it_lacks(moto: S3Endpoint) -> None:
     found = await found_with(moto.settings())
     assert all(line.startswith("warning ") for line in found), found

@@ -23,7 +23,8 @@ STORE = [
 INTERNAL = [
     {"status": 500, "times": 2},
     {"status": 401, "times": 2},
-    {"status": 404, "times": 2},
+    {"status": 404, "marker": b"/claim", "times": 2},
+    {"status": 404, "marker": b"PATCH", "times": 2},
     {"drop_answer": True, "marker": b"/claim", "times": 1},
     {"drop_answer": True, "marker": b"PATCH", "times": 2},
     {"refuse": True},
@@ -74,6 +75,9 @@ def test_calls_to_the_record_are_repeated_and_applied_once(
     read = ledger.wait(upload_id, "stored")
     assert read["attempts"] == 1
     assert f"/{upload_id}.1/" in read["public_url"], "one claim, and one outcome"
+    said = [line for line in faulty.logs("worker").splitlines() if upload_id in line]
+    assert any("promotion_started" in line for line in said)
+    assert not [line for line in said if "_over" in line], "nobody gave it up, to be woken later"
     ledger.settle()
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from api.records.file_system import network_file_system
 from tests.support.clamd import running_clamd
 from tests.support.postgres import new_database
-from tests.support.s3 import S3Endpoint, run_ministack
+from tests.support.s3 import S3Endpoint, free_port, run_ministack
 from tests.support.starting import answering_redis, api_settings, run, worker_settings
 from tests.support.tables import make_tables
 
@@ -68,7 +68,8 @@ def test_a_link_that_the_store_refuses_names_the_setting(
     change: dict[str, str], named: str, tmp_path: Path, store: S3Endpoint
 ) -> None:
     given = {**keys(store), **change}
-    env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, **given)
+    nobody = f"http://127.0.0.1:{free_port()}"  # a link opens what it names: no proxy's business
+    env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, HTTP_PROXY=nobody, **given)
     make_tables(env["DATABASE_URL"])
     ended = run("api.check", env)
     assert ended.status == 1, ended.out

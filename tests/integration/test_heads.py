@@ -238,6 +238,38 @@ def test_a_header_over_its_bound_is_named(port: int) -> None:
     assert "Cookie" in json.loads(answer.rpartition(b"\r\n")[2])["detail"]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "lst_" + "a" * 26,
+        "x" * 65,
+        'a","level":"error',
+        "two words",
+        "a;b",
+        "\x1b[31mred",
+        "naïve",
+        "../../etc",
+        "",
+    ],
+)
+def test_an_id_that_no_log_should_hold_is_replaced(port: int, api: ApiProcess, given: str) -> None:
+    head = (
+        f"GET /nowhere HTTP/1.1\r\nHost: lo\r\nConnection: close\r\nX-Request-ID: {given}\r\n\r\n"
+    )
+    answer = _exchange(port, head.encode())
+    (used,) = re.findall(rb"(?i)\r\nx-request-id: (.*)\r\n", answer)
+    assert re.fullmatch(rb"req_[a-z2-7]{26}", used)
+    if len(given) > 4:
+        assert given not in api.log.read_text()
+
+
+@pytest.mark.parametrize("given", ["x", "x" * 64, "4711.a-B_c"])
+def test_an_id_that_a_log_can_hold_is_kept(port: int, given: str) -> None:
+    url = f"http://127.0.0.1:{port}/nowhere"
+    answer = httpx.get(url, headers={"X-Request-ID": given}, trust_env=False)
+    assert answer.headers["x-request-id"] == given
+
+
 def test_tracing_headers_and_those_of_the_setting_may_be_sent(api: ApiProcess) -> None:
     def preflight(names: str) -> int:
         headers = {

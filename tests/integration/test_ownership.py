@@ -10,6 +10,7 @@ from api import work
 from api.errors import Problem
 from api.services import Services
 from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
+from shared.keys import FLAGGED
 from shared.status import UploadStatus
 from shared.volume import MARKER
 from tests.support.services import A_SHA, Scene, given_back, rejected, stored
@@ -105,22 +106,32 @@ async def test_an_expired_lease_alone_takes_nothing_away(scene: Scene) -> None:
 
 
 async def test_an_outcome_must_name_its_own_form_upload_and_prefix(scene: Scene) -> None:
-    order = await scene.claimed(await scene.staged())
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
     other = await Scene.create(scene.services)
     with pytest.raises(Problem, match="stale-generation"):
         await other.report(stored(order))
-    for key in ("elsewhere/object.png", order.key_prefix, order.key_prefix + "../x/y"):
-        outcome = stored(order)
-        outcome.object = StoredObject(key=key, content_type="image/png", size=1, sha256=A_SHA)
-        with pytest.raises(Problem, match="invalid-request"):
-            await scene.report(outcome)
-        outcome = stored(order)
-        outcome.derivatives = {
-            "thumb": StoredObject(key=key, content_type="image/png", size=1, sha256=A_SHA)
-        }
-        with pytest.raises(Problem, match="invalid-request"):
-            await scene.report(outcome)
-    assert (await scene.report(stored(order))).status is UploadStatus.STORED
+    prefix, later = order.key_prefix, order.key_prefix.replace(".1/", ".2/")
+    for key in (
+        "elsewhere/object.png",
+        prefix,
+        f"{prefix}.",
+        f"{prefix}..",
+        f"{prefix}../x/y",
+        f"{prefix}folder/object.png",
+        f"{later}object.png",
+        f"{FLAGGED}{prefix}object.png",
+    ):
+        theirs = StoredObject(key=key, content_type="image/png", size=1, sha256=A_SHA)
+        own = stored(order)
+        for outcome in (
+            own.model_copy(update={"object": theirs}),
+            own.model_copy(update={"derivatives": {"thumb": theirs}}),
+            own.model_copy(update={"derivatives": {"large": own.object, "thumb": theirs}}),
+        ):
+            with pytest.raises(Problem, match="invalid-request"):
+                await scene.report(outcome)
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
 
 @pytest.mark.parametrize(
@@ -179,6 +190,18 @@ async def test_backoff_doubles_and_the_last_attempt_fails_with_the_bytes_kept(
     assert row.error
     assert row.error["code"] == "attempts-exhausted"
     assert row.error["retryable"] is True
+
+
+@pytest.mark.parametrize("earlier", [20, 5_000])
+async def test_however_often_an_upload_was_given_back_its_pause_has_a_longest(
+    scene: Scene, earlier: int
+) -> None:
+    upload = await scene.staged()
+    await scene.set_all(backoffs=earlier)
+    row = await scene.report(given_back(await scene.claimed(upload), counted=False))
+    longest = scene.services.settings.max_backoff_seconds
+    assert 0.89 * longest <= (row.next_attempt_at - row.updated_at) / 1000 <= longest
+    assert row.backoffs == earlier + 1
 
 
 async def test_what_is_nobodys_attempt_is_not_counted(scene: Scene) -> None:
@@ -258,14 +281,34 @@ async def test_a_missing_file_is_failed_only_when_the_api_misses_it_too(scene: S
     assert row.status is UploadStatus.FAILED
 
 
-async def test_no_file_is_lost_while_the_api_sees_another_volume_than_its_own(
-    scene: Scene,
+@pytest.mark.parametrize("code", ["bytes-lost", "bytes-changed", "object-lost"])
+async def test_what_failed_for_good_is_not_tried_again(scene: Scene, code: str) -> None:
+    upload = await scene.staged()
+    if code == "bytes-lost":
+        await scene.services.staging.delete(upload.id)
+    order = await scene.claimed(upload)
+    failed = Failed(upload_id=upload.id, generation=order.generation, code=code)
+    row = await work.apply_outcome(scene.services, scene.form.id, failed)
+    assert row.error
+    assert (row.status, row.error["retryable"]) == (UploadStatus.FAILED, False)
+    for always in (False, True):
+        with pytest.raises(Problem, match="not-failed"):
+            await use_uploads.retry(scene.services, row, always=always)
+    assert await scene.now(upload) == row
+
+
+@pytest.mark.parametrize("marker", ["vol_another", None])
+async def test_a_missing_file_is_no_failure_while_the_apis_own_mount_is_wrong(
+    scene: Scene, marker: str | None
 ) -> None:
     upload = await scene.staged()
     order = await scene.claimed(upload)
-    staging = scene.services.staging
-    await staging.delete(upload.id)  # as it looks where the volume isn't mounted
-    (staging.root / MARKER).unlink()
+    await scene.services.staging.delete(upload.id)
+    path = scene.services.staging.root / MARKER
+    if marker:
+        path.write_text(marker)
+    else:
+        path.unlink()
     lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
     row = await work.apply_outcome(scene.services, scene.form.id, lost)
     assert (row.status, row.attempts) == (UploadStatus.STAGED, 0)

@@ -1,8 +1,11 @@
 """Documents become PDFs, by a real LibreOffice that can do nothing else."""
 
+import ast
 import asyncio
 import contextlib
+import errno
 import os
+import platform
 import signal
 import socket
 import stat
@@ -19,10 +22,11 @@ from shared.formats import DOC, DOCX, ODT, PDF, RTF
 from shared.policy import FilePolicy
 from shared.status import Stage
 from tests.support import documents
+from tests.support.decoders import LANDLOCK_VERSION, holds
 from tests.support.documents import SOFFICE, archive, converted, docx_parts, needs_office
 from tests.unit.test_promoter import settings as worker_settings
 from worker.errors import FileRejected, TransientError
-from worker.office import converter
+from worker.office import confine, converter
 from worker.office.confine import SOCKETS
 from worker.office.converter import Office
 from worker.processing import Processing
@@ -352,26 +356,84 @@ if sys.platform == "linux":
         "reading processes": "open('/proc/1/environ')",
     }
 
-    @pytest.mark.parametrize("what", TRIES)
-    async def test_what_becomes_libreoffice_has_no_way_out(tmp_path: Path, what: str) -> None:
-        """As the launcher does it, but in place of the program it tries something."""
-        code = (
-            "import os, sys\nfrom pathlib import Path\nfrom worker.office.confine import confine\n"
-            f"own = Path({str(tmp_path)!r})\n"
-            "import socket, subprocess\n"
-            "held = confine(None, own, own / 'a' / 'b', cpu_seconds=10, parent_pid=os.getppid())\n"
-            "if len(held) < 3:\n    print('open')\n    sys.exit()\n"
-            f"try:\n    {TRIES[what]}\n"
-            "except (PermissionError, OSError) as error:\n    print('refused', error.errno)\n"
-            "else:\n    print('done')\n"
+    CALLS = {
+        "vfork": (58, 0), "kill": (62, 129), "tkill": (200, 130), "ptrace": (101, 117),
+        "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "mount": (165, 40),
+        "unshare": (272, 97), "setns": (308, 268), "keyctl": (250, 219), "add_key": (248, 217),
+        "request_key": (249, 218), "bpf": (321, 280), "perf_event_open": (298, 241),
+        "userfaultfd": (323, 282), "pidfd_send_signal": (424, 424), "io_uring_setup": (425, 425),
+        "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+        "a call under another number": (0x40000000 + 39, 0), "clone3": (435, 435),
+    }  # fmt: skip # a list of names reads better in rows
+
+    async def _confined(own: Path, code: str) -> tuple[str, str]:
+        """What holds a process that is confined as the launcher does it, and what it says that
+        does `code` in place of the program."""
+        before = (
+            "import ctypes, os, resource, socket, subprocess, sys\nfrom pathlib import Path\n"
+            "from worker.office import confine\n"
+            f"own = Path({str(own)!r})\nstatus = open('/proc/self/status')\n"
+            "held = confine.confine(\n"
+            "    None, own, own / 'a' / 'b', cpu_seconds=10, parent_pid=os.getppid()\n)\n"
+            "print(','.join(held))\n"
         )
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code,
+            sys.executable, "-c", before + code,
             stdout=asyncio.subprocess.PIPE,
             env={"PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip # one command is one line
         said, _ = await child.communicate()
-        if said.strip() == b"open":
-            pytest.skip("this kernel has no Landlock, or no filter for this processor")
-        assert said.split()[:1] == [b"refused"]
-        assert int(said.split()[1]) in (1, 13), "EPERM or EACCES"
+        held, _, rest = said.decode().partition("\n")
+        for closed in ("files", "network", "processes"):
+            holds(held, closed)
+        return held, rest
+
+    @pytest.mark.parametrize("what", TRIES)
+    async def test_what_becomes_libreoffice_has_no_way_out(tmp_path: Path, what: str) -> None:
+        _, said = await _confined(
+            tmp_path,
+            f"try:\n    {TRIES[what]}\n"
+            "except (PermissionError, OSError) as error:\n    print('refused', error.errno)\n"
+            "else:\n    print('done')\n",
+        )
+        result, *number = said.split()
+        assert result == "refused"
+        assert int(number[0]) in (errno.EPERM, errno.EACCES)
+
+    async def test_what_becomes_libreoffice_cant_call_what_it_doesnt_need_and_has_limits(
+        tmp_path: Path,
+    ) -> None:
+        column = 0 if platform.machine() == "x86_64" else 1
+        calls = {name: numbers[column] for name, numbers in CALLS.items() if numbers[column]}
+        others = f"\0longshore-test-{os.getpid()}"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(others)
+        listener.listen()
+        _, said = await _confined(
+            tmp_path,
+            "libc = ctypes.CDLL(None, use_errno=True)\n"
+            "room = ctypes.create_string_buffer(64)\ndone = {}\n"
+            f"for name, number in {calls!r}.items():\n"
+            "    result = libc.syscall(number, 0, room, 0, 0, 0, 0)\n"
+            "    done[name] = ctypes.get_errno() if result == -1 else 0\n"
+            "kinds = ('CORE', 'CPU', 'FSIZE', 'NOFILE', 'AS')\n"
+            "limits = {k: resource.getrlimit(getattr(resource, f'RLIMIT_{k}')) for k in kinds}\n"
+            f"tried = socket.socket(socket.AF_UNIX).connect_ex({others!r})\n"
+            "dies_with_parent = ctypes.c_int()\n"
+            "libc.prctl(2, ctypes.byref(dies_with_parent))\n"
+            "privileges = status.read().partition('NoNewPrivs:')[2].split()[0]\n"
+            "print([done, tried, limits, dies_with_parent.value, privileges])\n",
+        )
+        listener.close()
+        done, connected, limits, signal_at_death, no_new_privileges = ast.literal_eval(said)
+        if LANDLOCK_VERSION >= 6:
+            assert connected == errno.EPERM, "others' sockets without a file"
+        assert done == dict.fromkeys(calls, errno.EPERM) | {"clone3": errno.ENOSYS}
+        assert limits == {
+            "CORE": (0, 0),
+            "CPU": (10, 11),
+            "FSIZE": (confine.FILE_BYTES, confine.FILE_BYTES),
+            "NOFILE": (confine.OPEN_FILES, confine.OPEN_FILES),
+            "AS": (confine.MEMORY_BYTES, confine.MEMORY_BYTES),
+        }
+        assert (signal_at_death, no_new_privileges) == (signal.SIGKILL, "1")

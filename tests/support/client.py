@@ -1,5 +1,6 @@
 """A client of the HTTP contract: what a front end would do."""
 
+import contextlib
 import socket
 import time
 from typing import Any
@@ -78,13 +79,14 @@ def exchange(url: str, request: bytes, *, half_close: bool = False, seconds: flo
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as connection:
         answer = b""
-        try:
-            connection.sendall(request)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(request)  # who is refused meanwhile reads why all the same
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
+        try:
             while chunk := connection.recv(65536):
                 answer += chunk
-        except (TimeoutError, ConnectionResetError, BrokenPipeError):
+        except (TimeoutError, ConnectionResetError):
             pass
         return answer
 

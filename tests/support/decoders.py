@@ -1,7 +1,9 @@
 """Decoders whose children do what a test says, in place of their work."""
 
 import asyncio
+import ctypes
 import json
+import platform
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +20,10 @@ from worker.sandbox import Decoder, Processed
 ACCEPT = ("image/jpeg", "image/png", "application/pdf")
 
 PROBE = """
-import ctypes, json, mmap, os, resource, signal, socket, subprocess, sys, threading, time
+import ctypes, errno, functools, json, mmap, os, resource, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
-from worker.decoder.confine import NEEDED_WHEN_LOADED, confine as really_confine
+from worker.decoder.confine import FILE_BYTES, NEEDED_WHEN_LOADED, confine as really_confine
+print = functools.partial(print, flush=True)  # a forked child ends without doing it
 def live(parent):
     global request
     request = json.load(open(0, closefd=False))
@@ -33,6 +36,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 def attempt(name, call):
     try:
         seen[name] = str(call())
+    except OSError as error:
+        seen[name] = errno.errorcode.get(error.errno, str(error))
     except BaseException as error:
         seen[name] = type(error).__name__
 def call(number, *arguments):
@@ -42,7 +47,7 @@ def call(number, *arguments):
 def answer():
     Path("seen.json").write_text(json.dumps(seen))
     verdict = {"result": "rejected", "code": "probe", "params": {}, "detected_type": None}
-    print(json.dumps(verdict), flush=True)
+    print(json.dumps(verdict))
 def confine(readable=NEEDED_WHEN_LOADED):
     held = really_confine(Path(request["staged"]), Path(request["scratch"]),
         cpu_seconds=request["cpu_seconds"], parent_pid=os.getppid(), readable=readable)
@@ -106,6 +111,33 @@ async def probe(way: str, folder: Path, code: str) -> dict[str, Any]:
     assert verdict.value.code == "probe"
     seen: dict[str, Any] = json.loads((scratch / "seen.json").read_text())
     return seen
+
+
+def holds(held: str, what: str) -> None:
+    """Make sure that the child is held as far as this kernel can: a child that isn't, on a kernel
+    that could, is no reason to skip what it may not do."""
+    if what not in held.split(","):
+        assert what not in CLOSED_BY_KERNEL, f"{what} is open, and this kernel could close it"
+        pytest.skip(f"this kernel can't close {what}")
+
+
+def _landlock_version() -> int:
+    ask = ctypes.CDLL(None).syscall
+    return int(ask(_LANDLOCK_CREATE_RULESET, None, 0, _ASK_FOR_VERSION))
+
+
+def _closed_by_kernel() -> frozenset[str]:
+    closed = set[str]()
+    if LANDLOCK_VERSION > 0:
+        closed.add("files")
+    if platform.machine() in ("x86_64", "aarch64") and Path("/proc/sys/kernel/seccomp").exists():
+        closed |= {"network", "processes"}
+    return frozenset(closed)
+
+
+_LANDLOCK_CREATE_RULESET, _ASK_FOR_VERSION = 444, 1
+LANDLOCK_VERSION = _landlock_version() if sys.platform == "linux" else 0
+CLOSED_BY_KERNEL = _closed_by_kernel()
 
 
 def alive(pid: int) -> bool:

@@ -81,7 +81,7 @@ def test_a_disposition_is_read_in_one_pass_whatever_fills_it(start: str, char: s
     assert time.process_time() - began < LITTLE
 
 
-def test_two_names_are_refused_and_not_chosen_from() -> None:
+def test_of_two_names_both_are_read_so_that_they_can_be_refused() -> None:
     value = header_values.parse(b"a; filename=x; FileName=y")
     assert [name for name, _ in value.parameters] == ["filename", "filename"]
 

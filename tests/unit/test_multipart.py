@@ -69,6 +69,33 @@ PARTS = [
 ]
 
 
+DISPOSITION = 'Content-Disposition: form-data; name="f"; filename="n.png"'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        f"{DISPOSITION}\r\n{DISPOSITION}",
+        f"{DISPOSITION}\r\nContent-Type: image/png\r\ncontent-disposition: form-data; name=g",
+        f"{DISPOSITION}\r\nContent-Type: image/png\r\nContent-Type: image/png",
+        f"{DISPOSITION}; name=f",
+        f"{DISPOSITION}; NAME=g",
+        f"{DISPOSITION}; filename=n.png",
+        f"{DISPOSITION}; FileName=m.png",
+        DISPOSITION.replace("form-data", "attachment"),
+        DISPOSITION.replace('name="f"; ', ""),
+        "Content-Type: image/png",
+    ],
+)
+async def test_a_part_that_can_be_read_in_two_ways_or_has_no_name_is_refused(headers: str) -> None:
+    def body(headers: str) -> bytes:
+        return f"--b\r\n{headers}\r\n\r\nabc\r\n--b--\r\n".encode()
+
+    assert await parts_of([body(DISPOSITION)]) == [(PartStart("f", "n.png", None), b"abc")]
+    with pytest.raises(Problem, match="malformed-multipart"):
+        await parts_of([body(headers)])
+
+
 async def test_more_space_behind_a_boundary_than_anybody_sends_is_refused() -> None:
     with pytest.raises(Problem, match="malformed-multipart"):
         await parts_of([b"--b" + b" " * 500, b" " * 600, b"\r\n"])

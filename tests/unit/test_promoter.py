@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +19,7 @@ from worker.bell import Bell
 from worker.breaker import Breaker
 from worker.checking import refuse_unscanned
 from worker.errors import FileRejected
-from worker.main import storing_for
+from worker.main import _own_scratch, storing_for
 from worker.object_store import ObjectStore
 from worker.pipeline import Promoter
 from worker.records_client import RecordsClient
@@ -33,12 +35,18 @@ class SlowApi:
         self.outcomes: list[dict[str, object]] = []
         self.heartbeats = 0
         self.hears_outcomes = True
+        self.is_stale_for = ""
+        """The call that is told that the upload is another worker's by now."""
+        self.refuses: set[str] = set()
+        """Outcomes that it won't have."""
         self.told = Bell()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/heartbeat"):
             self.heartbeats += 1
             self.told.ring()
+            if self.is_stale_for == "heartbeat":
+                return httpx.Response(409, json={"code": "stale-generation"})
             return httpx.Response(204)
         if request.url.path.endswith("/claim"):
             self.asked.set()
@@ -50,6 +58,10 @@ class SlowApi:
             raise httpx.ConnectError("gone")
         self.outcomes.append(json.loads(request.content))
         self.told.ring()
+        if self.is_stale_for == "outcome":
+            return httpx.Response(409, json={"code": "stale-generation"})
+        if self.outcomes[-1]["outcome"] in self.refuses:
+            return httpx.Response(422, json={"code": "invalid-request"})
         return httpx.Response(200, json=APPLIED)
 
     async def reported(self, number: int) -> None:
@@ -118,11 +130,21 @@ class Frozen:
 
     def __init__(self) -> None:
         self.thawed, self.keys = asyncio.Event(), list[str]()
+        self.facts: dict[str, tuple[object, object]] = {}
+        """Size and hash that each was to be held to."""
+        self.cleaned: list[str] = []
 
-    async def put(self, path: Path, key: str, **_: object) -> None:
+    async def put(
+        self, path: Path, key: str, *, size: int = 0, sha256: str = "", **_: object
+    ) -> None:
         await self.thawed.wait()
         assert await asyncio.to_thread(path.exists), "scratch is kept while it waits"
         self.keys.append(key)
+        self.facts[key.rpartition("/")[2]] = (size, sha256)
+
+    async def clean(self, prefix: str) -> int:
+        self.cleaned.append(prefix)
+        return 0
 
 
 def left_in(scratch: Path) -> list[Path]:
@@ -256,6 +278,36 @@ async def test_who_hands_an_upload_in_renews_its_lease_no_more(
     assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("shutdown", False)]
 
 
+async def test_a_verdict_names_the_type_that_was_found_and_what_the_scanner_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, tmp_path, FileRejected("file-encrypted", detected_type="application/pdf"))
+
+    async def look_into(*_: object) -> Scan:
+        return Scan(verdict=Verdict.CLEAN, database="27123")
+
+    monkeypatch.setattr("worker.checking.look_into", look_into)
+    async with promoting(tmp_path, Frozen()) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    (outcome,) = api.outcomes
+    assert (outcome["code"], outcome["detected_type"]) == ("file-encrypted", "application/pdf")
+    scan = cast("dict[str, object]", outcome["scan"])
+    assert (scan["verdict"], scan["database"]) == ("clean", "27123")
+
+
+async def test_what_lies_in_a_store_that_is_away_is_waited_for_and_costs_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = checks(monkeypatch)
+    monkeypatch.setitem(ORDER, "from_key", "a/upl_2.1/original.pdf")
+    async with promoting(tmp_path, Frozen()) as (api, promoter, breaker):
+        breaker.trip(StoreState.AWAY, "gone")
+        await promoter.promote(UPLOAD_ID)
+        assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)]
+    assert checked == []
+
+
 async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +319,97 @@ async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
         await promoter.promote(UPLOAD_ID)
         assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)] * 2
     assert len(checked) == 1
+
+
+@pytest.mark.parametrize("told", ["heartbeat", "outcome"])
+async def test_who_lost_its_upload_stops_and_deletes_what_it_put_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    checks(monkeypatch)
+    monkeypatch.setitem(ORDER, "flagged_prefix", "flagged/a/upl_1.1/")
+    store = Frozen()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        api.is_stale_for = told
+        if told == "outcome":
+            store.thawed.set()
+        promoter.stop(10)
+        await promoter.end(5)
+        assert len(api.outcomes) == (told == "outcome")
+    assert store.cleaned == [ORDER["key_prefix"], "flagged/a/upl_1.1/"]
+    assert not left_in(tmp_path)
+
+
+async def test_what_goes_to_the_bucket_as_it_came_is_held_to_its_acknowledgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the decoding child says of it."""
+    checks(monkeypatch)
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"as it came")
+    acknowledged = (ORDER["size"], ORDER["sha256"])
+
+    async def received(*_: object) -> Path:
+        return staged
+
+    async def process(_: Decoder, staged: Path, scratch: Path, **__: object) -> Processed:
+        made = scratch / "headshot-thumb.jpg"
+        made.write_bytes(b"made")
+        lie = Output("headshot.png", staged, "image/png", 3, "1" * 64)
+        return Processed(
+            detected_type="image/png",
+            object=lie,
+            derivatives={"thumb": Output(made.name, made, "image/jpeg", 4, "2" * 64)},
+            original=replace(lie, name="original.png"),
+            notices=[],
+            confinement=frozenset(),
+        )
+
+    monkeypatch.setattr("worker.checking.received_file", received)
+    monkeypatch.setattr("worker.sandbox.Decoder.process", process)
+    store = Frozen()
+    store.thawed.set()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        await promoter.promote(UPLOAD_ID)
+        await api.reported(1)
+    assert store.facts == {
+        "headshot.png": acknowledged,
+        "original.png": acknowledged,
+        "headshot-thumb.jpg": (4, "2" * 64),
+    }
+    described = cast("dict[str, object]", api.outcomes[0]["object"])
+    assert (described["size"], described["sha256"]) == acknowledged
+
+
+def test_scratch_of_workers_that_are_no_more_is_removed_and_that_of_others_kept(
+    tmp_path: Path,
+) -> None:
+    nobody = 2**22 + 1  # beyond the highest id that a process may have
+    for name in (str(os.getppid()), str(os.getpid()), str(nobody), "of-somebody-else"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "made.jpg").write_bytes(b"made")
+    own = _own_scratch(tmp_path)
+    assert list(own.iterdir()) == [], "what a process of the same id left"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(str(os.getppid()), str(os.getpid())),
+        "of-somebody-else",
+    }
+
+
+@pytest.mark.parametrize("refuses", [{"stored"}, {"stored", "retry"}])
+async def test_an_outcome_that_the_api_wont_have_is_an_attempt_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: set[str]
+) -> None:
+    checks(monkeypatch)
+    store = Frozen()
+    store.thawed.set()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        api.refuses = refuses
+        await promoter.promote(UPLOAD_ID)
+        promoter.stop(10)
+        await promoter.end(5)
+    assert [each["outcome"] for each in api.outcomes] == ["stored", "retry"]
+    assert (api.outcomes[1]["cause"], api.outcomes[1]["counted"]) == ("refused", True)
 
 
 async def test_a_store_that_stays_away_gives_the_upload_back_when_its_work_time_is_over(

@@ -32,7 +32,12 @@ WORKER = {
     ("change", "said"),
     [
         ({"internal_secrets": "change-me-change-me"}, "INTERNAL_SECRETS: is the example's"),
+        ({"internal_secrets": "CHANGE-ME-CHANGE-ME"}, "INTERNAL_SECRETS: is the example's"),
+        ({"internal_secrets": "Change-me-0123456789"}, "INTERNAL_SECRETS: is the example's"),
         ({"internal_secrets": "short"}, "INTERNAL_SECRETS: has under 16 characters"),
+        ({"internal_secrets": "0123456789abcde"}, "INTERNAL_SECRETS: has under 16 characters"),
+        ({"internal_secrets": "0123456789abcdef,short"}, "INTERNAL_SECRETS: has under 16"),
+        ({"metrics_secrets": "short"}, "METRICS_SECRETS: has under 16 characters"),
         ({"internal_secrets": ""}, "INTERNAL_SECRETS: one secret, or two"),
         ({"internal_secrets": "a,b,c"}, "INTERNAL_SECRETS: one secret, or two"),
         ({"api_keys": "no-colon"}, "API_KEYS: name:secret pairs"),
@@ -95,11 +100,18 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [str(each) for each in explain(refused.value)] == ["S3_BUCKET: is not set"]
 
 
-def test_an_examples_secret_is_good_enough_for_dev_only() -> None:
-    weak = {"internal_secrets": "change-me"}
-    ApiSettings.model_validate({**API, **weak, "environment": "dev"})
-    with pytest.raises(ValidationError):
-        WorkerSettings.model_validate({**WORKER, "internal_secret": "change-me"})
+@pytest.mark.parametrize("secret", ["change-me", "CHANGE-ME-CHANGE-ME", "short", "0123456789abcde"])
+def test_a_weak_secret_is_good_enough_for_dev_only(secret: str) -> None:
+    for kind, values in (
+        (ApiSettings, API | {"internal_secrets": secret}),
+        (WorkerSettings, WORKER | {"internal_secret": secret}),
+    ):
+        kind.model_validate({**values, "environment": "dev"})
+        with pytest.raises(ValidationError) as refused:
+            kind.model_validate(values)
+        (finding,) = explain(refused.value)
+        assert finding.name.startswith("INTERNAL_SECRET")
+        assert secret not in str(finding)
 
 
 def test_crash_points_are_for_tests_alone() -> None:

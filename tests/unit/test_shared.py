@@ -1,7 +1,7 @@
 """Keys, definitions, statuses: what both services read."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.errors import ERRORS
@@ -10,6 +10,7 @@ from shared.codes import NOTICES, REJECTIONS
 from shared.internal_api import StoredObject
 from shared.jobs import deserialize, serialize
 from shared.keys import (
+    SAFE,
     KeyTemplateError,
     check_template,
     flagged_prefix,
@@ -19,20 +20,33 @@ from shared.keys import (
 )
 from shared.status import PENDING, SETTLED, TERMINAL, TRANSITIONS, UploadStatus
 
+CLIMBING = st.text(st.sampled_from("./\\-%a\0é"), max_size=5)
+"""What texts that are drawn from all there are hardly ever hold."""
 
-@given(st.dictionaries(st.sampled_from(["form_id", "reference", "field", "year"]), st.text()))
+
+@given(st.fixed_dictionaries(dict.fromkeys(("reference", "field", "year"), CLIMBING | st.text())))
+@example({"reference": "..", "field": ".", "year": ""})
+@example({"reference": "../..", "field": "a/..", "year": "..\\.."})
+@example({"reference": "r" * 5_000, "field": "f" * 101, "year": "é" * 500})
 def test_no_value_climbs_out_of_its_segment_of_the_key(values: dict[str, str]) -> None:
     template = "{form_type}/{reference}/{field}/{year}"
     rendered = render_key_base(template, {"form_type": "t", **values})
     segments = rendered.split("/")
     assert len(segments) == 4
     assert not {"", ".", ".."} & set(segments)
+    assert set(rendered) <= SAFE
+    assert max(map(len, segments)) <= 100
+
+
+def test_what_a_key_can_hold_of_a_value_is_kept() -> None:
+    values = {"form_type": "signup", "reference": "Acme & Söhne_2026.v1", "field": "x"}
+    assert render_key_base("{form_type}/{reference}", values) == "signup/Acme---S-hne_2026.v1"
 
 
 @pytest.mark.parametrize(
     "template",
     [
-        "", "/a", "a/", "a//b", "../a", "{x}", "{field!r}", "{", "{0}",
+        "", "/a", "a/", "a//b", "../a", "./a", "a/../b", "a/..", "..", ".", "{x}", "{field!r}", "{", "{0}",
         "a\nb", "a\0b", "a\\b", "a?b", "a#b", "a b", "a ", "ä", "{{a}}",
     ],
 )  # fmt: skip

@@ -39,6 +39,8 @@ def open_client(settings: StoreSettings) -> "AbstractAsyncContextManager[S3Clien
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=CONNECTIONS,
+        # a proxy of the environment may carry what is encrypted: in the clear it would see files
+        proxies=None if encrypted else {},
         # one repeat for a connection that went stale: the queue is what tries again
         retries={"mode": "standard", "total_max_attempts": 2},
         # the checksums we need are sent by name; others break compatible stores
