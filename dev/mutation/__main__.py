@@ -37,26 +37,26 @@ class Tried:
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
+    tried: list[Tried] = []
+    code = 0
     try:
         environments.ensure("coverage", "s3", "run")
         with _postgres() as env:
-            tried = _run(options, seed, env)
+            tried.extend(_run(options, env))
     except LookupError as error:
         print(f"longshore: no module is {error.args[0]}", file=sys.stderr)
         return 2
     except Problem as problem:
         print(f"longshore: {problem}", file=sys.stderr)
-        return 1
+        code = 1
     except OSError as error:
         print(f"longshore: {explain(error)}", file=sys.stderr)
-        return 1
+        code = 1
     except KeyboardInterrupt:
-        return 130
-    _report(tried)
-    if options.json:
-        options.json.write_text(json.dumps([_as_json(each) for each in tried], indent=2), "utf-8")
-    return 0
+        code = 130
+    if tried:  # also what was tried until it was broken off
+        _report(tried, options.json)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +84,8 @@ def _postgres() -> Iterator[dict[str, str]]:
         yield {"LONGSHORE_TEST_POSTGRES": url.render_as_string(hide_password=False)}
 
 
-def _run(options: argparse.Namespace, seed: int, env: Mapping[str, str]) -> list[Tried]:
+def _run(options: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Tried]:
+    seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     options.state_dir.mkdir(parents=True, exist_ok=True)
     tree = Tree(options.checkout, options.state_dir / "tree", env)
     modules = targets.modules(tree.root, options.modules)
@@ -98,7 +99,7 @@ def _run(options: argparse.Namespace, seed: int, env: Mapping[str, str]) -> list
     sample = _sample(every, options.sample, seed)
     say(f"{len(sample)} of {len(every)} mutants in {len(modules)} modules; seed {seed}")
     tests = covering(tree, files, modules, options.state_dir / "covering.json")
-    return list(_try_each(tree, tests, sample, reasons))
+    yield from _try_each(tree, tests, sample, reasons)
 
 
 def _sample(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
@@ -124,7 +125,7 @@ def _try_each(
         )
 
 
-def _report(tried: list[Tried]) -> None:
+def _report(tried: list[Tried], file: Path | None) -> None:
     counted = [each for each in tried if not each.equivalent]
     verdicts = Counter(each.trial.verdict for each in counted)
     for each in (each for each in counted if not each.noticed):
@@ -136,6 +137,8 @@ def _report(tried: list[Tried]) -> None:
     if counted:
         share = sum(each.noticed for each in counted) / len(counted)
         say(f"{share:.1%} noticed, by at most {AT_MOST} tests that run each")
+    if file:
+        file.write_text(json.dumps([_as_json(each) for each in tried], indent=2) + "\n", "utf-8")
 
 
 def _show(each: Tried) -> None:

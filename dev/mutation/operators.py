@@ -23,7 +23,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.LShift: ast.RShift,
     ast.RShift: ast.LShift, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
 }  # fmt: skip # one table
-LOGS = {"log", "logger"}
+LOGS = {"log", "level"}
+"""A logger, and one of its methods by a name of its own."""
 WORDS = {"description", "title", "doc", "detail", "reason"}
 """Keyword arguments that people read."""
 TYPING = {"TypeVar", "NewType", "cast", "get_logger", "Literal", "Annotated"}
@@ -118,7 +119,9 @@ def _only_read(statement: ast.stmt) -> bool:
     match statement:
         case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
+        case ast.Expr(
+            value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)) | ast.Name(id=name))
+        ):
             return name in LOGS
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
@@ -264,8 +267,11 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _is_union(node: ast.BinOp) -> bool:
-    """`int | None`, where a type is written as a value."""
-    return isinstance(node.op, ast.BitOr) and _is_none(node.right)
+    """`int | None` or `Start | End`, where a type is written as a value."""
+    if not isinstance(node.op, ast.BitOr):
+        return False
+    name = node.right.id if isinstance(node.right, ast.Name) else ""
+    return _is_none(node.right) or (name[:1].isupper() and not name.isupper())
 
 
 def _with(node: ast.expr, field: str, value: object) -> str:

@@ -22,8 +22,11 @@ OF_OTHER_THINGS = (
     *("tests/unit/test_browser_package.py", "tests/unit/test_signup_script.py"),
     *("tests/unit/test_reliability.py", "tests/unit/test_mutation*.py"),
     *("tests/integration/test_compose_parts.py", "tests/integration/test_proxy.py"),
+    *("tests/protocol/test_model.py", "tests/unit/test_soak_oracle.py"),
+    *("tests/unit/test_pdf.py", "tests/unit/test_image.py", "tests/unit/test_detection.py"),
+    *("tests/unit/test_clamd.py", "tests/unit/test_zygote.py"),
 )
-"""Of the local stack, of documents and of deployment: they run none of the modules."""
+"""Of the local stack, of deployment, of formats: they run none of the modules, or hardly."""
 
 IN_PROCESSES = {
     "api/http/": ("tests/integration/test_edge.py", "tests/integration/test_heads.py"),

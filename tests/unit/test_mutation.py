@@ -90,6 +90,7 @@ def test_each_operator_makes_a_change_that_a_person_would_recognise(
         "T = TypeVar('T')",
         "__all__ = ['a']",
         "x = 'words of a person'",
+        "X = Start | End",
     ],
 )
 def test_what_no_test_should_look_at_is_left_alone(source: str) -> None:
