@@ -24,7 +24,7 @@ HELP = """\
              [--minutes 20] [--uploads N] [--kills N] [--database-url URL] [--seed N]
              [--report report.json]
   mutate   small changes of the product, and whether a test notices each
-             [--seed N] [--sample 100] [--modules PATTERN …] [--json FILE]
+             [--seed N] [--sample 100] [--modules PATTERN …] [--tests 40] [--json FILE]
   files    count what the worker makes of real files; exit 1 if one came to no verdict
              FOLDER …
   fuzz     mutated files through the decoder; exit 1 if one ended in no known way

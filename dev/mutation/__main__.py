@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dev import CHECKOUT, environments
 from dev.mutation import equivalent, targets
-from dev.mutation.covering import AT_MOST, Covering, covering
+from dev.mutation.covering import Test, covering
 from dev.mutation.operators import Mutant, mutants_of
 from dev.mutation.tree import Tree, Trial, Verdict
 from dev.say import Problem, explain, say
@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         "--modules", nargs="+", default=[], metavar="PATTERN",
         help="such as 'api/records/*.py' (default: those that carry the promise)",
     )  # fmt: skip # one option
+    parser.add_argument(
+        "--tests", type=int, default=40, help="to ask about one, at most (default: 40)"
+    )
     parser.add_argument("--json", type=_absolute, metavar="FILE", help="write the report, too")
     parser.add_argument("--state-dir", type=_absolute, default=CHECKOUT / ".longshore/mutation")
     parser.add_argument("--checkout", type=_absolute, default=CHECKOUT, help=argparse.SUPPRESS)
@@ -97,9 +100,19 @@ def _run(options: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Tried]
         for mutant in mutants_of(module, (tree.root / module).read_text("utf-8"))
     ]
     sample = _sample(every, options.sample, seed)
-    say(f"{len(sample)} of {len(every)} mutants in {len(modules)} modules; seed {seed}")
+    say(
+        f"{len(sample)} of {len(every)} mutants in {len(modules)} modules, each tried by at most"
+        f" {options.tests} tests that run it; seed {seed}"
+    )
     tests = covering(tree, files, modules, options.state_dir / "covering.json")
-    yield from _try_each(tree, tests, sample, reasons)
+    for number, mutant in enumerate(sample, 1):
+        began = time.monotonic()
+        each = _try(tree, mutant, tests.of(mutant, options.tests), reasons.get(mutant.name))
+        yield each
+        say(
+            f"{number:4}  {each.trial.verdict:16} {time.monotonic() - began:5.1f} s"
+            f"  {mutant.file}:{mutant.line} {mutant.operator}"
+        )
 
 
 def _sample(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
@@ -110,19 +123,9 @@ def _sample(every: list[Mutant], size: int, seed: int) -> list[Mutant]:
     return sorted(chosen, key=lambda each: (each.file, each.line))
 
 
-def _try_each(
-    tree: Tree, tests: Covering, sample: list[Mutant], reasons: Mapping[equivalent.Name, str]
-) -> Iterator[Tried]:
-    for number, mutant in enumerate(sample, 1):
-        asked = tests.of(mutant)
-        reason = reasons.get(mutant.name)
-        began = time.monotonic()
-        trial = tree.try_(mutant, {test.name: test.seconds for test in asked})
-        yield Tried(mutant, trial, [test.name for test in asked], reason)
-        say(
-            f"{number:4}  {trial.verdict:16} {time.monotonic() - began:5.1f} s"
-            f"  {mutant.file}:{mutant.line} {mutant.operator}"
-        )
+def _try(tree: Tree, mutant: Mutant, asked: list[Test], reason: str | None) -> Tried:
+    trial = tree.try_(mutant, {test.name: test.seconds for test in asked})
+    return Tried(mutant, trial, [test.name for test in asked], reason)
 
 
 def _report(tried: list[Tried], file: Path | None) -> None:
@@ -136,7 +139,7 @@ def _report(tried: list[Tried], file: Path | None) -> None:
     say(f"taken off as equivalent: {len(tried) - len(counted)}")
     if counted:
         share = sum(each.noticed for each in counted) / len(counted)
-        say(f"{share:.1%} noticed, by at most {AT_MOST} tests that run each")
+        say(f"{share:.1%} noticed")
     if file:
         file.write_text(json.dumps([_as_json(each) for each in tried], indent=2) + "\n", "utf-8")
 

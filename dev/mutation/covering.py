@@ -10,9 +10,6 @@ from dev.mutation.operators import Mutant
 from dev.mutation.tree import Tree
 from dev.say import say
 
-AT_MOST = 40
-"""Tests that are asked about one mutant, of those that run its lines."""
-
 
 @dataclass(frozen=True)
 class Test:
@@ -34,14 +31,14 @@ class Covering:
     def __init__(self, tests: list[Test]) -> None:
         self._tests = tests
 
-    def of(self, mutant: Mutant) -> list[Test]:
+    def of(self, mutant: Mutant, at_most: int) -> list[Test]:
         """The tests to ask: those of which it is known that they run its lines, the quickest
-        first, and then those in processes of their own."""
+        first, and then those in processes of their own; so many of each."""
         running = [
             test for test in self._tests if test.lines.get(mutant.file, set()) & mutant.lines
         ]
         running.sort(key=lambda test: (_is_about(test, mutant), test.reach, test.seconds))
-        chosen = sorted(_one_of_each(running)[:AT_MOST], key=lambda test: test.seconds)
+        chosen = sorted(_one_of_each(running)[:at_most], key=lambda test: test.seconds)
         files = {
             file
             for beginning, each in targets.IN_PROCESSES.items()
