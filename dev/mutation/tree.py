@@ -96,8 +96,9 @@ class Tree:
         """Whether one of the tests, given with their seconds, notices; the first one ends it."""
         if not tests:
             return Trial(Verdict.UNTESTED)
-        path, original = self.root / mutant.file, self.checkout / mutant.file
-        path.write_bytes(mutant.applied_to(original.read_bytes()))
+        path = self.root / mutant.file
+        original, times = path.read_bytes(), path.stat()
+        path.write_bytes(mutant.applied_to(original))
         try:
             process = self._pytest(["-x", *tests], {"PYTHONDONTWRITEBYTECODE": "1"})
             try:
@@ -111,7 +112,8 @@ class Tree:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
         finally:
-            shutil.copy2(original, path)  # with its time, so that what was compiled holds again
+            path.write_bytes(original)  # with its time, so that what was compiled holds again
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         return _judge(process.returncode, said)
 
     def _pytest(self, arguments: list[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
