@@ -1,8 +1,11 @@
 """What every staging volume must do: durable before it is named, and nothing left of a failure."""
 
+import asyncio
+import contextlib
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from api.errors import Problem
 from api.folder_pass import AT_ONCE
 from api.space import Space
-from api.staging import BATCH, INCOMING, Staging, Writer
+from api.staging import BATCH, INCOMING, QUARANTINE, Staging, Writer
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
@@ -38,26 +41,55 @@ async def test_what_is_written_in_pieces_is_staged_whole_with_its_hash(
     assert _names(staging, INCOMING) == []
 
 
-async def test_data_is_synced_before_the_rename_and_the_folder_after_it(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["a file", "a copy", "a link", "the marker"])
+async def test_all_is_written_and_synced_before_the_rename_and_the_folder_after_it(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
+    if what != "a file":
+        await _receive(staging)
+    if what == "a copy":
+        monkeypatch.setattr(Path, "hardlink_to", _refuse_link)
+    order = _traced(monkeypatch)
+    if what == "a file":
+        await _receive(staging)
+    elif what == "the marker":
+        await staging.write_marker("vol_1")
+    else:
+        assert await staging.link("upl_a", "upl_b")
+    size = {"a file": 2 * BATCH, "a copy": 2 * BATCH, "the marker": len("vol_1")}
+    file = [f"fsync of {size[what]} bytes", "rename"] if what in size else []
+    assert order == [*file, "fsync of the folder"]
+
+
+def _traced(patch: pytest.MonkeyPatch) -> list[str]:
+    """What from now on is synced and renamed, in order, with what a file has when it is synced."""
     order: list[str] = []
     fsync, rename = os.fsync, Path.rename
 
     def spy_fsync(fd: int) -> None:
-        order.append("fsync folder" if Path(f"/proc/self/fd/{fd}").is_dir() else "fsync file")
+        is_folder = Path(f"/proc/self/fd/{fd}").is_dir()
+        order.append(f"fsync of {'the folder' if is_folder else f'{os.fstat(fd).st_size} bytes'}")
         fsync(fd)
 
     def spy_rename(path: Path, target: Path) -> Path:
         order.append("rename")
         return rename(path, target)
 
-    monkeypatch.setattr(os, "fsync", spy_fsync)
-    monkeypatch.setattr(Path, "rename", spy_rename)
+    patch.setattr(os, "fsync", spy_fsync)
+    patch.setattr(Path, "rename", spy_rename)
+    return order
+
+
+async def test_what_the_kernel_takes_only_in_part_is_written_on_to_its_end(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, write = os.urandom(BATCH + 7), os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:50_000]))
     writer = await staging.open("upl_a")
-    await writer.write(b"x")
-    await writer.finish()
-    assert order == ["fsync file", "rename", "fsync folder"]
+    await writer.write(content)
+    done = await writer.finish()
+    assert (staging.root / STAGED / "upl_a").read_bytes() == content
+    assert (done.size, done.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
@@ -66,6 +98,61 @@ async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
     await writer.discard()
     await writer.discard()
     assert _names(staging, INCOMING) == _names(staging, STAGED) == []
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["", "by a client that is gone"])
+async def test_what_is_discarded_within_a_write_is_closed_behind_it(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
+) -> None:
+    """Its descriptor may be another file's by then."""
+    order: list[str] = []
+    began, go_on = threading.Event(), threading.Event()
+    write, close = os.write, os.close
+
+    def slow_write(fd: int, data: memoryview) -> int:
+        began.set()
+        go_on.wait()
+        order.append("written")
+        return write(fd, data)
+
+    def spy_close(fd: int) -> None:
+        order.append("closed")
+        close(fd)
+
+    writer = await staging.open("upl_a")
+    monkeypatch.setattr(os, "write", slow_write)
+    monkeypatch.setattr(os, "close", spy_close)
+    await writer.write(b"x" * BATCH)
+    assert await asyncio.to_thread(began.wait, 30)
+    if cancelled:
+        waiting = asyncio.create_task(writer.write(b"x" * BATCH))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+    discarding = asyncio.create_task(writer.discard())
+    await asyncio.wait([discarding], timeout=0.2)  # in which it would be done
+    go_on.set()
+    await discarding
+    assert order == ["written", "closed"]
+    assert _names(staging, INCOMING) == []
+
+
+async def test_only_what_is_gone_is_said_to_be_and_the_others_go_all_the_same(
+    staging: Staging,
+) -> None:
+    await _receive(staging)
+    (staging.root / STAGED / "upl_0").mkdir()  # which can't be unlinked
+    assert await staging.delete_all(["upl_0", "upl_a", "upl_gone"]) == ["upl_a", "upl_gone"]
+    assert _names(staging, STAGED) == ["upl_0"]
+
+
+async def test_the_time_in_quarantine_begins_there(staging: Staging) -> None:
+    await _receive(staging)
+    os.utime(staging.root / STAGED / "upl_a", (1, 1))
+    await staging.quarantine("upl_a")
+    assert _names(staging, QUARANTINE) == ["upl_a"]
+    assert await staging.next_older_than(QUARANTINE, 3600) == []
 
 
 FAULTS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS]

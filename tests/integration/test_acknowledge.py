@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from api import forms as use_forms
+from api import idempotency
 from api import uploads as use_uploads
 from api.errors import Problem
 from api.receive.files import Received
+from api.receive.sections import FilePart
 from api.records import forms, uploads
 from api.records.database import CommitUnknown, Database, Transaction
 from api.records.rows import UploadRow
-from api.records.tables import events
-from api.sections import edits_of_json, save
+from api.records.tables import events, running_keys
+from api.sections import Edits, Saved, edits_of_json, save
 from shared.form_definition import FileField
 from shared.status import UploadStatus
 from tests.support.services import Scene, stored
@@ -71,6 +73,35 @@ async def test_a_field_is_full_at_commit_too(scene: Scene) -> None:
     )
     refused = [each for each in answers if isinstance(each, Problem)]
     assert [each.code for each in refused] == ["too-many-files"] * 2
+    left = {path.name for path in (scene.services.staging.root / "staged").iterdir()}
+    assert left == {each.id for each in answers if isinstance(each, UploadRow)}
+
+
+async def test_a_key_whose_request_is_no_more_is_free_half_a_minute_later(scene: Scene) -> None:
+    request = _running(scene)
+    await request.__aenter__()  # and its api is killed
+    await _let_pass(scene, 29_000)
+    with pytest.raises(Problem, match="upload-running") as refused:
+        await _running(scene).__aenter__()
+    assert int(refused.value.headers["Retry-After"]) > 0
+    await _let_pass(scene, 1_001)
+    async with _running(scene):
+        await request.__aexit__(None, None, None)  # it was only frozen, and ends late
+        with pytest.raises(Problem, match="upload-running"):
+            await _running(scene).__aenter__()
+    async with _running(scene):
+        pass
+
+
+async def test_a_key_is_held_for_as_long_as_its_body_comes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "RENEW_SECONDS", 0.01)
+    async with _running(scene), asyncio.timeout(30):
+        for _ in range(3):
+            left = await _let_pass(scene, 29_000)
+            while await _let_pass(scene, 0) <= left:  # noqa: ASYNC110 - the database sets no event
+                await asyncio.sleep(0.01)
 
 
 async def test_a_commit_whose_answer_is_lost_is_looked_up(
@@ -92,6 +123,26 @@ async def test_a_commit_that_nobody_can_tell_about_deletes_nothing(
         with pytest.raises(CommitUnknown) as unknown:
             await _acknowledge(scene, body)
     assert unknown.value.status == 503
+    assert await scene.services.staging.exists(body.staged.name)
+
+
+async def test_a_section_whose_commit_is_answered_too_late_is_looked_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", _losing_the_answer(commit=True))
+        saved = await _save_a_file(scene, await scene.received())
+    assert saved.received
+
+
+async def test_a_section_that_nobody_can_tell_about_keeps_its_files(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = await scene.received()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", _losing_the_answer(commit=False))
+        with pytest.raises(CommitUnknown):
+            await _save_a_file(scene, body)
     assert await scene.services.staging.exists(body.staged.name)
 
 
@@ -131,6 +182,12 @@ async def test_every_change_has_its_own_version_in_the_order_of_commits(scene: S
     assert len(versions) == len(range(2, versions[-1] + 1))
 
 
+async def _save_a_file(scene: Scene, body: Received) -> Saved:
+    name, size = body.staged.name, body.staged.size
+    edits = Edits(files=[FilePart("needed", name, "a.png", "image/png", size, body)])
+    return await save(scene.services, scene.form, edits, if_match=None, request_id="r")
+
+
 async def _acknowledge(
     scene: Scene, received: Received, *, field: str = "needed", key: str | None = None
 ) -> UploadRow:
@@ -139,6 +196,24 @@ async def _acknowledge(
     return await use_uploads.acknowledge(
         scene.services, scene.form.id, found, received, request_id="req", key=key
     )
+
+
+def _running(scene: Scene) -> AbstractAsyncContextManager[None]:
+    return idempotency.running(scene.services, scene.form.id, "needed", "k")
+
+
+async def _let_pass(scene: Scene, milliseconds: int) -> int:
+    """On the clock of the mark of a running request; until when it holds then."""
+    until = running_keys.c.until
+    async with scene.services.database.write() as tx:
+        await forms.lock(tx, scene.form.id)
+        return int(
+            (
+                await tx.conn.execute(
+                    update(running_keys).values(until=until - milliseconds).returning(until)
+                )
+            ).scalar_one()
+        )
 
 
 def _losing_the_answer(

@@ -11,6 +11,7 @@ from api.errors import Problem
 from api.services import Services
 from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
 from shared.status import UploadStatus
+from shared.volume import MARKER
 from tests.support.services import A_SHA, Scene, given_back, rejected, stored
 
 
@@ -113,6 +114,13 @@ async def test_an_outcome_must_name_its_own_form_upload_and_prefix(scene: Scene)
         outcome.object = StoredObject(key=key, content_type="image/png", size=1, sha256=A_SHA)
         with pytest.raises(Problem, match="invalid-request"):
             await scene.report(outcome)
+        outcome = stored(order)
+        outcome.derivatives = {
+            "thumb": StoredObject(key=key, content_type="image/png", size=1, sha256=A_SHA)
+        }
+        with pytest.raises(Problem, match="invalid-request"):
+            await scene.report(outcome)
+    assert (await scene.report(stored(order))).status is UploadStatus.STORED
 
 
 @pytest.mark.parametrize(
@@ -248,6 +256,41 @@ async def test_a_missing_file_is_failed_only_when_the_api_misses_it_too(scene: S
     lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
     row = await work.apply_outcome(scene.services, scene.form.id, lost)
     assert row.status is UploadStatus.FAILED
+
+
+async def test_no_file_is_lost_while_the_api_sees_another_volume_than_its_own(
+    scene: Scene,
+) -> None:
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
+    staging = scene.services.staging
+    await staging.delete(upload.id)  # as it looks where the volume isn't mounted
+    (staging.root / MARKER).unlink()
+    lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
+    row = await work.apply_outcome(scene.services, scene.form.id, lost)
+    assert (row.status, row.attempts) == (UploadStatus.STAGED, 0)
+
+
+async def test_only_what_failed_by_our_fault_and_has_its_bytes_can_be_tried_again(
+    scene: Scene,
+) -> None:
+    upload = await scene.staged()
+    error = {"code": "deadline-passed", "retryable": True}
+    failed: dict[str, object] = {"status": UploadStatus.FAILED, "error": error, "bytes": "kept"}
+    changes: list[dict[str, object]] = [
+        {"error": {**error, "retryable": False}},
+        {"error": None},
+        {"bytes": "condemned"},
+        {"bytes": "gone"},
+        {"status": UploadStatus.REJECTED},
+    ]
+    for change in changes:
+        await scene.set_all(**failed | change)
+        with pytest.raises(Problem, match="not-failed"):
+            await use_uploads.retry(scene.services, upload, always=True)
+    await scene.set_all(**failed)
+    retried = await use_uploads.retry(scene.services, upload, always=True)
+    assert retried.status is UploadStatus.STAGED
 
 
 async def test_a_newer_stored_upload_replaces_every_older_one_of_its_slot(scene: Scene) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,22 @@ def patient(services: Services) -> Sweep:
     sweep = Sweep(services)
     sweep._hearing_since = -math.inf
     return sweep
+
+
+def once_found(
+    patch: pytest.MonkeyPatch, name: str, happens: Callable[[], Awaitable[object]]
+) -> None:
+    """Let something happen between a look of the sweep and what it does about it."""
+    look = getattr(stalled, name)
+
+    async def found(*arguments: object) -> object:
+        rows = await look(*arguments)
+        with patch.context() as unpatched:
+            unpatched.setattr(stalled, name, look)
+            await happens()
+        return rows
+
+    patch.setattr(stalled, name, found)
 
 
 async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
@@ -172,6 +188,41 @@ async def test_a_lost_lease_gives_the_upload_to_the_next_worker(scene: Scene) ->
         await scene.report(stored(order))
 
 
+async def test_a_lease_that_is_renewed_while_the_sweep_looks_is_not_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
+    await scene.set_all(lease_until=1)
+
+    async def renew() -> None:
+        await work.heartbeat(scene.services, upload.id, order.generation, "storing")
+
+    once_found(monkeypatch, "lost_leases", renew)
+    await patient(scene.services).take_back_lost_leases()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+    assert (await scene.report(stored(order))).status is UploadStatus.STORED
+
+
+async def test_an_upload_that_is_claimed_anew_while_the_sweep_looks_is_its_new_workers(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await scene.staged()
+    order = await scene.claimed(upload)
+    await scene.set_all(lease_until=1)
+
+    async def claim_anew() -> None:
+        await scene.report(given_back(order))
+        await scene.set_all(next_attempt_at=0)
+        await scene.claimed(upload)
+        await scene.set_all(lease_until=1)  # of the same moment, by chance
+
+    once_found(monkeypatch, "lost_leases", claim_anew)
+    await patient(scene.services).take_back_lost_leases()
+    row = await scene.now(upload)
+    assert (row.status, row.generation) == (UploadStatus.PROCESSING, 2)
+
+
 async def test_a_lease_that_ran_out_while_no_api_was_there_counts_no_attempt(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -265,6 +316,45 @@ async def test_an_upload_past_its_deadline_ends_failed_with_its_bytes_kept(scene
     assert await scene.services.staging.exists(upload.id)
 
 
+async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene: Scene) -> None:
+    upload = await scene.staged()
+    await scene.set_all(deadline=1)
+    sweep = patient(scene.services)
+    await sweep.fail_overdue()
+    fresh = await use_uploads.retry(scene.services, upload, always=False)
+    settings = scene.services.settings
+    assert fresh.deadline - fresh.updated_at == pytest.approx(
+        settings.deadline_seconds * 1000, abs=1000
+    )
+    await sweep.fail_overdue()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+
+
+async def test_an_upload_that_is_tried_again_while_the_sweep_looks_is_not_overdue(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await scene.staged()
+    await scene.set_all(deadline=1)
+
+    async def fail_and_try_again() -> None:
+        await patient(scene.services).fail_overdue()  # of another replica
+        await use_uploads.retry(scene.services, upload, always=False)
+
+    once_found(monkeypatch, "overdue", fail_and_try_again)
+    await patient(scene.services).fail_overdue()
+    assert (await scene.now(upload)).status is UploadStatus.STAGED
+
+
+async def test_an_upload_that_is_claimed_while_the_sweep_looks_is_not_overdue(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await scene.staged()
+    await scene.set_all(deadline=1)
+    once_found(monkeypatch, "overdue", lambda: scene.claimed(upload))
+    await patient(scene.services).fail_overdue()
+    assert (await scene.now(upload)).status is UploadStatus.PROCESSING
+
+
 async def test_condemned_bytes_are_unlinked_and_kept_ones_are_not(scene: Scene) -> None:
     kept = await scene.staged()
     gone = await scene.stored()
@@ -277,6 +367,45 @@ async def test_condemned_bytes_are_unlinked_and_kept_ones_are_not(scene: Scene) 
     await patient(scene.services).unlink_condemned()
     assert await scene.services.staging.exists(fresh.id)
     assert (await scene.now(kept)).bytes == "gone"
+
+
+async def test_bytes_that_cant_be_unlinked_are_tried_again_and_hold_nothing_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stalled, "BATCH", 2)
+    *stuck, last = sorted([(await scene.stored()).id for _ in range(4)])
+    rows = {row.id: row for row in await _uploads(scene)}
+    staged = scene.services.staging.root / "staged"
+    for name in stuck:
+        (staged / name).unlink()
+        (staged / name).mkdir()
+    sweep = patient(scene.services)
+    await sweep.unlink_condemned()
+    assert not (staged / last).exists()
+    assert [(await scene.now(rows[name])).bytes for name in stuck] == ["condemned"] * 3
+    for name in stuck:
+        (staged / name).rmdir()
+    await sweep.unlink_condemned()
+    assert [(await scene.now(rows[name])).bytes for name in stuck] == ["gone"] * 3
+
+
+async def test_an_orphan_whose_sweep_was_killed_is_moved_by_the_next(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphan = (await scene.received()).staged.name
+    root = scene.services.staging.root
+    _age(root / "staged" / orphan, 7200)
+
+    async def killed(name: str) -> None:
+        raise RuntimeError(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.services.staging, "quarantine", killed)
+        await patient(scene.services).once()
+    assert (root / "staged" / orphan).exists()
+    await patient(scene.services).once()
+    assert not (root / "staged" / orphan).exists()
+    assert (root / "quarantine" / orphan).exists()
 
 
 async def test_an_orphan_goes_to_quarantine_and_later_for_good(scene: Scene) -> None:
@@ -520,6 +649,11 @@ def _age(path: Path, seconds: float) -> None:
 async def _clock(scene: Scene) -> int:
     async with scene.services.database.read() as conn:
         return await uploads.clock(conn)
+
+
+async def _uploads(scene: Scene) -> list[UploadRow]:
+    async with scene.services.database.read() as conn:
+        return await uploads.of_form(conn, scene.form.id)
 
 
 async def _exists(scene: Scene) -> bool:

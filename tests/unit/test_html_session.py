@@ -25,6 +25,7 @@ def request(scheme: str = "http", **headers: str) -> Request:
     [
         ("http://127.0.0.1:8000", "127.0.0.1:8000", None),
         ("https://forms.example", "forms.example", None),
+        ("https://forms.example", "Forms.Example", None),
         ("https://forms.example", "forms.example:443", "https://forms.example:443/"),
         ("https://forms.example", "api.internal:8000", "https://Forms.Example/signup"),
         ("http://localhost:8000", "localhost:8000", "http://127.0.0.1:8000"),
@@ -46,6 +47,16 @@ def test_our_own_pages_may_write(origin: str, host: str, public_url: str | None)
         "https://forms.example.evil.example",
         "https://forms.example@evil.example",
         "https://forms.example:8443",
+        "https://forms.example:80",
+        "http://forms.example:443",
+        "https://evilforms.example",
+        "https://evil-forms.example",
+        "https://sub.forms.example",
+        "https://forms.example.",
+        "https://forms.exampl",
+        "https://forms",
+        "https://.example",
+        "https://example",
         "https://[",
     ],
 )
@@ -55,6 +66,16 @@ def test_another_sites_pages_may_not(origin: str) -> None:
         if origin or must_be_named:
             with pytest.raises(Problem):
                 check_origin(asked, "https://forms.example", must_be_named=must_be_named)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://forms.example", "https://evilforms.example", "https://forms.example.evil.example"],
+)
+def test_behind_a_proxy_that_calls_us_otherwise_only_the_public_url_is_ours(origin: str) -> None:
+    asked = request(origin=origin, host="api.internal:8000")
+    with pytest.raises(Problem):
+        check_origin(asked, "https://forms.example/signup", must_be_named=True)
 
 
 def test_an_origin_of_another_site_is_not_mended_by_a_referer_of_ours() -> None:

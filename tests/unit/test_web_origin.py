@@ -1,7 +1,13 @@
 """An origin is read as browsers read it, and what parsers may read differently is none."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from api.errors import Problem
+from api.services import Services
+from api.way_back import check_redirect
 from api.web_origin import exact_origin, origin_of
 
 
@@ -53,6 +59,27 @@ def test_the_origin_of_an_address(address: str, origin: str) -> None:
 def test_what_is_no_address_to_be_sent_to(address: str) -> None:
     with pytest.raises(ValueError, match="must"):
         origin_of(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evilapp.example/",
+        "https://evil-app.example/",
+        "https://sub.app.example/",
+        "https://app.example.evil.example/",
+        "https://app.example:8443/",
+        "https://app.exampl/",
+        "http://app.example/",
+        "https://evil.example/https://app.example",
+    ],
+)
+def test_nobody_is_sent_to_an_origin_that_only_resembles_one_of_the_setting(address: str) -> None:
+    settings = SimpleNamespace(redirect_origins=("https://app.example",))
+    services = cast("Services", SimpleNamespace(settings=settings))
+    assert check_redirect(services, "success_redirect", "https://APP.example:443/done")
+    with pytest.raises(Problem, match="invalid-request"):
+        check_redirect(services, "success_redirect", address)
 
 
 def test_a_setting_names_an_origin_and_nothing_else() -> None:

@@ -1,0 +1,88 @@
+"""A form that is sent or purged takes no more writes, whatever who writes saw of it before."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from api import flags, sections
+from api import forms as use_forms
+from api import uploads as use_uploads
+from api.auth import ServiceKey
+from api.errors import Problem
+from api.records.rows import UploadRow
+from api.reuse import reuse
+from shared.ids import new_id
+from shared.status import UploadStatus
+from tests.support.services import Scene
+
+Write = Callable[[Scene, UploadRow, bool], Awaitable[object]]
+
+
+async def _save(scene: Scene, _: UploadRow, __: bool) -> object:  # noqa: FBT001 - a table's column
+    edits = sections.Edits(text={"note": "late"})
+    return await sections.save(scene.services, scene.form, edits, if_match=None, request_id="r")
+
+
+async def _reuse(scene: Scene, upload: UploadRow, _: bool) -> object:  # noqa: FBT001 - a table's column
+    field = scene.services.form_types[scene.form.type].file_fields["pair"]
+    ids = {"upload_id": new_id("upl"), "request_id": "r", "key": "k"}
+    return await reuse(scene.services, scene.form, field, upload.id, **ids)
+
+
+OF_THE_PERSON: dict[str, Write] = {
+    "save": _save,
+    "reuse": _reuse,
+    "submit": lambda scene, _, __: use_forms.submit(scene.services, scene.form),
+}
+OF_BOTH: dict[str, Write] = {
+    "retry": lambda scene, upload, always: use_uploads.retry(scene.services, upload, always=always),
+    "remove": lambda scene, upload, always: use_uploads.remove(
+        scene.services, upload, always=always
+    ),
+    "purge": lambda scene, _, always: use_forms.purge(scene.services, scene.form, always=always),
+}
+OF_THE_BACK_END: dict[str, Write] = {
+    "release": lambda scene, upload, _: flags.release(
+        scene.services, upload, by=ServiceKey("tests")
+    )
+}
+WRITES = OF_THE_PERSON | OF_BOTH | OF_THE_BACK_END
+
+
+@pytest.mark.parametrize("write", [*OF_THE_PERSON, *OF_BOTH])
+async def test_once_a_form_is_sent_the_person_changes_nothing(scene: Scene, write: str) -> None:
+    upload = await scene.stored()
+    if write == "reuse":  # a key that was used before is no way around it
+        await _reuse(scene, upload, False)
+        await scene.set_all(status=UploadStatus.STORED)
+    await use_forms.submit(scene.services, scene.form)
+    if write == "retry":
+        await _fail(scene)
+    before = await scene.now(upload)
+    with pytest.raises(Problem, match="form-submitted"):
+        await WRITES[write](scene, upload, False)
+    assert await scene.now(upload) == before
+
+
+@pytest.mark.parametrize("write", OF_BOTH)
+async def test_and_the_back_end_may_all_the_same(scene: Scene, write: str) -> None:
+    upload = await scene.stored()
+    await use_forms.submit(scene.services, scene.form)
+    if write == "retry":
+        await _fail(scene)
+    await WRITES[write](scene, upload, True)
+    assert (await scene.now(upload)).status in (UploadStatus.STAGED, UploadStatus.REMOVED)
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_once_a_form_is_purged_nobody_finds_it(scene: Scene, write: str) -> None:
+    upload = await scene.stored()
+    await use_forms.purge(scene.services, scene.form, always=False)
+    for always in (False, True):
+        with pytest.raises(Problem, match="not-found"):
+            await WRITES[write](scene, upload, always)
+
+
+async def _fail(scene: Scene) -> None:
+    error = {"code": "deadline-passed", "retryable": True}
+    await scene.set_all(status=UploadStatus.FAILED, bytes="kept", error=error)
