@@ -24,7 +24,8 @@ from dev.say import Problem
 
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header")
 PATIENCE, START_SECONDS = 5, 30
-"""A trial may take so many times as long as its tests did, and this for its start."""
+"""A test may take so many times as long as the slowest of a trial did, and this for its start."""
+ENDED_WHEN_LATE = ("-o", "faulthandler_exit_on_timeout=true")
 _FIRST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 _FAILED, _INTERRUPTED, _USAGE = 1, 2, 4
 
@@ -100,12 +101,14 @@ class Tree:
         original, times = path.read_bytes(), path.stat()
         path.write_bytes(mutant.applied_to(original))
         try:
-            process = self._pytest(["-x", *tests], {"PYTHONDONTWRITEBYTECODE": "1"})
+            patience = PATIENCE * max(tests.values()) + START_SECONDS
+            process = self._pytest(
+                ["-x", "-o", f"faulthandler_timeout={patience}", *ENDED_WHEN_LATE, *tests],
+                {"PYTHONDONTWRITEBYTECODE": "1"},
+            )
             try:
-                said, _ = process.communicate(
-                    timeout=PATIENCE * sum(tests.values()) + START_SECONDS
-                )
-            except subprocess.TimeoutExpired:
+                said, _ = process.communicate(timeout=patience * len(tests))
+            except subprocess.TimeoutExpired:  # at its start or its end
                 return Trial(Verdict.TIMED_OUT)
             finally:
                 with suppress(ProcessLookupError):  # and what it started
@@ -134,6 +137,8 @@ def _judge(code: int, said: str) -> Trial:
     """By pytest's exit code; a changed module that can't be imported was noticed, too."""
     if code == 0:
         return Trial(Verdict.SURVIVED)
+    if code == _FAILED and "Timeout (" in said and not _FIRST.search(said):
+        return Trial(Verdict.TIMED_OUT)
     broken_import = code == _USAGE and "while loading conftest" in said
     if code in {_FAILED, _INTERRUPTED} or code < 0 or broken_import:
         first = _FIRST.search(said)
