@@ -4,6 +4,7 @@ import argparse
 import itertools
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -169,4 +170,5 @@ def _as_json(each: Tried) -> dict[str, object]:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True, errors="replace")  # type: ignore[union-attr] # a real stream here
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the database server ends, too
     sys.exit(main(sys.argv[1:]))
