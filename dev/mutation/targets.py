@@ -30,6 +30,9 @@ OF_OTHER_THINGS = (
 
 IN_PROCESSES = {
     "api/http/": ("tests/integration/test_edge.py", "tests/integration/test_heads.py"),
+    "api/http/client_address.py": ("tests/integration/test_shares.py",),
+    "api/http/event_stream.py": ("tests/integration/test_events.py",),
+    "api/http/public_path.py": ("tests/integration/test_public_path.py",),
     "api/receive/": ("tests/integration/test_bounded_parsers.py",),
     "api/idempotency.py": ("tests/integration/test_claims.py",),
     "api/quotas.py": ("tests/integration/test_quotas.py",),
