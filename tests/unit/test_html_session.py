@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.errors import Problem
 from api.http.origin import check_origin, is_our_page
-from api.http.preferences import prefers_html
+from api.http.preferences import accepts, prefers_html
 from api.pages import session
 from api.services import Services
 
@@ -127,6 +127,26 @@ def test_a_cookie_counts_on_a_page_of_ours_alone(
 )
 def test_a_page_is_for_who_names_html_before_json(accept: str, html: bool) -> None:  # noqa: FBT001 - a table's column
     assert prefers_html(request(accept=accept)) is html
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        ("", True),
+        ("*/*", True),
+        ("text/*", True),
+        ("Text/Event-Stream; q=0.5", True),
+        ("application/json, text/event-stream", True),
+        ("application/json", False),
+        ("application/*", False),
+        ("text/event-stream;q=0, */*", False),  # the closest range says
+        ("text/*;q=0, text/event-stream", True),
+        ("*/*;q=0", False),
+        ("text/event-stream;q=x", False),
+    ],
+)
+def test_a_stream_is_for_who_accepts_its_type(accept: str, taken: bool) -> None:  # noqa: FBT001 - a table's column
+    assert accepts(request(accept=accept), "text/event-stream") is taken
 
 
 @pytest.mark.parametrize(
