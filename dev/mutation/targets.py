@@ -53,11 +53,13 @@ def modules(root: Path, chosen: list[str]) -> list[str]:
     that finds none."""
     if not chosen:
         return sorted(default(root))
-    found = {pattern: list(root.glob(pattern)) for pattern in chosen}
-    for pattern, paths in found.items():
+    found: set[str] = set()
+    for pattern in chosen:
+        paths = {str(path.relative_to(root)) for path in root.glob(pattern)}
         if not paths:
             raise LookupError(pattern)
-    return sorted({str(path.relative_to(root)) for paths in found.values() for path in paths})
+        found |= paths
+    return sorted(found - set(DECLARATIONS))
 
 
 def test_files(root: Path) -> list[str]:
