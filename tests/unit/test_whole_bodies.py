@@ -20,14 +20,17 @@ def chunk(content: bytes, *, more: bool = False) -> Message:
 class Read:
     """One request through `ReadWhole`: what the app was given, what was answered and counted."""
 
-    def __init__(self, comes: Iterable[Message], *, idle_seconds: float = 30) -> None:
+    def __init__(
+        self, comes: Iterable[Message], *, length: int | None = None, idle_seconds: float = 30
+    ) -> None:
         self.given: list[Message] = []
         self.answered: list[Message] = []
         self.refused: list[str] = []
         self._comes = list(comes)
         reader = ReadWhole(self._app, Pace(idle_seconds), self.refused.append)
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-        asyncio.run(reader(scope, self._receive, self._send))
+        headers = [] if length is None else [(b"content-length", b"%d" % length)]
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b""}
+        asyncio.run(reader(scope | {"headers": headers}, self._receive, self._send))
 
     @property
     def problem(self) -> Any:
@@ -60,8 +63,16 @@ def test_a_chunked_body_over_the_bound_is_answered_and_never_reaches_the_app() -
     assert not read.given
 
 
+def test_a_declared_length_over_the_bound_is_answered_before_the_body() -> None:
+    read = Read([], length=MAX_REPORT + 1)
+
+    assert (read.answered[0]["status"], read.problem["code"]) == (413, "request-too-large")
+
+
 def test_a_body_as_long_as_the_bound_is_read() -> None:
-    assert Read([chunk(b"x" * MAX_REPORT), GONE]).given == [chunk(b"x" * MAX_REPORT), GONE]
+    longest = chunk(b"x" * MAX_REPORT)
+
+    assert Read([longest, GONE], length=MAX_REPORT).given == [longest, GONE]
 
 
 def test_a_silent_body_is_answered_and_never_reaches_the_app() -> None:
