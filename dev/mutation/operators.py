@@ -255,7 +255,14 @@ def _of_constant(node: ast.expr, value: object) -> Iterator[Change]:
         case str() if " " in value.strip():
             return  # words
         case str() | bytes() if value:
-            yield "constant changed", node, repr(value[:-1])
+            yield "constant changed", node, repr(_other(value))
+
+
+def _other(value: str | bytes) -> str | bytes:
+    """The same with another last letter: a shorter beginning would still be one."""
+    if isinstance(value, bytes):
+        return value[:-1] + bytes([value[-1] ^ 1])
+    return value[:-1] + chr(ord(value[-1]) ^ 1)
 
 
 def _is_none_or_bool(node: ast.expr) -> bool:
