@@ -149,8 +149,8 @@ def _show(each: Tried) -> None:
     mutant = each.mutant
     say(f"\n{mutant.file}:{mutant.line} {mutant.within}: {mutant.operator}, {each.trial.verdict}")
     say(f"  - {_one_line(mutant.was)}\n  + {_one_line(mutant.becomes)}")
-    for name in each.asked:
-        say(f"    {name}")
+    for file, tests in Counter(name.partition("::")[0] for name in each.asked).items():
+        say(f"    {tests} of {file}")
 
 
 def _one_line(text: str) -> str:

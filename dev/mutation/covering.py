@@ -45,7 +45,8 @@ class Covering:
             if mutant.file.startswith(beginning)
             for file in each
         }
-        return chosen + [test for test in self._tests if test.file in files and test not in chosen]
+        others = [test for test in self._tests if test.file in files and test not in chosen]
+        return chosen + others[:at_most]
 
 
 def _is_about(test: Test, mutant: Mutant) -> bool:
