@@ -117,7 +117,17 @@ class Tree:
         finally:
             path.write_bytes(original)  # with its time, so that what was compiled holds again
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        if process.returncode in {_INTERRUPTED, _USAGE}:
+            self._require_collectable(tests)
         return _judge(process.returncode, said)
+
+    def _require_collectable(self, tests: Iterable[str]) -> None:
+        """Raise `Problem` if the tests can't be imported without the change either, as when their
+        environment went away: then nothing was noticed."""
+        process = self._pytest(["--collect-only", *tests], {})
+        said, _ = process.communicate()
+        if process.returncode:
+            raise Problem(f"the tests can't be run any more:\n{said[-3000:]}")
 
     def _pytest(self, arguments: list[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
