@@ -23,6 +23,8 @@ HELP = """\
   soak     many uploads while everything is killed and frozen; exit 1 if one was lost or is stuck
              [--minutes 20] [--uploads N] [--kills N] [--database-url URL] [--seed N]
              [--report report.json]
+  mutate   small changes of the product, and whether a test notices each
+             [--seed N] [--sample 100] [--modules PATTERN …] [--tests 40] [--json FILE]
   files    count what the worker makes of real files; exit 1 if one came to no verdict
              FOLDER …
   fuzz     mutated files through the decoder; exit 1 if one ended in no known way
@@ -42,6 +44,7 @@ COMMANDS = {
     "lint": tools.lint,
     "bench": tools.bench,
     "soak": tools.soak,
+    "mutate": tools.mutate,
     "files": tools.files,
     "fuzz": tools.fuzz,
     "forms": tools.forms,

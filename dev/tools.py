@@ -24,6 +24,7 @@ LOCKS = {
     "api": ("-c", "requirements/dev.txt"),
     "worker": ("-c", "requirements/dev.txt"),
     "s3": (),
+    "coverage": (),
     "redis": ("--no-deps",),  # only its binary is wanted
 }
 
@@ -56,6 +57,11 @@ def bench(arguments: list[str]) -> int:
 def soak(arguments: list[str]) -> int:
     environments.ensure("dev")
     _become("dev", ["-m", "dev.soak", *arguments])
+
+
+def mutate(arguments: list[str]) -> int:
+    environments.ensure("dev")
+    _become("dev", ["-m", "dev.mutation", *arguments])
 
 
 def files(arguments: list[str]) -> int:

@@ -174,6 +174,21 @@ async def test_a_person_whose_file_is_flagged_may_submit_and_the_form_is_complet
     assert (await _view(scene)).complete
 
 
+async def test_a_form_with_a_failed_upload_may_be_submitted_and_is_complete_later(
+    scene: Scene,
+) -> None:
+    failed = await scene.staged()
+    while failed.status is not UploadStatus.FAILED:
+        await scene.set_all(next_attempt_at=0)
+        failed = await scene.report(given_back(await scene.claimed(failed)))
+    await use_forms.submit(scene.services, scene.form)
+    view = await _view(scene)
+    assert (view.status, view.complete) == ("submitted", False)
+    again = await use_uploads.retry(scene.services, failed, always=True)
+    await scene.report(stored(await scene.claimed(again)))
+    assert (await _view(scene)).complete
+
+
 async def test_a_rejected_file_after_a_flagged_one_leaves_the_flagged_one_standing(
     scene: Scene,
 ) -> None:

@@ -48,6 +48,7 @@ def name_in(disposition: str | bytes) -> str | None:
         ('form-data; filename="never closed.png', "never closed.png"),
         (b'form-data; filename="\xe9t\xe9.png"', "été.png"),
         ('form-data; filename="🏳️\u200d🌈.png"', "🏳️\u200d🌈.png"),
+        ('form-data; filename="\u0645\u06cc\u200c\u062f.png"', "\u0645\u06cc\u200c\u062f.png"),
         ('form-data; filename="e\u0301.png"', "e\u0301.png"),
     ],
 )

@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import Problem
-from api.http.origin import check_origin
-from api.http.preferences import prefers_html
+from api.http.origin import check_origin, is_our_page
+from api.http.preferences import accepts, prefers_html
 from api.pages import session
 from api.services import Services
 
 
-def request(scheme: str = "http", **headers: str) -> Request:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"",
+def request(scheme: str = "http", method: str = "POST", **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": method, "path": "/", "query_string": b"",
                     "scheme": scheme, "server": ("a.example", 80), "headers": raw})  # fmt: skip
 
 
@@ -85,6 +85,33 @@ def test_an_origin_of_another_site_is_not_mended_by_a_referer_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "headers", "ours"),
+    [
+        ("GET", {}, True),  # a browser too old to say
+        ("GET", {"sec_fetch_site": "none"}, True),
+        ("GET", {"sec_fetch_site": "same-origin"}, True),
+        ("GET", {"sec_fetch_site": "same-site"}, False),
+        ("GET", {"sec_fetch_site": "cross-site"}, False),
+        ("GET", {"sec_fetch_site": "same-origin", "origin": "http://evil.example"}, False),
+        ("GET", {"origin": "http://a.example"}, True),
+        ("POST", {}, False),
+        ("POST", {"sec_fetch_site": "same-origin"}, False),
+        ("POST", {"origin": "http://a.example"}, True),
+        ("POST", {"referer": "http://a.example/signup"}, True),
+        ("POST", {"referer": "http://evil.example/signup"}, False),
+        ("POST", {"origin": "null", "referer": "http://a.example/signup"}, False),
+    ],
+)
+def test_a_cookie_counts_on_a_page_of_ours_alone(
+    method: str,
+    headers: dict[str, str],
+    ours: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    asked = request(method=method, host="a.example", **headers)
+    assert is_our_page(asked, None) is ours
+
+
+@pytest.mark.parametrize(
     ("accept", "html"),
     [
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
@@ -100,6 +127,26 @@ def test_an_origin_of_another_site_is_not_mended_by_a_referer_of_ours() -> None:
 )
 def test_a_page_is_for_who_names_html_before_json(accept: str, html: bool) -> None:  # noqa: FBT001 - a table's column
     assert prefers_html(request(accept=accept)) is html
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        ("", True),
+        ("*/*", True),
+        ("text/*", True),
+        ("Text/Event-Stream; q=0.5", True),
+        ("application/json, text/event-stream", True),
+        ("application/json", False),
+        ("application/*", False),
+        ("text/event-stream;q=0, */*", False),  # the closest range says
+        ("text/*;q=0, text/event-stream", True),
+        ("*/*;q=0", False),
+        ("text/event-stream;q=x", False),
+    ],
+)
+def test_a_stream_is_for_who_accepts_its_type(accept: str, taken: bool) -> None:  # noqa: FBT001 - a table's column
+    assert accepts(request(accept=accept), "text/event-stream") is taken
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """multipart/form-data as it streams by."""
 
+import asyncio
 import unicodedata
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -55,6 +56,23 @@ BODY = (
 async def test_a_body_that_comes_in_small_pieces_is_the_same_body(size: int) -> None:
     pieces = [BODY[start : start + size] for start in range(0, len(BODY), size)]
     assert await parts_of(pieces) == PARTS
+
+
+async def test_many_small_parts_leave_turns_to_others() -> None:
+    small = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n.\r\n'
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as both:
+        other = both.create_task(others())
+        assert len(await parts_of([small * 300] * 3 + [b"--b--"])) == 900
+        other.cancel()
+    assert turns >= 3
 
 
 async def test_a_body_may_be_cut_at_any_place() -> None:
