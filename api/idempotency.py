@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from api.errors import Problem
 from api.records import forms, keys
+from api.records.database import Transaction
 from api.services import Services
 from shared.ids import new_id
 
@@ -32,15 +33,16 @@ async def running(
     finally:
         renewing.cancel()
         with contextlib.suppress(Problem):  # the mark ends by itself
-            async with services.database.write() as tx:
-                await keys.unmark(tx, form_id, field, key, holder)
+            await services.database.write(keys.unmark, form_id, field, key, holder)
 
 
 async def _mark(services: Services, form_id: str, field: str, key: str, holder: str) -> None:
-    async with services.database.write() as tx:
-        await forms.lock(tx, form_id)
-        if not await keys.mark(tx, form_id, field, key, holder):
+    def marked(tx: Transaction) -> None:
+        forms.lock(tx, form_id)
+        if not keys.mark(tx, form_id, field, key, holder):
             raise Problem("upload-running", field=field, headers={"Retry-After": "2"})
+
+    await services.database.write(marked)
 
 
 async def _renew(services: Services, form_id: str, field: str, key: str, holder: str) -> None:

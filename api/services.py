@@ -71,8 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
 
     async def versions(form_ids: Sequence[str]) -> dict[str, int]:
-        async with database.read() as conn:
-            return await forms.versions(conn, form_ids)
+        return await database.scan(forms.versions, form_ids)
 
     lookout = Lookout(versions)
     shares = Shares(settings.max_waiting, settings.waiting_per_client)

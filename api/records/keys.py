@@ -13,17 +13,17 @@ MARK_MS = 30_000
 """A mark that wasn't renewed for so long belongs to a request that is no more."""
 
 
-async def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
+def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
     """Set or renew the holder's mark; False while another's is alive. The form must be locked."""
     mine = _is(form_id, field, key)
-    alive = await tx.conn.execute(
+    alive = tx.conn.execute(
         select(running_keys.c.holder).where(mine, running_keys.c.until > now_ms())
     )
     found = alive.scalar_one_or_none()
     if found is not None and found != holder:
         return False
-    await tx.conn.execute(delete(running_keys).where(mine))
-    await tx.conn.execute(
+    tx.conn.execute(delete(running_keys).where(mine))
+    tx.conn.execute(
         insert(running_keys).values(
             form_id=form_id, field=field, key=key, holder=holder, until=now_ms() + MARK_MS
         )
@@ -31,8 +31,8 @@ async def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str)
     return True
 
 
-async def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
-    await tx.conn.execute(
+def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    tx.conn.execute(
         delete(running_keys).where(_is(form_id, field, key), running_keys.c.holder == holder)
     )
 

@@ -1,8 +1,6 @@
 """Between the last byte and the 202: nothing acknowledged is lost, nothing refused stays."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from sqlalchemy import select
@@ -12,13 +10,15 @@ from api import uploads as use_uploads
 from api.errors import Problem
 from api.receive.files import Received
 from api.records import forms, uploads
-from api.records.database import CommitUnknown, Database, Transaction
+from api.records.database import CommitUnknown
 from api.records.rows import UploadRow
 from api.records.tables import events
 from api.sections import edits_of_json, save
 from shared.form_definition import FileField
 from shared.status import UploadStatus
+from tests.support.commits import commits_that
 from tests.support.services import Scene, stored
+from tests.support.sql import values_of
 
 
 async def test_a_form_that_is_submitted_while_a_body_is_in_flight_takes_it_no_more(
@@ -74,35 +74,30 @@ async def test_a_field_is_full_at_commit_too(scene: Scene) -> None:
 
 
 async def test_a_commit_whose_answer_is_lost_is_looked_up(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     body = await scene.received()
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=True))
+    with commits_that("is answered too late"):
         row = await _acknowledge(scene, body)
     assert (await scene.now(row)).status is UploadStatus.STAGED
 
 
 async def test_a_commit_that_nobody_can_tell_about_deletes_nothing(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     body = await scene.received()
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=False))
-        with pytest.raises(CommitUnknown) as unknown:
-            await _acknowledge(scene, body)
+    with commits_that("is lost"), pytest.raises(CommitUnknown) as unknown:
+        await _acknowledge(scene, body)
     assert unknown.value.status == 503
     assert await scene.services.staging.exists(body.staged.name)
 
 
 async def test_a_save_of_text_alone_that_nobody_can_tell_about_is_no_success(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     edits = edits_of_json(scene.services.form_types["acceptance"], {"note": "typed"})
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=False))
-        with pytest.raises(CommitUnknown):
-            await save(scene.services, scene.form, edits, if_match=None, request_id="r")
+    with commits_that("is lost"), pytest.raises(CommitUnknown):
+        await save(scene.services, scene.form, edits, if_match=None, request_id="r")
 
 
 async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene) -> None:
@@ -114,9 +109,8 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
         save(scene.services, scene.form, edits, if_match=None, request_id="r"),
         scene.report(stored(order)),
     )
-    async with scene.services.database.read() as conn:
-        form = await forms.get(conn, scene.form.id)
-        rows = await uploads.of_form(conn, scene.form.id)
+    form = await scene.services.database.read(forms.get, scene.form.id)
+    rows = await scene.services.database.read(uploads.of_form, scene.form.id)
     assert form
     assert form.data == {"note": "typed"}
     assert rows[0].public_url
@@ -124,9 +118,8 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
 
 async def test_every_change_has_its_own_version_in_the_order_of_commits(scene: Scene) -> None:
     await asyncio.gather(scene.stored(), *(scene.staged() for _ in range(5)))
-    async with scene.services.database.read() as conn:
-        found = await conn.execute(select(events.c.version).order_by(events.c.id))
-        versions = list(found.scalars())
+    in_order = select(events.c.version).order_by(events.c.id)
+    versions = await values_of(scene.services.database, in_order)
     assert versions == sorted(set(versions))
     assert len(versions) == len(range(2, versions[-1] + 1))
 
@@ -139,23 +132,3 @@ async def _acknowledge(
     return await use_uploads.acknowledge(
         scene.services, scene.form.id, found, received, request_id="req", key=key
     )
-
-
-def _losing_the_answer(
-    *, commit: bool
-) -> Callable[[Database], AbstractAsyncContextManager[Transaction]]:
-    original = Database.write
-
-    @asynccontextmanager
-    async def write(self: Database) -> AsyncIterator[Transaction]:
-        if commit:
-            async with original(self) as tx:
-                yield tx
-        else:
-            async with self.engine.connect() as conn:
-                begun = await conn.begin()
-                yield Transaction(conn)
-                await begun.rollback()
-        raise CommitUnknown
-
-    return write

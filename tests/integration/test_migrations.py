@@ -31,6 +31,5 @@ async def _is_what_the_code_knows(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.scan(differences) == []
     await database.close()

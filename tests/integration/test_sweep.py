@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from api import forms as use_forms
 from api import uploads as use_uploads
@@ -24,6 +24,7 @@ from shared.ids import new_id
 from shared.status import UploadStatus
 from tests.support.many_rows import Work, fill
 from tests.support.services import Scene, given_back, services_on, stored
+from tests.support.sql import execute, values_of
 
 
 class Woken:
@@ -110,14 +111,11 @@ async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
     woken = Woken(scene.services)
     await fill(scene.services.database, 400, Work(waiting=stalled.BATCH + 50))
     now = await _clock(scene)
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text(
-                "UPDATE uploads SET wakes_unanswered = 6,"
-                " wake_at = :soon + CAST(substr(id, 10) AS BIGINT) WHERE status = 'staged'"
-            ),
-            {"soon": now + 60_000},
-        )
+    soon = (
+        "UPDATE uploads SET wakes_unanswered = 6,"
+        " wake_at = :soon + CAST(substr(id, 10) AS BIGINT) WHERE status = 'staged'"
+    )
+    await execute(scene.services.database, soon, soon=now + 60_000)
     sweep = patient(scene.services)
     asked: set[str] = set()
 
@@ -308,8 +306,7 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
         await use_uploads.acknowledge(scene.services, scene.form.id, field, late, request_id="req")
-    async with scene.services.database.read() as conn:
-        names = list((await conn.execute(select(staged_names.c.condemned))).scalars())
+    names = await values_of(scene.services.database, select(staged_names.c.condemned))
     assert names == [True]
 
 
@@ -322,20 +319,17 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     await use_uploads.remove(scene.services, upload, always=False)
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
-    async with database.write() as tx:
-        (order,) = await cleaning.claim(tx, 10)
+    (order,) = await database.write(cleaning.claim, 10)
     assert order.prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
-    async with database.write() as tx:
-        assert await cleaning.claim(tx, 10) == [], "it is being worked on"
-        for _ in range(3):  # its answer was lost: it is repeated
-            await cleaning.confirm(tx, order.id, order.passes)
+    assert await database.write(cleaning.claim, 10) == [], "it is being worked on"
+    for _ in range(3):  # its answer was lost: it is repeated
+        await database.write(cleaning.confirm, order.id, order.passes)
     not_before, passes = (await scene.doomed())[order.prefix]
     assert passes == 1
     assert not_before - await _clock(scene) == pytest.approx(86_400_000, abs=5_000)
     await patient(scene.services).forget_done()
     assert order.prefix in await scene.doomed()
-    async with database.write() as tx:
-        await cleaning.confirm(tx, order.id, 1)
+    await database.write(cleaning.confirm, order.id, 1)
     await patient(scene.services).forget_done()
     assert await scene.doomed() == {}, "cleaned twice, a day apart"
 
@@ -350,15 +344,14 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
     await sweep.unlink_condemned()
     await sweep.erase_purged()
     assert await _exists(scene), "its object is still in the bucket"
-    async with scene.services.database.write() as tx:
-        for order in await cleaning.claim(tx, 10):
-            await cleaning.confirm(tx, order.id, order.passes)
+    database = scene.services.database
+    for order in await database.write(cleaning.claim, 10):
+        await database.write(cleaning.confirm, order.id, order.passes)
     await sweep.erase_purged()
     assert not await _exists(scene)
-    async with scene.services.database.read() as conn:
-        for table in ("uploads", "events", "forms"):
-            rows = await conn.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - ours
-            assert rows.scalar_one() == 0
+    for table in ("uploads", "events", "forms"):
+        count = f"SELECT count(*) FROM {table}"  # noqa: S608 - ours
+        assert await values_of(database, count) == [0]
 
 
 async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
@@ -383,10 +376,10 @@ async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
     await scene.set_all(lease_until=1)
     original = Sweep._take_back
 
-    async def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
+    def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
         if row.id == bad.id:
             raise ValueError("what is this")
-        await original(self, tx, row)
+        original(self, tx, row)
 
     monkeypatch.setattr(Sweep, "_take_back", picky)
     await patient(scene.services).take_back_lost_leases()
@@ -476,8 +469,7 @@ async def test_two_first_starts_at_once_agree_on_the_volume(
         services_on(tmp_path, database_url) as one,
         services_on(tmp_path, database_url) as other,
     ):
-        async with one.database.write() as tx:
-            await tx.conn.execute(text("DELETE FROM volume"))
+        await execute(one.database, "DELETE FROM volume")
         (one.staging.root / ".longshore-volume").unlink()
         await asyncio.gather(one.volume.open(), other.volume.open())
         assert one.volume.id == other.volume.id
@@ -518,18 +510,14 @@ def _age(path: Path, seconds: float) -> None:
 
 
 async def _clock(scene: Scene) -> int:
-    async with scene.services.database.read() as conn:
-        return await uploads.clock(conn)
+    return await scene.services.database.scan(uploads.clock)
 
 
 async def _exists(scene: Scene) -> bool:
-    async with scene.services.database.read() as conn:
-        return await forms.get(conn, scene.form.id) is not None
+    return await scene.services.database.read(forms.get, scene.form.id) is not None
 
 
 async def _let_pass(scene: Scene, milliseconds: int) -> None:
     """On the clock of the wake-ups."""
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text("UPDATE uploads SET wake_at = wake_at - :ms"), {"ms": milliseconds}
-        )
+    earlier = "UPDATE uploads SET wake_at = wake_at - :ms"
+    await execute(scene.services.database, earlier, ms=milliseconds)
