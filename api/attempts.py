@@ -5,7 +5,7 @@ import random
 import structlog
 
 from api.records import forms, uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import Moment, Transaction
 from api.records.rows import UploadRow
 from api.settings import Settings
 from shared.status import PENDING, UploadStatus
@@ -38,7 +38,7 @@ def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Setting
         "lost_generations": [each for each in row.lost_generations if each != generation],
     }
     if _ran_out(row):
-        due = now_ms() + backoff_ms(row.backoffs, settings)
+        due = Moment(backoff_ms(row.backoffs, settings))
         uploads.transition(
             tx,
             row,

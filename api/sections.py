@@ -115,7 +115,8 @@ async def save(
             if not _fits(services, form_type, [*before, *added], file, full=full):
                 edits.problems.append(value_problem(field_, "form-full"))
                 continue
-            added.append(_add(services, tx, locked, field_, file, request_id, full=full))
+            others = [*before, *added]
+            added.append(_add(services, tx, locked, field_, file, others, request_id, full=full))
 
     async with use_uploads.keeping(services, mine, added):
         await services.database.write(applied)
@@ -200,12 +201,15 @@ def _add(
     form: FormRow,
     field_: FileField,
     file: FilePart,
+    others: list[UploadRow],
     request_id: str,
     *,
     full: bool,
 ) -> UploadRow:
     if file.received and not full:
-        return use_uploads.add(services, tx, form, field_, file.received, request_id=request_id)
+        return use_uploads.add(
+            services, tx, form, field_, file.received, others, request_id=request_id
+        )
     refused = Refused(
         upload_id=new_id("upl"),
         filename=file.filename,
@@ -214,4 +218,4 @@ def _add(
         code="too-many-files" if full else "file-too-large",
         params={"max_files": field_.max_files} if full else {"max_bytes": field_.max_bytes},
     )
-    return use_uploads.add_refused(tx, form, field_, refused, request_id=request_id)
+    return use_uploads.add_refused(tx, form, field_, refused, others, request_id=request_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -55,6 +55,8 @@ class Services:
     metrics: Metrics
     stopping: Stopping
     watchdog: Watchdog
+    running_keys: set[tuple[str, str, str]] = field(default_factory=set)
+    """Form, field and key of requests whose bodies this process is receiving."""
 
 
 def staging_of(settings: Settings) -> Staging:

@@ -10,7 +10,7 @@ from api.errors import Problem
 from api.quotas import check_form
 from api.receive.files import Received
 from api.records import forms, lifecycle, staged, stalled, uploads
-from api.records.database import CommitUnknown, Transaction, now_ms
+from api.records.database import NOW, CommitUnknown, Moment, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.rejections import upload_error
 from api.reusable import check_still_there
@@ -66,7 +66,9 @@ async def acknowledge(
             check_room(field, [row for row in rows if row.field == field.name])
             form_type = services.form_types[form.type]
             check_form(services.settings, form_type, rows, more=received.staged.size)
-            added.append(add(services, tx, form, field, received, request_id=request_id, key=key))
+            added.append(
+                add(services, tx, form, field, received, rows, request_id=request_id, key=key)
+            )
         return winner
 
     winner = None  # so it stays where the answer to the commit is lost, and the row is found
@@ -117,11 +119,12 @@ def add(
     form: FormRow,
     field: FileField,
     received: Received,
+    others: Sequence[UploadRow],
     *,
     request_id: str,
     key: str | None = None,
 ) -> UploadRow:
-    """Insert the row of a received file; the form is locked and open."""
+    """Insert the row of a received file beside `others`; the form is locked and open."""
     settings = services.settings
     upload_id, earlier = received.staged.name, received.earlier
     staged.own(tx, upload_id)
@@ -132,10 +135,10 @@ def add(
         **_common(form, field, upload_id),
         key=key,
         status=UploadStatus.STAGED,
-        deadline=now_ms() + int(settings.deadline_seconds * 1000),
+        deadline=Moment(int(settings.deadline_seconds * 1000)),
         wake=1,
         wakes_unanswered=0,
-        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        wake_at=Moment(stalled.FIRST_WAKE_MS),
         filename=received.filename,
         size=received.staged.size,
         sha256=received.staged.sha256,
@@ -146,7 +149,7 @@ def add(
         from_name=earlier.name if earlier else None,
         request_id=request_id,
     )
-    lifecycle.condemn_rejected_before(tx, row)
+    lifecycle.condemn_rejected_before(tx, row, others)
     return row
 
 
@@ -163,7 +166,13 @@ class Refused:
 
 
 def add_refused(
-    tx: Transaction, form: FormRow, field: FileField, refused: Refused, *, request_id: str
+    tx: Transaction,
+    form: FormRow,
+    field: FileField,
+    refused: Refused,
+    others: Sequence[UploadRow],
+    *,
+    request_id: str,
 ) -> UploadRow:
     row = uploads.create(
         tx,
@@ -171,10 +180,10 @@ def add_refused(
         form.id,
         **_common(form, field, refused.upload_id),
         status=UploadStatus.REJECTED,
-        deadline=now_ms(),
+        deadline=NOW,
         wake=0,
         wakes_unanswered=0,
-        wake_at=now_ms(),
+        wake_at=NOW,
         filename=refused.filename,
         size=refused.size,
         declared_type=refused.declared_type,
@@ -182,7 +191,7 @@ def add_refused(
         request_id=request_id,
         error=upload_error(refused.code, refused.params, field.policy),
     )
-    lifecycle.condemn_rejected_before(tx, row)
+    lifecycle.condemn_rejected_before(tx, row, others)
     return row
 
 
@@ -230,11 +239,11 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
             decoder_deaths=0,
             backoffs=0,
             error=None,
-            next_attempt_at=now_ms(),
-            deadline=now_ms() + int(services.settings.deadline_seconds * 1000),
+            next_attempt_at=NOW,
+            deadline=Moment(int(services.settings.deadline_seconds * 1000)),
             wake=row.wake + 1,
             wakes_unanswered=0,
-            wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+            wake_at=Moment(stalled.FIRST_WAKE_MS),
         )
 
     row = await services.database.write(retried)

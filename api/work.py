@@ -10,7 +10,7 @@ from api.errors import Problem
 from api.links import object_url
 from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import NOW, Moment, Transaction
 from api.records.rows import Json, UploadRow
 from api.rejections import upload_error, upload_flag, upload_notice
 from api.services import Services
@@ -80,8 +80,8 @@ async def claim(
             UploadStatus.PROCESSING,
             generation=row.generation + 1,
             claim_id=claim_id,
-            work_until=now_ms() + int(settings.work_seconds * 1000),
-            lease_until=now_ms() + int(settings.lease_seconds * 1000),
+            work_until=Moment(int(settings.work_seconds * 1000)),
+            lease_until=Moment(int(settings.lease_seconds * 1000)),
             attempts=row.attempts + 1,
             stage=None,
         )
@@ -272,10 +272,10 @@ def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
         row,
         UploadStatus.STAGED,
         attempts=row.attempts - 1,
-        next_attempt_at=now_ms(),
+        next_attempt_at=NOW,
         wake=row.wake + 1,
         wakes_unanswered=0,
-        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        wake_at=Moment(stalled.FIRST_WAKE_MS),
     )
 
 
@@ -310,7 +310,7 @@ def give_back(
             decoder_deaths=deaths,
             error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
         )
-    due = now_ms() + backoff_ms(row.backoffs, settings)
+    due = Moment(backoff_ms(row.backoffs, settings))
     return lifecycle.end_unapplied(
         tx,
         row,

@@ -61,6 +61,16 @@ def the_time() -> ScalarSelect[int]:
     return select(now_ms()).scalar_subquery()
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time by the database's clock: so many milliseconds after the statement."""
+
+    after_ms: int = 0
+
+
+NOW = Moment()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a committed transaction did to an upload or to a form: for logs and for who waits."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, and_, delete, func, or_, select
 
 from api.errors import Problem
-from api.records.database import Change, Transaction, now_ms
+from api.records.database import NOW, Change, Transaction, now_ms
+from api.records.prepared import Prepared, given, insert_into, update_of
 from api.records.rows import FormRow
 from api.records.tables import events, forms
 
@@ -19,6 +20,10 @@ IDS_AT_ONCE = 512
 ONE_AFTER_THE_OTHER = 0x10463401
 """Ours among PostgreSQL's advisory locks; taken after the form's, and last of all."""
 
+_BY_ID = Prepared(select(forms).where(forms.c.id == given(forms.c.id)))
+_BY_TOKEN = Prepared(select(forms).where(forms.c.token_hash == given(forms.c.token_hash)))
+_LOCKED = Prepared(select(forms).where(forms.c.id == given(forms.c.id)).with_for_update())
+
 
 def create(
     tx: Transaction,
@@ -28,40 +33,38 @@ def create(
     reference: str | None,
     token_hash: str,
     data: dict[str, Any],
-    **given: Any,
+    **columns: Any,
 ) -> FormRow:
-    """`given` are columns that a back end fills: see `api.forms.Given`."""
+    """`columns` are those columns that a back end fills: see `api.forms.Given`."""
     now = _next(tx, forms.c.created_at)
-    created = tx.conn.execute(
-        insert(forms)
-        .values(
-            id=form_id,
-            type=form_type,
-            reference=reference,
-            status=DRAFT,
-            token_hash=token_hash,
-            data=data,
-            version=1,
-            edit=1,
-            created_at=now,
-            updated_at=now,
-            edited_at=now,
-            **given,
-        )
-        .returning(*forms.c)
+    statement, values = insert_into(
+        forms,
+        {
+            "id": form_id,
+            "type": form_type,
+            "reference": reference,
+            "status": DRAFT,
+            "token_hash": token_hash,
+            "data": data,
+            "version": 1,
+            "edit": 1,
+            "created_at": now,
+            "updated_at": now,
+            "edited_at": now,
+            **columns,
+        },
     )
-    return FormRow.of(created.mappings().one())
+    (created,) = statement.rows(tx.conn, values)
+    return FormRow.of(created)
 
 
 def get(conn: Connection, form_id: str) -> FormRow | None:
-    found = conn.execute(select(forms).where(forms.c.id == form_id))
-    row = found.mappings().one_or_none()
+    row = _BY_ID.row(conn, {"id": form_id})
     return FormRow.of(row) if row else None
 
 
 def by_token(conn: Connection, token_hash: str) -> FormRow | None:
-    found = conn.execute(select(forms).where(forms.c.token_hash == token_hash))
-    row = found.mappings().one_or_none()
+    row = _BY_TOKEN.row(conn, {"token_hash": token_hash})
     return FormRow.of(row) if row else None
 
 
@@ -114,32 +117,31 @@ def lock(tx: Transaction, form_id: str) -> FormRow:
 
 def lock_any(tx: Transaction, form_id: str) -> FormRow | None:
     """Lock the form even while it is being purged."""
-    found = tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
-    row = found.mappings().one_or_none()
+    row = _LOCKED.row(tx.conn, {"id": form_id})
     return FormRow.of(row) if row else None
 
 
 def bump(tx: Transaction, form_id: str, **values: Any) -> int:
     """Raise the form's version, which every change carries, and return it."""
-    bumped = tx.conn.execute(
-        update(forms)
-        .where(forms.c.id == form_id)
-        .values(version=forms.c.version + 1, updated_at=now_ms(), **values)
-        .returning(forms.c.version)
+    statement, bound = update_of(
+        forms, ["id"], {"updated_at": NOW, **values}, counting="version", returning=["version"]
     )
-    return int(bumped.scalar_one())
+    (bumped,) = statement.rows(tx.conn, {**bound, "of_id": form_id})
+    return int(bumped["version"])
 
 
 def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
     """Change the form itself: row, version, event."""
     version = bump(tx, form.id, **values)
     after = values.get("status", form.status)
-    tx.conn.execute(
-        insert(events).values(
-            form_id=form.id, version=version, from_status=form.status, to_status=after, at=now_ms()
-        )
-    )
+    note(tx, form_id=form.id, version=version, from_status=form.status, to_status=after)
     tx.changes.append(Change(form_id=form.id, before=form.status, after=after))
+
+
+def note(tx: Transaction, **values: Any) -> None:
+    """One event: an entry of a form's history."""
+    statement, bound = insert_into(events, {**values, "at": NOW})
+    statement.rows(tx.conn, bound)
 
 
 def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
@@ -152,12 +154,13 @@ def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
             events.c.from_status == events.c.to_status,
         )
     )
-    _change(tx, form, data=data, edit=form.edit + 1, edited_at=now_ms())
+    _change(tx, form, data=data, edit=form.edit + 1, edited_at=NOW)
 
 
 def touch(tx: Transaction, form_id: str) -> None:
     """The person did something with an upload: the draft is kept for longer."""
-    tx.conn.execute(update(forms).where(forms.c.id == form_id).values(edited_at=now_ms()))
+    statement, values = update_of(forms, ["id"], {"edited_at": NOW})
+    statement.rows(tx.conn, {**values, "of_id": form_id})
 
 
 def submit(tx: Transaction, form: FormRow) -> None:

@@ -135,11 +135,14 @@ class Groups:
                 each.answer.cancel()
             raise
         else:
-            reached("api-after-group-commit")
-            for each in group:
-                if each.error is None and each.changes:
-                    self._on_commit(each.changes)
-                _answer(each, each.error)
+            self._answer_all(group)
+
+    def _answer_all(self, group: list[_Write]) -> None:
+        reached("api-after-group-commit")
+        for each in group:
+            if each.error is None and each.changes:
+                self._on_commit(each.changes)
+            _answer(each, each.error)
 
     def _carry_out(self, conn: Connection, group: list[_Write]) -> None:
         """Carry out what waits, in its turn, and note it in `group`. Raises `_GroupLostError`."""

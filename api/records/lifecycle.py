@@ -1,9 +1,11 @@
 """What a transition of one upload does to the bytes, the objects and the uploads beside it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import insert, select
 
 from api.records import uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import NOW, Transaction, now_ms
 from api.records.rows import Json, UploadRow
 from api.records.tables import cleanings
 from shared.keys import flagged_prefix, generation_prefix
@@ -66,7 +68,7 @@ def withhold(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
 def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow:
     """Let a withheld upload hold its slot: what a stored outcome replaces, this replaces."""
     _replace_older(tx, upload)
-    return uploads.amend(tx, upload, withheld=False, released_at=now_ms(), public_url=public_url)
+    return uploads.amend(tx, upload, withheld=False, released_at=NOW, public_url=public_url)
 
 
 def _replace_older(tx: Transaction, upload: UploadRow) -> None:
@@ -113,11 +115,14 @@ def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:
         uploads.condemn(tx, [upload.id])
 
 
-def condemn_rejected_before(tx: Transaction, upload: UploadRow) -> None:
-    """A new upload is the newest of its slot: what was rejected there before needs no bytes."""
+def condemn_rejected_before(
+    tx: Transaction, upload: UploadRow, others: Sequence[UploadRow]
+) -> None:
+    """A new upload is the newest of its slot: what was rejected there before needs no bytes.
+    `others` are the form's, as they are under its lock."""
     older = [
         other.id
-        for other in uploads.of_form(tx.conn, upload.form_id)
+        for other in others
         if other.slot == upload.slot
         and other.seq < upload.seq
         and other.status is UploadStatus.REJECTED

@@ -7,7 +7,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from api.errors import Problem
-from api.records.database import Transaction, now_ms, the_time
+from api.records.database import NOW, Transaction, now_ms, the_time
+from api.records.prepared import insert_into
 from api.records.tables import IS_CONDEMNED, staged_names, volume
 
 BATCH = 200
@@ -16,7 +17,8 @@ BATCH = 200
 def own(tx: Transaction, name: str) -> None:
     """Make the name an upload's. Raises `Problem` when the sweep has condemned the file."""
     try:
-        tx.conn.execute(insert(staged_names).values(name=name, condemned=False, at=now_ms()))
+        statement, values = insert_into(staged_names, {"name": name, "condemned": False, "at": NOW})
+        statement.rows(tx.conn, values)
     except IntegrityError as error:
         raise Problem("unavailable", headers={"Retry-After": "1"}) from error
 

@@ -3,13 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from api.records import forms
-from api.records.database import Change, Transaction, now_ms
+from api.records.database import NOW, Change, Moment, Transaction, now_ms
+from api.records.prepared import Prepared, given, insert_into, update_of
 from api.records.rows import UploadRow
-from api.records.tables import KEEPS_BYTES, events, uploads
+from api.records.tables import KEEPS_BYTES, uploads
 from shared.status import TRANSITIONS, UploadStatus
+
+_BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
+_BY_KEY = Prepared(
+    select(uploads).where(
+        uploads.c.form_id == given(uploads.c.form_id),
+        uploads.c.field == given(uploads.c.field),
+        uploads.c.key == given(uploads.c.key),
+    )
+)
+_OF_FORM = Prepared(
+    select(uploads)
+    .where(uploads.c.form_id == given(uploads.c.form_id))
+    .order_by(uploads.c.seq, uploads.c.id)
+)
 
 
 class GuardFailedError(RuntimeError):
@@ -17,22 +32,19 @@ class GuardFailedError(RuntimeError):
 
 
 def get(conn: Connection, upload_id: str) -> UploadRow | None:
-    return _one(conn, uploads.c.id == upload_id)
+    row = _BY_ID.row(conn, {"id": upload_id})
+    return UploadRow.of(row) if row else None
 
 
 def by_key(conn: Connection, form_id: str, field: str, key: str) -> UploadRow | None:
     """The upload that a client's own key named first."""
-    return _one(
-        conn, (uploads.c.form_id == form_id) & (uploads.c.field == field) & (uploads.c.key == key)
-    )
+    row = _BY_KEY.row(conn, {"form_id": form_id, "field": field, "key": key})
+    return UploadRow.of(row) if row else None
 
 
 def of_form(conn: Connection, form_id: str) -> list[UploadRow]:
     """All of a form's uploads, oldest first."""
-    found = conn.execute(
-        select(uploads).where(uploads.c.form_id == form_id).order_by(uploads.c.seq, uploads.c.id)
-    )
-    return [UploadRow.of(row) for row in found.mappings()]
+    return [UploadRow.of(row) for row in _OF_FORM.rows(conn, {"form_id": form_id})]
 
 
 def get_at(conn: Connection, form_id: str, upload_id: str) -> tuple[UploadRow | None, int]:
@@ -74,11 +86,10 @@ def any_stored(conn: Connection) -> str | None:
 
 def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
-    version = forms.bump(tx, form_id, edited_at=now_ms())
-    now = now_ms()
-    created = tx.conn.execute(
-        insert(uploads)
-        .values(
+    version = forms.bump(tx, form_id, edited_at=NOW)
+    statement, bound = insert_into(
+        uploads,
+        dict(
             id=upload_id,
             form_id=form_id,
             seq=version,
@@ -87,16 +98,16 @@ def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> Uplo
             applied_generation=0,
             attempts=0,
             backoffs=0,
-            next_attempt_at=now,
+            next_attempt_at=NOW,
             derivatives={},
             notices=[],
-            created_at=now,
-            updated_at=now,
+            created_at=NOW,
+            updated_at=NOW,
             **values,
-        )
-        .returning(*uploads.c)
+        ),
     )
-    row = UploadRow.of(created.mappings().one())
+    (created,) = statement.rows(tx.conn, bound)
+    row = UploadRow.of(created)
     _record(tx, row, before=None)
     return row
 
@@ -110,17 +121,13 @@ def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: A
     if to not in TRANSITIONS[upload.status]:
         raise GuardFailedError(f"{upload.id}: {upload.status} → {to} is no transition")
     version = forms.bump(tx, upload.form_id)
-    changed = tx.conn.execute(
-        update(uploads)
-        .where(
-            uploads.c.id == upload.id,
-            uploads.c.status == upload.status,
-            uploads.c.generation == upload.generation,
-        )
-        .values(status=to, version=version, updated_at=now_ms(), **values)
-        .returning(*uploads.c)
+    statement, bound = update_of(
+        uploads,
+        ["id", "status", "generation"],
+        {"status": to, "version": version, "updated_at": NOW, **values},
     )
-    found = changed.mappings().one_or_none()
+    was = {"of_id": upload.id, "of_status": upload.status, "of_generation": upload.generation}
+    found = statement.row(tx.conn, {**bound, **was})
     if found is None:
         raise GuardFailedError(
             f"{upload.id}: no longer {upload.status}, generation {upload.generation}"
@@ -138,13 +145,10 @@ def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
 def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
     """A change that clients see, without a transition; the form must be locked."""
     version = forms.bump(tx, upload.form_id)
-    changed = tx.conn.execute(
-        update(uploads)
-        .where(uploads.c.id == upload.id)
-        .values(version=version, updated_at=now_ms(), **values)
-        .returning(*uploads.c)
-    )
-    row = UploadRow.of(changed.mappings().one())
+    changes = {"version": version, "updated_at": NOW, **values}
+    statement, bound = update_of(uploads, ["id"], changes)
+    (changed,) = statement.rows(tx.conn, {**bound, "of_id": upload.id})
+    row = UploadRow.of(changed)
     _record(tx, row, before=upload.status)
     return row
 
@@ -162,17 +166,15 @@ def renew_lease(
 ) -> UploadRow | None:
     """Prolong the lease of who owns the upload: `processing` in this generation, expired or not
     (protocol P3). Locks only the upload. None when it is owned no longer."""
-    renewed = tx.conn.execute(
-        update(uploads)
-        .where(
-            uploads.c.id == upload_id,
-            uploads.c.status == UploadStatus.PROCESSING,
-            uploads.c.generation == generation,
-        )
-        .values(lease_until=now_ms() + lease_ms)
-        .returning(*uploads.c)
+    statement, bound = update_of(
+        uploads, ["id", "status", "generation"], {"lease_until": Moment(lease_ms)}
     )
-    row = renewed.mappings().one_or_none()
+    owned = {
+        "of_id": upload_id,
+        "of_status": UploadStatus.PROCESSING,
+        "of_generation": generation,
+    }
+    row = statement.row(tx.conn, {**bound, **owned})
     return UploadRow.of(row) if row else None
 
 
@@ -190,25 +192,17 @@ def clock(conn: Connection) -> int:
     return int((conn.execute(select(now_ms()))).scalar_one())
 
 
-def _one(conn: Connection, condition: ColumnElement[bool]) -> UploadRow | None:
-    found = conn.execute(select(uploads).where(condition))
-    row = found.mappings().one_or_none()
-    return UploadRow.of(row) if row else None
-
-
 def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:
     """One event a change: the upload's history."""
-    tx.conn.execute(
-        insert(events).values(
-            form_id=row.form_id,
-            version=row.version,
-            upload_id=row.id,
-            from_status=before,
-            to_status=row.status,
-            stage=row.stage,
-            generation=row.generation,
-            at=now_ms(),
-        )
+    forms.note(
+        tx,
+        form_id=row.form_id,
+        version=row.version,
+        upload_id=row.id,
+        from_status=before,
+        to_status=row.status,
+        stage=row.stage,
+        generation=row.generation,
     )
     tx.changes.append(
         Change(

@@ -133,7 +133,12 @@ class House:
         with commits_that(fault) as fired:
             answer = await answer_of(operation, services)
         if not fired or (fault == "is answered too late" and operation.is_looked_up):
-            assert answer == operation.expect(self.reference), (operation.name, answer, fault, fired)
+            assert answer == operation.expect(self.reference), (
+                operation.name,
+                answer,
+                fault,
+                fired,
+            )
         elif fault in ("is answered too late", "is followed by a kill"):
             assert answer in {*UNKNOWN, operation.expect(self.reference)}, operation.name
         elif not operation.is_sweep:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Connection, event
 
+from api.records import prepared
 from api.records.database import Database
 from api.records.tables import metadata
 
@@ -28,9 +30,16 @@ Statement = tuple[str, Any]
 @contextmanager
 def heard(database: Database, see: Callable[..., None]) -> Iterator[None]:
     """Have `see` told of every statement, by whichever of the connections it goes."""
+    by_the_driver = prepared._OnSqlite.rows
+
+    def rows(self: Any, driver: Any, values: Any) -> Any:
+        see(None, None, self._text, self.bound(values))
+        return by_the_driver(self, driver, values)
+
     event.listen(database.engine, "before_cursor_execute", see)
     try:
-        yield
+        with patch.object(prepared._OnSqlite, "rows", rows):
+            yield
     finally:
         event.remove(database.engine, "before_cursor_execute", see)
 
