@@ -33,7 +33,7 @@ def heard(database: Database, see: Callable[..., None]) -> Iterator[None]:
     by_the_driver = prepared._OnSqlite.rows
 
     def rows(self: Any, driver: Any, values: Any) -> Any:
-        see(None, None, self._text, self.bound(values))
+        see(None, None, self._text, tuple(self.bound(values)))
         return by_the_driver(self, driver, values)
 
     event.listen(database.engine, "before_cursor_execute", see)
