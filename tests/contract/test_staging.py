@@ -11,7 +11,7 @@ import pytest
 from api.errors import Problem
 from api.folder_pass import AT_ONCE
 from api.space import Space
-from api.staging import BATCH, INCOMING, Staging, Writer
+from api.staging import BATCH, INCOMING, SMALL, Staging, Writer
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
@@ -24,12 +24,12 @@ async def staging(tmp_path: Path) -> AsyncIterator[Staging]:
     opened.close()
 
 
-@pytest.mark.parametrize("size", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH + 7])
+@pytest.mark.parametrize("size", [1, BATCH, SMALL - 1, SMALL, SMALL + 1, SMALL + 3 * BATCH + 7])
 async def test_what_is_written_in_pieces_is_staged_whole_with_its_hash(
     staging: Staging, size: int
 ) -> None:
     content = os.urandom(size)
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     for start in range(0, size, 5000):
         await writer.write(content[start : start + 5000])
     done = await writer.finish()
@@ -54,15 +54,15 @@ async def test_data_is_synced_before_the_rename_and_the_folder_after_it(
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
     monkeypatch.setattr(Path, "rename", spy_rename)
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     await writer.write(b"x")
     await writer.finish()
     assert order == ["fsync file", "rename", "fsync folder"]
 
 
 async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
-    writer = await staging.open("upl_a")
-    await writer.write(b"x" * (2 * BATCH))
+    writer = staging.open("upl_a")
+    await writer.write(b"x" * (2 * SMALL))
     await writer.discard()
     await writer.discard()
     assert _names(staging, INCOMING) == _names(staging, STAGED) == []
@@ -95,7 +95,7 @@ async def test_a_volume_that_takes_nothing_back_doesnt_hide_why_it_failed(
     def stuck(path: Path, *, missing_ok: bool = False) -> None:
         raise OSError(errno.EROFS, f"{path} {missing_ok}")
 
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     with monkeypatch.context() as patched:
         fail(patched, "fsync", errno.ENOSPC)
         patched.setattr(Path, "unlink", stuck)
@@ -188,7 +188,7 @@ async def test_a_staged_file_gets_a_second_name_that_outlives_the_first(
     second = staging.root / STAGED / "upl_b"
     assert (first.stat().st_ino == second.stat().st_ino) is links
     await staging.delete("upl_a")
-    assert second.read_bytes() == b"x" * (2 * BATCH)
+    assert second.read_bytes() == b"x" * (2 * SMALL)
     assert not await staging.link("upl_a", "upl_c"), "it is gone"
     assert _names(staging, STAGED) == ["upl_b"]
     assert _names(staging, INCOMING) == []
@@ -221,7 +221,7 @@ def _refuse_link(path: Path, target: Path) -> None:
 
 
 async def _receive(staging: Staging) -> None:
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     try:
         await _write_and_finish(writer)
     finally:
@@ -229,7 +229,7 @@ async def _receive(staging: Staging) -> None:
 
 
 async def _write_and_finish(writer: Writer) -> None:
-    await writer.write(b"x" * (2 * BATCH))
+    await writer.write(b"x" * (2 * SMALL))
     await writer.finish()
 
 

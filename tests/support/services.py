@@ -66,7 +66,7 @@ class Scene:
         return cls(services, form)
 
     async def received(self, content: bytes = b"bytes") -> Received:
-        writer = await self.services.staging.open(new_id("upl"))
+        writer = self.services.staging.open(new_id("upl"))
         await writer.write(content)
         return Received(await writer.finish(), "a.png", "image/png")
 
