@@ -7,7 +7,7 @@ own: several replicas may sweep at once, and what fails is tried again by the ne
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import structlog
@@ -28,8 +28,14 @@ from shared.volume import STAGED
 log = structlog.get_logger()
 T = TypeVar("T")
 
+
 BATCHES = 10
 """Batches of condemned bytes that one sweep unlinks at most: they come as fast as uploads do."""
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """So many at a time, in order."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 class Sweep:
@@ -132,10 +138,15 @@ class Sweep:
 
     async def _wake(self, rows: list[UploadRow]) -> None:
         services = self._services
-        for row in rows:
+        for some in batched(rows, services.database.at_once):
             self._still_alive()
-            wake = await services.database.write(stalled.count_wake, row)
-            if wake is not None and not await services.queue.wake(row.id, wake):
+            counted = await asyncio.gather(
+                *(services.database.write(stalled.count_wake, row) for row in some)
+            )
+            due = [
+                (row.id, wake) for row, wake in zip(some, counted, strict=True) if wake is not None
+            ]
+            if due and not await services.queue.wake(due):
                 return  # Redis is away: the rest keeps its turn
 
     async def take_back_lost_leases(self) -> None:
@@ -184,15 +195,18 @@ class Sweep:
 
     async def _each(self, items: Sequence[T], act: Callable[[Transaction, T], None], /) -> None:
         """One transaction an item, a row or the id of one, so that one nobody can handle doesn't
-        hold up the others."""
-        for item in items:
+        hold up the others; some at once, so that whoever else writes has their turn between."""
+        database = self._services.database
+        for some in batched(items, database.at_once):
             self._still_alive()
-            try:
-                await self._services.database.write(act, item)
-            except Problem:
-                raise  # the database is away: so it is for the next one
-            except Exception:
-                log.exception("sweep_row_failed", id=getattr(item, "id", item))
+            done = await asyncio.gather(
+                *(database.write(act, item) for item in some), return_exceptions=True
+            )
+            for item, error in zip(some, done, strict=True):
+                if isinstance(error, Problem) or not isinstance(error, Exception | None):
+                    raise error  # the database is away: so it is for the next one
+                if error:
+                    log.error("sweep_row_failed", id=getattr(item, "id", item), exc_info=error)
 
     def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
         """The row under its form's lock, if it is still in the state it was found in."""
@@ -235,9 +249,7 @@ class Sweep:
         batch = await self._services.database.scan(stalled.purging, self._last_purging)
         erasable = await self._services.database.scan(stalled.erasable, batch)
         self._last_purging = batch[-1] if len(batch) == stalled.BATCH else ""
-        for form_id in sorted(erasable):
-            self._still_alive()
-            await self._services.database.write(forms.erase, form_id)
+        await self._each(sorted(erasable), forms.erase)
 
     # --- the volume
 

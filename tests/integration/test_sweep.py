@@ -41,9 +41,8 @@ class Woken:
         services.queue.order_cleaning = self._clean  # type: ignore[method-assign] # a stand-in
         self._long = length
 
-    async def _wake(self, upload_id: str, wake: int) -> bool:
-        if wake > 1:
-            self.wakes.append((upload_id, wake))
+    async def _wake(self, wakes: Sequence[tuple[str, int]]) -> bool:
+        self.wakes += [each for each in wakes if each[1] > 1]
         return True
 
     async def _length(self) -> int | None:
