@@ -118,8 +118,7 @@ class Groups:
             if all(each.error for each in group):
                 driver_of(conn).execute("ROLLBACK")
             else:
-                reached("api-before-group-commit")
-                await self._commit(conn)
+                await self._commit(conn, changing=any(each.changes for each in group))
         except _GroupLostError:
             self._disconnect()
             for each in group:
@@ -138,7 +137,6 @@ class Groups:
             self._answer_all(group)
 
     def _answer_all(self, group: list[_Write]) -> None:
-        reached("api-after-group-commit")
         for each in group:
             if each.error is None and each.changes:
                 self._on_commit(each.changes)
@@ -166,9 +164,14 @@ class Groups:
         taken = [self._waiting.popleft() for _ in range(most)]
         return [each for each in taken if not each.answer.done()]
 
-    async def _commit(self, conn: Connection) -> None:
+    async def _commit(self, conn: Connection, *, changing: bool) -> None:
+        """`changing` an upload or a form, and not only what we note of workers and the like."""
+        if changing:
+            reached("api-before-group-commit")
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, driver_of(conn).execute, "COMMIT")
+        if changing:
+            reached("api-after-group-commit")
 
     def _disconnect(self) -> None:
         """What was begun on the connection is rolled back with it."""

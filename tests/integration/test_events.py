@@ -42,7 +42,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
 
 def shared_by(api: ApiProcess) -> dict[str, object]:
     """Settings of a second replica."""
-    database = f"sqlite+aiosqlite:///{api.folder}/records.db"
+    database = f"sqlite:///{api.folder}/records.db"
     return {"database_url": database, "staging_dir": api.folder / "volume"}
 
 

@@ -18,7 +18,7 @@ from tests.support.postgres import new_database
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a database that has no tables yet."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+        return f"sqlite:///{tmp_path}/records.db"
     return new_database(request.getfixturevalue("postgres"), "unmigrated")
 
 

@@ -444,11 +444,15 @@ async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
         sweep = patient(services)
         real = getattr(sweep, hangs)
 
-        async def hanging(*arguments: object) -> object:
+        async def hangs_before() -> object:
             await asyncio.sleep(0.4)  # as on a database that is frozen, and then answers
-            return await real(*arguments)
+            return await real()
 
-        setattr(sweep, hangs, hanging)
+        def hangs_within(*arguments: object) -> object:
+            time.sleep(0.4)
+            return real(*arguments)
+
+        setattr(sweep, hangs, hangs_within if hangs == "_unchanged" else hangs_before)
         await sweep.once()
         row = await scene.now(upload)
         assert (row.status, row.attempts) == (UploadStatus.PROCESSING, 1)
@@ -497,7 +501,7 @@ async def test_an_empty_database_beside_a_used_volume_is_not_taken_for_its_own(
     async with services_on(tmp_path, database_url) as services:
         await Scene.create(services)
         assert await services.volume.matches()
-    async with services_on(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/empty.db") as services:
+    async with services_on(tmp_path, f"sqlite:///{tmp_path}/empty.db") as services:
         assert not await services.volume.matches()
     async with services_on(tmp_path, database_url) as services:
         assert await services.volume.matches()

@@ -215,10 +215,11 @@ async def test_only_the_internal_readiness_says_more_than_its_checks(scene: Scen
 async def test_without_a_database_the_metrics_say_so_and_show_no_old_figures(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    async def away(*_: object) -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(type(services.database), "read", lambda _: away())
+    for way in ("read", "scan"):
+        monkeypatch.setattr(type(services.database), way, away)
     seen = await _scraped(services)
     assert seen["longshore_database_up", ()] == 0
     backlog = seen["longshore_backlog_uploads", ("staged",)]

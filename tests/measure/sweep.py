@@ -117,7 +117,7 @@ def main() -> None:
 @contextmanager
 def _database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{folder}/records.db"
+        yield f"sqlite:///{folder}/records.db"
     else:
         with run_postgres() as server:
             yield new_database(server, "bench")

@@ -62,11 +62,11 @@ def _committing(instead: Callable[[Step, Step], Awaitable[None]]) -> Iterator[No
     async def on_server(self: AsyncTransaction) -> None:
         await instead(lambda: of_server(self), self.rollback)
 
-    async def on_file(self: Groups, conn: Any) -> None:
+    async def on_file(self: Groups, conn: Any, *, changing: bool) -> None:
         async def roll_back() -> None:
             driver_of(conn).execute("ROLLBACK")
 
-        await instead(lambda: of_group(self, conn), roll_back)
+        await instead(lambda: of_group(self, conn, changing=changing), roll_back)
 
     with ExitStack() as patches:
         patches.enter_context(patch.object(AsyncTransaction, "commit", on_server))

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 
 async def scenario(volume: Path, folder: Path) -> list[dict[str, object]]:
-    url = f"sqlite+aiosqlite:///{folder}/records.db"
+    url = f"sqlite:///{folder}/records.db"
     await migrate.upgrade(url)
     async with (
         services_on(folder, url, staging_dir=volume) as services,
