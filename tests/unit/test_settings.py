@@ -53,7 +53,10 @@ WORKER = {
         ({"redis_url": "redis://x/zero"}, "REDIS_URL: is no address of a Redis"),
         ({"database_url": "nonsense"}, "DATABASE_URL: is no SQLAlchemy URL"),
         ({"database_url": "mysql://x/y"}, "DATABASE_URL: is neither SQLite nor PostgreSQL"),
-        ({"database_url": "sqlite+x:///y"}, "DATABASE_URL: begins with sqlite+x://; write sqlite://"),
+        (
+            {"database_url": "sqlite+x:///y"},
+            "DATABASE_URL: begins with sqlite+x://; write sqlite://",
+        ),
         ({"database_url": "postgres://x/y"}, "DATABASE_URL: begins with postgres://; write post"),
         ({"database_url": "sqlite://"}, "DATABASE_URL: names no file"),
         ({"redirect_origins": "http://app.example"}, "REDIRECT_ORIGINS: must be https"),
