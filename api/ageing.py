@@ -5,7 +5,7 @@ nothing here deletes by itself. Bytes are condemned and unlinked later (protocol
 purged as by request (P10). What still waits for a worker is never too old: it has a deadline.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -27,7 +27,7 @@ class Each(Protocol):
     """How the sweep does many things: a transaction for each, and one that fails stops no other."""
 
     async def __call__(
-        self, items: Sequence[T], act: Callable[[Transaction, T], Awaitable[None]], /
+        self, items: Sequence[T], act: Callable[[Transaction, T], None], /
     ) -> None: ...
 
 
@@ -46,13 +46,12 @@ class Ageing:
             (UploadStatus.REJECTED, self._retention.rejected_ms),
             (UploadStatus.FAILED, self._retention.failed_ms),
         ):
-            async with self._services.database.read() as conn:
-                rows = await ageing.old_bytes(conn, status, kept_ms)
+            rows = await self._services.database.scan(ageing.old_bytes, status, kept_ms)
             await self._each(rows, self._drop)
 
-    async def _drop(self, tx: Transaction, row: UploadRow) -> None:
-        await forms.lock_any(tx, row.form_id)
-        current = await uploads.get(tx.conn, row.id)
+    def _drop(self, tx: Transaction, row: UploadRow) -> None:
+        forms.lock_any(tx, row.form_id)
+        current = uploads.get(tx.conn, row.id)
         unchanged = current and (current.status, current.bytes, current.updated_at) == (
             row.status,
             row.bytes,
@@ -63,7 +62,7 @@ class Ageing:
         error = current.error
         if current.status is UploadStatus.FAILED:
             error = upload_error("bytes-expired", {}, FilePolicy.model_validate(current.policy))
-        await lifecycle.condemn(tx, current, error=error)
+        lifecycle.condemn(tx, current, error=error)
         log.info("old_bytes_condemned", upload_id=row.id, form_id=row.form_id, status=row.status)
 
     async def warn_of_ending_bytes(self) -> None:
@@ -71,8 +70,9 @@ class Ageing:
         look at it."""
         retention = self._retention
         kept_ms = max(retention.failed_ms - retention.failed_warning_ms, 0)
-        async with self._services.database.read() as conn:
-            rows = await ageing.old_bytes(conn, UploadStatus.FAILED, kept_ms, self._warned_until)
+        rows = await self._services.database.scan(
+            ageing.old_bytes, UploadStatus.FAILED, kept_ms, self._warned_until
+        )
         for row in rows:
             log.warning(
                 "failed_bytes_end_soon",
@@ -86,38 +86,34 @@ class Ageing:
 
     async def date_drafts(self) -> None:
         """Give drafts of an earlier version the time from which they age: now."""
-        async with self._services.database.read() as conn:
-            undated = await ageing.undated_drafts(conn)
+        undated = await self._services.database.scan(ageing.undated_drafts)
         if undated:
-            async with self._services.database.write() as tx:
-                await ageing.date_drafts(tx, undated)
+            await self._services.database.write(ageing.date_drafts, undated)
 
     async def purge_old_forms(self) -> None:
         """Purge drafts that were abandoned, and submitted forms past their retention."""
         draft_ms, submitted_ms = self._retention.draft_ms, self._retention.submitted_ms
-        async with self._services.database.read() as conn:
-            drafts = await ageing.old_drafts(conn, draft_ms)
-            submitted = await ageing.old_submitted(conn, submitted_ms) if submitted_ms else []
+        database = self._services.database
+        drafts = await database.scan(ageing.old_drafts, draft_ms)
+        submitted = await database.scan(ageing.old_submitted, submitted_ms) if submitted_ms else []
         await self._each([*drafts, *submitted], self._purge)
 
-    async def _purge(self, tx: Transaction, form_id: str) -> None:
-        form = await forms.lock_any(tx, form_id)
-        if form and await self._is_old(tx, form):  # the person may have come back meanwhile
-            await use_forms.purge_locked(tx, form)
+    def _purge(self, tx: Transaction, form_id: str) -> None:
+        form = forms.lock_any(tx, form_id)
+        if form and self._is_old(tx, form):  # the person may have come back meanwhile
+            use_forms.purge_locked(tx, form)
             log.info("old_form_purged", form_id=form_id, status=form.status)
 
-    async def _is_old(self, tx: Transaction, form: FormRow) -> bool:
+    def _is_old(self, tx: Transaction, form: FormRow) -> bool:
         retention = self._retention
         if form.status == forms.DRAFT:
-            return bool(await ageing.old_drafts(tx.conn, retention.draft_ms, form.id))
+            return bool(ageing.old_drafts(tx.conn, retention.draft_ms, form.id))
         if retention.submitted_ms is None:
             return False
-        return bool(await ageing.old_submitted(tx.conn, retention.submitted_ms, form.id))
+        return bool(ageing.old_submitted(tx.conn, retention.submitted_ms, form.id))
 
     async def forget_begun_drafts(self) -> None:
         """Counts of drafts that no quota looks at any more."""
-        async with self._services.database.read() as conn:
-            old = await begun_drafts.any_old(conn)
+        old = await self._services.database.scan(begun_drafts.any_old)
         if old:
-            async with self._services.database.write() as tx:
-                await begun_drafts.forget_old(tx)
+            await self._services.database.write(begun_drafts.forget_old)

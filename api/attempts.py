@@ -5,7 +5,7 @@ import random
 import structlog
 
 from api.records import forms, uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import Moment, Transaction
 from api.records.rows import UploadRow
 from api.settings import Settings
 from shared.status import PENDING, UploadStatus
@@ -16,18 +16,18 @@ EXHAUSTED = "attempts-exhausted"
 """The code of what failed for nothing but its attempts."""
 
 
-async def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Settings) -> None:
+def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Settings) -> None:
     """Give back the attempt that was counted because this generation's lease was lost: its worker
     lives, and only nobody heard it. Once, as the generation is forgotten with it.
 
     What had run out of attempts has one again and goes on; its deadline stays. A generation whose
     lease was never counted, or that ended by an outcome of its own, changes nothing.
     """
-    found = await uploads.get(tx.conn, upload_id)
+    found = uploads.get(tx.conn, upload_id)
     if found is None or generation not in found.lost_generations:
         return
-    await forms.lock_any(tx, found.form_id)
-    row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
+    forms.lock_any(tx, found.form_id)
+    row = uploads.get(tx.conn, upload_id)  # as it is under the lock
     if row is None or generation not in row.lost_generations:
         return
     if row.status not in PENDING and not _ran_out(row):
@@ -38,8 +38,8 @@ async def heard_of(tx: Transaction, upload_id: str, generation: int, settings: S
         "lost_generations": [each for each in row.lost_generations if each != generation],
     }
     if _ran_out(row):
-        due = now_ms() + backoff_ms(row.backoffs, settings)
-        await uploads.transition(
+        due = Moment(backoff_ms(row.backoffs, settings))
+        uploads.transition(
             tx,
             row,
             UploadStatus.STAGED,
@@ -51,7 +51,7 @@ async def heard_of(tx: Transaction, upload_id: str, generation: int, settings: S
             error=None,
         )
     else:
-        await uploads.amend(tx, row, **given_back)
+        uploads.amend(tx, row, **given_back)
 
 
 def _ran_out(row: UploadRow) -> bool:

@@ -56,8 +56,7 @@ async def form_of_token(services: Services, token: str) -> FormRow:
     Raises `Problem` unauthorized for an unknown token, not-found for a form being purged.
     """
     wanted = hash_token(token)
-    async with services.database.read(few=True) as conn:
-        form = await forms.by_token(conn, wanted)
+    form = await services.database.read(forms.by_token, wanted)
     if form is None or not hmac.compare_digest(form.token_hash, wanted):
         raise unauthorized()
     if form.status == forms.PURGING:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from api.errors import Problem
 from api.records import ageing, waiting, workers
 from api.records.ageing import OnVolume
@@ -53,23 +55,22 @@ class Backlog:
         settings = self._services.settings
         kept_ms = int(settings.quarantine_seconds * 1000)
         warn_ms = max(settings.retention.failed_ms - settings.retention.failed_warning_ms, 0)
+
+        def counted(conn: Connection) -> Waiting:
+            statuses = waiting.by_status(conn)
+            pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
+            return Waiting(
+                by_status={status: count for status, (count, _) in statuses.items()},
+                oldest_pending_seconds=max([0, *pending_ms]) / 1000,
+                cleanings=waiting.cleanings_due_and_later(conn),
+                quarantined=waiting.orphans(conn, kept_ms),
+                on_volume=ageing.on_volume(conn),
+                ending_soon=ageing.ending_soon(conn, warn_ms),
+                workers=workers.living(conn),
+            )
+
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._services.database.read() as conn:
-                statuses = await waiting.by_status(conn)
-                cleanings = await waiting.cleanings_due_and_later(conn)
-                quarantined = await waiting.orphans(conn, kept_ms)
-                on_volume = await ageing.on_volume(conn)
-                ending_soon = await ageing.ending_soon(conn, warn_ms)
-                living = await workers.living(conn)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._services.database.scan(counted)
         except (Problem, TimeoutError):
             return None
-        pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
-        return Waiting(
-            by_status={status: count for status, (count, _) in statuses.items()},
-            oldest_pending_seconds=max([0, *pending_ms]) / 1000,
-            cleanings=cleanings,
-            quarantined=quarantined,
-            on_volume=on_volume,
-            ending_soon=ending_soon,
-            workers=living,
-        )

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
+from sqlalchemy import Connection
 
 from api.auth import (
     ServiceKey,
@@ -101,14 +102,18 @@ async def _form_for(services: Services, asking: Caller, form_id: str) -> FormRow
     if not is_id(form_id):
         raise Problem("not-found")
     if isinstance(asking, ServiceKey):
-        async with services.database.read(few=True) as conn:
-            form = await forms.get(conn, form_id)
+        form = await services.database.read(forms.get, form_id)
         if form is None or form.status == forms.PURGING:
             raise Problem("not-found")
         return form
     if asking.id != form_id:
         raise Problem("not-found")
     return asking
+
+
+def _with_form(conn: Connection, upload_id: str) -> tuple[UploadRow | None, FormRow | None]:
+    row = uploads.get(conn, upload_id)
+    return row, forms.get(conn, row.form_id) if row else None
 
 
 async def own_upload(services: Serving, asking: Asking, upload_id: UploadId) -> UploadRow:
@@ -124,9 +129,7 @@ async def upload_of_page(services: Serving, asking: AskingOrPage, upload_id: Upl
 async def _upload_for(services: Services, asking: Caller, upload_id: str) -> UploadRow:
     if not is_id(upload_id):
         raise Problem("not-found")
-    async with services.database.read(few=True) as conn:
-        row = await uploads.get(conn, upload_id)
-        form = await forms.get(conn, row.form_id) if row else None
+    row, form = await services.database.read(_with_form, upload_id)
     if row is None or form is None or form.status == forms.PURGING:
         raise Problem("not-found")
     if not isinstance(asking, ServiceKey) and asking.id != form.id:

@@ -6,6 +6,7 @@ from api.auth import ServiceKey
 from api.errors import Problem
 from api.links import object_url
 from api.records import forms, lifecycle, uploads
+from api.records.database import Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from shared.status import UploadStatus
@@ -20,14 +21,19 @@ async def release(services: Services, upload: UploadRow, *, by: ServiceKey) -> U
     Raises `Problem` not-flagged where there is nothing to release: nothing was found in the file,
     or it is gone.
     """
-    async with services.database.write() as tx:
-        await forms.lock(tx, upload.form_id)
-        row = await uploads.get(tx.conn, upload.id)
+
+    def done(tx: Transaction) -> tuple[UploadRow, bool]:
+        forms.lock(tx, upload.form_id)
+        row = uploads.get(tx.conn, upload.id)
         if row is None or row.status is not UploadStatus.STORED or not (row.flags and row.object):
             raise Problem("not-flagged", field=upload.field)
         if not row.withheld:
-            return row
+            return row, False
         url = object_url(services.settings, str(row.object["key"]))
-        row = await lifecycle.release(tx, row, public_url=url)
+        return lifecycle.release(tx, row, public_url=url), True
+
+    row, is_new = await services.database.write(done)
+    if not is_new:
+        return row
     log.info("upload_released", upload_id=row.id, form_id=row.form_id, by=by.name)
     return row

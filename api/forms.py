@@ -60,8 +60,9 @@ async def create(
     kept = {name: value for name, value in edits.text.items() if value is not None}
     check_text(services.settings, kept)
     token = new_token()
-    async with services.database.write() as tx:
-        row = await forms.create(
+
+    def created(tx: Transaction) -> FormRow:
+        row = forms.create(
             tx,
             form_id=new_id("frm"),
             form_type=type_name,
@@ -71,7 +72,10 @@ async def create(
             **asdict(given),
         )
         if beginner:  # after the create, which lets one draft begin after the other
-            await beginner.count(tx)
+            beginner.count(tx)
+        return row
+
+    row = await services.database.write(created)
     return row, token, edits
 
 
@@ -152,10 +156,11 @@ def _notice(each: FileField, row: UploadRow, *, kept: bool) -> dict[str, str]:
 async def submit(services: Services, form: FormRow) -> None:
     """Close the form to the person. Raises `Problem` uploads-pending or form-incomplete."""
     form_type = services.form_types[form.type]
-    async with services.database.write() as tx:
-        locked = await forms.lock(tx, form.id)
+
+    def submitted(tx: Transaction) -> None:
+        locked = forms.lock(tx, form.id)
         use_uploads.check_draft(locked)
-        verdict = judge(form_type, locked, await uploads.of_form(tx.conn, form.id))
+        verdict = judge(form_type, locked, uploads.of_form(tx.conn, form.id))
         if verdict.pending:
             names = [
                 {"id": row.id, "field": row.field, "filename": row.filename, "status": row.status}
@@ -167,23 +172,28 @@ async def submit(services: Services, form: FormRow) -> None:
                 "form-incomplete",
                 errors=[{"pointer": f"/{each['field']}", **each} for each in verdict.errors],
             )
-        await forms.submit(tx, locked)
+        forms.submit(tx, locked)
+
+    await services.database.write(submitted)
 
 
 async def purge(services: Services, form: FormRow, *, always: bool) -> None:
     """Erase the form: at once for everybody outside, its bytes and objects soon after. The person
     may while it is a draft, a service key `always`."""
-    async with services.database.write() as tx:
-        locked = await forms.lock(tx, form.id)
+
+    def purged(tx: Transaction) -> None:
+        locked = forms.lock(tx, form.id)
         if not always:
             use_uploads.check_draft(locked)
-        await purge_locked(tx, locked)
+        purge_locked(tx, locked)
+
+    await services.database.write(purged)
 
 
-async def purge_locked(tx: Transaction, form: FormRow) -> None:
+def purge_locked(tx: Transaction, form: FormRow) -> None:
     """The same within a transaction that locked the form."""
-    for row in await uploads.of_form(tx.conn, form.id):
+    for row in uploads.of_form(tx.conn, form.id):
         if row.status not in TERMINAL:
-            await lifecycle.end(tx, row, UploadStatus.REMOVED)
-    await forms.purge(tx, form)
-    await uploads.forget_personal(tx, form.id)
+            lifecycle.end(tx, row, UploadStatus.REMOVED)
+    forms.purge(tx, form)
+    uploads.forget_personal(tx, form.id)

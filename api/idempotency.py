@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 
 from api.errors import Problem
 from api.records import forms, keys
+from api.records.database import Transaction
 from api.services import Services
 from shared.ids import new_id
 
+SLOW_SECONDS = 1
+"""A body that takes longer is marked in the records, for the other replicas to see. A quick one is
+over before anybody could meet it: its mark would cost more than it saves."""
 RENEW_SECONDS = keys.MARK_MS / 3000
 
 
@@ -24,27 +28,43 @@ async def running(
     if key is None:
         yield
         return
-    holder = new_id("run")
-    await _mark(services, form_id, field, key, holder)
-    renewing = asyncio.create_task(_renew(services, form_id, field, key, holder))
+    mine = (form_id, field, key)
+    if mine in services.running_keys or await services.database.read(keys.is_marked, *mine):
+        raise Problem("upload-running", field=field, headers={"Retry-After": "2"})
+    services.running_keys.add(mine)
+    mark = _Mark(services, *mine)
     try:
         yield
     finally:
-        renewing.cancel()
-        with contextlib.suppress(Problem):  # the mark ends by itself
-            async with services.database.write() as tx:
-                await keys.unmark(tx, form_id, field, key, holder)
+        services.running_keys.discard(mine)
+        await mark.end()
 
 
-async def _mark(services: Services, form_id: str, field: str, key: str, holder: str) -> None:
-    async with services.database.write() as tx:
-        await forms.lock(tx, form_id)
-        if not await keys.mark(tx, form_id, field, key, holder):
-            raise Problem("upload-running", field=field, headers={"Retry-After": "2"})
+class _Mark:
+    """In the records, once the body is slow, until it ends. The upload of the key decides at its
+    commit, not this: what fails here is of no matter."""
+
+    def __init__(self, services: Services, form_id: str, field: str, key: str) -> None:
+        self._database = services.database
+        self._of = (form_id, field, key, new_id("run"))
+        self._is_set = False
+        self._setting = asyncio.create_task(self._set())
+
+    async def _set(self) -> None:
+        await asyncio.sleep(SLOW_SECONDS)
+        while True:
+            self._is_set = True
+            with contextlib.suppress(Problem):
+                await self._database.write(_mark, *self._of)
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def end(self) -> None:
+        self._setting.cancel()
+        if self._is_set:
+            with contextlib.suppress(Problem):  # it ends by itself
+                await self._database.write(keys.unmark, *self._of)
 
 
-async def _renew(services: Services, form_id: str, field: str, key: str, holder: str) -> None:
-    while True:
-        await asyncio.sleep(RENEW_SECONDS)
-        with contextlib.suppress(Problem):  # the key's upload decides at commit, not the mark
-            await _mark(services, form_id, field, key, holder)
+def _mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    forms.lock(tx, form_id)
+    keys.mark(tx, form_id, field, key, holder)

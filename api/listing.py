@@ -4,6 +4,8 @@ import base64
 import binascii
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from api.errors import wrong_member
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
@@ -30,8 +32,9 @@ class Page:
 async def list_page(services: Services, wanted: Wanted, after: str | None) -> Page:
     """Up to `limit` forms after the cursor. Raises `Problem` invalid-request for a cursor that
     isn't one of ours."""
-    async with services.database.read() as conn:
-        rows = await forms.page(
+
+    def found(conn: Connection) -> tuple[list[FormRow], bool, dict[str, list[UploadRow]]]:
+        rows = forms.page(
             conn,
             form_type=wanted.form_type,
             status=wanted.status,
@@ -40,7 +43,9 @@ async def list_page(services: Services, wanted: Wanted, after: str | None) -> Pa
             limit=wanted.limit + 1,
         )
         more, rows = len(rows) > wanted.limit, rows[: wanted.limit]
-        of_forms = await uploads.of_forms(conn, [row.id for row in rows])
+        return rows, more, uploads.of_forms(conn, [row.id for row in rows])
+
+    rows, more, of_forms = await services.database.scan(found)
     last = _encode(rows[-1], wanted) if more else None
     return Page([(row, of_forms[row.id]) for row in rows], last)
 

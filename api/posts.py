@@ -13,7 +13,7 @@ from api.errors import Problem, wrong_member
 from api.quotas import Beginner
 from api.receive.files import Received
 from api.receive.sections import SectionBody
-from api.records import forms, uploads
+from api.records import uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from shared.form_definition import CheckboxField, FormType, Section
@@ -178,9 +178,7 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
     """Submit once no file is under way, or after a while; the reason where it can't be."""
 
     async def read() -> tuple[list[UploadRow], int]:
-        async with services.database.read(few=True) as conn:
-            version = (await forms.versions(conn, [form.id])).get(form.id, 0)
-            return await uploads.of_form(conn, form.id), version
+        return await services.database.read(uploads.of_form_at, form.id)
 
     await services.waiters.wait_until(
         form.id,
@@ -255,8 +253,7 @@ def _received(body: SectionBody) -> list[Received]:
 
 
 async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
-    async with services.database.read(few=True) as conn:
-        return await uploads.of_form(conn, form.id)
+    return await services.database.read(uploads.of_form, form.id)
 
 
 def _named(rows: dict[str, UploadRow], upload_id: str) -> UploadRow:

@@ -4,14 +4,15 @@ The only module of the api that knows arq.
 """
 
 import asyncio
-import contextlib
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
 from redis.asyncio import ConnectionPool
-from redis.exceptions import ResponseError
 
 from shared.crash_points import reached
 from shared.jobs import (
@@ -29,7 +30,16 @@ log = structlog.get_logger()
 
 ENQUEUE_SECONDS = 1.0
 """Redis gets this long: a frozen one must not hold up anything."""
-MAX_UNDER_WAY = 200
+MOST_SOON = 1000
+"""Wake-ups that wait for Redis."""
+JOB_MS = 86_400_000
+"""A job that nobody took for so long is forgotten; the sweep has woken its upload long before."""
+
+
+class _Job(NamedTuple):
+    function: str
+    payload: dict[str, Any]
+    id: str
 
 
 class Queue:
@@ -42,30 +52,45 @@ class Queue:
             redis_url, socket_timeout=ENQUEUE_SECONDS, socket_connect_timeout=ENQUEUE_SECONDS
         )
         self._redis = ArqRedis(pool, serialize, deserialize, QUEUE_NAME)
-        self._under_way: set[asyncio.Task[bool]] = set()
+        self._soon: list[tuple[str, int]] = []
+        self._waking: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._waking:
+            self._waking.cancel()
+            await asyncio.gather(self._waking, return_exceptions=True)
         await self._redis.aclose(close_connection_pool=True)
 
     def wake_soon(self, upload_id: str, wake: int) -> None:
         """Enqueue in the background, after the commit that made the upload due."""
-        if len(self._under_way) >= MAX_UNDER_WAY:
+        if len(self._soon) >= MOST_SOON:
             return  # Redis is slow or gone: the sweep will wake this upload
-        task = asyncio.create_task(self.wake(upload_id, wake))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._soon.append((upload_id, wake))
+        if self._waking is None or self._waking.done():
+            self._waking = asyncio.create_task(self._wake_those())
 
-    async def wake(self, upload_id: str, wake: int) -> bool:
-        """Enqueue one promote job; False when Redis didn't take it."""
-        job = PromoteJob(upload_id=upload_id, wake=wake)
-        return await self._enqueue(PROMOTE, job.model_dump(), promote_job_id(upload_id, wake))
+    async def _wake_those(self) -> None:
+        """What comes while Redis is asked goes to it together."""
+        while self._soon:
+            due, self._soon = self._soon, []
+            await self.wake(due)
+
+    async def wake(self, wakes: Sequence[tuple[str, int]]) -> bool:
+        """Enqueue a promote job for each upload and number; False when Redis didn't take them."""
+        return await self._enqueue(
+            [
+                _Job(
+                    PROMOTE,
+                    PromoteJob(upload_id=upload_id, wake=wake).model_dump(),
+                    promote_job_id(upload_id, wake),
+                )
+                for upload_id, wake in wakes
+            ]
+        )
 
     async def order_cleaning(self, minute: int) -> bool:
         """Enqueue one clean job; at most one a minute has the same id."""
-        return await self._enqueue(CLEAN, {"v": 1}, f"{CLEAN}:{minute}")
+        return await self._enqueue([_Job(CLEAN, {"v": 1}, f"{CLEAN}:{minute}")])
 
     async def length(self) -> int | None:
         """Jobs waiting; None when Redis doesn't say."""
@@ -88,15 +113,28 @@ class Queue:
             return set(wakes)
         return {each for each, score in zip(wakes, scores, strict=True) if score is not None}
 
-    async def _enqueue(self, function: str, payload: dict[str, Any], job_id: str) -> bool:
+    async def _enqueue(self, jobs: Sequence[_Job]) -> bool:
+        """Put jobs into the queue, in one round trip, and ring the workers' bell. An id that is
+        known already changes nothing: somebody else woke the upload with the same number.
+
+        What arq's own `enqueue_job` writes, which asks before for each job whether it is known.
+        """
+        now = time.time_ns() // 1_000_000
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                # None means the id is known: somebody else woke the upload with the same number.
-                await self._redis.enqueue_job(function, payload, _job_id=job_id)
+                pipe = self._redis.pipeline(transaction=False)
+                for job in jobs:
+                    written = serialize_job(
+                        job.function, (job.payload,), {}, None, now, serializer=serialize
+                    )
+                    pipe.set(job_key_prefix + job.id, written, px=JOB_MS, nx=True)
+                pipe.zadd(QUEUE_NAME, {job.id: now for job in jobs}, nx=True)
+                pipe.publish(BELL, b"")
+                *answers, _ = await pipe.execute(raise_on_error=False)  # it may be let not publish
                 reached("api-after-enqueue")
-                with contextlib.suppress(ResponseError):  # a Redis whose user may not publish
-                    await self._redis.publish(BELL, b"")
         except Exception as error:  # noqa: BLE001 - whatever Redis does, the upload is safe
-            log.warning("enqueue_failed", job_id=job_id, error=type(error).__name__)
-            return False
-        return True
+            answers = [error]
+        failed = next((each for each in answers if isinstance(each, Exception)), None)
+        if failed:
+            log.warning("enqueue_failed", jobs=len(jobs), error=type(failed).__name__)
+        return failed is None

@@ -85,14 +85,14 @@ class Beginner:
     async def check(self, services: Services) -> None:
         """Raise `Problem` too-many-forms if there were too many already."""
         if self._limit:
-            async with services.database.read(few=True) as conn:
-                self._refuse(*await begun_drafts.within_the_hour(conn, self._client))
+            begun = await services.database.read(begun_drafts.within_the_hour, self._client)
+            self._refuse(*begun)
 
-    async def count(self, tx: Transaction) -> None:
+    def count(self, tx: Transaction) -> None:
         """One more, in the transaction that creates the draft. Raises as `check` does."""
         if self._limit:
-            self._refuse(*await begun_drafts.within_the_hour(tx.conn, self._client))
-            await begun_drafts.count(tx, self._client)
+            self._refuse(*begun_drafts.within_the_hour(tx.conn, self._client))
+            begun_drafts.count(tx, self._client)
 
     def _refuse(self, drafts: int, milliseconds: int) -> None:
         if drafts >= self._limit:

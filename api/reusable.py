@@ -1,6 +1,6 @@
 """Which uploads of a form may be used again, and where the bytes of each are."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from api.errors import Problem
 from api.receive.files import Earlier
@@ -37,13 +37,13 @@ def earlier_of(row: UploadRow) -> Earlier:
     return _in_bucket(row, received) if row.status is UploadStatus.STORED else received
 
 
-async def check_still_there(conn: AsyncConnection, earlier: Earlier) -> None:
+def check_still_there(conn: Connection, earlier: Earlier) -> None:
     """Ask again under the form's lock: others may have come meanwhile. What was on the volume has
     a second name there by now, and needs the first no more.
 
     Raises `Problem` upload-not-reusable.
     """
-    row = await uploads.get(conn, earlier.id)
+    row = uploads.get(conn, earlier.id)
     if row is None:
         raise not_reusable("gone")
     now = earlier_of(row)

@@ -96,9 +96,9 @@ def _named(rows: Sequence[UploadRow], upload_id: str) -> UploadRow:
 
 async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
     """The form is looked at after them: uploads that a purge has removed are never told of."""
-    async with services.database.read() as conn:
-        found = await uploads.of_form(conn, form.id)
-        now = await forms.get(conn, form.id)
+    found, now = await services.database.read(
+        lambda conn: (uploads.of_form(conn, form.id), forms.get(conn, form.id))
+    )
     if now is None or now.status == forms.PURGING:
         raise Problem("not-found")
     use_uploads.check_draft(now)

@@ -126,15 +126,16 @@ async def save(
     form_type = services.form_types[form.type]
     mine = [file.received for file in edits.files if file.received]
     added: list[UploadRow] = []
-    async with use_uploads.keeping(services, mine, added), services.database.write() as tx:
-        locked = await forms.lock(tx, form.id)
+
+    def applied(tx: Transaction) -> None:
+        locked = forms.lock(tx, form.id)
         use_uploads.check_draft(locked)
         check_precondition(locked, if_match)
         if edits.text or edits.cleared or edits.files:
-            await forms.save_text(tx, locked, _fitting(services, form_type, locked, edits))
+            forms.save_text(tx, locked, _fitting(services, form_type, locked, edits))
         for name in edits.cleared:
-            await _clear(tx, locked, name)
-        before = await uploads.of_form(tx.conn, form.id) if edits.files else []
+            _clear(tx, locked, name)
+        before = uploads.of_form(tx.conn, form.id) if edits.files else []
         for file in edits.files:
             field_ = form_type.file_fields[file.name]
             of_field = [row for row in (*before, *added) if row.field == field_.name]
@@ -142,7 +143,11 @@ async def save(
             if not _fits(services, form_type, [*before, *added], file, full=full):
                 edits.problems.append(value_problem(field_, "form-full"))
                 continue
-            added.append(await _add(services, tx, locked, field_, file, request_id, full=full))
+            others = [*before, *added]
+            added.append(_add(services, tx, locked, field_, file, others, request_id, full=full))
+
+    async with use_uploads.keeping(services, mine, added):
+        await services.database.write(applied)
     kept = {row.id for row in added if row.status is UploadStatus.STAGED}
     for row in added:
         if row.id in kept:
@@ -217,25 +222,26 @@ def _fits(
     return True
 
 
-async def _clear(tx: Transaction, form: FormRow, name: str) -> None:
-    for row in await uploads.of_form(tx.conn, form.id):
+def _clear(tx: Transaction, form: FormRow, name: str) -> None:
+    for row in uploads.of_form(tx.conn, form.id):
         if row.field == name and row.status not in TERMINAL:
-            await lifecycle.end(tx, row, UploadStatus.REMOVED)
+            lifecycle.end(tx, row, UploadStatus.REMOVED)
 
 
-async def _add(
+def _add(
     services: Services,
     tx: Transaction,
     form: FormRow,
     field_: FileField,
     file: FilePart,
+    others: list[UploadRow],
     request_id: str,
     *,
     full: bool,
 ) -> UploadRow:
     if file.received and not full:
-        return await use_uploads.add(
-            services, tx, form, field_, file.received, request_id=request_id
+        return use_uploads.add(
+            services, tx, form, field_, file.received, others, request_id=request_id
         )
     refused = Refused(
         upload_id=new_id("upl"),
@@ -245,4 +251,4 @@ async def _add(
         code="too-many-files" if full else "file-too-large",
         params={"max_files": field_.max_files} if full else {"max_bytes": field_.max_bytes},
     )
-    return await use_uploads.add_refused(tx, form, field_, refused, request_id=request_id)
+    return use_uploads.add_refused(tx, form, field_, refused, others, request_id=request_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -55,6 +55,8 @@ class Services:
     metrics: Metrics
     stopping: Stopping
     watchdog: Watchdog
+    running_keys: set[tuple[str, str, str]] = field(default_factory=set)
+    """Form, field and key of requests whose bodies this process is receiving."""
 
 
 def staging_of(settings: Settings) -> Staging:
@@ -71,8 +73,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, close it in reverse. Raises `StartError` with all that is wrong."""
 
     async def versions(form_ids: Sequence[str]) -> dict[str, int]:
-        async with database.read() as conn:
-            return await forms.versions(conn, form_ids)
+        return await database.scan(forms.versions, form_ids)
 
     lookout = Lookout(versions)
     shares = Shares(settings.max_waiting, settings.waiting_per_client)

@@ -14,12 +14,14 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
+from api.errors import Problem
 from api.folder_pass import FolderPass
 from api.space import Space, volume_problem
 from shared.crash_points import reached
@@ -30,6 +32,11 @@ BATCH = 128 * 1024
 fifty uploads at once stay within a few MiB."""
 NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
 """What a volume says that can't give a file another name."""
+SMALL = 256 * 1024
+"""A body up to this is gathered whole and put on the volume by one call, its file opened no
+earlier: most of what people send is small, and each call costs a hop to a thread."""
+GATHERED = 16 * 1024 * 1024
+"""What all bodies together may hold so; beyond it they are written batch by batch."""
 INCOMING, QUARANTINE = "incoming", "quarantine"
 
 log = structlog.get_logger()
@@ -53,6 +60,8 @@ class Staging:
         self.space = space
         self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
+        self._sync = _FolderSync(self, root / STAGED)
+        self._gathered = 0
 
     def prepare(self) -> None:
         """Make the folders. Raises `OSError` when the volume can't be written."""
@@ -62,11 +71,19 @@ class Staging:
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    async def open(self, name: str) -> "Writer":
-        path = self.root / INCOMING / name
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = await self.run(os.open, path, flags, 0o640)
-        return Writer(self, name, fd)
+    def open(self, name: str) -> "Writer":
+        """A file to be received. Nothing is on the volume yet."""
+        return Writer(self, name)
+
+    def gather(self, more: int) -> bool:
+        """Count bytes that a body holds in memory, or (less than nothing) holds no more; whether
+        there is room for more of them."""
+        self._gathered += more
+        return self._gathered <= GATHERED
+
+    async def sync(self) -> None:
+        """Make the names of staged files durable. Raises `Problem` as `run` does."""
+        await self._sync.done()
 
     async def delete(self, name: str) -> None:
         """Take a file off the volume; it may be gone already."""
@@ -150,32 +167,39 @@ class Staging:
 
     async def run(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call in a thread; errors of the volume become `Problem`s (507 or 503)."""
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
+            return await self.in_thread(call, *args, **kwargs)
         except OSError as error:
             raise volume_problem(error) from error
+
+    async def in_thread(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """Call in a thread. Raises whatever it raises."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
 
 
 class Writer:
     """Writes one file and hashes it beside the write, one batch behind what is received."""
 
-    def __init__(self, staging: Staging, name: str, fd: int) -> None:
+    def __init__(self, staging: Staging, name: str) -> None:
         self.name = name
         self.size = 0
         self._staging = staging
-        self._fd: int | None = fd
+        self._fd: int | None = None
         self._hash = hashlib.sha256()
         self._batch: list[bytes | memoryview] = []
         self._gathered = 0
         self._under_way: asyncio.Task[None] | None = None
+        self._is_large = False
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards."""
         self._batch.append(data)
         self._gathered += len(data)
         self.size += len(data)
-        if self._gathered >= BATCH:
+        has_room = self._staging.gather(len(data))
+        if self._gathered > (SMALL if has_room and not self._is_large else BATCH):
+            self._is_large = True
             await self._flush()
 
     async def finish(self) -> Staged:
@@ -184,25 +208,35 @@ class Writer:
         Raises `Problem` when the volume can't: then the file is to be discarded and received
         anew. An fsync is never repeated, for the kernel may have dropped the pages it failed on.
         """
-        await self._flush()
         await self._settle()
-        await self._staging.run(self._publish)
+        await self._staging.run(self._publish, self._take())
+        try:
+            await self._staging.sync()
+        except Problem:  # renamed, and perhaps not for good: nobody may be told of it
+            await self._staging.run(unlinked, self._staging.root / STAGED / self.name)
+            raise
+        reached("api-after-rename")
         return Staged(self.name, self.size, self._hash.hexdigest())
 
     async def discard(self) -> None:
         """Take back what was written, unless it was finished. Never raises: what can't be taken
         back is logged, and the sweep will find it."""
+        self._take()
         if self._under_way:
             await asyncio.wait([self._under_way])
         if self._fd is not None:
             fd, self._fd = self._fd, None
             await self._staging.run(self._abandon, fd)
 
+    def _take(self) -> list[bytes | memoryview]:
+        batch, self._batch = self._batch, []
+        self._staging.gather(-self._gathered)
+        self._gathered = 0
+        return batch
+
     async def _flush(self) -> None:
         await self._settle()
-        batch, self._batch, self._gathered = self._batch, [], 0
-        if batch:
-            self._under_way = asyncio.ensure_future(self._staging.run(self._append, batch))
+        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
 
     async def _settle(self) -> None:
         if self._under_way:
@@ -214,20 +248,23 @@ class Writer:
                 raise
 
     def _append(self, batch: list[bytes | memoryview]) -> None:
-        assert self._fd is not None  # noqa: S101 - for the type checker
+        if self._fd is None:
+            path = self._staging.root / INCOMING / self.name
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._fd = os.open(path, flags, 0o640)
         for data in batch:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._fd, view) :]
             self._hash.update(data)
 
-    def _publish(self) -> None:
-        assert self._fd is not None  # noqa: S101 - for the type checker
+    def _publish(self, batch: list[bytes | memoryview]) -> None:
         root = self._staging.root
         temporary = root / INCOMING / self.name
-        fd, self._fd = self._fd, None
-        staged = root / STAGED / self.name
         try:
+            self._append(batch)
+            assert self._fd is not None  # noqa: S101 - for the type checker
+            fd, self._fd = self._fd, None
             try:
                 reached("api-after-write")
                 os.fsync(fd)
@@ -235,12 +272,9 @@ class Writer:
             finally:
                 os.close(fd)
             # Names are 128 random bits: there is nothing to replace.
-            temporary.rename(staged)
-            fsync_folder(root / STAGED)
-            reached("api-after-rename")
+            temporary.rename(root / STAGED / self.name)
         except OSError:
             unlinked(temporary)
-            unlinked(staged)  # renamed, and perhaps not for good: nobody may be told of it
             raise
 
     def _abandon(self, fd: int) -> None:
@@ -249,6 +283,42 @@ class Writer:
         except OSError as error:
             log.warning("close_failed", name=self.name, error=str(error))
         unlinked(self._staging.root / INCOMING / self.name)
+
+
+class _FolderSync:
+    """One fsync of a folder for all who wait for it: it covers whoever renamed before it began."""
+
+    def __init__(self, staging: Staging, path: Path) -> None:
+        self._staging = staging
+        self._path = path
+        self._waiting: list[asyncio.Future[None]] = []
+        self._working: asyncio.Task[None] | None = None
+
+    async def done(self) -> None:
+        """Raises `Problem` when the volume failed."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        await answer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            error: OSError | None = None
+            try:
+                await self._staging.in_thread(fsync_folder, self._path)
+            except OSError as failed:
+                error = failed
+                waiting += self._waiting  # what it failed on may be theirs, and isn't tried again
+                self._waiting = []
+            for each in waiting:
+                if each.done():  # cancelled
+                    continue
+                if error:
+                    each.set_exception(volume_problem(error))
+                else:
+                    each.set_result(None)
 
 
 def _link(root: Path, name: str, to: str) -> bool:

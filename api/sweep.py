@@ -7,7 +7,7 @@ own: several replicas may sweep at once, and what fails is tried again by the ne
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import structlog
@@ -28,8 +28,14 @@ from shared.volume import STAGED
 log = structlog.get_logger()
 T = TypeVar("T")
 
+
 BATCHES = 10
 """Batches of condemned bytes that one sweep unlinks at most: they come as fast as uploads do."""
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """So many at a time, in order."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 class Sweep:
@@ -109,8 +115,7 @@ class Sweep:
     async def wake_due(self) -> None:
         """Enqueue what is staged and due, unless the queue is long already."""
         if await self._queue_takes_more():
-            async with self._services.database.read() as conn:
-                rows = await stalled.due(conn)
+            rows = await self._services.database.scan(stalled.due)
             await self._wake(rows)
 
     async def wake_forgotten(self) -> None:
@@ -118,9 +123,9 @@ class Sweep:
         its jobs, and their next wake-ups may be minutes away. A batch each sweep, in turns."""
         if not await self._queue_takes_more():
             return
-        async with self._services.database.read() as conn:
-            found = await stalled.woken(conn, self._asked_until)
-            now = await uploads.clock(conn)
+        found, now = await self._services.database.scan(
+            lambda conn: (stalled.woken(conn, self._asked_until), uploads.clock(conn))
+        )
         self._asked_until = found[-1].wake_at if len(found) == stalled.BATCH else 0
         # A job that ended without a claim is no longer held either: no reason to hurry.
         rows = [row for row in found if stalled.last_woken(row) <= now - stalled.FIRST_WAKE_MS]
@@ -133,11 +138,15 @@ class Sweep:
 
     async def _wake(self, rows: list[UploadRow]) -> None:
         services = self._services
-        for row in rows:
+        for some in batched(rows, services.database.at_once):
             self._still_alive()
-            async with services.database.write() as tx:
-                wake = await stalled.count_wake(tx, row)
-            if wake is not None and not await services.queue.wake(row.id, wake):
+            counted = await asyncio.gather(
+                *(services.database.write(stalled.count_wake, row) for row in some)
+            )
+            due = [
+                (row.id, wake) for row, wake in zip(some, counted, strict=True) if wake is not None
+            ]
+            if due and not await services.queue.wake(due):
                 return  # Redis is away: the rest keeps its turn
 
     async def take_back_lost_leases(self) -> None:
@@ -146,65 +155,63 @@ class Sweep:
         if self._is_patient():
             return
         services = self._services
-        async with services.database.read() as conn:
-            rows = await stalled.lost_leases(conn, int(self._lease * 1000))
+        rows = await services.database.scan(stalled.lost_leases, int(self._lease * 1000))
         await self._each(rows, self._take_back)
 
-    async def _take_back(self, tx: Transaction, row: UploadRow) -> None:
-        current = await self._unchanged(tx, row)
+    def _take_back(self, tx: Transaction, row: UploadRow) -> None:
+        current = self._unchanged(tx, row)
         self._still_alive()
         if self._is_patient():
             return  # it hung since the leases were looked up
         if current and current.lease_until == row.lease_until:
             settings = self._services.settings
             counted = (
-                await self._heard_of(tx, current)
+                self._heard_of(tx, current)
                 or current.backoffs >= settings.max_attempts  # it may be what ends us, too
             )
             log.warning("lease_lost", upload_id=row.id, generation=row.generation, counted=counted)
-            await give_back(tx, current, settings, counted=counted, lost=True)
+            give_back(tx, current, settings, counted=counted, lost=True)
             self._services.metrics.leases_lost.inc()
 
-    async def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:
+    def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:
         """Whether the lease was renewed since heartbeats come in. If not, its worker may have been
         stopped while nobody was there to take its upload back: no attempt is counted."""
         heard_for = time.monotonic() - self._hearing_since
-        hearing_since = await uploads.clock(tx.conn) - heard_for * 1000
+        hearing_since = uploads.clock(tx.conn) - heard_for * 1000
         return (row.lease_until or 0) >= hearing_since + self._lease * 1000
 
     async def fail_overdue(self) -> None:
         """Past its deadline: visibly `failed`, with its bytes kept."""
-        async with self._services.database.read() as conn:
-            rows = await stalled.overdue(conn)
+        rows = await self._services.database.scan(stalled.overdue)
         await self._each(rows, self._fail)
 
-    async def _fail(self, tx: Transaction, row: UploadRow) -> None:
-        current = await self._unchanged(tx, row)
+    def _fail(self, tx: Transaction, row: UploadRow) -> None:
+        current = self._unchanged(tx, row)
         if current and current.deadline == row.deadline:
             policy = FilePolicy.model_validate(row.policy)
             error = upload_error("deadline-passed", {}, policy)
-            await uploads.transition(tx, current, UploadStatus.FAILED, error=error)
+            uploads.transition(tx, current, UploadStatus.FAILED, error=error)
             log.error("upload_overdue", upload_id=row.id, form_id=row.form_id)
 
-    async def _each(
-        self, items: Sequence[T], act: Callable[[Transaction, T], Awaitable[None]], /
-    ) -> None:
+    async def _each(self, items: Sequence[T], act: Callable[[Transaction, T], None], /) -> None:
         """One transaction an item, a row or the id of one, so that one nobody can handle doesn't
-        hold up the others."""
-        for item in items:
+        hold up the others; some at once, so that whoever else writes has their turn between."""
+        database = self._services.database
+        for some in batched(items, database.at_once):
             self._still_alive()
-            try:
-                async with self._services.database.write() as tx:
-                    await act(tx, item)
-            except Problem:
-                raise  # the database is away: so it is for the next one
-            except Exception:
-                log.exception("sweep_row_failed", id=getattr(item, "id", item))
+            done = await asyncio.gather(
+                *(database.write(act, item) for item in some), return_exceptions=True
+            )
+            for item, error in zip(some, done, strict=True):
+                if isinstance(error, Problem) or not isinstance(error, Exception | None):
+                    raise error  # the database is away: so it is for the next one
+                if error:
+                    log.error("sweep_row_failed", id=getattr(item, "id", item), exc_info=error)
 
-    async def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
+    def _unchanged(self, tx: Transaction, row: UploadRow) -> UploadRow | None:
         """The row under its form's lock, if it is still in the state it was found in."""
-        await forms.lock_any(tx, row.form_id)
-        current = await uploads.get(tx.conn, row.id)
+        forms.lock_any(tx, row.form_id)
+        current = uploads.get(tx.conn, row.id)
         same = current and (current.status, current.generation) == (row.status, row.generation)
         return current if same else None
 
@@ -212,8 +219,7 @@ class Sweep:
 
     async def order_cleaning(self) -> None:
         """Have a worker delete the prefixes that are due; it asks for them itself."""
-        async with self._services.database.read() as conn:
-            due = await cleaning.is_due(conn)
+        due = await self._services.database.scan(cleaning.is_due)
         if due:
             await self._services.queue.order_cleaning(int(time.time() // 60))
 
@@ -221,27 +227,29 @@ class Sweep:
         """Rows that have served: prefixes cleaned for good, names of orphans long gone, workers
         that ended."""
         kept_ms = int((self._services.settings.quarantine_seconds + 86_400) * 1000)
-        async with self._services.database.read() as conn:
-            cleaned = await cleaning.done(conn)
-            names = await staged.long_condemned(conn, kept_ms)
-            silent = await workers.silent(conn)
+        cleaned, names, silent = await self._services.database.scan(
+            lambda conn: (
+                cleaning.done(conn),
+                staged.long_condemned(conn, kept_ms),
+                workers.silent(conn),
+            )
+        )
+
+        def forgotten(tx: Transaction) -> None:
+            cleaning.forget(tx, cleaned)
+            staged.forget(tx, names)
+            workers.forget(tx, silent)
+
         if cleaned or names or silent:
-            async with self._services.database.write() as tx:
-                await cleaning.forget(tx, cleaned)
-                await staged.forget(tx, names)
-                await workers.forget(tx, silent)
+            await self._services.database.write(forgotten)
 
     async def erase_purged(self) -> None:
         """Purged forms of which nothing is left but rows. Those that still wait for something are
         looked at in turns, a batch each sweep."""
-        async with self._services.database.read() as conn:
-            batch = await stalled.purging(conn, self._last_purging)
-            erasable = await stalled.erasable(conn, batch)
+        batch = await self._services.database.scan(stalled.purging, self._last_purging)
+        erasable = await self._services.database.scan(stalled.erasable, batch)
         self._last_purging = batch[-1] if len(batch) == stalled.BATCH else ""
-        for form_id in sorted(erasable):
-            self._still_alive()
-            async with self._services.database.write() as tx:
-                await forms.erase(tx, form_id)
+        await self._each(sorted(erasable), forms.erase)
 
     # --- the volume
 
@@ -256,12 +264,10 @@ class Sweep:
         services = self._services
         after = ""
         for _ in range(BATCHES):
-            async with services.database.read() as conn:
-                names = await stalled.condemned(conn, after)
+            names = await services.database.scan(stalled.condemned, after)
             gone = await services.staging.delete_all(names)
             if gone:
-                async with services.database.write() as tx:
-                    await stalled.mark_gone(tx, gone)
+                await services.database.write(stalled.mark_gone, gone)
             if len(names) < stalled.BATCH:
                 return
             after = names[-1]
@@ -271,11 +277,9 @@ class Sweep:
         services, settings = self._services, self._services.settings
         await self._drop_old(INCOMING, settings.orphan_seconds)
         old = await services.staging.next_older_than(STAGED, settings.orphan_seconds)
-        async with services.database.read() as conn:
-            unowned = set(old) - await staged.owned(conn, old)
+        unowned = set(old) - await services.database.scan(staged.owned, old)
         if unowned:
-            async with services.database.write() as tx:
-                orphans = await staged.condemn(tx, unowned)
+            orphans = await services.database.write(staged.condemn, unowned)
             for name in orphans:
                 await services.staging.quarantine(name)
                 services.metrics.orphans.inc()

@@ -10,7 +10,7 @@ from api.errors import Problem
 from api.quotas import check_form
 from api.receive.files import Received
 from api.records import forms, lifecycle, staged, stalled, uploads
-from api.records.database import CommitUnknown, Transaction, now_ms
+from api.records.database import NOW, CommitUnknown, Moment, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.rejections import upload_error
 from api.reusable import check_still_there
@@ -53,22 +53,27 @@ async def acknowledge(
     (protocol P9). What is used again must still be there.
     """
     upload_id = received.staged.name
-    winner: UploadRow | None = None
     added: list[UploadRow] = []
-    async with keeping(services, [received], added), services.database.write() as tx:
-        form = await forms.lock(tx, form_id)
+
+    def acknowledged(tx: Transaction) -> UploadRow | None:
+        form = forms.lock(tx, form_id)
         check_draft(form)
-        winner = await uploads.by_key(tx.conn, form_id, field.name, key) if key else None
+        winner = uploads.by_key(tx.conn, form_id, field.name, key) if key else None
         if winner is None:
             if received.earlier:
-                await check_still_there(tx.conn, received.earlier)
-            rows = await uploads.of_form(tx.conn, form_id)
+                check_still_there(tx.conn, received.earlier)
+            rows = uploads.of_form(tx.conn, form_id)
             check_room(field, [row for row in rows if row.field == field.name])
             form_type = services.form_types[form.type]
             check_form(services.settings, form_type, rows, more=received.staged.size)
             added.append(
-                await add(services, tx, form, field, received, request_id=request_id, key=key)
+                add(services, tx, form, field, received, rows, request_id=request_id, key=key)
             )
+        return winner
+
+    winner = None  # so it stays where the answer to the commit is lost, and the row is found
+    async with keeping(services, [received], added):
+        winner = await services.database.write(acknowledged)
     if winner is not None:
         await services.staging.delete(upload_id)
         if not _is_the_same(winner, received):
@@ -100,41 +105,40 @@ async def keeping(
     except CommitUnknown:
         if not added:
             raise  # nothing to recognise the transaction by
-        async with services.database.read(few=True) as conn:
-            for row in added:
-                if await uploads.get(conn, row.id) is None:
-                    raise
+        if not await services.database.read(uploads.are_there, [row.id for row in added]):
+            raise
     except Exception:
         for file in files:
             await services.staging.delete(file.staged.name)
         raise
 
 
-async def add(
+def add(
     services: Services,
     tx: Transaction,
     form: FormRow,
     field: FileField,
     received: Received,
+    others: Sequence[UploadRow],
     *,
     request_id: str,
     key: str | None = None,
 ) -> UploadRow:
-    """Insert the row of a received file; the form is locked and open."""
+    """Insert the row of a received file beside `others`; the form is locked and open."""
     settings = services.settings
     upload_id, earlier = received.staged.name, received.earlier
-    await staged.own(tx, upload_id)
-    row = await uploads.create(
+    staged.own(tx, upload_id)
+    row = uploads.create(
         tx,
         upload_id,
         form.id,
         **_common(form, field, upload_id),
         key=key,
         status=UploadStatus.STAGED,
-        deadline=now_ms() + int(settings.deadline_seconds * 1000),
+        deadline=Moment(int(settings.deadline_seconds * 1000)),
         wake=1,
         wakes_unanswered=0,
-        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        wake_at=Moment(stalled.FIRST_WAKE_MS),
         filename=received.filename,
         size=received.staged.size,
         sha256=received.staged.sha256,
@@ -145,7 +149,7 @@ async def add(
         from_name=earlier.name if earlier else None,
         request_id=request_id,
     )
-    await lifecycle.condemn_rejected_before(tx, row)
+    lifecycle.condemn_rejected_before(tx, row, others)
     return row
 
 
@@ -161,19 +165,25 @@ class Refused:
     params: dict[str, Any]
 
 
-async def add_refused(
-    tx: Transaction, form: FormRow, field: FileField, refused: Refused, *, request_id: str
+def add_refused(
+    tx: Transaction,
+    form: FormRow,
+    field: FileField,
+    refused: Refused,
+    others: Sequence[UploadRow],
+    *,
+    request_id: str,
 ) -> UploadRow:
-    row = await uploads.create(
+    row = uploads.create(
         tx,
         refused.upload_id,
         form.id,
         **_common(form, field, refused.upload_id),
         status=UploadStatus.REJECTED,
-        deadline=now_ms(),
+        deadline=NOW,
         wake=0,
         wakes_unanswered=0,
-        wake_at=now_ms(),
+        wake_at=NOW,
         filename=refused.filename,
         size=refused.size,
         declared_type=refused.declared_type,
@@ -181,7 +191,7 @@ async def add_refused(
         request_id=request_id,
         error=upload_error(refused.code, refused.params, field.policy),
     )
-    await lifecycle.condemn_rejected_before(tx, row)
+    lifecycle.condemn_rejected_before(tx, row, others)
     return row
 
 
@@ -210,16 +220,17 @@ def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
 async def retry(services: Services, upload: UploadRow, *, always: bool) -> UploadRow:
     """Give a `failed` upload a new start, with all its attempts and a new deadline: the person
     while the form is a draft, a service key `always`."""
-    async with services.database.write() as tx:
-        form = await forms.lock(tx, upload.form_id)
+
+    def retried(tx: Transaction) -> UploadRow:
+        form = forms.lock(tx, upload.form_id)
         if not always:
             check_draft(form)
-        row = await _current(tx, upload)
+        row = _current(tx, upload)
         retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
         if not retryable or row.bytes != "kept":
             raise Problem("not-failed", field=row.field)
-        await forms.touch(tx, form.id)
-        row = await uploads.transition(
+        forms.touch(tx, form.id)
+        return uploads.transition(
             tx,
             row,
             UploadStatus.STAGED,
@@ -228,31 +239,35 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
             decoder_deaths=0,
             backoffs=0,
             error=None,
-            next_attempt_at=now_ms(),
-            deadline=now_ms() + int(services.settings.deadline_seconds * 1000),
+            next_attempt_at=NOW,
+            deadline=Moment(int(services.settings.deadline_seconds * 1000)),
             wake=row.wake + 1,
             wakes_unanswered=0,
-            wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+            wake_at=Moment(stalled.FIRST_WAKE_MS),
         )
+
+    row = await services.database.write(retried)
     services.queue.wake_soon(row.id, row.wake)
     return row
 
 
 async def remove(services: Services, upload: UploadRow, *, always: bool) -> None:
     """Take an upload away; repeating it changes nothing. A service key may `always`."""
-    async with services.database.write() as tx:
-        form = await forms.lock(tx, upload.form_id)
+
+    def removed(tx: Transaction) -> None:
+        form = forms.lock(tx, upload.form_id)
         if not always:
             check_draft(form)
-        row = await _current(tx, upload)
-        if row.status in TERMINAL:
-            return
-        await forms.touch(tx, form.id)
-        await lifecycle.end(tx, row, UploadStatus.REMOVED)
+        row = _current(tx, upload)
+        if row.status not in TERMINAL:
+            forms.touch(tx, form.id)
+            lifecycle.end(tx, row, UploadStatus.REMOVED)
+
+    await services.database.write(removed)
 
 
-async def _current(tx: Transaction, upload: UploadRow) -> UploadRow:
-    row = await uploads.get(tx.conn, upload.id)
+def _current(tx: Transaction, upload: UploadRow) -> UploadRow:
+    row = uploads.get(tx.conn, upload.id)
     if row is None:
         raise Problem("not-found")
     return row

@@ -44,8 +44,7 @@ class Volume:
         mismatch = await self.mismatch()
         if mismatch:
             log.error("volume_mismatch", setting="STAGING_DIR", reason=mismatch)
-        async with self._database.read() as conn:
-            known = await staged.volume_id(conn)
+        known = await self._database.read(staged.volume_id)
         if known is None:
             if mismatch:
                 return
@@ -53,14 +52,12 @@ class Volume:
         self.id, confirmed = known
         if not confirmed:
             await self._staging.write_marker(self.id)
-            async with self._database.write() as tx:
-                await staged.confirm_volume(tx)
+            await self._database.write(staged.confirm_volume)
 
     async def mismatch(self) -> str | None:
         """Why the volume isn't that of the records, and what to do. None when it is, or when it
         is yet to be marked."""
-        async with self._database.read() as conn:
-            known = await staged.volume_id(conn)
+        known = await self._database.read(staged.volume_id)
         marker = await self._staging.read_marker()
         if known is None:
             return _NEW_DATABASE if marker else None
@@ -73,10 +70,8 @@ class Volume:
         """A new id, or that of another replica which starts at the same time."""
         made = new_id("vol")
         with contextlib.suppress(IntegrityError):
-            async with self._database.write() as tx:
-                await staged.name_volume(tx, made)
-        async with self._database.read() as conn:
-            return await staged.volume_id(conn) or (made, False)
+            await self._database.write(staged.name_volume, made)
+        return await self._database.read(staged.volume_id) or (made, False)
 
     async def matches(self) -> bool:
         return bool(self.id) and await self._staging.read_marker() == self.id

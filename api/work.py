@@ -1,6 +1,7 @@
 """The worker's side of an upload: claim, heartbeat, outcome (protocol P2, P3, P11)."""
 
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 
 import structlog
 
@@ -9,7 +10,7 @@ from api.errors import Problem
 from api.links import object_url
 from api.receive.body import ClientGone
 from api.records import forms, lifecycle, stalled, uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import NOW, Moment, Transaction
 from api.records.rows import Json, UploadRow
 from api.rejections import upload_error, upload_flag, upload_notice
 from api.services import Services
@@ -38,6 +39,12 @@ MAX_DEATHS = 2
 """Children that one file may cost. One may have met bad luck; what ends a second is the file."""
 
 
+class _Applied(Enum):
+    NOW = auto()
+    BEFORE = auto()
+    NOT = auto()
+
+
 async def claim(
     services: Services,
     upload_id: str,
@@ -53,47 +60,55 @@ async def claim(
     Repeating a claim returns the same order: its answer may have been lost.
     """
     settings = services.settings
-    async with services.database.write() as tx:
-        row = await _locked(tx, upload_id)
+    if is_gone and await is_gone():
+        raise ClientGone
+
+    def claimed(tx: Transaction) -> UploadRow:
+        row = _locked(tx, upload_id)
         if row.status is UploadStatus.PROCESSING and row.claim_id == claim_id:
-            return _order(services, row)
-        now = await uploads.clock(tx.conn)
+            return row
+        now = uploads.clock(tx.conn)
         if row.status is UploadStatus.PROCESSING:
             raise _later("upload-held", (row.lease_until or now) - now)
         if row.status is not UploadStatus.STAGED:
             raise Problem("upload-final")
         if row.next_attempt_at > now:
             raise _later("upload-not-due", row.next_attempt_at - now)
-        if is_gone and await is_gone():
-            raise ClientGone
-        row = await uploads.transition(
+        return uploads.transition(
             tx,
             row,
             UploadStatus.PROCESSING,
             generation=row.generation + 1,
             claim_id=claim_id,
-            work_until=now_ms() + int(settings.work_seconds * 1000),
-            lease_until=now_ms() + int(settings.lease_seconds * 1000),
+            work_until=Moment(int(settings.work_seconds * 1000)),
+            lease_until=Moment(int(settings.lease_seconds * 1000)),
             attempts=row.attempts + 1,
             stage=None,
         )
-    return _order(services, row)
+
+    return _order(services, await services.database.write(claimed))
 
 
 async def heartbeat(services: Services, upload_id: str, generation: int, stage: str) -> None:
     """Renew the lease and show the stage. Raises `Problem` stale-generation: the worker stops."""
     lease_ms = int(services.settings.lease_seconds * 1000)
-    async with services.database.write() as tx:
-        row = await uploads.renew_lease(tx, upload_id, generation, lease_ms)
+
+    def renewed(tx: Transaction) -> UploadRow | None:
+        row = uploads.renew_lease(tx, upload_id, generation, lease_ms)
         if row is None:
-            await heard_of(tx, upload_id, generation, services.settings)
+            heard_of(tx, upload_id, generation, services.settings)
+        return row
+
+    def shown(tx: Transaction) -> None:
+        row = _locked(tx, upload_id)
+        if row.status is UploadStatus.PROCESSING and row.generation == generation:
+            uploads.show_stage(tx, row, stage)
+
+    row = await services.database.write(renewed)
     if row is None:
         raise Problem("stale-generation")
     if row.stage != stage:  # a change that clients see: with the form's version, under its lock
-        async with services.database.write() as tx:
-            row = await _locked(tx, upload_id)
-            if row.status is UploadStatus.PROCESSING and row.generation == generation:
-                await uploads.show_stage(tx, row, stage)
+        await services.database.write(shown)
 
 
 async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> UploadRow:
@@ -103,19 +118,23 @@ async def apply_outcome(services: Services, form_id: str, outcome: Outcome) -> U
     outcome that was applied is fine, whatever became of the upload since.
     """
     outcome = await _confirmed(services, outcome)
-    async with services.database.write() as tx:
-        row = await _locked(tx, outcome.upload_id)
+
+    def applied(tx: Transaction) -> tuple[UploadRow, _Applied]:
+        row = _locked(tx, outcome.upload_id)
         if row.form_id != form_id:
-            raise Problem("stale-generation")
+            return row, _Applied.NOT
         if row.applied_generation == outcome.generation:
-            return row
-        is_owner = (row.status, row.generation) == (UploadStatus.PROCESSING, outcome.generation)
-        if is_owner:
-            row = await _apply(services, tx, row, outcome)
-        else:
-            await heard_of(tx, row.id, outcome.generation, services.settings)
-    if not is_owner:  # after the commit, which may have given an attempt back
+            return row, _Applied.BEFORE
+        if (row.status, row.generation) == (UploadStatus.PROCESSING, outcome.generation):
+            return _apply(services, tx, row, outcome), _Applied.NOW
+        heard_of(tx, row.id, outcome.generation, services.settings)
+        return row, _Applied.NOT
+
+    row, is_applied = await services.database.write(applied)
+    if is_applied is _Applied.NOT:  # after the commit, which may have given an attempt back
         raise Problem("stale-generation")
+    if is_applied is _Applied.BEFORE:
+        return row
     if isinstance(outcome, Stored | Rejected) and outcome.scan:
         services.metrics.scanned(outcome.scan.verdict)
     if isinstance(outcome, Retry):
@@ -130,8 +149,7 @@ async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
     when it should be on the volume: a worker of before reuse looks for all of them there."""
     if not isinstance(outcome, Failed) or outcome.code != "bytes-lost":
         return outcome
-    async with services.database.read() as conn:
-        row = await uploads.get(conn, outcome.upload_id)
+    row = await services.database.read(uploads.get, outcome.upload_id)
     elsewhere = row is not None and row.from_prefix is not None
     missing = await services.volume.matches() and not await services.staging.exists(
         outcome.upload_id
@@ -143,24 +161,22 @@ async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
     )
 
 
-async def _apply(
-    services: Services, tx: Transaction, row: UploadRow, outcome: Outcome
-) -> UploadRow:
+def _apply(services: Services, tx: Transaction, row: UploadRow, outcome: Outcome) -> UploadRow:
     policy = FilePolicy.model_validate(row.policy)
     match outcome:
         case Stored():
-            return await _store(services, tx, row, outcome, policy)
+            return _store(services, tx, row, outcome, policy)
         case Rejected():
             error = upload_error(outcome.code, outcome.params, policy)
-            return await lifecycle.reject(
+            return lifecycle.reject(
                 tx,
                 row,
                 detected_type=outcome.detected_type,
                 error=error,
-                scan=await _kept(tx, outcome.scan),
+                scan=_kept(tx, outcome.scan),
             )
         case Failed():
-            return await lifecycle.end_unapplied(
+            return lifecycle.end_unapplied(
                 tx,
                 row,
                 UploadStatus.FAILED,
@@ -178,10 +194,10 @@ async def _apply(
                 request_id=row.request_id,
             )
             if outcome.cause == SHUTDOWN:
-                return await hand_on(tx, row)
+                return hand_on(tx, row)
             if outcome.cause == DECODER and outcome.counted:
-                return await _after_a_death(services, tx, row, policy)
-            return await give_back(
+                return _after_a_death(services, tx, row, policy)
+            return give_back(
                 tx,
                 row,
                 services.settings,
@@ -190,7 +206,7 @@ async def _apply(
             )
 
 
-async def _store(
+def _store(
     services: Services, tx: Transaction, row: UploadRow, outcome: Stored, policy: FilePolicy
 ) -> UploadRow:
     _require_own_keys(row, outcome)
@@ -202,18 +218,18 @@ async def _store(
         },
         "notices": [upload_notice(each.code, each.params, policy) for each in outcome.notices],
         "error": None,
-        "scan": await _kept(tx, outcome.scan),
+        "scan": _kept(tx, outcome.scan),
     }
     if not outcome.flags:
         url = object_url(services.settings, outcome.object.key)
-        return await lifecycle.store(tx, row, **stored, public_url=url)
+        return lifecycle.store(tx, row, **stored, public_url=url)
     if not {flag.code for flag in outcome.flags} <= set(policy.flag):
         raise Problem("invalid-request", "The field keeps no file for such a finding.")
     flags = [upload_flag(flag.code, flag.params, policy) for flag in outcome.flags]
-    return await lifecycle.withhold(tx, row, **stored, flags=flags)
+    return lifecycle.withhold(tx, row, **stored, flags=flags)
 
 
-async def _after_a_death(
+def _after_a_death(
     services: Services, tx: Transaction, row: UploadRow, policy: FilePolicy
 ) -> UploadRow:
     """Try a file once more of which a decoding child died; reject what ended `MAX_DEATHS`, with its
@@ -221,7 +237,7 @@ async def _after_a_death(
     nobody knows what it is."""
     deaths = row.decoder_deaths + 1
     if deaths < MAX_DEATHS:
-        return await give_back(
+        return give_back(
             tx,
             row,
             services.settings,
@@ -238,32 +254,32 @@ async def _after_a_death(
         request_id=row.request_id,
     )
     error = upload_error("file-corrupt", {}, policy)
-    return await lifecycle.reject(tx, row, decoder_deaths=deaths, error=error)
+    return lifecycle.reject(tx, row, decoder_deaths=deaths, error=error)
 
 
-async def _kept(tx: Transaction, scan: Scan | None) -> Json | None:
+def _kept(tx: Transaction, scan: Scan | None) -> Json | None:
     if scan is None:
         return None
-    now = await uploads.clock(tx.conn)
+    now = uploads.clock(tx.conn)
     return {**scan.model_dump(mode="json", exclude_none=True), "at": now}
 
 
-async def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
+def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
     """Give a `processing` upload to the next worker at once: its own was told to stop, which is no
     attempt and no reason to wait."""
-    return await lifecycle.end_unapplied(
+    return lifecycle.end_unapplied(
         tx,
         row,
         UploadStatus.STAGED,
         attempts=row.attempts - 1,
-        next_attempt_at=now_ms(),
+        next_attempt_at=NOW,
         wake=row.wake + 1,
         wakes_unanswered=0,
-        wake_at=now_ms() + stalled.FIRST_WAKE_MS,
+        wake_at=Moment(stalled.FIRST_WAKE_MS),
     )
 
 
-async def give_back(
+def give_back(
     tx: Transaction,
     row: UploadRow,
     settings: Settings,
@@ -285,7 +301,7 @@ async def give_back(
     lost_generations = row.lost_generations + remembered
     if counted and row.attempts >= settings.max_attempts:
         policy = FilePolicy.model_validate(row.policy)
-        return await lifecycle.end_unapplied(
+        return lifecycle.end_unapplied(
             tx,
             row,
             UploadStatus.FAILED,
@@ -294,8 +310,8 @@ async def give_back(
             decoder_deaths=deaths,
             error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
         )
-    due = now_ms() + backoff_ms(row.backoffs, settings)
-    return await lifecycle.end_unapplied(
+    due = Moment(backoff_ms(row.backoffs, settings))
+    return lifecycle.end_unapplied(
         tx,
         row,
         UploadStatus.STAGED,
@@ -309,16 +325,16 @@ async def give_back(
     )
 
 
-async def _locked(tx: Transaction, upload_id: str) -> UploadRow:
+def _locked(tx: Transaction, upload_id: str) -> UploadRow:
     """The upload, with its form locked first."""
     if not is_id(upload_id):
         raise Problem("not-found")
-    found = await uploads.get(tx.conn, upload_id)
+    found = uploads.get(tx.conn, upload_id)
     if found is None:
         raise Problem("not-found")
-    if await forms.lock_any(tx, found.form_id) is None:
+    if forms.lock_any(tx, found.form_id) is None:
         raise Problem("not-found")
-    row = await uploads.get(tx.conn, upload_id)  # as it is under the lock
+    row = uploads.get(tx.conn, upload_id)  # as it is under the lock
     if row is None:
         raise Problem("not-found")
     return row

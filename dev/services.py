@@ -81,7 +81,7 @@ class Services:
     def database_url(self) -> str:
         """Where `up` was told to keep the records, then and now; else a file of the folder."""
         kept: str | None = read_file(self.folder, DATABASE_FILE).get("url")
-        own = f"sqlite+aiosqlite:///{self.folder / 'longshore.db'}"
+        own = f"sqlite:///{self.folder / 'longshore.db'}"
         return kept or os.environ.get("DATABASE_URL", own)
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import Problem
@@ -21,7 +21,7 @@ DURABLE = {"on", "remote_apply"}
 
 async def check_database(database: Database) -> list[Finding]:
     """One finding when it can't be used, else what it is and what could lose a commit."""
-    url = database.engine.url
+    url = database.url
     on_disk = url.get_backend_name() == "sqlite"
     if on_disk and (misplaced := _misplaced(Path(url.database or ""))):
         return [wrong(NAME, misplaced)]
@@ -48,15 +48,17 @@ def _misplaced(file: Path) -> str | None:
 
 
 async def _described(database: Database, revision: str) -> list[Finding]:
-    if database.engine.dialect.name == "sqlite":
+    if database.is_sqlite:
         return await _sqlite(database, revision)
     return await _postgresql(database, revision)
 
 
 async def _sqlite(database: Database, revision: str) -> list[Finding]:
-    async with database.read() as conn:
-        version = (await conn.execute(text("SELECT sqlite_version()"))).scalar()
-        journal = (await conn.execute(text("PRAGMA journal_mode"))).scalar()
+    def asked(conn: Connection) -> list[str]:
+        questions = ("SELECT sqlite_version()", "PRAGMA journal_mode")
+        return [str(conn.execute(text(each)).scalar()) for each in questions]
+
+    version, journal = await database.read(asked)
     found = [ok(NAME, f"SQLite {version}, schema {revision}, commits are synced to the disk")]
     if journal != "wal":
         found.append(
@@ -66,11 +68,11 @@ async def _sqlite(database: Database, revision: str) -> list[Finding]:
 
 
 async def _postgresql(database: Database, revision: str) -> list[Finding]:
-    async with database.read() as conn:
-        settings = {
-            name: str((await conn.execute(text(f"SHOW {name}"))).scalar())
-            for name in ("server_version", "synchronous_commit", "fsync", "full_page_writes")
-        }
+    def asked(conn: Connection) -> dict[str, str]:
+        names = ("server_version", "synchronous_commit", "fsync", "full_page_writes")
+        return {name: str(conn.execute(text(f"SHOW {name}")).scalar()) for name in names}
+
+    settings = await database.read(asked)
     version = settings["server_version"].split()[0]
     found = [ok(NAME, f"PostgreSQL {version}, schema {revision}")]
     if settings["synchronous_commit"] not in DURABLE:

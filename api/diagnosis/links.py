@@ -80,8 +80,7 @@ def _verdict(status: int, code: str, *, has_object: bool) -> Finding:
 
 async def _stored_key(database: Database) -> str | None:
     try:
-        async with database.read() as conn:
-            return await any_stored(conn)
+        return await database.scan(any_stored)
     except (Problem, SQLAlchemyError):
         return None
 

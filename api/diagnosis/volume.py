@@ -44,7 +44,7 @@ async def try_out(staging: Staging) -> list[Finding]:
         return [warning(NAME, f"{few}: uploads are answered 507; make room")]
     try:
         staging.prepare()
-        writer = await staging.open(new_id("probe"))
+        writer = staging.open(new_id("probe"))
         try:
             await writer.write(b"probe")
             written = await writer.finish()

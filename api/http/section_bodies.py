@@ -101,8 +101,7 @@ async def _check_form(services: Services, form: FormRow, body: Body) -> None:
     """What may be text is let through: a full form is still filled in."""
     files = (body.declared or 0) - TEXT_ALLOWANCE
     if files > 0:
-        async with services.database.read(few=True) as conn:
-            rows = await uploads.of_form(conn, form.id)
+        rows = await services.database.read(uploads.of_form, form.id)
         check_form(services.settings, services.form_types[form.type], rows, more=files)
 
 

@@ -140,8 +140,7 @@ async def sent_form(services: Services, request: Request) -> FormRow | None:
     ]
     if not any(signed):
         return None
-    async with services.database.read() as conn:
-        form = await forms.get(conn, form_id)
+    form = await services.database.read(forms.get, form_id)
     return form if form and form.status == forms.SUBMITTED else None
 
 

@@ -66,7 +66,7 @@ class Intake:
             await self.discard()
             return
         if self._writer is None:
-            self._writer = await self._staging.open(self.name)
+            self._writer = self._staging.open(self.name)
         await self._writer.write(data)
 
     async def finish(self) -> Received:

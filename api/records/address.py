@@ -9,11 +9,13 @@ from sqlalchemy.exc import ArgumentError
 from shared.setting_types import Present, refuse_example
 
 DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite",
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
-_EXAMPLES = "sqlite+aiosqlite:////folder/file or postgresql+asyncpg://user:password@host/database"
+EARLIER = {"sqlite+aiosqlite": "sqlite"}
+"""What earlier versions asked for."""
+_EXAMPLES = "sqlite:////folder/file or postgresql+asyncpg://user:password@host/database"
 
 
 def _usable(value: str, info: ValidationInfo) -> str:
@@ -24,7 +26,7 @@ def _usable(value: str, info: ValidationInfo) -> str:
     driver = DRIVERS.get(url.drivername.partition("+")[0])
     if driver is None:
         raise ValueError(f"is neither SQLite nor PostgreSQL; it looks like {_EXAMPLES}")
-    if url.drivername != driver:
+    if EARLIER.get(url.drivername, url.drivername) != driver:
         raise ValueError(f"begins with {url.drivername}://; write {driver}:// in its place")
     if driver == DRIVERS["sqlite"] and url.database in {None, "", ":memory:"}:
         raise ValueError(f"names no file; it looks like {_EXAMPLES}")

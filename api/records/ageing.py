@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import exists, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, exists, func, select, update
 
 from api.records.database import Transaction, now_ms, the_time
 from api.records.forms import SUBMITTED
@@ -18,12 +17,12 @@ ON_VOLUME = ("staged", "processing", "rejected", "failed")
 _A_PENDING_UPLOAD = exists().where(uploads.c.form_id == forms.c.id, uploads.c.status.in_(PENDING))
 
 
-async def old_bytes(
-    conn: AsyncConnection, status: UploadStatus, kept_ms: int, after: int = 0
+def old_bytes(
+    conn: Connection, status: UploadStatus, kept_ms: int, after: int = 0
 ) -> list[UploadRow]:
     """Uploads that settled in this status `kept_ms` ago or earlier, and later than the moment
     `after`, and still have their bytes; oldest first."""
-    found = await conn.execute(
+    found = conn.execute(
         select(uploads)
         .where(
             KEEPS_BYTES,
@@ -37,24 +36,24 @@ async def old_bytes(
     return [UploadRow.of(row) for row in found.mappings()]
 
 
-async def undated_drafts(conn: AsyncConnection) -> list[str]:
+def undated_drafts(conn: Connection) -> list[str]:
     """Drafts of an api that doesn't know yet when they were edited."""
-    found = await conn.execute(
+    found = conn.execute(
         select(forms.c.id).where(IS_DRAFT, forms.c.edited_at.is_(None)).limit(BATCH)
     )
     return list(found.scalars())
 
 
-async def date_drafts(tx: Transaction, form_ids: Collection[str]) -> None:
+def date_drafts(tx: Transaction, form_ids: Collection[str]) -> None:
     """Their time begins now."""
-    await tx.conn.execute(
+    tx.conn.execute(
         update(forms)
         .where(forms.c.id.in_(form_ids), forms.c.edited_at.is_(None))
         .values(edited_at=now_ms())
     )
 
 
-async def old_drafts(conn: AsyncConnection, kept_ms: int, form_id: str | None = None) -> list[str]:
+def old_drafts(conn: Connection, kept_ms: int, form_id: str | None = None) -> list[str]:
     """Drafts that nobody edited for so long and that wait for nothing; `form_id` asks for one."""
     query = (
         select(forms.c.id)
@@ -64,12 +63,10 @@ async def old_drafts(conn: AsyncConnection, kept_ms: int, form_id: str | None = 
     )
     if form_id is not None:
         query = query.where(forms.c.id == form_id)
-    return list((await conn.execute(query)).scalars())
+    return list((conn.execute(query)).scalars())
 
 
-async def old_submitted(
-    conn: AsyncConnection, kept_ms: int, form_id: str | None = None
-) -> list[str]:
+def old_submitted(conn: Connection, kept_ms: int, form_id: str | None = None) -> list[str]:
     """Forms that were submitted so long ago and wait for nothing; `form_id` asks for one."""
     query = (
         select(forms.c.id)
@@ -83,7 +80,7 @@ async def old_submitted(
     )
     if form_id is not None:
         query = query.where(forms.c.id == form_id)
-    return list((await conn.execute(query)).scalars())
+    return list((conn.execute(query)).scalars())
 
 
 class OnVolume(NamedTuple):
@@ -94,9 +91,9 @@ class OnVolume(NamedTuple):
     """Since the oldest of them was acknowledged."""
 
 
-async def on_volume(conn: AsyncConnection) -> dict[str, OnVolume]:
+def on_volume(conn: Connection) -> dict[str, OnVolume]:
     """What uploads hold there, by status."""
-    found = await conn.execute(
+    found = conn.execute(
         select(
             uploads.c.status,
             func.sum(uploads.c.size).label("size"),
@@ -110,9 +107,9 @@ async def on_volume(conn: AsyncConnection) -> dict[str, OnVolume]:
     }
 
 
-async def ending_soon(conn: AsyncConnection, kept_ms: int) -> int:
+def ending_soon(conn: Connection, kept_ms: int) -> int:
     """Failed uploads that settled `kept_ms` ago or earlier and still have their bytes."""
-    found = await conn.execute(
+    found = conn.execute(
         select(func.count())
         .select_from(uploads)
         .where(

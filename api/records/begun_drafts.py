@@ -1,8 +1,7 @@
 """How many drafts a client address began lately: counts by steps of some minutes, for an hour."""
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.records.database import Transaction, now_ms, the_time
 from api.records.tables import begun_drafts
@@ -11,10 +10,10 @@ WINDOW_MS = 3_600_000
 STEP_MS = 300_000
 
 
-async def within_the_hour(conn: AsyncConnection, client: str) -> tuple[int, int]:
+def within_the_hour(conn: Connection, client: str) -> tuple[int, int]:
     """Drafts that the client began, and milliseconds until the oldest of them counts no more."""
     table = begun_drafts.c
-    found = await conn.execute(
+    found = conn.execute(
         select(
             func.coalesce(func.sum(table.drafts), 0).label("drafts"),
             func.min(table.step).label("oldest"),
@@ -26,29 +25,29 @@ async def within_the_hour(conn: AsyncConnection, client: str) -> tuple[int, int]
     return int(row.drafts), int(oldest * STEP_MS + WINDOW_MS - row.now)
 
 
-async def count(tx: Transaction, client: str) -> None:
+def count(tx: Transaction, client: str) -> None:
     """One more."""
     on_sqlite = tx.conn.dialect.name == "sqlite"
     insert = sqlite.insert if on_sqlite else postgresql.insert
     new = insert(begun_drafts).values(client=client, step=now_ms() // STEP_MS, drafts=1)
-    await tx.conn.execute(
+    tx.conn.execute(
         new.on_conflict_do_update(
             index_elements=["client", "step"], set_={"drafts": begun_drafts.c.drafts + 1}
         )
     )
 
 
-async def any_old(conn: AsyncConnection) -> bool:
+def any_old(conn: Connection) -> bool:
     """Whether there are counts of which none counts any more."""
     return (
-        await conn.execute(
+        conn.execute(
             select(begun_drafts.c.client).where(_is_old()).order_by(begun_drafts.c.step).limit(1)
         )
     ).first() is not None
 
 
-async def forget_old(tx: Transaction) -> None:
-    await tx.conn.execute(delete(begun_drafts).where(_is_old()))
+def forget_old(tx: Transaction) -> None:
+    tx.conn.execute(delete(begun_drafts).where(_is_old()))
 
 
 def _is_old() -> ColumnElement[bool]:

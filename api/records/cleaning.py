@@ -1,7 +1,6 @@
 """Doomed prefixes: what the worker is to delete from the bucket (protocol P7)."""
 
-from sqlalchemy import delete, exists, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, exists, select, update
 
 from api.records.database import Transaction, now_ms, the_time
 from api.records.tables import IS_CLEANED, IS_TO_BE_CLEANED, SPARES, cleanings, uploads
@@ -16,8 +15,8 @@ IS_SPARED = exists().where(uploads.c.from_prefix == cleanings.c.prefix, SPARES)
 """An upload that reuses what lies there still needs it."""
 
 
-async def is_due(conn: AsyncConnection) -> bool:
-    found = await conn.execute(
+def is_due(conn: Connection) -> bool:
+    found = conn.execute(
         select(cleanings.c.id)
         .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)
         .order_by(cleanings.c.not_before)  # so that the index is followed, whatever it expects
@@ -26,9 +25,9 @@ async def is_due(conn: AsyncConnection) -> bool:
     return found.first() is not None
 
 
-async def claim(tx: Transaction, limit: int) -> list[Cleaning]:
+def claim(tx: Transaction, limit: int) -> list[Cleaning]:
     """Up to `limit` due prefixes; each is deferred while it is worked on."""
-    found = await tx.conn.execute(
+    found = tx.conn.execute(
         select(cleanings.c.id, cleanings.c.prefix, cleanings.c.passes)
         .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)
         .order_by(cleanings.c.not_before)
@@ -36,7 +35,7 @@ async def claim(tx: Transaction, limit: int) -> list[Cleaning]:
         .with_for_update(skip_locked=True)
     )
     orders = [Cleaning.model_validate(dict(row)) for row in found.mappings()]
-    await tx.conn.execute(
+    tx.conn.execute(
         update(cleanings)
         .where(cleanings.c.id.in_([order.id for order in orders]))
         .values(not_before=now_ms() + CLAIM_MS)
@@ -44,24 +43,24 @@ async def claim(tx: Transaction, limit: int) -> list[Cleaning]:
     return orders
 
 
-async def confirm(tx: Transaction, cleaning_id: int, passes: int) -> None:
+def confirm(tx: Transaction, cleaning_id: int, passes: int) -> None:
     """Count the pass that was ordered as number `passes`, once; the second comes a day after the
     first. A repeated confirmation changes nothing."""
-    await tx.conn.execute(
+    tx.conn.execute(
         update(cleanings)
         .where(cleanings.c.id == cleaning_id, cleanings.c.passes == passes)
         .values(passes=passes + 1, not_before=now_ms() + SECOND_PASS_MS)
     )
 
 
-async def done(conn: AsyncConnection) -> list[int]:
+def done(conn: Connection) -> list[int]:
     """Prefixes that were cleaned for good."""
-    found = await conn.execute(
+    found = conn.execute(
         select(cleanings.c.id).where(IS_CLEANED).order_by(cleanings.c.id).limit(BATCH)
     )
     return list(found.scalars())
 
 
-async def forget(tx: Transaction, ids: list[int]) -> None:
+def forget(tx: Transaction, ids: list[int]) -> None:
     """Delete the rows of prefixes: their names may say whose they were."""
-    await tx.conn.execute(delete(cleanings).where(cleanings.c.id.in_(ids)))
+    tx.conn.execute(delete(cleanings).where(cleanings.c.id.in_(ids)))

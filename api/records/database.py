@@ -1,28 +1,24 @@
-"""Connections and transactions, the same on SQLite and PostgreSQL."""
+"""Short reads and transactions, the same on SQLite and PostgreSQL.
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+What happens in one is a plain function over a connection: nothing in it can wait for a file, for
+Redis, for the bucket or for a request.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import BigInteger, Connection, ScalarSelect, event, make_url, select
+from sqlalchemy import URL, BigInteger, Connection, Engine, ScalarSelect, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from api.errors import Problem
-from api.records import quick
 
-BUSY_SECONDS = 15
-CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 20
-"""PostgreSQL gets this long for one statement: one whose host is gone would never answer."""
-IDLE_SECONDS = 60
-"""PostgreSQL ends a transaction that is silent for so long: an api whose host is gone would hold a
-form's lock for hours."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DatabaseUnavailable(Problem):
@@ -65,6 +61,16 @@ def the_time() -> ScalarSelect[int]:
     return select(now_ms()).scalar_subquery()
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time by the database's clock: so many milliseconds after the statement."""
+
+    after_ms: int = 0
+
+
+NOW = Moment()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a committed transaction did to an upload or to a form: for logs and for who waits."""
@@ -85,131 +91,99 @@ class Change:
 class Transaction:
     """A write under way; its changes are told to the listener once they are committed."""
 
-    conn: AsyncConnection
+    conn: Connection
     changes: list[Change] = field(default_factory=list)
 
 
+class Store(ABC):
+    """What a kind of database does in its own way. All raise `DatabaseUnavailable` when it can't
+    be reached, and what the body raises."""
+
+    engine: Engine
+    at_once: int
+    """Transactions that are worth having under way together."""
+
+    @abstractmethod
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        """For a few rows by their keys."""
+
+    @abstractmethod
+    async def scan(self, body: Callable[[Connection], T]) -> T:
+        """For what may take its time."""
+
+    @abstractmethod
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        """One transaction. Raises `CommitUnknown`."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+Listener = Callable[[list[Change]], None]
+
+
 class Database:
-    """Opens short transactions: readers see what is committed, writers are serialised by row
-    locks, on SQLite by `BEGIN IMMEDIATE`."""
+    """Where the records are. Readers see what is committed; writers are serialised by row locks,
+    on SQLite by being the only one."""
 
     def __init__(
-        self,
-        url: str,
-        on_commit: Callable[[list[Change]], None] | None = None,
-        *,
-        migrating: bool = False,
+        self, url: str, on_commit: Listener | None = None, *, migrating: bool = False
     ) -> None:
-        self._on_commit = on_commit
-        self.engine = _engine(url, _connect_args(url, None if migrating else STATEMENT_SECONDS))
-        self.quick_engine = self.engine
-        self._writers: AbstractAsyncContextManager[Any] = nullcontext()
-        if self.engine.dialect.name == "sqlite":
-            self.quick_engine = _engine(url, {"async_creator_fn": quick.connect})
-            # Writers of one process queue fairly here; SQLite's own waiting is polling.
-            self._writers = asyncio.Lock()
+        from api.records.postgresql import PostgresStore  # noqa: PLC0415 - they need what is here
+        from api.records.sqlite import SqliteStore  # noqa: PLC0415
+
+        self.url: URL = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        listener = on_commit or (lambda _: None)
+        self._store: Store = (
+            SqliteStore(self.url, listener)
+            if self.is_sqlite
+            else PostgresStore(self.url, listener, migrating=migrating)
+        )
+        self.at_once = self._store.at_once
+        self.engine: Engine = self._store.engine
+        """For who listens to its events."""
 
     async def close(self) -> None:
-        await self.engine.dispose()
-        await self.quick_engine.dispose()
+        await self._store.close()
 
-    @asynccontextmanager
-    async def read(self, *, few: bool = False) -> AsyncIterator[AsyncConnection]:
-        """`few` is for those who ask for a few rows by their keys: see `api.records.quick`."""
-        engine = self.quick_engine if few else self.engine
-        try:
-            async with engine.connect() as connection:
-                yield connection
-        except _MAY_BE_AWAY as error:
-            if _is_away(error):
-                raise DatabaseUnavailable from error
-            raise
+    async def read(
+        self, body: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What `body` finds by keys: a few rows, all of one moment on SQLite.
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """One transaction, committed at the end of the block.
-
-        Raises `DatabaseUnavailable` when nothing was committed and `CommitUnknown` when nobody
-        can know; a cancellation while the commit is under way leaves it unknown too.
+        form = await database.read(forms.get, form_id)
         """
-        async with self._writers:
-            try:
-                async with self.quick_engine.connect() as plain:
-                    connection = await plain.execution_options(write=True)
-                    begun = await connection.begin()
-                    transaction = Transaction(connection)
-                    yield transaction
-                    try:
-                        await begun.commit()
-                    except (DBAPIError, OSError) as error:
-                        raise CommitUnknown from error
-            except _MAY_BE_AWAY as error:
-                if _is_away(error):
-                    raise DatabaseUnavailable from error
-                raise
-        if self._on_commit and transaction.changes:
-            self._on_commit(transaction.changes)
+        return await self._store.read(lambda conn: body(conn, *args, **kwargs))
+
+    async def scan(
+        self, body: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for what may look at many rows, and holds nobody up meanwhile."""
+        return await self._store.scan(lambda conn: body(conn, *args, **kwargs))
+
+    async def write(
+        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Carry `body` out as one transaction, and return what it returns once that is committed.
+
+        Nothing is committed when it raises. Raises `DatabaseUnavailable` when nothing was committed
+        and `CommitUnknown` when nobody can know. Who is cancelled before it is carried out leaves
+        no trace; after that it is unknown too.
+        """
+        return await self._store.write(lambda tx: body(tx, *args, **kwargs))
 
 
-def _engine(url: str, connect_args: dict[str, Any]) -> AsyncEngine:
-    is_sqlite = url.startswith("sqlite")
-    engine = create_async_engine(
-        url,
-        pool_size=8,
-        pool_pre_ping=not is_sqlite,  # a file does not hang up
-        connect_args=connect_args,
-    )
-    if is_sqlite:
-        _prepare_sqlite(engine)
-    return engine
-
-
-_MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)
+MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)
 _AWAY = ("08", "25", "28", "3D", "40", "53", "57")
 """PostgreSQL's classes of errors that are the moment's: lost or refused connections, a server that
 starts, ends or is read-only after a failover, deadlocks, no resources."""
 
 
-def _is_away(error: Exception) -> bool:
+def is_away(error: Exception) -> bool:
     """Whether it is the moment's, and not the same on every try. A connection lost within a
     statement comes as a plain `DBAPIError`."""
     if not isinstance(error, DBAPIError) or isinstance(error, (OperationalError, InterfaceError)):
         return True
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_AWAY)
-
-
-def _connect_args(url: str, statement_seconds: float | None) -> dict[str, Any]:
-    """On PostgreSQL a commit is on disk before it is answered, whatever the server's default, and
-    neither side waits for the other for ever."""
-    if make_url(url).get_backend_name() != "postgresql":
-        return {}
-    return {
-        "timeout": CONNECT_SECONDS,
-        "command_timeout": statement_seconds,
-        "server_settings": {
-            "synchronous_commit": "on",
-            "idle_in_transaction_session_timeout": str(IDLE_SECONDS * 1000),
-        },
-    }
-
-
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # an acknowledgement survives a power cut
-            f"busy_timeout={BUSY_SECONDS * 1000}",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        # A deferred writer that upgrades would meet SQLITE_BUSY at once, whatever the timeout.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

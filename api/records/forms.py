@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, and_, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, Connection, and_, delete, func, or_, select
 
 from api.errors import Problem
-from api.records.database import Change, Transaction, now_ms
+from api.records.database import NOW, Change, Transaction, now_ms
+from api.records.prepared import Prepared, given, insert_into, update_of
 from api.records.rows import FormRow
 from api.records.tables import events, forms
 
@@ -20,8 +20,12 @@ IDS_AT_ONCE = 512
 ONE_AFTER_THE_OTHER = 0x10463401
 """Ours among PostgreSQL's advisory locks; taken after the form's, and last of all."""
 
+_BY_ID = Prepared(select(forms).where(forms.c.id == given(forms.c.id)))
+_BY_TOKEN = Prepared(select(forms).where(forms.c.token_hash == given(forms.c.token_hash)))
+_LOCKED = Prepared(select(forms).where(forms.c.id == given(forms.c.id)).with_for_update())
 
-async def create(
+
+def create(
     tx: Transaction,
     *,
     form_id: str,
@@ -29,57 +33,55 @@ async def create(
     reference: str | None,
     token_hash: str,
     data: dict[str, Any],
-    **given: Any,
+    **columns: Any,
 ) -> FormRow:
-    """`given` are columns that a back end fills: see `api.forms.Given`."""
-    now = await _next(tx, forms.c.created_at)
-    created = await tx.conn.execute(
-        insert(forms)
-        .values(
-            id=form_id,
-            type=form_type,
-            reference=reference,
-            status=DRAFT,
-            token_hash=token_hash,
-            data=data,
-            version=1,
-            edit=1,
-            created_at=now,
-            updated_at=now,
-            edited_at=now,
-            **given,
-        )
-        .returning(*forms.c)
+    """`columns` are those columns that a back end fills: see `api.forms.Given`."""
+    now = _next(tx, forms.c.created_at)
+    statement, values = insert_into(
+        forms,
+        {
+            "id": form_id,
+            "type": form_type,
+            "reference": reference,
+            "status": DRAFT,
+            "token_hash": token_hash,
+            "data": data,
+            "version": 1,
+            "edit": 1,
+            "created_at": now,
+            "updated_at": now,
+            "edited_at": now,
+            **columns,
+        },
     )
-    return FormRow.of(created.mappings().one())
+    (created,) = statement.rows(tx.conn, values)
+    return FormRow.of(created)
 
 
-async def get(conn: AsyncConnection, form_id: str) -> FormRow | None:
-    found = await conn.execute(select(forms).where(forms.c.id == form_id))
-    row = found.mappings().one_or_none()
+def get(conn: Connection, form_id: str) -> FormRow | None:
+    row = _BY_ID.row(conn, {"id": form_id})
     return FormRow.of(row) if row else None
 
 
-async def by_token(conn: AsyncConnection, token_hash: str) -> FormRow | None:
-    found = await conn.execute(select(forms).where(forms.c.token_hash == token_hash))
-    row = found.mappings().one_or_none()
+def by_token(conn: Connection, token_hash: str) -> FormRow | None:
+    row = _BY_TOKEN.row(conn, {"token_hash": token_hash})
     return FormRow.of(row) if row else None
 
 
-async def versions(conn: AsyncConnection, form_ids: Sequence[str]) -> dict[str, int]:
+def versions(conn: Connection, form_ids: Sequence[str]) -> dict[str, int]:
     """The versions of those of the forms that there are, and nothing else of them."""
     found: dict[str, int] = {}
     for first in range(0, len(form_ids), IDS_AT_ONCE):
         some = list(form_ids[first : first + IDS_AT_ONCE])
         # Numbers of parameters that are powers of two: few statements for the server to prepare.
         padded = [*some, *some[:1] * ((1 << (len(some) - 1).bit_length()) - len(some))]
-        rows = await conn.execute(select(forms.c.id, forms.c.version).where(forms.c.id.in_(padded)))
+        rows = conn.execute(select(forms.c.id, forms.c.version).where(forms.c.id.in_(padded)))
         found |= {row.id: row.version for row in rows}
     return found
 
 
-async def page(
-    conn: AsyncConnection,
+def page(
+    conn: Connection,
     *,
     form_type: str | None,
     status: str | None,
@@ -98,92 +100,92 @@ async def page(
         query = query.where(forms.c.reference == reference)
     if after is not None:
         query = query.where(or_(moment > after[0], and_(moment == after[0], forms.c.id > after[1])))
-    found = await conn.execute(query.order_by(moment, forms.c.id).limit(limit))
+    found = conn.execute(query.order_by(moment, forms.c.id).limit(limit))
     return [FormRow.of(row) for row in found.mappings()]
 
 
-async def lock(tx: Transaction, form_id: str) -> FormRow:
+def lock(tx: Transaction, form_id: str) -> FormRow:
     """Lock the form for this transaction: always before its uploads (protocol P1).
 
     Raises `Problem` not-found when it doesn't exist or is being purged.
     """
-    form = await lock_any(tx, form_id)
+    form = lock_any(tx, form_id)
     if form is None or form.status == PURGING:
         raise Problem("not-found")
     return form
 
 
-async def lock_any(tx: Transaction, form_id: str) -> FormRow | None:
+def lock_any(tx: Transaction, form_id: str) -> FormRow | None:
     """Lock the form even while it is being purged."""
-    found = await tx.conn.execute(select(forms).where(forms.c.id == form_id).with_for_update())
-    row = found.mappings().one_or_none()
+    row = _LOCKED.row(tx.conn, {"id": form_id})
     return FormRow.of(row) if row else None
 
 
-async def bump(tx: Transaction, form_id: str, **values: Any) -> int:
+def bump(tx: Transaction, form_id: str, **values: Any) -> int:
     """Raise the form's version, which every change carries, and return it."""
-    bumped = await tx.conn.execute(
-        update(forms)
-        .where(forms.c.id == form_id)
-        .values(version=forms.c.version + 1, updated_at=now_ms(), **values)
-        .returning(forms.c.version)
+    statement, bound = update_of(
+        forms, ["id"], {"updated_at": NOW, **values}, counting="version", returning=["version"]
     )
-    return int(bumped.scalar_one())
+    (bumped,) = statement.rows(tx.conn, {**bound, "of_id": form_id})
+    return int(bumped["version"])
 
 
-async def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
+def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
     """Change the form itself: row, version, event."""
-    version = await bump(tx, form.id, **values)
+    version = bump(tx, form.id, **values)
     after = values.get("status", form.status)
-    await tx.conn.execute(
-        insert(events).values(
-            form_id=form.id, version=version, from_status=form.status, to_status=after, at=now_ms()
-        )
-    )
+    note(tx, form_id=form.id, version=version, from_status=form.status, to_status=after)
     tx.changes.append(Change(form_id=form.id, before=form.status, after=after))
 
 
-async def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
+def note(tx: Transaction, **values: Any) -> None:
+    """One event: an entry of a form's history."""
+    statement, bound = insert_into(events, {**values, "at": NOW})
+    statement.rows(tx.conn, bound)
+
+
+def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
     """Keep what the person typed: an edit. Of the edits before it no event is left, so that a form
     has as many as uploads and states, however often it is saved."""
-    await tx.conn.execute(
+    tx.conn.execute(
         delete(events).where(
             events.c.form_id == form.id,
             events.c.upload_id.is_(None),
             events.c.from_status == events.c.to_status,
         )
     )
-    await _change(tx, form, data=data, edit=form.edit + 1, edited_at=now_ms())
+    _change(tx, form, data=data, edit=form.edit + 1, edited_at=NOW)
 
 
-async def touch(tx: Transaction, form_id: str) -> None:
+def touch(tx: Transaction, form_id: str) -> None:
     """The person did something with an upload: the draft is kept for longer."""
-    await tx.conn.execute(update(forms).where(forms.c.id == form_id).values(edited_at=now_ms()))
+    statement, values = update_of(forms, ["id"], {"edited_at": NOW})
+    statement.rows(tx.conn, {**values, "of_id": form_id})
 
 
-async def submit(tx: Transaction, form: FormRow) -> None:
-    moment = await _next(tx, forms.c.submitted_at)
-    await _change(tx, form, status=SUBMITTED, submitted_at=moment, edit=form.edit + 1)
+def submit(tx: Transaction, form: FormRow) -> None:
+    moment = _next(tx, forms.c.submitted_at)
+    _change(tx, form, status=SUBMITTED, submitted_at=moment, edit=form.edit + 1)
 
 
-async def _next(tx: Transaction, column: Column[int]) -> int:
+def _next(tx: Transaction, column: Column[int]) -> int:
     """The moment of this transaction, later than that of any before: moments in the order of
     commits, so that no reader's cursor passes over a form that is committed after it looked.
     Held until the commit, on SQLite by being the only writer."""
     if tx.conn.dialect.name == "postgresql":
-        await tx.conn.execute(select(func.pg_advisory_xact_lock(ONE_AFTER_THE_OTHER)))
+        tx.conn.execute(select(func.pg_advisory_xact_lock(ONE_AFTER_THE_OTHER)))
     last = select(func.max(column)).scalar_subquery()
-    now, before = (await tx.conn.execute(select(now_ms(), last))).one()
+    now, before = (tx.conn.execute(select(now_ms(), last))).one()
     return max(int(now), int(before or 0) + 1)
 
 
-async def purge(tx: Transaction, form: FormRow) -> None:
+def purge(tx: Transaction, form: FormRow) -> None:
     """Close the form for good and clear what is personal in it."""
     personal: dict[str, Any] = {"data": {}, "reference": None, "metadata": None}
     given = {"success_redirect": None, "error_redirect": None}
-    await _change(tx, form, status=PURGING, **personal, **given)
+    _change(tx, form, status=PURGING, **personal, **given)
 
 
-async def erase(tx: Transaction, form_id: str) -> None:
+def erase(tx: Transaction, form_id: str) -> None:
     """Delete the rows of a purged form; its uploads and events go with it."""
-    await tx.conn.execute(delete(forms).where(forms.c.id == form_id, forms.c.status == PURGING))
+    tx.conn.execute(delete(forms).where(forms.c.id == form_id, forms.c.status == PURGING))

@@ -1,29 +1,39 @@
 """Keys whose first request is still running (protocol P9).
 
-A mark only lets a second request be told so early; which of two wins is decided by the unique key
-of the upload, at commit.
+A mark only lets a second request be told so early, at another replica; which of two wins is decided
+by the unique key of the upload, at commit.
 """
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
 from api.records.database import Transaction, now_ms
+from api.records.prepared import Prepared, given
 from api.records.tables import running_keys
 
 MARK_MS = 30_000
 """A mark that wasn't renewed for so long belongs to a request that is no more."""
 
+_MARKED = Prepared(
+    select(running_keys.c.holder).where(
+        running_keys.c.form_id == given(running_keys.c.form_id),
+        running_keys.c.field == given(running_keys.c.field),
+        running_keys.c.key == given(running_keys.c.key),
+        running_keys.c.until > now_ms(),
+    )
+)
 
-async def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
+
+def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
     """Set or renew the holder's mark; False while another's is alive. The form must be locked."""
     mine = _is(form_id, field, key)
-    alive = await tx.conn.execute(
+    alive = tx.conn.execute(
         select(running_keys.c.holder).where(mine, running_keys.c.until > now_ms())
     )
     found = alive.scalar_one_or_none()
     if found is not None and found != holder:
         return False
-    await tx.conn.execute(delete(running_keys).where(mine))
-    await tx.conn.execute(
+    tx.conn.execute(delete(running_keys).where(mine))
+    tx.conn.execute(
         insert(running_keys).values(
             form_id=form_id, field=field, key=key, holder=holder, until=now_ms() + MARK_MS
         )
@@ -31,8 +41,13 @@ async def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str)
     return True
 
 
-async def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
-    await tx.conn.execute(
+def is_marked(conn: Connection, form_id: str, field: str, key: str) -> bool:
+    """Whether a request with the key is being received, as far as the records know."""
+    return _MARKED.row(conn, {"form_id": form_id, "field": field, "key": key}) is not None
+
+
+def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    tx.conn.execute(
         delete(running_keys).where(_is(form_id, field, key), running_keys.c.holder == holder)
     )
 

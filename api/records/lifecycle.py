@@ -1,9 +1,11 @@
 """What a transition of one upload does to the bytes, the objects and the uploads beside it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import insert, select
 
 from api.records import uploads
-from api.records.database import Transaction, now_ms
+from api.records.database import NOW, Transaction, now_ms
 from api.records.rows import Json, UploadRow
 from api.records.tables import cleanings
 from shared.keys import flagged_prefix, generation_prefix
@@ -13,23 +15,21 @@ CLEANING_MARGIN_MS = 60_000
 """Beyond the time a worker has for its puts: none can land after its prefix was cleaned (P7)."""
 
 
-async def end_unapplied(
+def end_unapplied(
     tx: Transaction,
     upload: UploadRow,
     to: UploadStatus,
     **values: object,
 ) -> UploadRow:
     """Take a `processing` upload from its worker without using what it may have put."""
-    await _doom(tx, upload)
-    return await uploads.transition(
-        tx, upload, to, claim_id=None, lease_until=None, stage=None, **values
-    )
+    _doom(tx, upload)
+    return uploads.transition(tx, upload, to, claim_id=None, lease_until=None, stage=None, **values)
 
 
-async def reject(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+def reject(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The rejected outcome: the bytes are kept only if no newer upload waits in the slot, and of
     all that are rejected in a field for many only those of the newest."""
-    rows = await uploads.of_form(tx.conn, upload.form_id)
+    rows = uploads.of_form(tx.conn, upload.form_id)
     superseded = any(
         other.slot == upload.slot and other.seq > upload.seq and other.status not in TERMINAL
         for other in rows
@@ -46,42 +46,40 @@ async def reject(tx: Transaction, upload: UploadRow, **values: object) -> Upload
     # a field for many keeps as many as it takes, of those that are rejected too
     surplus = kept[: max(len(kept) + 1 - int(upload.policy["max_files"]), 0)]
     if surplus:
-        await uploads.condemn(tx, surplus)
-    return await end_unapplied(
+        uploads.condemn(tx, surplus)
+    return end_unapplied(
         tx, upload, UploadStatus.REJECTED, applied_generation=upload.generation, **values
     )
 
 
-async def store(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+def store(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The stored outcome: everything older in its slot is `replaced` by it, and nothing newer
     (protocol P8)."""
-    await _replace_older(tx, upload)  # first: one upload a slot can be stored
-    return await _put_away(tx, upload, **values)
+    _replace_older(tx, upload)  # first: one upload a slot can be stored
+    return _put_away(tx, upload, **values)
 
 
-async def withhold(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+def withhold(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The stored outcome of a file that is kept and flagged: it doesn't hold its slot, and so
     replaces nothing until it is released."""
-    return await _put_away(tx, upload, withheld=True, **values)
+    return _put_away(tx, upload, withheld=True, **values)
 
 
-async def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow:
+def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow:
     """Let a withheld upload hold its slot: what a stored outcome replaces, this replaces."""
-    await _replace_older(tx, upload)
-    return await uploads.amend(
-        tx, upload, withheld=False, released_at=now_ms(), public_url=public_url
-    )
+    _replace_older(tx, upload)
+    return uploads.amend(tx, upload, withheld=False, released_at=NOW, public_url=public_url)
 
 
-async def _replace_older(tx: Transaction, upload: UploadRow) -> None:
-    for other in await uploads.of_form(tx.conn, upload.form_id):
+def _replace_older(tx: Transaction, upload: UploadRow) -> None:
+    for other in uploads.of_form(tx.conn, upload.form_id):
         older = other.slot == upload.slot and other.seq < upload.seq
         if older and other.status not in TERMINAL:
-            await end(tx, other, UploadStatus.REPLACED)
+            end(tx, other, UploadStatus.REPLACED)
 
 
-async def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
-    return await uploads.transition(
+def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
+    return uploads.transition(
         tx,
         upload,
         UploadStatus.STORED,
@@ -94,11 +92,11 @@ async def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> Upl
     )
 
 
-async def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
+def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
     """Replace or remove an upload: its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
-        await _doom(tx, upload)
-    return await uploads.transition(
+        _doom(tx, upload)
+    return uploads.transition(
         tx,
         upload,
         to,
@@ -109,39 +107,40 @@ async def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow
     )
 
 
-async def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:
+def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:
     """Let the bytes of a settled upload go, which keeps its status; `error` is what it shows."""
     if error != upload.error:
-        await uploads.amend(tx, upload, bytes="condemned", error=error)
+        uploads.amend(tx, upload, bytes="condemned", error=error)
     else:
-        await uploads.condemn(tx, [upload.id])
+        uploads.condemn(tx, [upload.id])
 
 
-async def condemn_rejected_before(tx: Transaction, upload: UploadRow) -> None:
-    """A new upload is the newest of its slot: what was rejected there before needs no bytes."""
+def condemn_rejected_before(
+    tx: Transaction, upload: UploadRow, others: Sequence[UploadRow]
+) -> None:
+    """A new upload is the newest of its slot: what was rejected there before needs no bytes.
+    `others` are the form's, as they are under its lock."""
     older = [
         other.id
-        for other in await uploads.of_form(tx.conn, upload.form_id)
+        for other in others
         if other.slot == upload.slot
         and other.seq < upload.seq
         and other.status is UploadStatus.REJECTED
         and other.bytes == "kept"
     ]
     if older:
-        await uploads.condemn(tx, older)
+        uploads.condemn(tx, older)
 
 
-async def _doom(tx: Transaction, upload: UploadRow) -> None:
+def _doom(tx: Transaction, upload: UploadRow) -> None:
     """Order the current generation's prefixes deleted. Earlier generations were doomed when they
     ended; an unapplied one waits until its worker can't put any more."""
     prefixes = prefixes_of(upload)
-    known = await tx.conn.execute(
-        select(cleanings.c.prefix).where(cleanings.c.prefix.in_(prefixes))
-    )
+    known = tx.conn.execute(select(cleanings.c.prefix).where(cleanings.c.prefix.in_(prefixes)))
     applied = upload.applied_generation == upload.generation
     last_put = (upload.work_until or 0) + CLEANING_MARGIN_MS
     for prefix in sorted(set(prefixes) - set(known.scalars())):
-        await tx.conn.execute(
+        tx.conn.execute(
             insert(cleanings).values(
                 prefix=prefix,
                 form_id=upload.form_id,

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from api.records.database import Database
+from api.records.database import Database, Transaction
 from api.records.tables import metadata
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -31,13 +31,13 @@ async def upgrade(url: str, to: str = "head") -> None:
     version."""
     database = Database(url, migrating=True)
     try:
-        async with database.write() as tx:
-            await tx.conn.run_sync(_upgrade, to)
+        await database.write(_upgrade, to)
     finally:
         await database.close()
 
 
-def _upgrade(connection: Connection, to: str) -> None:
+def _upgrade(tx: Transaction, to: str) -> None:
+    connection = tx.conn
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     found = _current(connection)
@@ -49,8 +49,7 @@ def _upgrade(connection: Connection, to: str) -> None:
 
 async def check(database: Database) -> str:
     """The schema's revision. Raises `SchemaError` unless it is this code's."""
-    async with database.read() as conn:
-        found = await conn.run_sync(_current)
+    found = await database.read(_current)
     scripts = ScriptDirectory.from_config(_config())
     wanted = str(scripts.get_current_head())
     if found is None:

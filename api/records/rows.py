@@ -1,9 +1,8 @@
 """Rows as the rest of the api sees them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-
-from sqlalchemy import RowMapping
 
 from shared.status import UploadStatus
 
@@ -29,7 +28,7 @@ class FormRow:
     edited_at: int | None
 
     @classmethod
-    def of(cls, row: RowMapping) -> Self:
+    def of(cls, row: Mapping[Any, Any]) -> Self:
         return cls(**row)
 
 
@@ -86,7 +85,7 @@ class UploadRow:
     updated_at: int
 
     @classmethod
-    def of(cls, row: RowMapping) -> Self:
+    def of(cls, row: Mapping[Any, Any]) -> Self:
         values: dict[str, Any] = dict(row)
         values["status"] = UploadStatus(values["status"])
         return cls(**values)

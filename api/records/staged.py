@@ -2,45 +2,46 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Problem
-from api.records.database import Transaction, now_ms, the_time
+from api.records.database import NOW, Transaction, now_ms, the_time
+from api.records.prepared import insert_into
 from api.records.tables import IS_CONDEMNED, staged_names, volume
 
 BATCH = 200
 
 
-async def own(tx: Transaction, name: str) -> None:
+def own(tx: Transaction, name: str) -> None:
     """Make the name an upload's. Raises `Problem` when the sweep has condemned the file."""
     try:
-        await tx.conn.execute(insert(staged_names).values(name=name, condemned=False, at=now_ms()))
+        statement, values = insert_into(staged_names, {"name": name, "condemned": False, "at": NOW})
+        statement.rows(tx.conn, values)
     except IntegrityError as error:
         raise Problem("unavailable", headers={"Retry-After": "1"}) from error
 
 
-async def condemn(tx: Transaction, names: Collection[str]) -> set[str]:
+def condemn(tx: Transaction, names: Collection[str]) -> set[str]:
     """Make these names orphans'; returns those that are, and not an upload's. Another replica may
     be doing the same, or a receiver be making one its own: whoever inserts a name first has it."""
     values = [{"name": name, "condemned": True, "at": now_ms()} for name in sorted(names)]
     on_sqlite = tx.conn.dialect.name == "sqlite"
-    await tx.conn.execute(
+    tx.conn.execute(
         sqlite.insert(staged_names).values(values).on_conflict_do_nothing()
         if on_sqlite
         else postgresql.insert(staged_names).values(values).on_conflict_do_nothing()
     )
-    found = await tx.conn.execute(
+    found = tx.conn.execute(
         select(staged_names.c.name).where(staged_names.c.name.in_(names), IS_CONDEMNED)
     )
     return set(found.scalars())
 
 
-async def owned(conn: AsyncConnection, names: Collection[str]) -> set[str]:
+def owned(conn: Connection, names: Collection[str]) -> set[str]:
     """Which of these names belong to an upload."""
-    found = await conn.execute(
+    found = conn.execute(
         select(staged_names.c.name).where(
             staged_names.c.name.in_(names), staged_names.c.condemned.is_(False)
         )
@@ -48,9 +49,9 @@ async def owned(conn: AsyncConnection, names: Collection[str]) -> set[str]:
     return set(found.scalars())
 
 
-async def long_condemned(conn: AsyncConnection, older_than_ms: int) -> list[str]:
+def long_condemned(conn: Connection, older_than_ms: int) -> list[str]:
     """Names of orphans that are long gone from the volume."""
-    found = await conn.execute(
+    found = conn.execute(
         select(staged_names.c.name)
         .where(IS_CONDEMNED, staged_names.c.at < the_time() - older_than_ms)
         .order_by(staged_names.c.at)
@@ -59,20 +60,20 @@ async def long_condemned(conn: AsyncConnection, older_than_ms: int) -> list[str]
     return list(found.scalars())
 
 
-async def forget(tx: Transaction, names: Collection[str]) -> None:
-    await tx.conn.execute(delete(staged_names).where(staged_names.c.name.in_(names)))
+def forget(tx: Transaction, names: Collection[str]) -> None:
+    tx.conn.execute(delete(staged_names).where(staged_names.c.name.in_(names)))
 
 
-async def volume_id(conn: AsyncConnection) -> tuple[str, bool] | None:
+def volume_id(conn: Connection) -> tuple[str, bool] | None:
     """The id of the volume these records belong to, and whether its marker was written."""
-    row = (await conn.execute(select(volume.c.id, volume.c.confirmed))).first()
+    row = (conn.execute(select(volume.c.id, volume.c.confirmed))).first()
     return (row.id, bool(row.confirmed)) if row else None
 
 
-async def name_volume(tx: Transaction, new_id: str) -> None:
+def name_volume(tx: Transaction, new_id: str) -> None:
     """Give the records their volume. Raises `IntegrityError` when another replica was first."""
-    await tx.conn.execute(insert(volume).values(row=1, id=new_id, confirmed=False))
+    tx.conn.execute(insert(volume).values(row=1, id=new_id, confirmed=False))
 
 
-async def confirm_volume(tx: Transaction) -> None:
-    await tx.conn.execute(update(volume).values(confirmed=True))
+def confirm_volume(tx: Transaction) -> None:
+    tx.conn.execute(update(volume).values(confirmed=True))

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Connection, Select, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.records.database import Transaction, now_ms, the_time
 from api.records.rows import UploadRow
@@ -32,9 +31,9 @@ def wake_pause_ms(unanswered: int) -> int:
     return int(min(FIRST_WAKE_MS * 2 ** min(unanswered, 10), LAST_WAKE_MS))
 
 
-async def due(conn: AsyncConnection) -> list[UploadRow]:
+def due(conn: Connection) -> list[UploadRow]:
     """Staged, due, and past the time of their next wake-up."""
-    return await _rows(
+    return _rows(
         conn,
         select(uploads)
         .where(IS_STAGED, uploads.c.wake_at <= the_time(), uploads.c.next_attempt_at <= the_time())
@@ -43,10 +42,10 @@ async def due(conn: AsyncConnection) -> list[UploadRow]:
     )
 
 
-async def woken(conn: AsyncConnection, after: int) -> list[UploadRow]:
+def woken(conn: Connection, after: int) -> list[UploadRow]:
     """Staged and woken by the sweep before, and so due: those whose next wake-up comes after the
     moment `after`, and is yet to come. In its order."""
-    return await _rows(
+    return _rows(
         conn,
         select(uploads)
         .where(WAS_WOKEN, uploads.c.wake_at > the_time(), uploads.c.wake_at > after)
@@ -60,9 +59,9 @@ def last_woken(upload: UploadRow) -> int:
     return upload.wake_at - wake_pause_ms(upload.wakes_unanswered)
 
 
-async def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
+def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
     """Count one more wake-up and say its number; None when the upload isn't waiting any more."""
-    counted = await tx.conn.execute(
+    counted = tx.conn.execute(
         update(uploads)
         .where(
             uploads.c.id == upload.id,
@@ -80,18 +79,18 @@ async def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
     return None if wake is None else int(wake)
 
 
-async def lost_leases(conn: AsyncConnection, lease_ms: int) -> list[UploadRow]:
+def lost_leases(conn: Connection, lease_ms: int) -> list[UploadRow]:
     """Processing with a lease that is over, or further ahead than a lease can be: a clock that
     was set back (protocol P3)."""
     leased = select(uploads).where(IS_PROCESSING).order_by(uploads.c.lease_until).limit(BATCH)
-    over = await _rows(conn, leased.where(uploads.c.lease_until < the_time()))
-    ahead = await _rows(conn, leased.where(uploads.c.lease_until > the_time() + 2 * lease_ms))
+    over = _rows(conn, leased.where(uploads.c.lease_until < the_time()))
+    ahead = _rows(conn, leased.where(uploads.c.lease_until > the_time() + 2 * lease_ms))
     return over + ahead
 
 
-async def overdue(conn: AsyncConnection) -> list[UploadRow]:
+def overdue(conn: Connection) -> list[UploadRow]:
     """Staged beyond their deadline."""
-    return await _rows(
+    return _rows(
         conn,
         select(uploads)
         .where(IS_STAGED, uploads.c.deadline < the_time())
@@ -100,9 +99,9 @@ async def overdue(conn: AsyncConnection) -> list[UploadRow]:
     )
 
 
-async def condemned(conn: AsyncConnection, after: str) -> list[str]:
+def condemned(conn: Connection, after: str) -> list[str]:
     """Uploads whose bytes may be unlinked: that was committed. In order, those behind `after`."""
-    found = await conn.execute(
+    found = conn.execute(
         select(uploads.c.id)
         .where(HAS_CONDEMNED_BYTES, uploads.c.id > after)
         .order_by(uploads.c.id)
@@ -111,33 +110,33 @@ async def condemned(conn: AsyncConnection, after: str) -> list[str]:
     return list(found.scalars())
 
 
-async def mark_gone(tx: Transaction, names: Collection[str]) -> None:
+def mark_gone(tx: Transaction, names: Collection[str]) -> None:
     """The bytes of these uploads are off the volume. What another transaction holds just now is
     left to the next sweep: two that mark the same uploads don't wait for each other."""
-    free = await tx.conn.execute(
+    free = tx.conn.execute(
         select(uploads.c.id)
         .where(uploads.c.id.in_(names), HAS_CONDEMNED_BYTES)
         .with_for_update(skip_locked=True)
     )
     gone = list(free.scalars())
-    await tx.conn.execute(update(uploads).where(uploads.c.id.in_(gone)).values(bytes="gone"))
-    await tx.conn.execute(delete_from(staged_names).where(staged_names.c.name.in_(gone)))
+    tx.conn.execute(update(uploads).where(uploads.c.id.in_(gone)).values(bytes="gone"))
+    tx.conn.execute(delete_from(staged_names).where(staged_names.c.name.in_(gone)))
 
 
-async def purging(conn: AsyncConnection, after: str) -> list[str]:
+def purging(conn: Connection, after: str) -> list[str]:
     """Forms being purged, in order, those behind `after`."""
-    found = await conn.execute(
+    found = conn.execute(
         select(forms.c.id).where(IS_PURGING, forms.c.id > after).order_by(forms.c.id).limit(BATCH)
     )
     return list(found.scalars())
 
 
-async def erasable(conn: AsyncConnection, form_ids: Collection[str]) -> set[str]:
+def erasable(conn: Connection, form_ids: Collection[str]) -> set[str]:
     """Which of these forms have no bytes left on the volume and no prefix to be cleaned."""
-    bytes_left = await conn.execute(
+    bytes_left = conn.execute(
         select(uploads.c.form_id).where(uploads.c.form_id.in_(form_ids), uploads.c.bytes != "gone")
     )
-    objects_left = await conn.execute(
+    objects_left = conn.execute(
         select(cleanings.c.form_id).where(
             cleanings.c.form_id.in_(form_ids), cleanings.c.passes == 0
         )
@@ -145,5 +144,5 @@ async def erasable(conn: AsyncConnection, form_ids: Collection[str]) -> set[str]
     return set(form_ids) - set(bytes_left.scalars()) - set(objects_left.scalars())
 
 
-async def _rows(conn: AsyncConnection, query: Select[tuple[object, ...]]) -> list[UploadRow]:
-    return [UploadRow.of(row) for row in (await conn.execute(query)).mappings()]
+def _rows(conn: Connection, query: Select[tuple[object, ...]]) -> list[UploadRow]:
+    return [UploadRow.of(row) for row in (conn.execute(query)).mappings()]

@@ -3,42 +3,70 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select, update
 
 from api.records import forms
-from api.records.database import Change, Transaction, now_ms
+from api.records.database import NOW, Change, Moment, Transaction, now_ms
+from api.records.prepared import Prepared, given, insert_into, update_of
 from api.records.rows import UploadRow
-from api.records.tables import KEEPS_BYTES, events, uploads
+from api.records.tables import KEEPS_BYTES, uploads
 from shared.status import TRANSITIONS, UploadStatus
+
+_BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
+_BY_KEY = Prepared(
+    select(uploads).where(
+        uploads.c.form_id == given(uploads.c.form_id),
+        uploads.c.field == given(uploads.c.field),
+        uploads.c.key == given(uploads.c.key),
+    )
+)
+_OF_FORM = Prepared(
+    select(uploads)
+    .where(uploads.c.form_id == given(uploads.c.form_id))
+    .order_by(uploads.c.seq, uploads.c.id)
+)
 
 
 class GuardFailedError(RuntimeError):
     """A transition's guard didn't hold although the form was locked: nothing was changed."""
 
 
-async def get(conn: AsyncConnection, upload_id: str) -> UploadRow | None:
-    return await _one(conn, uploads.c.id == upload_id)
+def get(conn: Connection, upload_id: str) -> UploadRow | None:
+    row = _BY_ID.row(conn, {"id": upload_id})
+    return UploadRow.of(row) if row else None
 
 
-async def by_key(conn: AsyncConnection, form_id: str, field: str, key: str) -> UploadRow | None:
+def by_key(conn: Connection, form_id: str, field: str, key: str) -> UploadRow | None:
     """The upload that a client's own key named first."""
-    return await _one(
-        conn, (uploads.c.form_id == form_id) & (uploads.c.field == field) & (uploads.c.key == key)
-    )
+    row = _BY_KEY.row(conn, {"form_id": form_id, "field": field, "key": key})
+    return UploadRow.of(row) if row else None
 
 
-async def of_form(conn: AsyncConnection, form_id: str) -> list[UploadRow]:
+def of_form(conn: Connection, form_id: str) -> list[UploadRow]:
     """All of a form's uploads, oldest first."""
-    found = await conn.execute(
-        select(uploads).where(uploads.c.form_id == form_id).order_by(uploads.c.seq, uploads.c.id)
-    )
-    return [UploadRow.of(row) for row in found.mappings()]
+    return [UploadRow.of(row) for row in _OF_FORM.rows(conn, {"form_id": form_id})]
 
 
-async def of_forms(conn: AsyncConnection, form_ids: list[str]) -> dict[str, list[UploadRow]]:
+def get_at(conn: Connection, form_id: str, upload_id: str) -> tuple[UploadRow | None, int]:
+    """The upload, and the version at which its form was before it was looked at."""
+    version = forms.versions(conn, [form_id]).get(form_id, 0)
+    return get(conn, upload_id), version
+
+
+def of_form_at(conn: Connection, form_id: str) -> tuple[list[UploadRow], int]:
+    """A form's uploads, and the version at which it was before they were looked at."""
+    version = forms.versions(conn, [form_id]).get(form_id, 0)
+    return of_form(conn, form_id), version
+
+
+def are_there(conn: Connection, upload_ids: Sequence[str]) -> bool:
+    """Whether all of these uploads are."""
+    return all(get(conn, each) for each in upload_ids)
+
+
+def of_forms(conn: Connection, form_ids: list[str]) -> dict[str, list[UploadRow]]:
     """The uploads of several forms, oldest first."""
-    found = await conn.execute(
+    found = conn.execute(
         select(uploads).where(uploads.c.form_id.in_(form_ids)).order_by(uploads.c.seq, uploads.c.id)
     )
     rows: dict[str, list[UploadRow]] = {form_id: [] for form_id in form_ids}
@@ -47,22 +75,21 @@ async def of_forms(conn: AsyncConnection, form_ids: list[str]) -> dict[str, list
     return rows
 
 
-async def any_stored(conn: AsyncConnection) -> str | None:
+def any_stored(conn: Connection) -> str | None:
     """The key of one stored object; None while there is none."""
-    found = await conn.execute(
+    found = conn.execute(
         select(uploads.c.object).where(uploads.c.status == UploadStatus.STORED).limit(1)
     )
     described = found.scalar()
     return str(described["key"]) if described else None
 
 
-async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
+def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
-    version = await forms.bump(tx, form_id, edited_at=now_ms())
-    now = now_ms()
-    created = await tx.conn.execute(
-        insert(uploads)
-        .values(
+    version = forms.bump(tx, form_id, edited_at=NOW)
+    statement, bound = insert_into(
+        uploads,
+        dict(
             id=upload_id,
             form_id=form_id,
             seq=version,
@@ -71,23 +98,21 @@ async def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -
             applied_generation=0,
             attempts=0,
             backoffs=0,
-            next_attempt_at=now,
+            next_attempt_at=NOW,
             derivatives={},
             notices=[],
-            created_at=now,
-            updated_at=now,
+            created_at=NOW,
+            updated_at=NOW,
             **values,
-        )
-        .returning(*uploads.c)
+        ),
     )
-    row = UploadRow.of(created.mappings().one())
-    await _record(tx, row, before=None)
+    (created,) = statement.rows(tx.conn, bound)
+    row = UploadRow.of(created)
+    _record(tx, row, before=None)
     return row
 
 
-async def transition(
-    tx: Transaction, upload: UploadRow, to: UploadStatus, **values: Any
-) -> UploadRow:
+def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: Any) -> UploadRow:
     """Change the status: the one place that does.
 
     The UPDATE holds only for the row as it was read, in status and generation (protocol P1);
@@ -95,106 +120,89 @@ async def transition(
     """
     if to not in TRANSITIONS[upload.status]:
         raise GuardFailedError(f"{upload.id}: {upload.status} → {to} is no transition")
-    version = await forms.bump(tx, upload.form_id)
-    changed = await tx.conn.execute(
-        update(uploads)
-        .where(
-            uploads.c.id == upload.id,
-            uploads.c.status == upload.status,
-            uploads.c.generation == upload.generation,
-        )
-        .values(status=to, version=version, updated_at=now_ms(), **values)
-        .returning(*uploads.c)
+    version = forms.bump(tx, upload.form_id)
+    statement, bound = update_of(
+        uploads,
+        ["id", "status", "generation"],
+        {"status": to, "version": version, "updated_at": NOW, **values},
     )
-    found = changed.mappings().one_or_none()
+    was = {"of_id": upload.id, "of_status": upload.status, "of_generation": upload.generation}
+    found = statement.row(tx.conn, {**bound, **was})
     if found is None:
         raise GuardFailedError(
             f"{upload.id}: no longer {upload.status}, generation {upload.generation}"
         )
     row = UploadRow.of(found)
-    await _record(tx, row, before=upload.status)
+    _record(tx, row, before=upload.status)
     return row
 
 
-async def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
+def show_stage(tx: Transaction, upload: UploadRow, stage: str) -> None:
     """Record what the worker is doing now."""
-    await amend(tx, upload, stage=stage)
+    amend(tx, upload, stage=stage)
 
 
-async def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
+def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
     """A change that clients see, without a transition; the form must be locked."""
-    version = await forms.bump(tx, upload.form_id)
-    changed = await tx.conn.execute(
-        update(uploads)
-        .where(uploads.c.id == upload.id)
-        .values(version=version, updated_at=now_ms(), **values)
-        .returning(*uploads.c)
-    )
-    row = UploadRow.of(changed.mappings().one())
-    await _record(tx, row, before=upload.status)
+    version = forms.bump(tx, upload.form_id)
+    changes = {"version": version, "updated_at": NOW, **values}
+    statement, bound = update_of(uploads, ["id"], changes)
+    (changed,) = statement.rows(tx.conn, {**bound, "of_id": upload.id})
+    row = UploadRow.of(changed)
+    _record(tx, row, before=upload.status)
     return row
 
 
-async def condemn(tx: Transaction, upload_ids: Sequence[str]) -> None:
+def condemn(tx: Transaction, upload_ids: Sequence[str]) -> None:
     """Let bytes go that are kept (protocol P5): a change that no client sees. The form must be
     locked."""
-    await tx.conn.execute(
+    tx.conn.execute(
         update(uploads).where(uploads.c.id.in_(upload_ids), KEEPS_BYTES).values(bytes="condemned")
     )
 
 
-async def renew_lease(
+def renew_lease(
     tx: Transaction, upload_id: str, generation: int, lease_ms: int
 ) -> UploadRow | None:
     """Prolong the lease of who owns the upload: `processing` in this generation, expired or not
     (protocol P3). Locks only the upload. None when it is owned no longer."""
-    renewed = await tx.conn.execute(
-        update(uploads)
-        .where(
-            uploads.c.id == upload_id,
-            uploads.c.status == UploadStatus.PROCESSING,
-            uploads.c.generation == generation,
-        )
-        .values(lease_until=now_ms() + lease_ms)
-        .returning(*uploads.c)
+    statement, bound = update_of(
+        uploads, ["id", "status", "generation"], {"lease_until": Moment(lease_ms)}
     )
-    row = renewed.mappings().one_or_none()
+    owned = {
+        "of_id": upload_id,
+        "of_status": UploadStatus.PROCESSING,
+        "of_generation": generation,
+    }
+    row = statement.row(tx.conn, {**bound, **owned})
     return UploadRow.of(row) if row else None
 
 
-async def forget_personal(tx: Transaction, form_id: str) -> None:
+def forget_personal(tx: Transaction, form_id: str) -> None:
     """Clear what a purged form's uploads say about the person."""
-    await tx.conn.execute(
+    tx.conn.execute(
         update(uploads)
         .where(uploads.c.form_id == form_id)
         .values(filename="", declared_type=None, key=None, error=None, notices=[], flags=[])
     )
 
 
-async def clock(conn: AsyncConnection) -> int:
+def clock(conn: Connection) -> int:
     """The database's time, in milliseconds."""
-    return int((await conn.execute(select(now_ms()))).scalar_one())
+    return int((conn.execute(select(now_ms()))).scalar_one())
 
 
-async def _one(conn: AsyncConnection, condition: ColumnElement[bool]) -> UploadRow | None:
-    found = await conn.execute(select(uploads).where(condition))
-    row = found.mappings().one_or_none()
-    return UploadRow.of(row) if row else None
-
-
-async def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:
+def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:
     """One event a change: the upload's history."""
-    await tx.conn.execute(
-        insert(events).values(
-            form_id=row.form_id,
-            version=row.version,
-            upload_id=row.id,
-            from_status=before,
-            to_status=row.status,
-            stage=row.stage,
-            generation=row.generation,
-            at=now_ms(),
-        )
+    forms.note(
+        tx,
+        form_id=row.form_id,
+        version=row.version,
+        upload_id=row.id,
+        from_status=before,
+        to_status=row.status,
+        stage=row.stage,
+        generation=row.generation,
     )
     tx.changes.append(
         Change(

@@ -1,7 +1,6 @@
 """How much waits for somebody: counted in indexes that hold nothing else."""
 
-from sqlalchemy import and_, case, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, case, func, select
 
 from api.records.cleaning import IS_SPARED
 from api.records.database import the_time
@@ -18,9 +17,9 @@ FAILED = "failed"
 BACKLOG = ("receiving", "staged", "processing", FAILED)
 
 
-async def by_status(conn: AsyncConnection) -> dict[str, tuple[int, int]]:
+def by_status(conn: Connection) -> dict[str, tuple[int, int]]:
     """Status → number of uploads, and milliseconds since the oldest of them was made."""
-    found = await conn.execute(
+    found = conn.execute(
         select(
             uploads.c.status,
             func.count().label("uploads"),
@@ -32,10 +31,10 @@ async def by_status(conn: AsyncConnection) -> dict[str, tuple[int, int]]:
     return dict.fromkeys(BACKLOG, (0, 0)) | {row.status: (row.uploads, row.age) for row in found}
 
 
-async def cleanings_due_and_later(conn: AsyncConnection) -> dict[str, int]:
+def cleanings_due_and_later(conn: Connection) -> dict[str, int]:
     """Prefixes that may be deleted now, and those whose time has not come, or that are spared."""
     is_due = case((and_(cleanings.c.not_before <= the_time(), ~IS_SPARED), 1), else_=0)
-    found = await conn.execute(
+    found = conn.execute(
         select(func.count().label("all"), func.coalesce(func.sum(is_due), 0).label("due"))
         .select_from(cleanings)
         .where(IS_TO_BE_CLEANED)
@@ -44,9 +43,9 @@ async def cleanings_due_and_later(conn: AsyncConnection) -> dict[str, int]:
     return {"due": int(row.due), "later": int(row.all) - int(row.due)}
 
 
-async def orphans(conn: AsyncConnection, kept_ms: int) -> int:
+def orphans(conn: Connection, kept_ms: int) -> int:
     """Files without a record that were moved aside in the last `kept_ms`."""
-    found = await conn.execute(
+    found = conn.execute(
         select(func.count())
         .select_from(staged_names)
         .where(IS_CONDEMNED, staged_names.c.at >= the_time() - kept_ms)

@@ -3,9 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.records.database import Transaction, now_ms, the_time
 from api.records.tables import workers
@@ -33,7 +32,7 @@ class Living:
     """Uploads that they have checked and that aren't stored yet."""
 
 
-async def heard(tx: Transaction, worker_id: str, report: WorkerReport) -> None:
+def heard(tx: Transaction, worker_id: str, report: WorkerReport) -> None:
     """Note what a worker says of itself, in place of what it said before."""
     now = now_ms()
     values = {
@@ -43,7 +42,7 @@ async def heard(tx: Transaction, worker_id: str, report: WorkerReport) -> None:
         "seen_at": now,
     }
     on_sqlite = tx.conn.dialect.name == "sqlite"
-    await tx.conn.execute(
+    tx.conn.execute(
         sqlite.insert(workers)
         .values(id=worker_id, **values)
         .on_conflict_do_update(index_elements=["id"], set_=values)
@@ -54,8 +53,8 @@ async def heard(tx: Transaction, worker_id: str, report: WorkerReport) -> None:
     )
 
 
-async def living(conn: AsyncConnection) -> Living:
-    found = await conn.execute(
+def living(conn: Connection) -> Living:
+    found = conn.execute(
         select(workers.c.store, workers.c.store_since, workers.c.waiting).where(
             workers.c.seen_at > the_time() - ALIVE_MS
         )
@@ -71,16 +70,16 @@ async def living(conn: AsyncConnection) -> Living:
     )
 
 
-async def silent(conn: AsyncConnection) -> list[str]:
+def silent(conn: Connection) -> list[str]:
     """Workers that are long gone."""
-    found = await conn.execute(
+    found = conn.execute(
         select(workers.c.id).where(workers.c.seen_at < the_time() - KEPT_MS).limit(BATCH)
     )
     return list(found.scalars())
 
 
-async def forget(tx: Transaction, ids: Collection[str]) -> None:
+def forget(tx: Transaction, ids: Collection[str]) -> None:
     """Delete the rows of workers, but for those that were heard of meanwhile."""
-    await tx.conn.execute(
+    tx.conn.execute(
         delete(workers).where(workers.c.id.in_(ids), workers.c.seen_at < the_time() - KEPT_MS)
     )

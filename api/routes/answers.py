@@ -62,9 +62,7 @@ async def wait_for_upload(request: Request, services: Services, row: UploadRow) 
     conditional = "if-none-match" in request.headers
 
     async def read() -> tuple[UploadRow, int]:
-        async with services.database.read(few=True) as conn:
-            version = (await forms.versions(conn, [row.form_id])).get(row.form_id, 0)
-            found = await uploads.get(conn, row.id)
+        found, version = await services.database.read(uploads.get_at, row.form_id, row.id)
         if found is None:
             raise Problem("not-found")
         return found, version
@@ -78,9 +76,9 @@ async def wait_for_upload(request: Request, services: Services, row: UploadRow) 
 
 
 async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[UploadRow]]:
-    async with services.database.read(few=True) as conn:
-        form = await forms.get(conn, form_id)
-        rows = await uploads.of_form(conn, form_id)
+    form, rows = await services.database.read(
+        lambda conn: (forms.get(conn, form_id), uploads.of_form(conn, form_id))
+    )
     if form is None or form.status == forms.PURGING:
         raise Problem("not-found")
     return form, rows

@@ -64,8 +64,7 @@ async def _form_of_our_page(request: Request, services: Services, form_id: str) 
 async def _form_of_another_site(services: Services, form_id: str) -> Posted | None:
     if not is_id(form_id):
         return None
-    async with services.database.read() as conn:
-        form = await forms.get(conn, form_id)
+    form = await services.database.read(forms.get, form_id)
     way_back = form and WayBack.of(form, is_open=False)
     return Posted(form, way_back) if form and way_back else None
 

@@ -96,8 +96,7 @@ async def apply_outcome(
     ),
 )
 async def claim_cleanings(services: Serving, body: CleaningClaim) -> CleaningOrders:
-    async with services.database.write() as tx:
-        return CleaningOrders(cleanings=await cleaning.claim(tx, body.limit))
+    return CleaningOrders(cleanings=await services.database.write(cleaning.claim, body.limit))
 
 
 @router.patch(
@@ -109,8 +108,7 @@ async def claim_cleanings(services: Serving, body: CleaningClaim) -> CleaningOrd
 async def confirm_cleaning(
     services: Serving, cleaning_id: RowId, report: CleaningReport
 ) -> Response:
-    async with services.database.write() as tx:
-        await cleaning.confirm(tx, cleaning_id, report.passes)
+    await services.database.write(cleaning.confirm, cleaning_id, report.passes)
     return Response(status_code=204)
 
 
@@ -159,6 +157,5 @@ async def office_needs(services: Serving) -> OfficeNeeds:
 )
 async def note_worker(services: Serving, worker_id: WorkerId, body: WorkerReport) -> Response:
     """Shown to operators; nothing follows from it. A worker that is silent for 20 s is none."""
-    async with services.database.write() as tx:
-        await workers.heard(tx, worker_id, body)
+    await services.database.write(workers.heard, worker_id, body)
     return Response(status_code=204)

@@ -73,8 +73,7 @@ def readiness(checked: dict[str, bool], **details: object) -> Response:
 
 async def _database_answers(services: Services) -> bool:
     try:
-        async with services.database.read() as conn:
-            await uploads.clock(conn)
+        await services.database.read(uploads.clock)
     except Problem:
         return False
     return True

@@ -94,8 +94,7 @@ async def _open_draft(request: Request, services: Services) -> Draft | None:
 
 
 async def _draft(services: Services, form: FormRow) -> Draft:
-    async with services.database.read(few=True) as conn:
-        rows = await uploads.of_form(conn, form.id)
+    rows = await services.database.read(uploads.of_form, form.id)
     return Draft(services.form_types[form.type], form, rows)
 
 

@@ -256,8 +256,7 @@ async def _open_body(
         pace=services.settings.pace,
         over=file_too_large(policy.max_bytes),
     )
-    async with services.database.read(few=True) as conn:
-        rows = await uploads.of_form(conn, form.id)
+    rows = await services.database.read(uploads.of_form, form.id)
     of_field = [row for row in rows if row.field == policy.name]
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
         use_uploads.check_room(policy, of_field)

@@ -56,7 +56,7 @@ class LongshoreApi(Server):
         state.write_text("forms/bench.toml", FORM_TYPE)
         state.write_text("redis/redis.conf", services.redis_conf())
         env = services.api() | {
-            "DATABASE_URL": f"sqlite+aiosqlite:///{self.folder / 'longshore.db'}",
+            "DATABASE_URL": f"sqlite:///{self.folder / 'longshore.db'}",
             "FORMS_DIR": str(self.folder / "forms"),
             # There is no worker, and the bench removes the staged files itself: nothing to sweep.
             "SWEEP_SECONDS": "3600",

@@ -14,7 +14,7 @@ import pytest
 from api.errors import Problem
 from api.folder_pass import AT_ONCE
 from api.space import Space
-from api.staging import BATCH, INCOMING, QUARANTINE, Staging, Writer
+from api.staging import BATCH, INCOMING, QUARANTINE, SMALL, Staging, Writer
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
@@ -27,12 +27,12 @@ async def staging(tmp_path: Path) -> AsyncIterator[Staging]:
     opened.close()
 
 
-@pytest.mark.parametrize("size", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH + 7])
+@pytest.mark.parametrize("size", [1, BATCH, SMALL - 1, SMALL, SMALL + 1, SMALL + 3 * BATCH + 7])
 async def test_what_is_written_in_pieces_is_staged_whole_with_its_hash(
     staging: Staging, size: int
 ) -> None:
     content = os.urandom(size)
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     for start in range(0, size, 5000):
         await writer.write(content[start : start + 5000])
     done = await writer.finish()
@@ -46,7 +46,7 @@ async def test_all_is_written_and_synced_before_the_rename_and_the_folder_after_
     staging: Staging, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     if what != "a file":
-        writer = await staging.open("upl_a")
+        writer = staging.open("upl_a")
         await writer.write(b"little: a buffer takes it")
         await writer.finish()
     if what == "a copy":
@@ -58,7 +58,7 @@ async def test_all_is_written_and_synced_before_the_rename_and_the_folder_after_
         await staging.write_marker("vol_1")
     else:
         assert await staging.link("upl_a", "upl_b")
-    size = {"a file": 2 * BATCH, "a copy": 25, "the marker": len("vol_1")}
+    size = {"a file": 2 * SMALL, "a copy": 25, "the marker": len("vol_1")}
     file = [f"fsync of {size[what]} bytes", "rename"] if what in size else []
     assert order == [*file, "fsync of the folder"]
 
@@ -87,7 +87,7 @@ async def test_what_the_kernel_takes_only_in_part_is_written_on_to_its_end(
 ) -> None:
     content, write = os.urandom(BATCH + 7), os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:50_000]))
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     await writer.write(content)
     done = await writer.finish()
     assert (staging.root / STAGED / "upl_a").read_bytes() == content
@@ -95,8 +95,8 @@ async def test_what_the_kernel_takes_only_in_part_is_written_on_to_its_end(
 
 
 async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
-    writer = await staging.open("upl_a")
-    await writer.write(b"x" * (2 * BATCH))
+    writer = staging.open("upl_a")
+    await writer.write(b"x" * (2 * SMALL))
     await writer.discard()
     await writer.discard()
     assert _names(staging, INCOMING) == _names(staging, STAGED) == []
@@ -121,13 +121,13 @@ async def test_what_is_discarded_within_a_write_is_closed_behind_it(
         order.append("closed")
         close(fd)
 
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     monkeypatch.setattr(os, "write", slow_write)
     monkeypatch.setattr(os, "close", spy_close)
-    await writer.write(b"x" * BATCH)
+    await writer.write(b"x" * (SMALL + 1))
     assert await asyncio.to_thread(began.wait, 30)
     if cancelled:
-        waiting = asyncio.create_task(writer.write(b"x" * BATCH))
+        waiting = asyncio.create_task(writer.write(b"x" * (BATCH + 1)))
         await asyncio.sleep(0)
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -184,7 +184,7 @@ async def test_a_volume_that_takes_nothing_back_doesnt_hide_why_it_failed(
     def stuck(path: Path, *, missing_ok: bool = False) -> None:
         raise OSError(errno.EROFS, f"{path} {missing_ok}")
 
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     with monkeypatch.context() as patched:
         fail(patched, "fsync", errno.ENOSPC)
         patched.setattr(Path, "unlink", stuck)
@@ -277,7 +277,7 @@ async def test_a_staged_file_gets_a_second_name_that_outlives_the_first(
     second = staging.root / STAGED / "upl_b"
     assert (first.stat().st_ino == second.stat().st_ino) is links
     await staging.delete("upl_a")
-    assert second.read_bytes() == b"x" * (2 * BATCH)
+    assert second.read_bytes() == b"x" * (2 * SMALL)
     assert not await staging.link("upl_a", "upl_c"), "it is gone"
     assert _names(staging, STAGED) == ["upl_b"]
     assert _names(staging, INCOMING) == []
@@ -310,7 +310,7 @@ def _refuse_link(path: Path, target: Path) -> None:
 
 
 async def _receive(staging: Staging) -> None:
-    writer = await staging.open("upl_a")
+    writer = staging.open("upl_a")
     try:
         await _write_and_finish(writer)
     finally:
@@ -318,7 +318,7 @@ async def _receive(staging: Staging) -> None:
 
 
 async def _write_and_finish(writer: Writer) -> None:
-    await writer.write(b"x" * (2 * BATCH))
+    await writer.write(b"x" * (2 * SMALL))
     await writer.finish()
 
 

@@ -26,7 +26,7 @@ def migrated(postgres: URL) -> str:
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+        return f"sqlite:///{tmp_path}/records.db"
     postgres, migrated = map(request.getfixturevalue, ("postgres", "migrated"))
     return new_database(postgres, "records", like=migrated)
 

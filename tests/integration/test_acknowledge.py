@@ -1,8 +1,9 @@
 """Between the last byte and the 202: nothing acknowledged is lost, nothing refused stays."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -14,13 +15,16 @@ from api.errors import Problem
 from api.receive.files import Received
 from api.receive.sections import FilePart
 from api.records import forms, uploads
-from api.records.database import CommitUnknown, Database, Transaction
+from api.records.database import CommitUnknown, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import events, running_keys
 from api.sections import Edits, Saved, edits_of_json, save
+from api.services import Services
 from shared.form_definition import FileField
 from shared.status import UploadStatus
-from tests.support.services import Scene, stored
+from tests.support.commits import commits_that
+from tests.support.services import Scene, services_on, stored
+from tests.support.sql import values_of
 
 
 async def test_a_form_that_is_submitted_while_a_body_is_in_flight_takes_it_no_more(
@@ -77,27 +81,55 @@ async def test_a_field_is_full_at_commit_too(scene: Scene) -> None:
     assert left == {each.id for each in answers if isinstance(each, UploadRow)}
 
 
-async def test_a_key_whose_request_is_no_more_is_free_half_a_minute_later(scene: Scene) -> None:
-    request = _running(scene)
-    await request.__aenter__()  # and its api is killed
-    await _let_pass(scene, 29_000)
-    with pytest.raises(Problem, match="upload-running") as refused:
-        await _running(scene).__aenter__()
-    assert int(refused.value.headers["Retry-After"]) > 0
-    await _let_pass(scene, 1_001)
-    async with _running(scene):
-        await request.__aexit__(None, None, None)  # it was only frozen, and ends late
+@pytest.fixture
+async def other(scene: Scene, database_url: str, tmp_path: Path) -> AsyncIterator[Services]:
+    """Another replica: it knows of a key what the records say."""
+    async with services_on(tmp_path, database_url) as opened:
+        assert await opened.database.read(forms.get, scene.form.id)
+        yield opened
+
+
+async def test_a_slow_body_marks_its_key_for_the_other_replicas_and_a_quick_one_doesnt(
+    scene: Scene, other: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _running(scene.services, scene):
+        assert await _marks(scene) == []
         with pytest.raises(Problem, match="upload-running"):
-            await _running(scene).__aenter__()
-    async with _running(scene):
+            await _running(scene.services, scene).__aenter__()
+    monkeypatch.setattr(idempotency, "SLOW_SECONDS", 0.01)
+    async with _running(scene.services, scene):
+        await _marked(scene)
+        with pytest.raises(Problem, match="upload-running") as refused:
+            await _running(other, scene).__aenter__()
+        assert int(refused.value.headers["Retry-After"]) > 0
+    assert await _marks(scene) == []
+    async with _running(other, scene):
         pass
+
+
+async def test_a_key_whose_request_is_no_more_is_free_half_a_minute_later(
+    scene: Scene, other: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "SLOW_SECONDS", 0.01)
+    request = _running(scene.services, scene)
+    await request.__aenter__()  # and its api is killed
+    await _marked(scene)
+    await _let_pass(scene, 29_000)
+    with pytest.raises(Problem, match="upload-running"):
+        await _running(other, scene).__aenter__()
+    await _let_pass(scene, 1_001)
+    async with _running(other, scene):
+        pass
+    await request.__aexit__(None, None, None)
 
 
 async def test_a_key_is_held_for_as_long_as_its_body_comes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(idempotency, "SLOW_SECONDS", 0.01)
     monkeypatch.setattr(idempotency, "RENEW_SECONDS", 0.01)
-    async with _running(scene), asyncio.timeout(30):
+    async with _running(scene.services, scene), asyncio.timeout(30):
+        await _marked(scene)
         for _ in range(3):
             left = await _let_pass(scene, 29_000)
             while await _let_pass(scene, 0) <= left:  # noqa: ASYNC110 - the database sets no event
@@ -105,55 +137,43 @@ async def test_a_key_is_held_for_as_long_as_its_body_comes(
 
 
 async def test_a_commit_whose_answer_is_lost_is_looked_up(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     body = await scene.received()
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=True))
+    with commits_that("is answered too late"):
         row = await _acknowledge(scene, body)
     assert (await scene.now(row)).status is UploadStatus.STAGED
 
 
 async def test_a_commit_that_nobody_can_tell_about_deletes_nothing(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     body = await scene.received()
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=False))
-        with pytest.raises(CommitUnknown) as unknown:
-            await _acknowledge(scene, body)
+    with commits_that("is lost"), pytest.raises(CommitUnknown) as unknown:
+        await _acknowledge(scene, body)
     assert unknown.value.status == 503
     assert await scene.services.staging.exists(body.staged.name)
 
 
-async def test_a_section_whose_commit_is_answered_too_late_is_looked_up(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=True))
+async def test_a_section_whose_commit_is_answered_too_late_is_looked_up(scene: Scene) -> None:
+    with commits_that("is answered too late"):
         saved = await _save_a_file(scene, await scene.received())
     assert saved.received
 
 
-async def test_a_section_that_nobody_can_tell_about_keeps_its_files(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_section_that_nobody_can_tell_about_keeps_its_files(scene: Scene) -> None:
     body = await scene.received()
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=False))
-        with pytest.raises(CommitUnknown):
-            await _save_a_file(scene, body)
+    with commits_that("is lost"), pytest.raises(CommitUnknown):
+        await _save_a_file(scene, body)
     assert await scene.services.staging.exists(body.staged.name)
 
 
 async def test_a_save_of_text_alone_that_nobody_can_tell_about_is_no_success(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     edits = edits_of_json(scene.services.form_types["acceptance"], {"note": "typed"})
-    with monkeypatch.context() as patched:
-        patched.setattr(Database, "write", _losing_the_answer(commit=False))
-        with pytest.raises(CommitUnknown):
-            await save(scene.services, scene.form, edits, if_match=None, request_id="r")
+    with commits_that("is lost"), pytest.raises(CommitUnknown):
+        await save(scene.services, scene.form, edits, if_match=None, request_id="r")
 
 
 async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene) -> None:
@@ -165,9 +185,8 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
         save(scene.services, scene.form, edits, if_match=None, request_id="r"),
         scene.report(stored(order)),
     )
-    async with scene.services.database.read() as conn:
-        form = await forms.get(conn, scene.form.id)
-        rows = await uploads.of_form(conn, scene.form.id)
+    form = await scene.services.database.read(forms.get, scene.form.id)
+    rows = await scene.services.database.read(uploads.of_form, scene.form.id)
     assert form
     assert form.data == {"note": "typed"}
     assert rows[0].public_url
@@ -175,9 +194,8 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
 
 async def test_every_change_has_its_own_version_in_the_order_of_commits(scene: Scene) -> None:
     await asyncio.gather(scene.stored(), *(scene.staged() for _ in range(5)))
-    async with scene.services.database.read() as conn:
-        found = await conn.execute(select(events.c.version).order_by(events.c.id))
-        versions = list(found.scalars())
+    in_order = select(events.c.version).order_by(events.c.id)
+    versions = await values_of(scene.services.database, in_order)
     assert versions == sorted(set(versions))
     assert len(versions) == len(range(2, versions[-1] + 1))
 
@@ -198,39 +216,27 @@ async def _acknowledge(
     )
 
 
-def _running(scene: Scene) -> AbstractAsyncContextManager[None]:
-    return idempotency.running(scene.services, scene.form.id, "needed", "k")
+def _running(services: Services, scene: Scene) -> AbstractAsyncContextManager[None]:
+    return idempotency.running(services, scene.form.id, "needed", "k")
+
+
+async def _marks(scene: Scene) -> list[str]:
+    return await values_of(scene.services.database, select(running_keys.c.key))
+
+
+async def _marked(scene: Scene) -> None:
+    async with asyncio.timeout(10):
+        while not await _marks(scene):  # noqa: ASYNC110 - the database sets no event
+            await asyncio.sleep(0.01)
 
 
 async def _let_pass(scene: Scene, milliseconds: int) -> int:
     """On the clock of the mark of a running request; until when it holds then."""
     until = running_keys.c.until
-    async with scene.services.database.write() as tx:
-        await forms.lock(tx, scene.form.id)
-        return int(
-            (
-                await tx.conn.execute(
-                    update(running_keys).values(until=until - milliseconds).returning(until)
-                )
-            ).scalar_one()
-        )
 
+    def passed(tx: Transaction) -> int:
+        forms.lock(tx, scene.form.id)
+        earlier = update(running_keys).values(until=until - milliseconds).returning(until)
+        return int(tx.conn.execute(earlier).scalar_one())
 
-def _losing_the_answer(
-    *, commit: bool
-) -> Callable[[Database], AbstractAsyncContextManager[Transaction]]:
-    original = Database.write
-
-    @asynccontextmanager
-    async def write(self: Database) -> AsyncIterator[Transaction]:
-        if commit:
-            async with original(self) as tx:
-                yield tx
-        else:
-            async with self.engine.connect() as conn:
-                begun = await conn.begin()
-                yield Transaction(conn)
-                await begun.rollback()
-        raise CommitUnknown
-
-    return write
+    return await scene.services.database.write(passed)

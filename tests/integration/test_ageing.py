@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import select
 from structlog.typing import EventDict
 
 from api import sections, work
@@ -19,6 +19,7 @@ from api.records.tables import events
 from api.services import Services
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, rejected, services_on
+from tests.support.sql import execute, rows_of, values_of
 from tests.support.sweeping import willing_sweep
 
 DAY = 86_400_000
@@ -130,8 +131,7 @@ async def test_a_failed_upload_that_is_tried_again_while_the_sweep_looks_keeps_i
     sweep = willing_sweep(scene.services)
     found = await scene.now(upload)
     await use_uploads.retry(scene.services, found, always=True)
-    async with scene.services.database.write() as tx:
-        await sweep._ageing._drop(tx, found)
+    await scene.services.database.write(sweep._ageing._drop, found)
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.STAGED, "kept")
 
@@ -195,8 +195,8 @@ async def test_a_person_who_comes_back_while_the_sweep_looks_keeps_the_draft(
     await _edited_ago(scene, 31 * DAY)
     edits = sections.Edits(text={"note": "here again"})
     await sections.save(scene.services, scene.form, edits, if_match=None, request_id="req")
-    async with scene.services.database.write() as tx:  # it was found old before
-        await willing_sweep(scene.services)._ageing._purge(tx, scene.form.id)
+    sweep = willing_sweep(scene.services)
+    await scene.services.database.write(sweep._ageing._purge, scene.form.id)  # it was found before
     assert (await _form(scene)).data == {"note": "here again"}
 
 
@@ -212,14 +212,13 @@ async def test_two_replicas_that_find_the_same_purge_it_once(
         await _settled_ago(scene, upload, 2 * DAY)
         await _edited_ago(scene, 31 * DAY)
         await asyncio.gather(willing_sweep(one).once(), willing_sweep(other).once())
-        async with one.database.read() as conn:
-            ends = select(events).where(events.c.to_status == forms.PURGING)
-            assert len((await conn.execute(ends)).all()) == 1
+        ends = select(events).where(events.c.to_status == forms.PURGING)
+        assert len(await rows_of(one.database, ends)) == 1
 
 
 async def test_a_draft_of_an_earlier_version_gets_its_whole_time_from_now(scene: Scene) -> None:
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(text("UPDATE forms SET edited_at = NULL, updated_at = 1"))
+    undated = "UPDATE forms SET edited_at = NULL, updated_at = 1"
+    await execute(scene.services.database, undated)
     assert scene.services.settings.retention.expires_at(await _form(scene)) is None
     await _sweep(scene)
     form = await _form(scene)
@@ -254,26 +253,23 @@ async def test_submitted_forms_are_purged_after_a_retention_that_is_set(
     assert forgetful.settings.retention.expires_at(form) == form.submitted_at + DAY
     await _submitted_ago(scene, DAY + AGO)
     await _sweep(scene)
-    async with forgetful.database.read() as conn:
-        assert await forms.get(conn, scene.form.id) is None, "it held nothing to wait for"
+    gone = await forgetful.database.read(forms.get, scene.form.id)
+    assert gone is None, "it held nothing to wait for"
 
 
 async def test_saving_again_and_again_leaves_one_event(scene: Scene) -> None:
     for number in range(5):
         edits = sections.Edits(text={"note": f"note {number}"})
         await sections.save(scene.services, scene.form, edits, if_match=None, request_id="req")
-    async with scene.services.database.read() as conn:
-        of_form = (await conn.execute(select(events.c.version))).scalars().all()
-    assert list(of_form) == [(await _form(scene)).version]
+    of_form = await values_of(scene.services.database, select(events.c.version))
+    assert of_form == [(await _form(scene)).version]
 
 
 async def test_what_lies_on_the_volume_is_told_by_status_with_its_age(scene: Scene) -> None:
     await scene.staged("pair", b"12345")
     old = await _rejected(scene)
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text(f"UPDATE uploads SET created_at = created_at - {DAY} WHERE id = '{old.id}'")  # noqa: S608 - ours
-        )
+    earlier = f"UPDATE uploads SET created_at = created_at - {DAY} WHERE id = '{old.id}'"  # noqa: S608 - ours
+    await execute(scene.services.database, earlier)
     waiting = await Backlog(scene.services).read()
     assert waiting is not None
     sizes = {status: each.size for status, each in waiting.on_volume.items()}
@@ -296,12 +292,9 @@ async def _failed(scene: Scene) -> UploadRow:
 
 
 async def _settled_ago(scene: Scene, upload: UploadRow, milliseconds: int) -> None:
-    async with scene.services.database.write() as tx:
-        now = (await scene.now(upload)).created_at
-        await tx.conn.execute(
-            text("UPDATE uploads SET updated_at = :at WHERE id = :id"),
-            {"at": now - milliseconds, "id": upload.id},
-        )
+    now = (await scene.now(upload)).created_at
+    aged = "UPDATE uploads SET updated_at = :at WHERE id = :id"
+    await execute(scene.services.database, aged, at=now - milliseconds, id=upload.id)
 
 
 async def _edited_ago(scene: Scene, milliseconds: int) -> None:
@@ -313,16 +306,12 @@ async def _submitted_ago(scene: Scene, milliseconds: int) -> None:
 
 
 async def _set_form(scene: Scene, values: str) -> None:
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text(f"UPDATE forms SET {values} WHERE id = :id"),  # noqa: S608 - ours
-            {"id": scene.form.id},
-        )
+    changed = f"UPDATE forms SET {values} WHERE id = :id"  # noqa: S608 - ours
+    await execute(scene.services.database, changed, id=scene.form.id)
 
 
 async def _form(scene: Scene) -> FormRow:
-    async with scene.services.database.read() as conn:
-        form = await forms.get(conn, scene.form.id)
+    form = await scene.services.database.scan(forms.get, scene.form.id)
     assert form is not None
     return form
 

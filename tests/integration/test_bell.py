@@ -44,7 +44,7 @@ async def test_a_worker_hears_of_what_is_enqueued(
     url, client = redis
     await _until(lambda: _listeners(client))
     queue = Queue(url)
-    assert await queue.wake("upl_a", 1)
+    assert await queue.wake([("upl_a", 1)])
     async with asyncio.timeout(PATIENCE):
         await rung.wait()
     await queue.close()
@@ -72,7 +72,7 @@ async def test_a_redis_that_lets_nobody_publish_takes_jobs_all_the_same(
         "api", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-publish"]
     )
     queue = Queue(f"redis://api:pw@{url.rpartition('@')[2]}")
-    assert await queue.wake("upl_a", 1)
+    assert await queue.wake([("upl_a", 1)])
     assert await client.zcard(QUEUE_NAME) == 1
     await queue.close()
 

@@ -42,7 +42,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
 
 def shared_by(api: ApiProcess) -> dict[str, object]:
     """Settings of a second replica."""
-    database = f"sqlite+aiosqlite:///{api.folder}/records.db"
+    database = f"sqlite:///{api.folder}/records.db"
     return {"database_url": database, "staging_dir": api.folder / "volume"}
 
 
@@ -202,8 +202,7 @@ async def test_a_replacement_is_told_with_what_it_replaces(
         told = b""
         while b'"replaced"' not in told or b'"stored"' not in told:
             told += await stream.next() or b""
-    async with services.database.read() as conn:
-        row = await uploads.get(conn, old.id)
+    row = await services.database.scan(uploads.get, old.id)
     assert row
     assert row.status is UploadStatus.REPLACED
     assert old.id.encode() in told

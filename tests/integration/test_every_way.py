@@ -317,10 +317,16 @@ async def test_a_file_of_another_digest_leaves_nothing(begun: Begun, way: str) -
 
 
 @each_way
-async def test_a_client_that_goes_away_leaves_nothing(begun: Begun, way: str) -> None:
+async def test_a_client_that_goes_away_leaves_nothing(
+    begun: Begun, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.staging.SMALL", 1000)
     written = []
 
     async def go() -> None:
+        async with asyncio.timeout(30):
+            while not begun.files():  # noqa: ASYNC110 - a thread makes it, and rings no bell
+                await asyncio.sleep(0.01)
         written.append(begun.files())
         raise ClientDisconnect
 

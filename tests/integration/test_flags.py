@@ -21,6 +21,7 @@ from api.views import FormView, form_view, upload_view
 from shared.internal_api import Flag, StoredObject
 from shared.status import UploadStatus
 from tests.support.services import A_SHA, Scene, flagged, given_back, rejected, stored
+from tests.support.sql import values_of
 from tests.support.sweeping import willing_sweep
 
 BACK_END = ServiceKey("backend")
@@ -36,9 +37,8 @@ async def _flagged(scene: Scene, field: str = "needed") -> UploadRow:
 
 
 async def _now(scene: Scene) -> tuple[FormRow, list[UploadRow]]:
-    async with scene.services.database.read() as conn:
-        form = await forms.get(conn, scene.form.id)
-        rows = await uploads.of_form(conn, scene.form.id)
+    form = await scene.services.database.read(forms.get, scene.form.id)
+    rows = await scene.services.database.read(uploads.of_form, scene.form.id)
     assert form is not None
     return form, rows
 
@@ -95,9 +95,9 @@ async def test_a_release_makes_it_the_value_and_says_when_once(scene: Scene) -> 
     assert [flag["code"] for flag in released.flags] == ["image-too-small"], "it stays flagged"
     assert await _release(scene, row) == released
     assert (await _view(scene)).version == before + 1
-    async with scene.services.database.read() as conn:
-        found = await conn.execute(select(events.c.version).where(events.c.upload_id == row.id))
-    assert before + 1 in found.scalars().all(), "clients that follow the form hear of it"
+    versions = select(events.c.version).where(events.c.upload_id == row.id)
+    found = await values_of(scene.services.database, versions)
+    assert before + 1 in found, "clients that follow the form hear of it"
 
 
 async def test_there_is_nothing_to_release_of_what_is_good_pending_rejected_or_gone(

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from api.services import Services
 from tests.support.failing_volume import fail
 from tests.support.listeners import new_form, public, send
+from tests.support.sql import values_of
 from tests.support.stack import CHECKOUT
 
 STEPS = ["open", "write", "fsync", "close", "rename", "fsync folder"]
@@ -37,9 +37,7 @@ async def test_whatever_step_fails_nothing_is_acknowledged_and_nothing_stays(
             assert int(answer.headers["retry-after"]) > 0
             root = services.staging.root
             assert [*root.glob("incoming/*"), *root.glob("staged/*")] == [], step
-        async with services.database.read() as conn:
-            rows = await conn.execute(text("SELECT count(*) FROM uploads"))
-            assert rows.scalar_one() == 0
+        assert await values_of(services.database, "SELECT count(*) FROM uploads") == [0]
         assert (await send(client, form, b"content")).status_code == 202, "it works again"
 
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from api import forms as use_forms
 from api.forms import Given
@@ -13,37 +13,41 @@ from api.records import forms
 from api.records.rows import FormRow
 from api.records.tables import forms as form_table
 from api.services import Services
+from tests.support.commits import held_before_the_commit
 from tests.support.services import Scene
+from tests.support.sql import execute, rows_of
 
 
 async def test_a_form_that_is_committed_later_is_listed_later(scene: Scene) -> None:
     services: Services = scene.services
-    async with services.database.write() as tx:
-        first = await forms.create(
-            tx, form_id="frm_first", form_type="x", reference="r", token_hash="1", data={}
-        )
-        second = asyncio.create_task(_create(services))
+    with held_before_the_commit() as (held, go_on):
+        first = asyncio.create_task(_create(services, "1"))
+        await held.wait()
+        second = asyncio.create_task(_create(services, "2"))
         await asyncio.sleep(0.3)
         assert not second.done(), "its moment is given when the first is committed"
-    assert first.created_at < (await second).created_at
+        go_on.set()
+        assert (await first).created_at < (await second).created_at
 
 
-async def _create(services: Services) -> FormRow:
-    async with services.database.write() as tx:
-        return await forms.create(
-            tx, form_id="frm_second", form_type="x", reference="r", token_hash="2", data={}
+async def _create(services: Services, number: str) -> FormRow:
+    return await services.database.write(
+        lambda tx: forms.create(
+            tx,
+            form_id=f"frm_{number}",
+            form_type="x",
+            reference="r",
+            token_hash=number,
+            data={},
         )
+    )
 
 
 async def test_no_two_forms_have_one_moment_though_the_clock_stands_still(scene: Scene) -> None:
     services = scene.services
     ahead = scene.form.created_at + 3_600_000  # the clock was put back by an hour since
-    async with services.database.write() as tx:
-        await tx.conn.execute(
-            update(form_table)
-            .where(form_table.c.id == scene.form.id)
-            .values(created_at=ahead, submitted_at=ahead)
-        )
+    mine = update(form_table).where(form_table.c.id == scene.form.id)
+    await execute(services.database, mine.values(created_at=ahead, submitted_at=ahead))
     made = [
         (await use_forms.create(services, scene.form.type, {}, None, beginner=None))[0]
         for _ in range(5)
@@ -51,10 +55,8 @@ async def test_no_two_forms_have_one_moment_though_the_clock_stands_still(scene:
     assert [form.created_at for form in made] == [ahead + more for more in range(1, 6)]
     submitted = []
     for form in made:
-        async with services.database.write() as tx:
-            await forms.submit(tx, form)
-        async with services.database.read() as conn:
-            submitted.append(await forms.get(conn, form.id))
+        await services.database.write(forms.submit, form)
+        submitted.append(await services.database.read(forms.get, form.id))
     moments = [form.submitted_at for form in submitted if form]
     assert moments == [ahead + more for more in range(1, 6)]
 
@@ -106,10 +108,9 @@ async def test_nothing_of_the_person_is_in_the_records_once_the_form_is_purged(
 
 async def _count(services: Services, words: str) -> int:
     """Rows of forms and uploads that have these words anywhere."""
-    async with services.database.read() as conn:
-        rows = [
-            row
-            for table in ("forms", "uploads")
-            for row in await conn.execute(text(f"SELECT * FROM {table}"))  # noqa: S608 - ours
-        ]
+    rows = [
+        row
+        for table in ("forms", "uploads")
+        for row in await rows_of(services.database, f"SELECT * FROM {table}")  # noqa: S608 - ours
+    ]
     return sum(words in str(row) for row in rows)

@@ -10,13 +10,14 @@ from sqlalchemy import URL, make_url, text
 
 from api.backlog import Backlog
 from api.queue import Queue
-from api.records import database as records
 from api.records import forms
-from api.records.database import CommitUnknown, Database, DatabaseUnavailable
-from api.services import Services
+from api.records import postgresql as records
+from api.records.database import CommitUnknown, Database, DatabaseUnavailable, Transaction
 from dev.faulty_link import Fault, FaultyLink
+from tests.support.commits import held_before_the_commit
 from tests.support.postgres import new_database
 from tests.support.services import Scene, services_on
+from tests.support.sql import execute, rows_of
 
 SILENT = Fault(freeze=True)
 
@@ -41,18 +42,16 @@ async def test_a_database_that_falls_silent_is_unavailable_and_then_used_again(
 ) -> None:
     database = Database(url)
     try:
-        async with database.read() as conn:
-            await conn.execute(text("SELECT 1"))
+        await rows_of(database, "SELECT 1")
         link.set(SILENT)
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            async with database.read() as conn:
-                await conn.execute(text("SELECT 1"))
+            await rows_of(database, "SELECT 1")
         assert time.monotonic() - began < 8
         link.heal()
         link.cut()
-        async with asyncio.timeout(8), database.read() as conn:
-            await conn.execute(text("SELECT 1"))
+        async with asyncio.timeout(8):
+            await rows_of(database, "SELECT 1")
     finally:
         await database.close()
 
@@ -77,16 +76,15 @@ async def test_that_the_database_is_silent_is_told_within_a_scrape(
 async def test_a_commit_without_an_answer_is_unknown(
     url: str, link: FaultyLink, fault: Fault, tmp_path: Path
 ) -> None:
-    async def commit(services: Services) -> None:
-        async with services.database.write() as tx:
-            await tx.conn.execute(text("SELECT 1"))
-            link.set(fault)
+    def written(tx: Transaction) -> None:
+        tx.conn.execute(text("SELECT 1"))
+        link.set(fault)
 
     async with services_on(tmp_path, url) as services:
         await Scene.create(services)
         began = time.monotonic()
         with pytest.raises(CommitUnknown):
-            await commit(services)
+            await services.database.write(written)
         assert time.monotonic() - began < 8
         link.heal()
         link.cut()
@@ -99,27 +97,21 @@ async def test_a_connection_lost_within_a_statement_is_no_error_of_ours(
     monkeypatch.setattr(records, "STATEMENT_SECONDS", 60)
     monitor, database = Database(url), Database(url)
 
-    async def write() -> None:
-        async with database.write() as tx:
-            await tx.conn.execute(text("SELECT pg_sleep(5)"))
-
     async def sleeps() -> bool:
         busy = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        async with monitor.read() as conn:
-            return (await conn.execute(text(busy))).first() is not None
+        return bool(await rows_of(monitor, busy))
 
     try:
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(execute(database, "SELECT pg_sleep(5)"))
         async with asyncio.timeout(20):
             while not await sleeps():  # noqa: ASYNC110 - what is waited for rings no bell
                 await asyncio.sleep(0.02)
         if how == "cut":
             link.cut()
         else:
-            async with monitor.read() as conn:
-                mine = "pid <> pg_backend_pid() AND datname = current_database()"
-                end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"  # noqa: S608 - ours
-                await conn.execute(text(end))
+            mine = "pid <> pg_backend_pid() AND datname = current_database()"
+            end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"  # noqa: S608 - ours
+            await rows_of(monitor, end)
         with pytest.raises(DatabaseUnavailable):
             await writing
     finally:
@@ -134,18 +126,20 @@ async def test_a_transaction_of_an_api_whose_host_is_gone_frees_its_form(
     monkeypatch.setattr(records, "STATEMENT_SECONDS", 10)
     async with services_on(tmp_path, url) as services:
         scene = await Scene.create(services)
-        held = services.database.write()
-        await forms.lock(await held.__aenter__(), scene.form.id)
-        async with asyncio.timeout(8), services.database.write() as tx:
-            await forms.lock(tx, scene.form.id)
-        with pytest.raises(CommitUnknown):
-            await held.__aexit__(None, None, None)
+        with held_before_the_commit() as (held, go_on):
+            first = asyncio.create_task(services.database.write(forms.lock, scene.form.id))
+            await held.wait()
+            async with asyncio.timeout(8):
+                await services.database.write(forms.lock, scene.form.id)
+            go_on.set()
+            with pytest.raises(CommitUnknown):
+                await first
 
 
-async def test_a_redis_that_falls_silent_within_a_transaction_holds_up_nobody() -> None:
+async def test_a_redis_that_falls_silent_within_a_pipeline_holds_up_nobody() -> None:
     async def redis(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while command := await reader.read(65536):
-            if b"EXISTS" in command:
+            if b"ZADD" in command:
                 silent.set()
             if not silent.is_set():
                 writer.write(b"+OK\r\n" * command.count(b"\r\n*") + b"+OK\r\n")
@@ -155,8 +149,8 @@ async def test_a_redis_that_falls_silent_within_a_transaction_holds_up_nobody() 
     queue = Queue(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
     try:
         async with asyncio.timeout(6):
-            assert await queue.wake("upl_a", 1) is False
-        assert silent.is_set(), "the transaction had begun"
+            assert await queue.wake([("upl_a", 1)]) is False
+        assert silent.is_set(), "its commands were sent"
     finally:
         await queue.close()
         server.close()

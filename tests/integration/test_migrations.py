@@ -18,7 +18,7 @@ from tests.support.postgres import new_database
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a database that has no tables yet."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+        return f"sqlite:///{tmp_path}/records.db"
     return new_database(request.getfixturevalue("postgres"), "unmigrated")
 
 
@@ -43,6 +43,5 @@ async def _is_what_the_code_knows(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.scan(differences) == []
     await database.close()

@@ -60,8 +60,7 @@ def _staged(scene: Scene) -> dict[str, Path]:
 
 
 async def _due_prefixes(services: Services) -> list[str]:
-    async with services.database.write() as tx:
-        return [each.prefix for each in await cleaning.claim(tx, 100)]
+    return [each.prefix for each in await services.database.write(cleaning.claim, 100)]
 
 
 async def test_a_file_on_the_volume_gets_a_second_name_that_outlives_the_first(

@@ -6,24 +6,27 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from api import forms as use_forms
 from api import uploads as use_uploads
 from api import work
 from api.errors import Problem
 from api.records import cleaning, forms, migrate, stalled, uploads
-from api.records.database import DatabaseUnavailable, Transaction
+from api.records.database import Database, DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
 from api.sweep import Sweep
 from shared.ids import new_id
+from shared.internal_api import Cleaning
 from shared.status import UploadStatus
 from tests.support.many_rows import Work, fill
 from tests.support.services import Scene, given_back, services_on, stored
+from tests.support.sql import execute, values_of
 
 
 class Woken:
@@ -40,9 +43,8 @@ class Woken:
         services.queue.order_cleaning = self._clean  # type: ignore[method-assign] # a stand-in
         self._long = length
 
-    async def _wake(self, upload_id: str, wake: int) -> bool:
-        if wake > 1:
-            self.wakes.append((upload_id, wake))
+    async def _wake(self, wakes: Sequence[tuple[str, int]]) -> bool:
+        self.wakes += [each for each in wakes if each[1] > 1]
         return True
 
     async def _length(self) -> int | None:
@@ -67,16 +69,17 @@ def once_found(
     patch: pytest.MonkeyPatch, name: str, happens: Callable[[], Awaitable[object]]
 ) -> None:
     """Let something happen between a look of the sweep and what it does about it."""
-    look = getattr(stalled, name)
+    look, scan = getattr(stalled, name), Database.scan
 
-    async def found(*arguments: object) -> object:
-        rows = await look(*arguments)
-        with patch.context() as unpatched:
-            unpatched.setattr(stalled, name, look)
-            await happens()
-        return rows
+    async def scanned(self: Database, body: Any, *arguments: Any) -> object:
+        found = await scan(self, body, *arguments)
+        if body is look:
+            with patch.context() as unpatched:
+                unpatched.setattr(Database, "scan", scan)
+                await happens()
+        return found
 
-    patch.setattr(stalled, name, found)
+    patch.setattr(Database, "scan", scanned)
 
 
 async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
@@ -149,14 +152,11 @@ async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
     woken = Woken(scene.services)
     await fill(scene.services.database, 400, Work(waiting=stalled.BATCH + 50))
     now = await _clock(scene)
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text(
-                "UPDATE uploads SET wakes_unanswered = 6,"
-                " wake_at = :soon + CAST(substr(id, 10) AS BIGINT) WHERE status = 'staged'"
-            ),
-            {"soon": now + 60_000},
-        )
+    soon = (
+        "UPDATE uploads SET wakes_unanswered = 6,"
+        " wake_at = :soon + CAST(substr(id, 10) AS BIGINT) WHERE status = 'staged'"
+    )
+    await execute(scene.services.database, soon, soon=now + 60_000)
     sweep = patient(scene.services)
     asked: set[str] = set()
 
@@ -463,8 +463,7 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
         await use_uploads.acknowledge(scene.services, scene.form.id, field, late, request_id="req")
-    async with scene.services.database.read() as conn:
-        names = list((await conn.execute(select(staged_names.c.condemned))).scalars())
+    names = await values_of(scene.services.database, select(staged_names.c.condemned))
     assert names == [True]
 
 
@@ -477,28 +476,27 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     await use_uploads.remove(scene.services, upload, always=False)
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
-    async with database.write() as tx:
-        (order,) = await cleaning.claim(tx, 10)
+    (order,) = await database.write(cleaning.claim, 10)
     assert order.prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
-    async with database.write() as tx:
-        assert await cleaning.claim(tx, 10) == [], "it is being worked on"
-        await cleaning.confirm(tx, order.id, order.passes)
+    assert await database.write(cleaning.claim, 10) == [], "it is being worked on"
+    await database.write(cleaning.confirm, order.id, order.passes)
     first = await scene.doomed()
-    async with database.write() as tx:
-        for _ in range(2):  # its answer was lost: it is repeated
-            await cleaning.confirm(tx, order.id, order.passes)
+    for _ in range(2):  # its answer was lost: it is repeated
+        await database.write(cleaning.confirm, order.id, order.passes)
     assert await scene.doomed() == first
     not_before, passes = (await scene.doomed())[order.prefix]
     assert passes == 1
     assert not_before - await _clock(scene) == pytest.approx(86_400_000, abs=5_000)
     await patient(scene.services).forget_done()
     assert order.prefix in await scene.doomed()
-    async with database.write() as tx:
-        await cleaning.confirm(tx, order.id, 1)
-        twice = (await cleaning.done(tx.conn), await cleaning.claim(tx, 10))
-        await cleaning.confirm(tx, order.id, order.passes)  # that of the first pass, late
-        assert (await cleaning.done(tx.conn), await cleaning.claim(tx, 10)) == twice
-    assert twice == ([order.id], []), "cleaned twice, a day apart"
+
+    async def left() -> tuple[list[int], list[Cleaning]]:
+        return await database.scan(cleaning.done), await database.write(cleaning.claim, 10)
+
+    await database.write(cleaning.confirm, order.id, 1)
+    assert await left() == ([order.id], []), "cleaned twice, a day apart"
+    await database.write(cleaning.confirm, order.id, order.passes)  # that of the first pass, late
+    assert await left() == ([order.id], [])
     await patient(scene.services).forget_done()
     assert await scene.doomed() == {}
 
@@ -513,15 +511,14 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
     await sweep.unlink_condemned()
     await sweep.erase_purged()
     assert await _exists(scene), "its object is still in the bucket"
-    async with scene.services.database.write() as tx:
-        for order in await cleaning.claim(tx, 10):
-            await cleaning.confirm(tx, order.id, order.passes)
+    database = scene.services.database
+    for order in await database.write(cleaning.claim, 10):
+        await database.write(cleaning.confirm, order.id, order.passes)
     await sweep.erase_purged()
     assert not await _exists(scene)
-    async with scene.services.database.read() as conn:
-        for table in ("uploads", "events", "forms"):
-            rows = await conn.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - ours
-            assert rows.scalar_one() == 0
+    for table in ("uploads", "events", "forms"):
+        count = f"SELECT count(*) FROM {table}"  # noqa: S608 - ours
+        assert await values_of(database, count) == [0]
 
 
 async def test_a_purged_form_that_has_bytes_and_no_object_is_erased_behind_them(
@@ -559,10 +556,10 @@ async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
     await scene.set_all(lease_until=1)
     original = Sweep._take_back
 
-    async def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
+    def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
         if row.id == bad.id:
             raise ValueError("what is this")
-        await original(self, tx, row)
+        original(self, tx, row)
 
     monkeypatch.setattr(Sweep, "_take_back", picky)
     await patient(scene.services).take_back_lost_leases()
@@ -628,11 +625,15 @@ async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
         sweep = patient(services)
         real = getattr(sweep, hangs)
 
-        async def hanging(*arguments: object) -> object:
+        async def hangs_before() -> object:
             await asyncio.sleep(0.4)  # as on a database that is frozen, and then answers
-            return await real(*arguments)
+            return await real()
 
-        setattr(sweep, hangs, hanging)
+        def hangs_within(*arguments: object) -> object:
+            time.sleep(0.4)
+            return real(*arguments)
+
+        setattr(sweep, hangs, hangs_within if hangs == "_unchanged" else hangs_before)
         await sweep.once()
         row = await scene.now(upload)
         assert (row.status, row.attempts) == (UploadStatus.PROCESSING, 1)
@@ -652,8 +653,7 @@ async def test_two_first_starts_at_once_agree_on_the_volume(
         services_on(tmp_path, database_url) as one,
         services_on(tmp_path, database_url) as other,
     ):
-        async with one.database.write() as tx:
-            await tx.conn.execute(text("DELETE FROM volume"))
+        await execute(one.database, "DELETE FROM volume")
         (one.staging.root / ".longshore-volume").unlink()
         await asyncio.gather(one.volume.open(), other.volume.open())
         assert one.volume.id == other.volume.id
@@ -682,7 +682,7 @@ async def test_an_empty_database_beside_a_used_volume_is_not_taken_for_its_own(
     async with services_on(tmp_path, database_url) as services:
         await Scene.create(services)
         assert await services.volume.matches()
-    async with services_on(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/empty.db") as services:
+    async with services_on(tmp_path, f"sqlite:///{tmp_path}/empty.db") as services:
         assert not await services.volume.matches()
     async with services_on(tmp_path, database_url) as services:
         assert await services.volume.matches()
@@ -694,23 +694,18 @@ def _age(path: Path, seconds: float) -> None:
 
 
 async def _clock(scene: Scene) -> int:
-    async with scene.services.database.read() as conn:
-        return await uploads.clock(conn)
+    return await scene.services.database.scan(uploads.clock)
 
 
 async def _uploads(scene: Scene) -> list[UploadRow]:
-    async with scene.services.database.read() as conn:
-        return await uploads.of_form(conn, scene.form.id)
+    return await scene.services.database.scan(uploads.of_form, scene.form.id)
 
 
 async def _exists(scene: Scene) -> bool:
-    async with scene.services.database.read() as conn:
-        return await forms.get(conn, scene.form.id) is not None
+    return await scene.services.database.read(forms.get, scene.form.id) is not None
 
 
 async def _let_pass(scene: Scene, milliseconds: int) -> None:
     """On the clock of the wake-ups."""
-    async with scene.services.database.write() as tx:
-        await tx.conn.execute(
-            text("UPDATE uploads SET wake_at = wake_at - :ms"), {"ms": milliseconds}
-        )
+    earlier = "UPDATE uploads SET wake_at = wake_at - :ms"
+    await execute(scene.services.database, earlier, ms=milliseconds)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection
 
 from api.records import ageing, begun_drafts, cleaning, staged, stalled
 from api.records.database import Database
@@ -15,6 +15,7 @@ from shared.status import UploadStatus
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
 from tests.support.services import services_on
+from tests.support.sql import execute, values_of
 from tests.support.sweeping import willing_sweep
 
 ROWS = 6000
@@ -52,22 +53,20 @@ async def test_no_statement_of_the_sweep_looks_at_every_row(crowded: Services) -
     purged = WORK.old_drafts + WORK.old_submitted
     assert await _left(crowded.database) == purged, "only objects to be cleaned are left"
     assert len(statements) > 20
-    async with crowded.database.read() as conn:
-        for statement, parameters in statements.items():
-            plan = await explain(conn, statement, parameters)
-            assert plan or statement.startswith("INSERT")
-            assert not full_scans(plan), f"{statement}\n{plan}"
+    for statement, parameters in statements.items():
+        plan = await crowded.database.read(explain, statement, parameters)
+        assert plan or statement.startswith("INSERT")
+        assert not full_scans(plan), f"{statement}\n{plan}"
 
 
 async def test_a_statement_that_does_is_recognised(crowded: Services) -> None:
-    async with crowded.database.read() as conn:
-        for statement in (
-            "SELECT id FROM uploads WHERE filename = 'x'",
-            "SELECT count(*) FROM forms WHERE status = 'draft'",
-            "DELETE FROM staged_names WHERE at < 5",
-            "SELECT form_id FROM uploads ORDER BY form_id",
-        ):
-            assert full_scans(await explain(conn, statement, ())), statement
+    for statement in (
+        "SELECT id FROM uploads WHERE filename = 'x'",
+        "SELECT count(*) FROM forms WHERE status = 'draft'",
+        "DELETE FROM staged_names WHERE at < 5",
+        "SELECT form_id FROM uploads ORDER BY form_id",
+    ):
+        assert full_scans(await crowded.database.read(explain, statement, ())), statement
 
 
 def test_rows_that_go_with_their_form_are_found_by_an_index() -> None:
@@ -99,10 +98,8 @@ async def test_purged_forms_that_still_wait_dont_hold_up_those_behind_them(
 ) -> None:
     async with services_on(tmp_path, database_url) as services:
         await fill(services.database, 1000, Work(purging=250))
-        async with services.database.write() as tx:
-            await tx.conn.execute(
-                text("UPDATE uploads SET bytes = 'kept' WHERE id <= 'upl_1000000240'")
-            )
+        kept = "UPDATE uploads SET bytes = 'kept' WHERE id <= 'upl_1000000240'"
+        await execute(services.database, kept)
         sweep = willing_sweep(services)
         await sweep.erase_purged()
         await sweep.erase_purged()
@@ -111,14 +108,13 @@ async def test_purged_forms_that_still_wait_dont_hold_up_those_behind_them(
 
 async def _give_everything_to_do(services: Services) -> None:
     """What `fill` leaves out: prefixes and names that have served, an orphan, a due prefix."""
-    async with services.database.write() as tx:
-        for statement in (
-            "UPDATE cleanings SET passes = 2 WHERE id <= 3",
-            "UPDATE cleanings SET not_before = 1 WHERE id = 5",
-            "UPDATE staged_names SET at = 1 WHERE name = 'upl_1000001000'",
-            "INSERT INTO begun_drafts (client, step, drafts) VALUES ('somebody', 1, 5)",
-        ):
-            await tx.conn.execute(text(statement))
+    await execute(
+        services.database,
+        "UPDATE cleanings SET passes = 2 WHERE id <= 3",
+        "UPDATE cleanings SET not_before = 1 WHERE id = 5",
+        "UPDATE staged_names SET at = 1 WHERE name = 'upl_1000001000'",
+        "INSERT INTO begun_drafts (client, step, drafts) VALUES ('somebody', 1, 5)",
+    )
     for name in ("upl_orphan", "upl_1000003001"):
         path = services.staging.root / "staged" / name
         path.write_bytes(b"")
@@ -126,26 +122,26 @@ async def _give_everything_to_do(services: Services) -> None:
 
 
 async def _left(database: Database) -> int:
-    async with database.read() as conn:
-        found = [
-            *await stalled.due(conn),
-            *await stalled.overdue(conn),
-            *await stalled.lost_leases(conn, 20_000),
-            *await stalled.condemned(conn, ""),
-            *await stalled.purging(conn, ""),
-            *await cleaning.done(conn),
-            *await staged.long_condemned(conn, 8 * 86_400_000),
-            *await ageing.undated_drafts(conn),
-            *await ageing.old_drafts(conn, 30 * 86_400_000),
-            *await ageing.old_submitted(conn, 86_400_000),
-            *await ageing.old_bytes(conn, UploadStatus.REJECTED, 86_400_000),
-            *await ageing.old_bytes(conn, UploadStatus.FAILED, 30 * 86_400_000),
-            *[True] * await begun_drafts.any_old(conn),
+    def found(conn: Connection) -> list[object]:
+        return [
+            *stalled.due(conn),
+            *stalled.overdue(conn),
+            *stalled.lost_leases(conn, 20_000),
+            *stalled.condemned(conn, ""),
+            *stalled.purging(conn, ""),
+            *cleaning.done(conn),
+            *staged.long_condemned(conn, 8 * 86_400_000),
+            *ageing.undated_drafts(conn),
+            *ageing.old_drafts(conn, 30 * 86_400_000),
+            *ageing.old_submitted(conn, 86_400_000),
+            *ageing.old_bytes(conn, UploadStatus.REJECTED, 86_400_000),
+            *ageing.old_bytes(conn, UploadStatus.FAILED, 30 * 86_400_000),
+            *[True] * begun_drafts.any_old(conn),
         ]
-    return len(found)
+
+    return len(await database.scan(found))
 
 
 async def _count(database: Database, rows: str) -> int:
-    async with database.read() as conn:
-        found = await conn.execute(text(f"SELECT count(*) FROM {rows}"))  # noqa: S608 - ours
-        return int(found.scalar_one())
+    (count,) = await values_of(database, f"SELECT count(*) FROM {rows}")  # noqa: S608 - ours
+    return int(count)

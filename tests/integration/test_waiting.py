@@ -167,8 +167,7 @@ async def test_two_hundred_that_wait_cost_about_one_statement_a_second(
 
 async def _waits(scene: Scene, services: Services, has_read: asyncio.Queue[None]) -> None:
     async def read() -> tuple[int, int]:
-        async with services.database.read() as conn:
-            version = (await forms.versions(conn, [scene.form.id]))[scene.form.id]
+        version = (await services.database.read(forms.versions, [scene.form.id]))[scene.form.id]
         has_read.put_nowait(None)
         return version, version
 
@@ -180,5 +179,5 @@ async def test_versions_of_any_number_of_forms_are_read(
     scene: Scene, services: Services, count: int
 ) -> None:
     ids = [f"frm_{number}" for number in range(count)] + [scene.form.id]
-    async with services.database.read() as conn:
-        assert await forms.versions(conn, ids) == {scene.form.id: scene.form.version}
+    versions = await services.database.read(forms.versions, ids)
+    assert versions == {scene.form.id: scene.form.version}

@@ -19,6 +19,7 @@ from tests.support.listeners import SECRET, internal, new_form, public, send
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
 from tests.support.services import Scene, given_back, rejected, services_on, stored
+from tests.support.sql import execute, values_of
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 """By name and the values of the labels, in the order of their names."""
@@ -166,8 +167,7 @@ async def test_a_worker_that_was_silent_for_long_is_forgotten_by_the_sweep(
         await _heard(services, each)
     await _silent_for(services, gone, 61)
     await Sweep(services).once()
-    async with services.database.read() as conn:
-        kept = (await conn.execute(select(workers.c.id))).scalars().all()
+    kept = await values_of(services.database, select(workers.c.id))
     assert kept == [alive]
 
 
@@ -215,10 +215,11 @@ async def test_only_the_internal_readiness_says_more_than_its_checks(scene: Scen
 async def test_without_a_database_the_metrics_say_so_and_show_no_old_figures(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    async def away(*_: object) -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(type(services.database), "read", lambda _: away())
+    for way in ("read", "scan"):
+        monkeypatch.setattr(type(services.database), way, away)
     seen = await _scraped(services)
     assert seen["longshore_database_up", ()] == 0
     backlog = seen["longshore_backlog_uploads", ("staged",)]
@@ -241,12 +242,11 @@ async def test_the_gauges_search_indexes_and_ask_once_in_a_while(
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
         assert len(statements) == 6
         assert not again
-        async with services.database.read() as conn:
-            for statement, parameters in statements.items():
-                if "cleanings" in statement or "FROM workers" in statement:
-                    continue  # all of them wait here; there are as many rows as workers
-                plan = await explain(conn, statement, parameters)
-                assert not full_scans(plan), f"{statement}\n{plan}"
+        for statement, parameters in statements.items():
+            if "cleanings" in statement or "FROM workers" in statement:
+                continue  # all of them wait here; there are as many rows as workers
+            plan = await services.database.read(explain, statement, parameters)
+            assert not full_scans(plan), f"{statement}\n{plan}"
 
 
 def test_what_a_worker_invents_adds_no_labels() -> None:
@@ -280,14 +280,10 @@ async def _heard(
 
 
 async def _silent_for(services: Services, worker: str, seconds: int) -> None:
-    async with services.database.write() as tx:
-        await tx.conn.execute(
-            update(workers)
-            .where(workers.c.id == worker)
-            .values(seen_at=workers.c.seen_at - seconds * 1000)
-        )
+    earlier = workers.c.seen_at - seconds * 1000
+    silent = update(workers).where(workers.c.id == worker).values(seen_at=earlier)
+    await execute(services.database, silent)
 
 
 async def _now(services: Services) -> int:
-    async with services.database.read() as conn:
-        return await uploads.clock(conn)
+    return await services.database.scan(uploads.clock)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from sqlalchemy import text
 
 from api.backlog import Backlog
 from api.services import Services
@@ -22,6 +21,7 @@ from tests.support.many_rows import FIRST, Work, fill
 from tests.support.plans import captured, explain
 from tests.support.postgres import new_database, run_postgres
 from tests.support.services import services_on
+from tests.support.sql import execute, values_of
 from tests.support.sweeping import willing_sweep
 
 WORK = Work(due=200, overdue=200, lost=200, condemned=200, purging=200, waiting=5000, leased=50)
@@ -66,13 +66,11 @@ def _make_files(folder: Path, rows: int, files: int) -> None:
 
 async def _let_nothing_be_due(services: Services) -> None:
     """What the sweep gave back would be due again in a moment."""
-    async with services.database.write() as tx:
-        await tx.conn.execute(
-            text(
-                "UPDATE uploads SET wake_at = deadline, deadline = deadline + 86400000"
-                " WHERE status = 'staged'"
-            )
-        )
+    await execute(
+        services.database,
+        "UPDATE uploads SET wake_at = deadline, deadline = deadline + 86400000"
+        " WHERE status = 'staged'",
+    )
 
 
 async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
@@ -82,19 +80,18 @@ async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
 
 
 async def _version(services: Services) -> str:
-    async with services.database.read() as conn:
-        sqlite = conn.dialect.name == "sqlite"
-        asked = "sqlite_version()" if sqlite else "current_setting('server_version')"
-        return str((await conn.execute(text(f"SELECT {asked}"))).scalar_one())
+    sqlite = services.database.is_sqlite
+    asked = "sqlite_version()" if sqlite else "current_setting('server_version')"
+    (version,) = await values_of(services.database, f"SELECT {asked}")
+    return str(version)
 
 
 async def _plans(services: Services, statements: dict[str, object]) -> dict[str, list[str]]:
-    async with services.database.read() as conn:
-        return {
-            " ".join(statement.split()): await explain(conn, statement, parameters)
-            for statement, parameters in statements.items()
-            if not statement.startswith("INSERT")
-        }
+    return {
+        " ".join(statement.split()): await services.database.read(explain, statement, parameters)
+        for statement, parameters in statements.items()
+        if not statement.startswith("INSERT")
+    }
 
 
 def main() -> None:
@@ -120,7 +117,7 @@ def main() -> None:
 @contextmanager
 def _database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{folder}/records.db"
+        yield f"sqlite:///{folder}/records.db"
     else:
         with run_postgres() as server:
             yield new_database(server, "bench")

@@ -24,7 +24,7 @@ def home(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("house")
-    url = f"sqlite+aiosqlite:///{folder}/records.db"
+    url = f"sqlite:///{folder}/records.db"
     if request.param == "postgresql":
         url = new_database(request.getfixturevalue("postgres"), "protocol")
     with asyncio.Runner() as runner:

@@ -6,14 +6,12 @@ come of it.
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncTransaction
 
 from api import flags, sections, work
 from api import forms as use_forms
@@ -36,7 +34,10 @@ from shared.keys import FLAGGED
 from shared.status import TRANSITIONS, UploadStatus
 from shared.volume import STAGED
 from tests.protocol.reference import Prefix, Reference
+from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.services import A_SHA, Scene, services_on
+from tests.support.sql import execute
+from tests.support.sql import rows_of as all_rows
 from tests.support.sweeping import willing_sweep
 
 HOURS = 36_000
@@ -115,9 +116,8 @@ class House:
         """Begin anew: no rows, no files, one form."""
         self.forget()
         services = self.replicas[0]
-        async with services.database.write() as tx:
-            for table in (form_table, cleanings, staged_names):  # uploads and events go with forms
-                await tx.conn.execute(delete(table))
+        tables = (form_table, cleanings, staged_names)  # uploads and events go with forms
+        await execute(services.database, *(delete(table) for table in tables))
         for folder in (INCOMING, STAGED, QUARANTINE):
             for file in (services.settings.staging_dir / folder).iterdir():
                 file.unlink()
@@ -133,7 +133,12 @@ class House:
         with commits_that(fault) as fired:
             answer = await answer_of(operation, services)
         if not fired or (fault == "is answered too late" and operation.is_looked_up):
-            assert answer == operation.expect(self.reference), operation.name
+            assert answer == operation.expect(self.reference), (
+                operation.name,
+                answer,
+                fault,
+                fired,
+            )
         elif fault in ("is answered too late", "is followed by a kill"):
             assert answer in {*UNKNOWN, operation.expect(self.reference)}, operation.name
         elif not operation.is_sweep:
@@ -319,8 +324,7 @@ class House:
 
     async def _row(self, upload_id: str) -> UploadRow:
         """As a route finds it before the use case locks anything."""
-        async with self.replicas[0].database.read() as conn:
-            row = await uploads.get(conn, upload_id)
+        row = await self.replicas[0].database.scan(uploads.get, upload_id)
         if row is None:
             raise Problem("not-found")
         return row
@@ -331,8 +335,7 @@ class House:
         self.abandoned.add(name)  # until it has a row
 
         async def do(services: Services) -> str:
-            async with services.database.read() as conn:
-                form = await forms.get(conn, self.scene.form.id)
+            form = await services.database.scan(forms.get, self.scene.form.id)
             if form is None or form.status == forms.PURGING:
                 raise Problem("not-found")
             use_uploads.check_draft(form)
@@ -380,13 +383,11 @@ class House:
         """A worker empties the prefixes that are due; it may be killed before it says so."""
 
         async def do(services: Services) -> str:
-            async with services.database.write() as tx:
-                ordered = await cleaning.claim(tx, ALL)
+            ordered = await services.database.write(cleaning.claim, ALL)
             for each in ordered:
                 self.bucket.discard(prefix_of(each.prefix))
                 for _ in range(2 if confirmed else 0):  # the first answer was lost
-                    async with services.database.write() as tx:
-                        await cleaning.confirm(tx, each.id, each.passes)
+                    await services.database.write(cleaning.confirm, each.id, each.passes)
             return "ok"
 
         return Operation(
@@ -439,15 +440,16 @@ class House:
         self.reference.abandoned |= what == "retentions"
 
     async def _let_all_be_old(self) -> None:
-        async with self.replicas[0].database.write() as tx:
-            await tx.conn.execute(update(form_table).values(edited_at=1))
-            settled = upload_table.c.status.in_(("rejected", "failed"))
-            await tx.conn.execute(update(upload_table).where(settled).values(updated_at=1))
+        settled = upload_table.c.status.in_(("rejected", "failed"))
+        await execute(
+            self.replicas[0].database,
+            update(form_table).values(edited_at=1),
+            update(upload_table).where(settled).values(updated_at=1),
+        )
 
     async def let_cleanings_be_due(self) -> None:
         """Of prefixes that nobody puts to any more."""
-        async with self.replicas[0].database.write() as tx:
-            await tx.conn.execute(update(cleanings).values(not_before=0))
+        await execute(self.replicas[0].database, update(cleanings).values(not_before=0))
         for doomed in self.reference.doomed.values():
             doomed.due |= doomed.passes < 2
 
@@ -455,10 +457,10 @@ class House:
 
     async def rows(self) -> dict[str, object]:
         """What the records say, in the reference's words."""
-        async with self.replicas[0].database.read() as conn:
-            form = await forms.get(conn, self.scene.form.id)
-            found = await uploads.of_form(conn, self.scene.form.id)
-            doomed = await conn.execute(select(cleanings.c.prefix, cleanings.c.passes))
+        database, form_id = self.replicas[0].database, self.scene.form.id
+        form = await database.read(forms.get, form_id)
+        found = await database.read(uploads.of_form, form_id)
+        doomed = await all_rows(database, select(cleanings.c.prefix, cleanings.c.passes))
         return {
             "form": (form.status, form.data.get("note")) if form else ("erased", None),
             "uploads": [
@@ -488,10 +490,10 @@ class House:
         deleted = owned | stale | {prefix for prefix, _ in self.reference.doomed}
         deleted |= {where(prefix, flagged=True) for prefix in deleted}
         assert self.bucket <= stored | deleted, "an object that nobody will delete"
-        async with self.replicas[1].database.read() as conn:
-            form = await forms.get(conn, self.scene.form.id)
-            found = await uploads.of_form(conn, self.scene.form.id)
-            history = (await conn.execute(select(events).order_by(events.c.id))).all()
+        database, form_id = self.replicas[1].database, self.scene.form.id
+        form = await database.read(forms.get, form_id)
+        found = await database.read(uploads.of_form, form_id)
+        history = await all_rows(database, select(events).order_by(events.c.id))
         if form and form.status != forms.PURGING:
             view = form_view(self.replicas[0].form_types[FORM_TYPE], form, found, "http://api")
             self._check_values(view.data, found)
@@ -577,11 +579,11 @@ class House:
             await self.just_do(self.sweep("clear_volume"))
             await self.just_do(self.sweep("erase_purged"))
             await self.just_do(self.sweep("forget_done"))
-        async with self.replicas[0].database.read() as conn:
-            for table in (form_table, upload_table, events, cleanings):
-                assert (await conn.execute(select(table))).all() == [], table.name
-            owned = select(staged_names).where(staged_names.c.condemned.is_(False))
-            assert (await conn.execute(owned)).all() == []
+        database = self.replicas[0].database
+        for table in (form_table, upload_table, events, cleanings):
+            assert await all_rows(database, select(table)) == [], table.name
+        owned = select(staged_names).where(staged_names.c.condemned.is_(False))
+        assert await all_rows(database, owned) == []
         volume = self.replicas[0].settings.staging_dir
         for folder in (INCOMING, STAGED, QUARANTINE):
             assert list((volume / folder).iterdir()) == []
@@ -604,53 +606,6 @@ async def answer_of(operation: Operation, services: Services) -> str:
         return problem.code
     except asyncio.CancelledError:
         return "killed"
-
-
-FAULTS = (
-    "is lost",
-    "is answered too late",
-    "is preceded by a kill",
-    "is followed by a kill",
-)
-
-
-@contextmanager
-def commits_that(fault: str | None) -> Iterator[list[str]]:
-    """The first commit meets the fault; what is yielded is not empty once it did. A kill is a
-    cancellation: nothing after it is carried out but the end of the connection."""
-    fired: list[str] = []
-    commit = AsyncTransaction.commit
-
-    async def faulty(self: AsyncTransaction) -> None:
-        if fault is None or fired:
-            return await commit(self)
-        fired.append(fault)
-        if fault in ("is answered too late", "is followed by a kill"):
-            await commit(self)
-        else:
-            await self.rollback()
-        if fault in ("is lost", "is answered too late"):
-            raise ConnectionResetError
-        raise asyncio.CancelledError
-
-    with patch.object(AsyncTransaction, "commit", faulty):
-        yield fired
-
-
-@contextmanager
-def held_before_the_commit() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """The first commit waits for the second event; the first one says that it does."""
-    held, go_on = asyncio.Event(), asyncio.Event()
-    commit = AsyncTransaction.commit
-
-    async def late(self: AsyncTransaction) -> None:
-        if not held.is_set():
-            held.set()
-            await go_on.wait()
-        await commit(self)
-
-    with patch.object(AsyncTransaction, "commit", late):
-        yield held, go_on
 
 
 def rows_of(reference: Reference) -> dict[str, object]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.protocol.conftest import Home
-from tests.protocol.house import FAULTS, OUTCOMES, House, Operation, Order, where
+from tests.protocol.house import OUTCOMES, House, Operation, Order, where
+from tests.support.commits import FAULTS
 
 FIELDS = ("needed", "pair")
 SWEEPS = (

@@ -28,7 +28,7 @@ class ApiProcess:
             "ENVIRONMENT": "dev",
             "PORT": str(self.port),
             "INTERNAL_PORT": str(self.internal_port),
-            "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/records.db",
+            "DATABASE_URL": f"sqlite:///{folder}/records.db",
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
             "STAGING_DIR": str(folder / "volume"),
             "FORMS_DIR": str(forms_folder(folder / "forms")),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from api.records.database import Database
+from api.records.database import Database, Transaction
 from api.records.uploads import clock
 from shared.policy import FilePolicy
+from tests.support.sql import execute
 
 DAY = 86_400_000
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
@@ -74,8 +75,9 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
         "'submitted'",
     )
     policy = FilePolicy.model_validate({"accept": ["image/png"], "max_bytes": 1000})
-    async with database.write() as tx:
-        now = await clock(tx.conn)
+
+    def filled(tx: Transaction) -> None:
+        now = clock(tx.conn)
         number, count = f"CAST({FIRST} + i AS VARCHAR)", NUMBERS.format(count=rows)
         for statement in (
             f"""INSERT INTO forms (id, type, status, token_hash, data, version, edit, created_at,
@@ -108,6 +110,7 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
         ):
             parameters = {"policy": json.dumps(policy.model_dump(mode="json"))}
             used = parameters if ":policy" in statement else {}
-            await tx.conn.execute(text(statement), used)
-    async with database.write() as tx:
-        await tx.conn.execute(text("ANALYZE"))
+            tx.conn.execute(text(statement), used)
+
+    await database.write(filled)
+    await execute(database, "ANALYZE")

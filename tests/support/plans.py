@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, event
 
+from api.records import prepared
 from api.records.database import Database
 from api.records.tables import metadata
 
@@ -29,14 +30,18 @@ Statement = tuple[str, Any]
 @contextmanager
 def heard(database: Database, see: Callable[..., None]) -> Iterator[None]:
     """Have `see` told of every statement, by whichever of the connections it goes."""
-    engines = {database.engine.sync_engine, database.quick_engine.sync_engine}
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", see)
+    by_the_driver = prepared._OnSqlite.rows
+
+    def rows(self: Any, driver: Any, values: Any) -> Any:
+        see(None, None, self._text, tuple(self.bound(values)))
+        return by_the_driver(self, driver, values)
+
+    event.listen(database.engine, "before_cursor_execute", see)
     try:
-        yield
+        with patch.object(prepared._OnSqlite, "rows", rows):
+            yield
     finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", see)
+        event.remove(database.engine, "before_cursor_execute", see)
 
 
 @contextmanager
@@ -52,12 +57,12 @@ def captured(database: Database) -> Iterator[dict[str, Any]]:
         yield found
 
 
-async def explain(conn: AsyncConnection, statement: str, parameters: Any) -> list[str]:
+def explain(conn: Connection, statement: str, parameters: Any) -> list[str]:
     """The plan, a line a node."""
     if conn.dialect.name == "sqlite":
-        rows = await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        rows = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         return [str(row.detail) for row in rows]
-    rows = await conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON, COSTS OFF) {statement}", parameters)
+    rows = conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON, COSTS OFF) {statement}", parameters)
     plan = rows.scalar_one()
     return list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
 

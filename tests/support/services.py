@@ -20,6 +20,7 @@ from api.services import Services, open_services
 from api.settings import Settings
 from shared.ids import new_id
 from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
+from tests.support.sql import execute, rows_of
 from tests.support.stack import forms_folder
 
 A_SHA = hashlib.sha256(b"object").hexdigest()
@@ -65,7 +66,7 @@ class Scene:
         return cls(services, form)
 
     async def received(self, content: bytes = b"bytes") -> Received:
-        writer = await self.services.staging.open(new_id("upl"))
+        writer = self.services.staging.open(new_id("upl"))
         await writer.write(content)
         return Received(await writer.finish(), "a.png", "image/png")
 
@@ -89,25 +90,20 @@ class Scene:
         return await self.report(stored(order))
 
     async def now(self, upload: UploadRow) -> UploadRow:
-        async with self.services.database.read() as conn:
-            row = await uploads.get(conn, upload.id)
+        row = await self.services.database.scan(uploads.get, upload.id)
         assert row is not None
         return row
 
     async def set_all(self, **values: object) -> None:
         """Set columns of the form's uploads: the tests' way to let time pass."""
-        async with self.services.database.write() as tx:
-            await tx.conn.execute(
-                update(upload_table).where(upload_table.c.form_id == self.form.id).values(**values)
-            )
+        mine = upload_table.c.form_id == self.form.id
+        await execute(self.services.database, update(upload_table).where(mine).values(**values))
 
     async def doomed(self) -> dict[str, tuple[int, int]]:
         """Prefix → (not before, passes)."""
-        async with self.services.database.read() as conn:
-            found = await conn.execute(
-                select(cleanings.c.prefix, cleanings.c.not_before, cleanings.c.passes)
-            )
-            return {row.prefix: (row.not_before, row.passes) for row in found}
+        all_of_them = select(cleanings.c.prefix, cleanings.c.not_before, cleanings.c.passes)
+        found = await rows_of(self.services.database, all_of_them)
+        return {row.prefix: (row.not_before, row.passes) for row in found}
 
 
 def stored(order: WorkOrder) -> Stored:

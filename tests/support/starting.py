@@ -40,7 +40,7 @@ def api_settings(folder: Path, **changed: str | None) -> dict[str, str]:
         {
             "PORT": str(free_port()),
             "INTERNAL_PORT": str(free_port()),
-            "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/records.db",
+            "DATABASE_URL": f"sqlite:///{folder}/records.db",
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
             "STAGING_DIR": f"{folder}/volume",
             "INTERNAL_SECRETS": SECRET,

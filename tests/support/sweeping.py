@@ -16,7 +16,7 @@ def willing_sweep(services: Services) -> Sweep:
     async def holds(wakes: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         return set(wakes)
 
-    async def wake(upload_id: str, wake: int) -> bool:  # noqa: ARG001 - the seam's signature
+    async def wake(wakes: Sequence[tuple[str, int]]) -> bool:  # noqa: ARG001 - the seam's signature
         return True
 
     async def order_cleaning(minute: int) -> bool:  # noqa: ARG001 - the seam's signature

@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-from sqlalchemy import text
 
 from api.records import migrate
 from api.services import Services
 from tests.support.listeners import new_form, public
 from tests.support.services import services_on
+from tests.support.sql import values_of
 
 MIB = 1024 * 1024
 
 
 async def scenario(volume: Path, folder: Path) -> list[dict[str, object]]:
-    url = f"sqlite+aiosqlite:///{folder}/records.db"
+    url = f"sqlite:///{folder}/records.db"
     await migrate.upgrade(url)
     async with (
         services_on(folder, url, staging_dir=volume) as services,
@@ -50,8 +50,7 @@ async def _chunks(mebibytes: int) -> AsyncIterator[bytes]:
 
 
 async def _told(services: Services, answer: httpx.Response) -> dict[str, object]:
-    async with services.database.read() as conn:
-        rows = (await conn.execute(text("SELECT count(*) FROM uploads"))).scalar_one()
+    (rows,) = await values_of(services.database, "SELECT count(*) FROM uploads")
     body = answer.json()
     root = services.staging.root
     return {

@@ -98,7 +98,7 @@ def test_stack_json_has_the_agreed_shape(tmp_path: Path) -> None:
 
     assert described["url"] == "http://127.0.0.1:8000"
     assert described["internal_url"] == "http://127.0.0.1:8001"
-    assert described["database_url"] == f"sqlite+aiosqlite:///{tmp_path}/longshore.db"
+    assert described["database_url"] == f"sqlite:///{tmp_path}/longshore.db"
     assert described["redis_url"].endswith("@127.0.0.1:20002/0")
     assert described["staging_dir"] == str(tmp_path / "staging")
     assert len(described["service_key"]) == 64

@@ -40,7 +40,7 @@ async def answered(
     """The disposition and the type that the store will answer with."""
     settings = Settings(
         environment="dev",
-        database_url="sqlite+aiosqlite:///records.db",
+        database_url="sqlite:///records.db",
         redis_url="redis://127.0.0.1:1/0",
         staging_dir=folder,
         forms_dir=folder,

@@ -8,7 +8,7 @@ from shared.settings_errors import explain
 from worker.settings import Settings as WorkerSettings
 
 API = {
-    "database_url": "sqlite+aiosqlite:///x",
+    "database_url": "sqlite:///x",
     "redis_url": "redis://x",
     "staging_dir": "/x",
     "internal_secrets": "0123456789abcdef",
@@ -58,9 +58,12 @@ WORKER = {
         ({"redis_url": "redis://x/zero"}, "REDIS_URL: is no address of a Redis"),
         ({"database_url": "nonsense"}, "DATABASE_URL: is no SQLAlchemy URL"),
         ({"database_url": "mysql://x/y"}, "DATABASE_URL: is neither SQLite nor PostgreSQL"),
-        ({"database_url": "sqlite:///x"}, "DATABASE_URL: begins with sqlite://; write sqlite+"),
+        (
+            {"database_url": "sqlite+x:///y"},
+            "DATABASE_URL: begins with sqlite+x://; write sqlite://",
+        ),
         ({"database_url": "postgres://x/y"}, "DATABASE_URL: begins with postgres://; write post"),
-        ({"database_url": "sqlite+aiosqlite://"}, "DATABASE_URL: names no file"),
+        ({"database_url": "sqlite://"}, "DATABASE_URL: names no file"),
         ({"redirect_origins": "http://app.example"}, "REDIRECT_ORIGINS: must be https"),
         ({"redirect_origins": "https://a.example/x"}, "REDIRECT_ORIGINS: is no origin; write"),
         ({"redirect_origins": "*"}, "REDIRECT_ORIGINS: must begin with https://"),

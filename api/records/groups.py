@@ -1,0 +1,211 @@
+"""Group commit on SQLite: what waits to be written is carried out together and committed once.
+
+A commit costs an fsync, whatever it holds. While one is under way, further writes gather and are
+the next group, in the order in which they came. Each is carried out under a savepoint of its own,
+so that one that fails harms no other, and nobody is answered before the commit of the group.
+"""
+
+import asyncio
+import contextvars
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from api.records.database import (
+    MAY_BE_AWAY,
+    Change,
+    CommitUnknown,
+    DatabaseUnavailable,
+    Listener,
+    T,
+    Transaction,
+    is_away,
+)
+from shared.crash_points import reached
+
+log = structlog.get_logger()
+
+MOST = 64
+"""Writes in one group."""
+LONGEST_SECONDS = 0.02
+"""After which a group takes no further write: they are carried out on the loop's thread."""
+FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05
+"""Seconds between two looks whether another process has freed the database."""
+
+
+@dataclass(slots=True, eq=False)
+class _Write:
+    body: Callable[[Transaction], Any]
+    answer: asyncio.Future[Any]
+    context: contextvars.Context
+    changes: list[Change] = field(default_factory=list)
+    made: Any = None
+    error: Exception | None = None
+
+
+class _GroupLostError(Exception):
+    """SQLite has rolled back all of it by itself: its disk is full, or fails."""
+
+
+class Groups:
+    """The writer of this process: one connection, one group under way."""
+
+    def __init__(self, engine: Engine, on_commit: Listener, *, patience: float) -> None:
+        """`patience` is for how many seconds to wait while another process writes."""
+        self._engine = engine
+        self._on_commit = on_commit
+        self._patience = patience
+        self._waiting: deque[_Write] = deque()
+        self._working: asyncio.Task[None] | None = None
+        self._conn: Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    async def close(self) -> None:
+        if self._working:
+            await asyncio.wait([self._working])
+        self._thread.shutdown()
+        self._disconnect()
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        """See `Database.write`."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Write(body, answer, contextvars.copy_context()))
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work(), context=contextvars.Context())
+        return await answer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            try:
+                conn = await self._begin()
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
+                self._disconnect()
+                for each in self._next(len(self._waiting)):
+                    _answer(each, _as_told(error))
+            else:
+                await self._commit_group(conn)
+
+    async def _begin(self) -> Connection:
+        """Become the one that writes. Another process is waited for by looking again, not in a
+        thread: it may take as long as patience lasts."""
+        loop = asyncio.get_running_loop()
+        if self._conn is None:
+            self._conn = await loop.run_in_executor(self._thread, self._engine.connect)
+            driver_of(self._conn).execute("PRAGMA busy_timeout=0")
+        until, pause = loop.time() + self._patience, FIRST_PAUSE
+        while True:
+            try:
+                driver_of(self._conn).execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or loop.time() > until:
+                    raise
+            else:
+                return self._conn
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+    async def _commit_group(self, conn: Connection) -> None:
+        group: list[_Write] = []
+        try:
+            self._carry_out(conn, group)
+            if all(each.error for each in group):
+                driver_of(conn).execute("ROLLBACK")
+            else:
+                await self._commit(conn, changing=any(each.changes for each in group))
+        except _GroupLostError:
+            self._disconnect()
+            for each in group:
+                _answer(each, DatabaseUnavailable())
+        except (sqlite3.Error, OSError) as error:
+            log.warning("commit_unknown", error=str(error), writes=len(group))
+            self._disconnect()
+            for each in group:  # what had failed before is certainly not committed
+                _answer(each, DatabaseUnavailable() if each.error else CommitUnknown())
+        except BaseException:
+            self._disconnect()
+            for each in group:
+                each.answer.cancel()
+            raise
+        else:
+            self._answer_all(group)
+
+    def _answer_all(self, group: list[_Write]) -> None:
+        for each in group:
+            if each.error is None and each.changes:
+                self._on_commit(each.changes)
+            _answer(each, each.error)
+
+    def _carry_out(self, conn: Connection, group: list[_Write]) -> None:
+        """Carry out what waits, in its turn, and note it in `group`. Raises `_GroupLostError`."""
+        driver = driver_of(conn)
+        until = time.monotonic() + LONGEST_SECONDS
+        while self._waiting and len(group) < MOST and (not group or time.monotonic() < until):
+            for each in self._next(1):
+                group.append(each)
+                driver.execute("SAVEPOINT one")
+                try:
+                    each.made = each.context.run(each.body, Transaction(conn, each.changes))
+                except Exception as error:
+                    if not driver.in_transaction:
+                        raise _GroupLostError from error
+                    driver.execute("ROLLBACK TO one")
+                    each.error = _as_told(error)
+                driver.execute("RELEASE one")
+
+    def _next(self, most: int) -> list[_Write]:
+        """Whose turn it is; who was cancelled before it leaves no trace."""
+        taken = [self._waiting.popleft() for _ in range(most)]
+        return [each for each in taken if not each.answer.done()]
+
+    async def _commit(self, conn: Connection, *, changing: bool) -> None:
+        """`changing` an upload or a form, and not only what we note of workers and the like."""
+        if changing:
+            reached("api-before-group-commit")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, driver_of(conn).execute, "COMMIT")
+        if changing:
+            reached("api-after-group-commit")
+
+    def _disconnect(self) -> None:
+        """What was begun on the connection is rolled back with it."""
+        if self._conn:
+            self._conn.invalidate()
+            self._conn.close()
+            self._conn = None
+
+
+def driver_of(conn: Connection) -> sqlite3.Connection:
+    """The driver's own connection: we say BEGIN and COMMIT ourselves, SQLAlchemy says neither."""
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
+    return driver
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _as_told(error: Exception) -> Exception:
+    """What the caller is told of an error before the commit."""
+    away = isinstance(error, MAY_BE_AWAY) and is_away(error)
+    if not away and not isinstance(error, sqlite3.OperationalError):
+        return error
+    told = DatabaseUnavailable()
+    told.__cause__ = error
+    return told
+
+
+def _answer(write: _Write, error: Exception | None) -> None:
+    if write.answer.done():  # it was cancelled
+        return
+    if error is None:
+        write.answer.set_result(write.made)
+    else:
+        write.answer.set_exception(error)

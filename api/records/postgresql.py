@@ -1,0 +1,88 @@
+"""Records on PostgreSQL: row locks serialise writers, and the server groups their commits."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from api.records.database import (
+    MAY_BE_AWAY,
+    CommitUnknown,
+    DatabaseUnavailable,
+    Listener,
+    Store,
+    T,
+    Transaction,
+    is_away,
+)
+
+CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 20
+"""One statement gets this long: one whose server's host is gone would never answer."""
+IDLE_SECONDS = 60
+"""The server ends a transaction that is silent for so long: an api whose host is gone would hold a
+form's lock for hours."""
+
+
+class PostgresStore(Store):
+    at_once = 4
+
+    def __init__(self, url: URL, on_commit: Listener, *, migrating: bool = False) -> None:
+        self._on_commit = on_commit
+        self._async_engine = create_async_engine(
+            url,
+            pool_size=8,
+            pool_pre_ping=True,
+            connect_args=_connect_args(None if migrating else STATEMENT_SECONDS),
+        )
+        self.engine = self._async_engine.sync_engine
+        # Statements of a reader see what is committed when they begin, in a transaction or not.
+        self._reading = self._async_engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def close(self) -> None:
+        await self._async_engine.dispose()
+
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        try:
+            async with self._reading.connect() as connection:
+                return await connection.run_sync(body)
+        except MAY_BE_AWAY as error:
+            if is_away(error):
+                raise DatabaseUnavailable from error
+            raise
+
+    async def scan(self, body: Callable[[Connection], T]) -> T:
+        return await self.read(body)
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        try:
+            async with self._async_engine.connect() as connection:
+                begun = await connection.begin()
+                changes: list[Any] = []
+                made = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
+                try:
+                    await begun.commit()
+                except (DBAPIError, OSError) as error:
+                    raise CommitUnknown from error
+        except MAY_BE_AWAY as error:
+            if is_away(error):
+                raise DatabaseUnavailable from error
+            raise
+        if changes:
+            self._on_commit(changes)
+        return made
+
+
+def _connect_args(statement_seconds: float | None) -> dict[str, Any]:
+    """A commit is on disk before it is answered, whatever the server's default, and neither side
+    waits for the other for ever."""
+    return {
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": statement_seconds,
+        "server_settings": {
+            "synchronous_commit": "on",
+            "idle_in_transaction_session_timeout": str(IDLE_SECONDS * 1000),
+        },
+    }

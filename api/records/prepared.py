@@ -1,0 +1,162 @@
+"""Statements of the hot paths: put into words once for SQLite, and then handed to its driver.
+
+Making SQL of an expression, and rows of what is found, costs SQLAlchemy ten times what SQLite needs
+to carry it out. Such a statement is still written as an expression, with the same types, and on
+PostgreSQL it goes the usual way: there the time is the network's.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Column, Connection, Table, bindparam, insert, update
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ClauseElement, Executable
+
+from api.records.database import Moment, now_ms
+from api.records.groups import driver_of
+
+Row = dict[str, Any]
+
+
+class Prepared:
+    """One statement, whose parameters are `given(column)`."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._on_sqlite: _OnSqlite | None = None
+
+    def rows(self, conn: Connection, values: Mapping[str, Any]) -> list[Row]:
+        """All that it finds or returns. `values` are by the names of columns."""
+        if conn.dialect.name != "sqlite":
+            named = {f"{name}_": value for name, value in values.items()}
+            found = conn.execute(self._statement, named)
+            return [dict(row) for row in found.mappings()] if found.returns_rows else []
+        if self._on_sqlite is None:
+            self._on_sqlite = _OnSqlite(self._statement, conn.dialect)
+        return self._on_sqlite.rows(driver_of(conn), values)
+
+    def row(self, conn: Connection, values: Mapping[str, Any]) -> Row | None:
+        """The one row that it finds, if any."""
+        found = self.rows(conn, values)
+        return found[0] if found else None
+
+
+def given(column: Column[Any], name: str | None = None) -> BindParameter[Any]:
+    """A parameter of the column's type, called as it is or by `name`."""
+    return bindparam(f"{name or column.name}_", type_=column.type)
+
+
+def insert_into(table: Table, values: Mapping[str, Any]) -> tuple[Prepared, Row]:
+    """A statement that inserts and returns one row, and its parameters. A value may be a `Moment`.
+
+    statement, given = insert_into(events, {"form_id": form_id, "at": NOW})
+    statement.rows(conn, given)
+    """
+    return _insert(table, _shape(values)), _plain(values)
+
+
+def update_of(
+    table: Table,
+    by: Sequence[str],
+    values: Mapping[str, Any],
+    *,
+    counting: str | None = None,
+    returning: Sequence[str] = (),
+) -> tuple[Prepared, Row]:
+    """A statement that updates and returns the rows where the columns `by` have given values, and
+    its parameters but for those: they are called `of_` and the column. `counting` is a column that
+    is raised by one; `returning` are columns, else all of them."""
+    statement = _update(table, tuple(by), _shape(values), counting, tuple(returning))
+    return statement, _plain(values)
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table, shape: tuple[tuple[str, bool], ...]) -> Prepared:
+    return Prepared(insert(table).values(_set(table, shape)).returning(*table.c))
+
+
+@lru_cache(maxsize=256)
+def _update(
+    table: Table,
+    by: tuple[str, ...],
+    shape: tuple[tuple[str, bool], ...],
+    counting: str | None,
+    returning: tuple[str, ...],
+) -> Prepared:
+    values: dict[str, Any] = _set(table, shape)
+    if counting:
+        values[counting] = table.c[counting] + 1
+    conditions = [table.c[name] == given(table.c[name], f"of_{name}") for name in by]
+    returned = [table.c[name] for name in returning] or table.c
+    return Prepared(update(table).where(*conditions).values(values).returning(*returned))
+
+
+def _shape(values: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+    return tuple((name, isinstance(value, Moment)) for name, value in values.items())
+
+
+def _plain(values: Mapping[str, Any]) -> Row:
+    return {
+        name: value.after_ms if isinstance(value, Moment) else value
+        for name, value in values.items()
+    }
+
+
+def _set(table: Table, shape: tuple[tuple[str, bool], ...]) -> dict[str, Any]:
+    return {
+        name: now_ms() + given(table.c[name]) if is_moment else given(table.c[name])
+        for name, is_moment in shape
+    }
+
+
+class _OnSqlite:
+    """Its text, the order of its parameters, and how values become SQLite's and back."""
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        assert isinstance(statement, ClauseElement)  # noqa: S101 - for the type checker
+        compiled: Any = statement.compile(dialect=dialect)
+        self._dialect = dialect
+        self._text = str(compiled)
+        self._parameters = [
+            (name.removesuffix("_"), bind.required, bind.value, _bound(bind.type, dialect))
+            for name in compiled.positiontup or ()
+            for bind in [compiled.binds[name]]
+        ]
+        returned = list(getattr(statement, "exported_columns", ()))
+        self._names = [column.name for column in returned]
+        self._read = [
+            (column.name, read) for column in returned if (read := _found(column.type, dialect))
+        ]
+
+    def bound(self, values: Mapping[str, Any]) -> list[Any]:
+        """The parameters in their order, as the driver takes them."""
+        return [
+            convert(value) if convert else value
+            for name, is_given, fixed, convert in self._parameters
+            for value in [values[name] if is_given else fixed]
+        ]
+
+    def rows(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> list[Row]:
+        try:
+            found = driver.execute(self._text, self.bound(values)).fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(
+                self._text, None, error, sqlite3.Error, dialect=self._dialect
+            ) from error
+        names, read = self._names, self._read
+        rows = [dict(zip(names, each, strict=True)) for each in found]
+        for row in rows:
+            for name, convert in read:
+                row[name] = convert(row[name])
+        return rows
+
+
+def _bound(type_: Any, dialect: Dialect) -> Any:
+    return type_.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _found(type_: Any, dialect: Dialect) -> Any:
+    return type_.dialect_impl(dialect).result_processor(dialect, None)

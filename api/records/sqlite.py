@@ -1,0 +1,95 @@
+"""Records in a SQLite file.
+
+Statements take microseconds, and handing one to a thread and back takes a hundred times that. So
+what reads a few rows, and what is carried out within a transaction, runs on the loop's own thread;
+what may wait for the disk doesn't: a commit, and what looks at many rows.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+
+from api.records.database import (
+    MAY_BE_AWAY,
+    DatabaseUnavailable,
+    Listener,
+    Store,
+    T,
+    Transaction,
+    is_away,
+)
+from api.records.groups import Groups, driver_of
+
+BUSY_SECONDS = 15
+
+
+class SqliteStore(Store):
+    at_once = 32
+
+    def __init__(self, url: URL, on_commit: Listener) -> None:
+        self.engine = _engine(url)
+        self._groups = Groups(self.engine, on_commit, patience=BUSY_SECONDS)
+        self._reader: Connection | None = None
+
+    async def close(self) -> None:
+        await self._groups.close()
+        if self._reader:
+            self._reader.close()
+        self.engine.dispose()
+
+    async def read(self, body: Callable[[Connection], T]) -> T:
+        try:
+            if self._reader is None:
+                self._reader = self.engine.connect()
+            return _at_one_moment(self._reader, body)
+        except MAY_BE_AWAY as error:
+            if is_away(error):
+                raise DatabaseUnavailable from error
+            raise
+
+    async def scan(self, body: Callable[[Connection], T]) -> T:
+        try:
+            return await asyncio.to_thread(self._scan, body)
+        except MAY_BE_AWAY as error:
+            if is_away(error):
+                raise DatabaseUnavailable from error
+            raise
+
+    def _scan(self, body: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as conn:
+            return _at_one_moment(conn, body)
+
+    async def write(self, body: Callable[[Transaction], T]) -> T:
+        return await self._groups.write(body)
+
+
+def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
+    """Two statements see the same, whatever is committed between them."""
+    driver = driver_of(conn)
+    driver.execute("BEGIN")
+    try:
+        return body(conn)
+    finally:
+        driver.execute("ROLLBACK")
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        poolclass=QueuePool,
+        pool_size=8,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledgement survives a power cut
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
