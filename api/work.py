@@ -1,5 +1,6 @@
 """The worker's side of an upload: claim, heartbeat, outcome (protocol P2, P3, P11)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 SHUTDOWN, DECODER = "shutdown", "decoder"
 """Causes of a give-back: a worker that was told to stop; a decoding child that crashed, or died of
 its limits."""
+TURNS = 3
+"""Of the loop, in which it reads what came while the api was frozen: that the worker is gone, too."""
 MAX_DEATHS = 2
 """Children that one file may cost. One may have met bad luck; what ends a second is the file."""
 
@@ -60,8 +63,11 @@ async def claim(
     Repeating a claim returns the same order: its answer may have been lost.
     """
     settings = services.settings
-    if is_gone and await is_gone():
-        raise ClientGone
+    if is_gone:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        if await is_gone():
+            raise ClientGone
 
     def claimed(tx: Transaction) -> UploadRow:
         row = _locked(tx, upload_id)

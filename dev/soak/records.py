@@ -74,6 +74,8 @@ class Bucket:
     def __init__(self, info: dict[str, Any]) -> None:
         s3 = info["s3"]
         self._name = s3["bucket"]
+        self._etags: dict[str, str] = {}
+        self._hashes: dict[tuple[str, str], str] = {}
         self._client: Any = botocore.session.get_session().create_client(
             "s3",
             region_name=s3["region"],
@@ -103,6 +105,7 @@ class Bucket:
                     if each["Key"].startswith(PROBES):
                         continue
                     found[folder_of(each["Key"])].append(each["Key"])
+                    self._etags[each["Key"]] = each.get("ETag", "")  # an unfinished one has none
         return found
 
     def metadata(self, key: str) -> dict[str, str]:
@@ -110,7 +113,8 @@ class Bucket:
         return dict(self._client.head_object(Bucket=self._name, Key=key)["Metadata"])
 
     async def hashes(self, keys: list[str]) -> dict[str, str]:
-        """The SHA-256 of what each key holds; nothing for a key that can't be read."""
+        """The SHA-256 of what each key holds; nothing for a key that can't be read. What has the
+        ETag that it had when it was read before isn't read again."""
         turns = asyncio.Semaphore(READS_AT_ONCE)
 
         async def read(key: str) -> tuple[str, str]:
@@ -120,11 +124,16 @@ class Bucket:
         return dict(await asyncio.gather(*(read(key) for key in keys)))
 
     def _hash(self, key: str) -> str:
+        listed = (key, self._etags.get(key, ""))
+        if listed in self._hashes:
+            return self._hashes[listed]
         try:
-            body = self._client.get_object(Bucket=self._name, Key=key)["Body"]
-            return hashlib.sha256(body.read()).hexdigest()
+            answer = self._client.get_object(Bucket=self._name, Key=key)
+            sha256 = hashlib.sha256(answer["Body"].read()).hexdigest()
         except (ClientError, BotoCoreError):
             return ""
+        self._hashes[key, answer["ETag"]] = sha256
+        return sha256
 
 
 def folder_of(key: str) -> str:

@@ -59,10 +59,15 @@ class Patience:
     """Whether what ages does so in seconds: then neither drafts nor rejected bytes are left."""
 
 
-async def settle(ledger: Ledger, info: dict[str, Any], patience: Patience) -> Verdict:
-    """Hold the ledger against the services, volume and bucket that `info`, a stack.json, names."""
+async def settle(
+    ledger: Ledger, info: dict[str, Any], patience: Patience, bucket: Bucket | None = None
+) -> Verdict:
+    """Hold the ledger against the services, volume and bucket that `info`, a stack.json, names.
+
+    `bucket`: the same, where it was looked at before and most of it is known.
+    """
     verdict = Verdict(wrong=list(ledger.broken))
-    bucket = Bucket(info)
+    bucket = bucket or Bucket(info)
     began = time.monotonic()
     async with Records(info) as records:
         uploads = await _final(records, verdict, patience)

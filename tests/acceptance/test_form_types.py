@@ -12,6 +12,14 @@ from tests.support.client import FormClient, problem
 from tests.support.files import jpeg, pdf, png
 from tests.support.stack import CHECKOUT, Stack
 
+# What is read and refused is the same on both; PostgreSQL is the stricter with what it is given.
+pytestmark = pytest.mark.parametrize(
+    "stack",
+    ["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)],
+    indirect=True,
+    scope="session",
+)
+
 
 @pytest.fixture
 def form(stack: Stack) -> FormClient:

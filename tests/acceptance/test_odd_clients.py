@@ -11,6 +11,14 @@ import pytest
 from tests.support.client import FormClient, exchange, problem
 from tests.support.files import pdf, png
 
+# What is read and refused is the same on both; PostgreSQL is the stricter with what it is given.
+pytestmark = pytest.mark.parametrize(
+    "stack",
+    ["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)],
+    indirect=True,
+    scope="session",
+)
+
 Part = tuple[str, bytes]
 DISPOSITION = 'Content-Disposition: form-data; name="{}"'
 

@@ -107,7 +107,7 @@ def test_sigterm_lets_a_body_finish_and_sends_new_requests_elsewhere(tmp_path: P
     with ApiProcess(tmp_path, shutdown_seconds=20) as api:
         client = FormClient(api.url, "acceptance")
         connection = _connected(api)
-        connection.sendall(_head(client, 1000) + bytes(500))
+        connection.sendall(_head(client, 600_000) + bytes(500_000))
         _until(lambda: len(api.files()) == 1)
         api.terminate()
         _until(lambda: _status(api) == 503)
@@ -117,7 +117,7 @@ def test_sigterm_lets_a_body_finish_and_sends_new_requests_elsewhere(tmp_path: P
         assert int(refused.headers["retry-after"]) > 0
         internal = f"http://127.0.0.1:{api.internal_port}/healthz"
         assert httpx.get(internal, trust_env=False).status_code == 200, "workers still report"
-        connection.sendall(bytes(500))
+        connection.sendall(bytes(100_000))
         assert _rest(connection).startswith(b"HTTP/1.1 202 ")
         assert api.ended(30) == 0
         assert len(api.files()) == 1

@@ -118,11 +118,11 @@ class FaultyStack(Stack):
 
     def bucket_keys(self) -> list[str]:
         """All keys in the bucket, those of unfinished multiparts too."""
-        return [key for of_one in self._bucket.listed().values() for key in of_one]
+        return [key for of_one in self.bucket.listed().values() for key in of_one]
 
     @cached_property
-    def _bucket(self) -> Bucket:
-        """Its address and keys outlive every restart; making a client takes longer than a look."""
+    def bucket(self) -> Bucket:
+        """Kept, as its address and keys outlive every restart: it knows what it has read."""
         return Bucket(self.info)
 
     def until_no_key(self, upload_id: str, seconds: float = BACK_WITHIN) -> None:

@@ -91,6 +91,8 @@ class Ledger:
         came to nothing is cleaned later: only the slow test waits for that."""
         self.stack.whole()
         patience = Patience(final=seconds, cleaned=200 if bucket else 15, bucket=bucket)
-        verdict = asyncio.run(settle(self._acknowledged, self.stack.info, patience))
+        verdict = asyncio.run(
+            settle(self._acknowledged, self.stack.info, patience, self.stack.bucket)
+        )
         assert not verdict.broken, verdict
         return verdict
