@@ -1,14 +1,28 @@
 """One running stack for all tests that know the product only from outside, on each database."""
 
 from collections.abc import Iterator
+from functools import cache
 
+import httpx
 import pytest
+from botocore.loaders import JSONFileLoader
 from sqlalchemy import URL
 
 from tests.support.client import FormClient
 from tests.support.other_site import OtherSite
 from tests.support.postgres import new_database, run_postgres
 from tests.support.stack import Stack, forms_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_never_changes_is_read_once() -> Iterator[None]:
+    """Each client of httpx reads the machine's certificates and each of botocore what AWS offers,
+    which takes longer than what most of the tests' clients are made for."""
+    certificates, offers = cache(httpx.create_ssl_context), cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("httpx._transports.default.create_ssl_context", certificates)
+        patched.setattr(JSONFileLoader, "load_file", lambda _, path: offers(path))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -40,11 +40,13 @@ def test_while_the_first_is_still_running_the_second_is_told_to_wait(form: FormC
     parts = urlsplit(str(form.http.base_url))
     head = (
         f"PUT {form.path}/fields/needed/uploads/slow HTTP/1.1\r\nHost: x\r\n"
-        f"Authorization: Bearer {form.token}\r\nContent-Length: {len(png())}\r\n\r\n"
+        f"Authorization: Bearer {form.token}\r\nContent-Length: {len(png())}\r\n"
+        "Expect: 100-continue\r\n\r\n"
     ).encode()
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as slow:
-        slow.sendall(head + png()[:20])
-        time.sleep(1)  # only the server knows that it has begun
+        slow.sendall(head)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 100 "), "it has begun"
+        slow.sendall(png()[:20])
         answer = form.put("needed", "slow", png())
         body = problem(answer, 409, "upload-running")
         assert body["retryable"] is True

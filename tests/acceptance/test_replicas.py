@@ -17,7 +17,7 @@ from tests.support.client import FormClient
 from tests.support.events import following
 from tests.support.files import jpeg, pdf, photo, png
 from tests.support.postgres import new_database
-from tests.support.stack import CHECKOUT, Stack, forms_folder, free_port
+from tests.support.stack import CHECKOUT, READY_SECONDS, Stack, forms_folder, free_port
 
 UPLOADS = int(os.environ.get("LONGSHORE_REPLICA_UPLOADS", "60"))
 
@@ -151,7 +151,7 @@ def _second(stack: Stack, name: str, own: dict[str, str], log: Path) -> subproce
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
             if httpx.get(url, trust_env=False).status_code == 200:

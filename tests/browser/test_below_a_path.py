@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.integration.test_proxy import FIRST, TO_THE_API, Names, run_proxy
+from tests.support.chromium import chromium
 from tests.support.files import pdf, photo
 from tests.support.stack import Stack
 
@@ -15,7 +16,14 @@ PATIENCE = 30_000
 
 
 @pytest.fixture(scope="module")
-def below(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stack]:  # noqa: ARG001 - a browser of this module outlives it
+def browser() -> Iterator[Browser]:
+    """One that waits for no shared stack: this module has a stack of its own."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     env = {"LONGSHORE_API_PUBLIC_URL": "https://forms.example/apply"}
     running = Stack(tmp_path_factory.mktemp("below") / "state", env).start()
     yield running

@@ -26,6 +26,8 @@ QUICK = {
     "RECEIVE_RATE_SECONDS": "2",
     "MAX_ATTEMPTS": "5",
     "LONGSHORE_RESTART_SECONDS": "0.2",
+    # As it is by default: a worker hands on when an api that was told to stop beside it is back.
+    "LONGSHORE_WORKER_SHUTDOWN_SECONDS": "4",
 }
 
 

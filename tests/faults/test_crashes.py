@@ -3,12 +3,11 @@ everything."""
 
 import os
 import signal
-import time
 
 import httpx
 import pytest
 
-from tests.support.faulty_stack import FaultyStack
+from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import png
 from tests.support.ledger import Ledger, document
 
@@ -111,6 +110,7 @@ def test_a_worker_killed_at_any_step_is_followed_by_another(
 def test_a_stalled_worker_that_wakes_after_its_successor_changes_nothing(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
+    written = len(faulty.logs("worker"))
     with faulty.crashing("worker-before-report", "SIGSTOP") as victim:
         upload_id = ledger.send()
         stalled = victim()
@@ -120,14 +120,17 @@ def test_a_stalled_worker_that_wakes_after_its_successor_changes_nothing(
             assert "/" + upload_id + ".2/" in read["public_url"]
         finally:
             os.kill(stalled, signal.SIGCONT)
-    time.sleep(1)
+    until(lambda: '"outcome_over"' in faulty.logs("worker")[written:], "it isn't told")
     assert ledger.read(upload_id) == read
     second.terminate()
     second.wait(10)
-    keys = [key for key in faulty.bucket_keys() if upload_id in key]
-    assert all(f"{upload_id}.2/" in key for key in keys), (
-        "it deleted its own prefix, and that alone"
-    )
+
+    def kept() -> set[str]:
+        """The folders of the upload's generations that the bucket has."""
+        return {key.rpartition("/")[0] for key in faulty.bucket_keys() if upload_id in key}
+
+    until(lambda: len(kept()) == 1, "its own prefix is left")
+    assert kept().pop().endswith(f"{upload_id}.2"), "it deleted its own prefix, and that alone"
     ledger.settle()
 
 

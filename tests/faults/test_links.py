@@ -50,9 +50,10 @@ def test_a_store_that_misbehaves_is_tried_again_and_costs_no_attempt(
 def test_a_store_that_is_away_holds_nothing_up_but_the_storing(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
+    written = len(faulty.logs("worker"))
     with faulty.links["s3"](refuse=True):
         upload_id = ledger.send()
-        time.sleep(1.5)
+        until(lambda: '"breaker_opened"' in faulty.logs("worker")[written:], "not noticed")
         assert ledger.read(upload_id)["status"] in {"staged", "processing"}
         assert (faulty.state_dir / "staging/staged" / upload_id).exists()
     assert ledger.wait(upload_id, "stored")["attempts"] == 1
@@ -63,10 +64,11 @@ def test_a_store_that_is_away_holds_nothing_up_but_the_storing(
 def test_calls_to_the_record_are_repeated_and_applied_once(
     faulty: FaultyStack, ledger: Ledger, fault: dict[str, object]
 ) -> None:
+    written = len(faulty.logs("worker"))
     with faulty.links["internal"](**fault) as link:
         upload_id = ledger.send()
-        until(lambda: link.hits or fault.get("refuse"), "the fault met nothing")
-        time.sleep(0.5)
+        repeated = '"records_call_repeated"'
+        until(lambda: repeated in faulty.logs("worker")[written:], "the fault met nothing")
         if "times" in fault:
             until(lambda: link.hits == fault["times"], "the fault met too little")
     read = ledger.wait(upload_id, "stored")

@@ -20,16 +20,17 @@ def test_an_api_told_to_stop_while_it_receives_finishes_or_promises_nothing(
 ) -> None:
     content, old = document(), faulty.pid("api")
     with _connection(faulty) as connection:
-        connection.sendall(_head(ledger.form, len(content)) + content[:300])
-        time.sleep(0.2)
+        connection.sendall(_head(ledger.form, len(content)))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 "), "it waits for the body"
+        connection.sendall(content[:300])
         os.kill(old, signal.SIGTERM)
-        time.sleep(0.2)
+        until(lambda: not faulty.answers(), "it takes no notice")
         connection.sendall(content[300:])
         answer = connection.recv(65536)
     faulty.back("api", old)
     faulty.whole()
     listed = ledger.form.read()["uploads"]["needed"]
-    assert answer.startswith(b"HTTP/1.1 202"), "half a second is within its grace"
+    assert answer.startswith(b"HTTP/1.1 202"), "so little is within its grace"
     assert len(listed) == 1
     ledger.enter(listed[0], content, ledger.form)
     ledger.settle()
@@ -138,7 +139,7 @@ def _head(form: FormClient, length: int) -> bytes:
     return (
         f"PUT {form.path}/fields/needed/uploads/k HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {form.token}\r\nContent-Type: application/pdf\r\n"
-        f"Content-Length: {length}\r\n\r\n"
+        f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
     ).encode()
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -81,7 +80,11 @@ def test_good_and_bad_wait_for_a_scanner_that_is_away_and_no_attempt_is_counted(
         bad = [send_infected(ledger) for _ in range(MANY)]
         good = [ledger.send(form=ledger.new_form()) for _ in range(MANY)]
         until(lambda: '"breaker_opened"' in faulty.logs("worker")[written:], "not noticed")
-        time.sleep(3)  # some rounds of giving back and claiming again
+        given_back = '"promotion_given_back"'
+        until(
+            lambda: faulty.logs("worker")[written:].count(given_back) > 3 * len(bad + good),
+            "not some rounds of giving back and claiming again",
+        )
         waiting = {ledger.read(each)["status"] for each in bad + good}
         assert waiting <= {"staged", "processing"}
     for upload_id in good:

@@ -11,7 +11,8 @@ from api.records.file_system import network_file_system
 from tests.support.clamd import running_clamd
 from tests.support.postgres import new_database
 from tests.support.s3 import S3Endpoint, run_ministack
-from tests.support.starting import answering_redis, api_settings, migrate, run, worker_settings
+from tests.support.starting import answering_redis, api_settings, run, worker_settings
+from tests.support.tables import make_tables
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_wrong_settings_are_all_named_and_nothing_else_is_looked_at(tmp_path: Pa
 
 def test_redis_away_is_a_warning_to_the_api(tmp_path: Path, store: S3Endpoint) -> None:
     env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, **keys(store))
-    migrate(env)
+    make_tables(env["DATABASE_URL"])
     ended = run("api.check", env)
     assert ended.status == 0, ended.out
     assert ("warning", "REDIS_URL") in ended.findings()
@@ -68,7 +69,7 @@ def test_a_link_that_the_store_refuses_names_the_setting(
 ) -> None:
     given = {**keys(store), **change}
     env = api_settings(tmp_path, S3_PUBLIC_ENDPOINT_URL=store.url, **given)
-    migrate(env)
+    make_tables(env["DATABASE_URL"])
     ended = run("api.check", env)
     assert ended.status == 1, ended.out
     assert [name for level, name in ended.findings() if level == "wrong"] == [named]
@@ -76,14 +77,14 @@ def test_a_link_that_the_store_refuses_names_the_setting(
 
 def test_a_store_that_only_browsers_reach_is_a_warning_to_the_api(tmp_path: Path) -> None:
     env = api_settings(tmp_path)
-    migrate(env)
+    make_tables(env["DATABASE_URL"])
     ended = run("api.check", env)
     assert (ended.status, ended.findings()[-1]) == (0, ("warning", "S3_PUBLIC_ENDPOINT_URL"))
 
 
 def test_a_postgresql_that_keeps_its_commits_is_in_order(tmp_path: Path, postgres: URL) -> None:
     env = api_settings(tmp_path, DATABASE_URL=new_database(postgres, "checked"))
-    migrate(env)
+    make_tables(env["DATABASE_URL"])
     ended = run("api.check", env, "--offline")
     assert ended.status == 0, ended.out
     assert [level for level, name in ended.findings() if name == "DATABASE_URL"] == ["ok"]

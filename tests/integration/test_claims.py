@@ -19,7 +19,6 @@ def test_a_claim_whose_worker_gave_up_meanwhile_is_not_carried_out(tmp_path: Pat
         api.process.send_signal(signal.SIGSTOP)
         _claim(api, gone["id"]).close()
         with _claim(api, waiting["id"]) as connection:
-            time.sleep(0.2)
             api.process.send_signal(signal.SIGCONT)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         until(lambda: '"processing"' in _read(form, waiting), "nobody had it", 10)

@@ -1,7 +1,6 @@
 """Streams of events on real processes: told by any replica, resumed at any, bounded, let go."""
 
 import asyncio
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from shared.status import UploadStatus
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.events import following
-from tests.support.listeners import SECRET
 from tests.support.plans import heard
 from tests.support.services import Scene, stored
 
@@ -97,7 +95,7 @@ def test_a_form_and_a_client_have_their_share_which_is_free_again_when_they_leav
     with ExitStack() as held:
         of_form = [held.enter_context(following(form.http, form.path)) for _ in range(3)]
         assert all(stream.next() for stream in of_form)
-        assert _metric(api, "longshore_event_streams") == 3
+        assert api.metric("event_streams") == 3
         refused = form.http.get(f"{form.path}/events")
         problem(refused, 429, "too-many-requests")
         assert int(refused.headers["retry-after"]) > 0
@@ -107,17 +105,11 @@ def test_a_form_and_a_client_have_their_share_which_is_free_again_when_they_leav
         problem(other.http.get(f"{other.path}/events"), 429, "too-many-requests")
         assert other.http.get(other.path).status_code == 200
     until = time.monotonic() + SOON
-    while _metric(api, "longshore_event_streams"):
+    while api.metric("event_streams"):
         assert time.monotonic() < until, "nobody noticed that they left"
         time.sleep(0.05)
     with following(form.http, form.path) as stream:
         assert stream.next()
-
-
-def _metric(api: ApiProcess, name: str) -> float:
-    url = f"http://127.0.0.1:{api.internal_port}/metrics"
-    text = httpx.get(url, headers=SECRET, trust_env=False).text
-    return float(re.findall(rf"(?m)^{name} (\S+)$", text)[0])
 
 
 def test_who_takes_nothing_of_its_answer_is_let_go_and_who_is_slow_is_not(

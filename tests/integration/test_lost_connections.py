@@ -94,17 +94,25 @@ async def test_a_commit_without_an_answer_is_unknown(
 
 @pytest.mark.parametrize("how", ["cut", "ended by the server"])
 async def test_a_connection_lost_within_a_statement_is_no_error_of_ours(
-    url: str, link: FaultyLink, how: str
+    url: str, link: FaultyLink, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    monkeypatch.setattr(records, "STATEMENT_SECONDS", 60)
     monitor, database = Database(url), Database(url)
 
     async def write() -> None:
         async with database.write() as tx:
-            await tx.conn.execute(text("SELECT pg_sleep(0.9)"))
+            await tx.conn.execute(text("SELECT pg_sleep(5)"))
+
+    async def sleeps() -> bool:
+        busy = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        async with monitor.read() as conn:
+            return (await conn.execute(text(busy))).first() is not None
 
     try:
         writing = asyncio.create_task(write())
-        await asyncio.sleep(0.4)
+        async with asyncio.timeout(20):
+            while not await sleeps():  # noqa: ASYNC110 - what is waited for rings no bell
+                await asyncio.sleep(0.02)
         if how == "cut":
             link.cut()
         else:

@@ -1,5 +1,7 @@
 """The schema that the migrations make is the one that the code knows."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -8,6 +10,16 @@ from sqlalchemy import Connection
 from api.records import migrate
 from api.records.database import Database
 from api.records.tables import metadata
+from tests.integration.conftest import DATABASES
+from tests.support.postgres import new_database
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database that has no tables yet."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/records.db"
+    return new_database(request.getfixturevalue("postgres"), "unmigrated")
 
 
 async def test_the_migrations_make_the_tables_and_indexes_of_the_code(database_url: str) -> None:

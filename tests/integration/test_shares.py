@@ -56,7 +56,6 @@ def test_one_client_with_all_its_waiting_connections_leaves_the_others_served(
     with ApiProcess(tmp_path) as api:
         form = FormClient(api.url, "acceptance")
         with many_waiting(api, form, CROWD, "127.0.0.2") as held:
-            time.sleep(1)
             refused = held[-1].recv(65536)
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: " in refused
@@ -86,7 +85,7 @@ def test_the_internal_listener_has_a_limit_of_its_own(tmp_path: Path) -> None:
 def test_behind_a_trusted_proxy_each_client_has_a_share_of_its_own(proxied: ApiProcess) -> None:
     form = FormClient(proxied.url, "acceptance")
     with many_waiting(proxied, form, SHARE, "127.0.0.1", X_Forwarded_For=f"{OTHER}, {ONE}"):
-        time.sleep(0.5)
+        proxied.until_waiting(SHARE)
         for claimed in (ONE, f"{OTHER}, {ONE}", f"{ONE}, 127.0.0.1"):
             answer = form.http.get(form.path, headers={"X-Forwarded-For": claimed})
             refused = problem(answer, 429, "too-many-requests")
@@ -103,7 +102,7 @@ def test_a_share_of_requests_is_free_again_when_they_are_answered_or_given_up(
     form = FormClient(proxied.url, "acceptance")
     for _ in range(3):
         with many_waiting(proxied, form, SHARE, "127.0.0.1", X_Forwarded_For=ONE):
-            time.sleep(0.2)
+            proxied.until_waiting(SHARE)
         until = time.monotonic() + 5
         while True:
             answer = form.http.get(form.path, headers={"X-Forwarded-For": ONE})

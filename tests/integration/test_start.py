@@ -14,11 +14,11 @@ from tests.support.stack import free_port
 from tests.support.starting import (
     answering_redis,
     api_settings,
-    migrate,
     run,
     run_until,
     worker_settings,
 )
+from tests.support.tables import make_tables
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def api(tmp_path: Path) -> dict[str, str]:
     """Settings with which the api starts."""
     env = api_settings(tmp_path)
-    migrate(env)
+    make_tables(env["DATABASE_URL"])
     return env
 
 

@@ -129,7 +129,7 @@ def test_at_a_stop_who_waits_is_told_how_things_stand(tmp_path: Path) -> None:
         with concurrent.futures.ThreadPoolExecutor() as pool:
             path, headers = f"/v1/uploads/{upload['id']}", {"Prefer": f"wait={WAIT}"}
             asked = pool.submit(form.http.get, path, headers=headers)
-            time.sleep(1)
+            api.until_waiting(1)
             began = time.monotonic()
             api.terminate()
             answer = asked.result()
@@ -143,8 +143,10 @@ async def test_two_hundred_that_wait_cost_about_one_statement_a_second(
     scene: Scene, services: Services
 ) -> None:
     statements: list[str] = []
-    waiting = [asyncio.create_task(_waits(scene, services)) for _ in range(200)]
-    await asyncio.sleep(2)  # all have read
+    have_read: asyncio.Queue[None] = asyncio.Queue()
+    waiting = [asyncio.create_task(_waits(scene, services, have_read)) for _ in range(200)]
+    for _ in waiting:
+        await have_read.get()
     assert len(services.waiters) == len(waiting)
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -163,10 +165,11 @@ async def test_two_hundred_that_wait_cost_about_one_statement_a_second(
     assert not len(services.waiters)
 
 
-async def _waits(scene: Scene, services: Services) -> None:
+async def _waits(scene: Scene, services: Services, has_read: asyncio.Queue[None]) -> None:
     async def read() -> tuple[int, int]:
         async with services.database.read() as conn:
             version = (await forms.versions(conn, [scene.form.id]))[scene.form.id]
+        has_read.put_nowait(None)
         return version, version
 
     await services.waiters.wait_until(scene.form.id, read, lambda _: False, 60, client="")

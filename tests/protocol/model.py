@@ -9,6 +9,7 @@ Not modelled: time (a lease may be over whenever somebody holds one), Redis (a j
 texts, and that something happens at last.
 """
 
+import gc
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,14 +111,12 @@ class State(NamedTuple):
 
     def upload(self, i: int, **values: Any) -> "State":
         changed = self.uploads[i]._replace(**values)
-        return self._replace(
-            uploads=(changed, self.uploads[1]) if i == 0 else (self.uploads[0], changed)
-        )
+        uploads = (changed, self.uploads[1]) if i == 0 else (self.uploads[0], changed)
+        return State(uploads, *self[1:])  # twice as quick as to replace by name, and done most
 
     def worker(self, k: int, worker: Worker) -> "State":
-        return self._replace(
-            workers=(worker, self.workers[1]) if k == 0 else (self.workers[0], worker)
-        )
+        workers = (worker, self.workers[1]) if k == 0 else (self.workers[0], worker)
+        return State(self.uploads, workers, *self[2:])
 
 
 Step = tuple[str, State]
@@ -483,6 +482,14 @@ class Explored:
 
 def explore(rules: Rules, bounds: Bounds) -> Explored:
     """Walk through every state, nearest first."""
+    gc.disable()  # no state refers to itself, and looking for one that does takes a fifth of the time
+    try:
+        return _explore(rules, bounds)
+    finally:
+        gc.enable()
+
+
+def _explore(rules: Rules, bounds: Bounds) -> Explored:
     protocol = Protocol(rules, bounds)
     came_from: dict[State, Step | None] = {State(): None}
     transitions: set[tuple[str, str]] = set()

@@ -1,6 +1,7 @@
 """The api as a real process, on SQLite, without Redis, S3 or a worker: its edge is what is seen."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Self
 import httpx
 
 from tests.support.stack import CHECKOUT, forms_folder, free_port
+from tests.support.tables import make_tables
 
 READY_SECONDS = 120
 
@@ -40,13 +42,10 @@ class ApiProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        python = [sys.executable, "-m"]
-        subprocess.run(
-            [*python, "api.migrate"], env=self._env, cwd=CHECKOUT, check=True, capture_output=True
-        )
+        make_tables(self._env["DATABASE_URL"])
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*python, "api"], env=self._env, cwd=CHECKOUT, stdout=log, stderr=log
+                [sys.executable, "-m", "api"], env=self._env, cwd=CHECKOUT, stdout=log, stderr=log
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
@@ -65,6 +64,19 @@ class ApiProcess:
             return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
+
+    def metric(self, name: str) -> float:
+        """One of those without labels, as it is now."""
+        url = f"http://127.0.0.1:{self.internal_port}/metrics"
+        text = httpx.get(url, headers={"Authorization": "Bearer secret"}, trust_env=False).text
+        return float(re.findall(rf"(?m)^longshore_{name} (\S+)$", text)[0])
+
+    def until_waiting(self, requests: int) -> None:
+        """Return when so many requests wait for a change, no more and no fewer."""
+        deadline = time.monotonic() + READY_SECONDS
+        while (waiting := self.metric("waiting_requests")) != requests:
+            assert time.monotonic() < deadline, f"{waiting} wait"
+            time.sleep(0.02)
 
     def terminate(self) -> None:
         assert self.process

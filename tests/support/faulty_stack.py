@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,7 +118,12 @@ class FaultyStack(Stack):
 
     def bucket_keys(self) -> list[str]:
         """All keys in the bucket, those of unfinished multiparts too."""
-        return [key for of_one in Bucket(self.info).listed().values() for key in of_one]
+        return [key for of_one in self._bucket.listed().values() for key in of_one]
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        """Its address and keys outlive every restart; making a client takes longer than a look."""
+        return Bucket(self.info)
 
     def until_no_key(self, upload_id: str, seconds: float = BACK_WITHIN) -> None:
         until(

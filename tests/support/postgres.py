@@ -66,18 +66,19 @@ def run_postgres() -> Iterator[URL]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_database(server: URL, name: str) -> str:
-    """The URL of a fresh, empty database on the server; each process of a run has its own."""
+def new_database(server: URL, name: str, *, like: str = "template1") -> str:
+    """The URL of a fresh database on the server: empty, or a copy of the one whose name in
+    PostgreSQL is `like`. Each process of a run has its own."""
     name += os.environ.get("PYTEST_XDIST_WORKER", "")
-    asyncio.run(_create(server, name))
+    asyncio.run(_create(server, name, like))
     return server.set(database=name).render_as_string(hide_password=False)
 
 
-async def _create(server: URL, name: str) -> None:
+async def _create(server: URL, name: str, like: str) -> None:
     connection = await _connect(server)
     try:
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
     finally:
         await connection.close()
 

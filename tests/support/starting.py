@@ -102,11 +102,6 @@ def run(module: str, env: Mapping[str, str], *arguments: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr.splitlines())
 
 
-def migrate(env: Mapping[str, str]) -> None:
-    done = run("api.migrate", env)
-    assert done.status == 0, done.lines
-
-
 def run_until(module: str, env: Mapping[str, str], *logged: str) -> str:
     """Serve until all of these patterns were logged, then SIGTERM; the log. Its end must be good."""
     log = Path(env["STAGING_DIR"]).parent / f"{module}.log"
