@@ -37,7 +37,7 @@ SHUTDOWN, DECODER = "shutdown", "decoder"
 """Causes of a give-back: a worker that was told to stop; a decoding child that crashed, or died of
 its limits."""
 TURNS = 3
-"""Of the loop, in which it reads what came while the api was frozen: that the worker is gone, too."""
+"""Of the loop: it reads what came while the api was frozen, such as that the worker is gone."""
 MAX_DEATHS = 2
 """Children that one file may cost. One may have met bad luck; what ends a second is the file."""
 
