@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
 from sqlalchemy import URL, BigInteger, Connection, Engine, ScalarSelect, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,6 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from api.errors import Problem
 
+log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -120,6 +122,19 @@ class Store(ABC):
 
 
 Listener = Callable[[list[Change]], None]
+
+
+def harmless(listener: Listener) -> Listener:
+    """What the listener raises is logged: it can't take back what is committed, and whoever
+    committed it is to be told that it was."""
+
+    def tell(changes: list[Change]) -> None:
+        try:
+            listener(changes)
+        except Exception:
+            log.exception("commit_listener_failed")
+
+    return tell
 
 
 class Database:

@@ -6,10 +6,13 @@ what may wait for the disk doesn't: a commit, and what looks at many rows.
 """
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from api.records.database import (
     MAY_BE_AWAY,
@@ -40,22 +43,20 @@ class SqliteStore(Store):
         self.engine.dispose()
 
     async def read(self, body: Callable[[Connection], T]) -> T:
-        try:
+        with _reaching():
             if self._reader is None:
                 self._reader = self.engine.connect()
-            return _at_one_moment(self._reader, body)
-        except MAY_BE_AWAY as error:
-            if is_away(error):
-                raise DatabaseUnavailable from error
-            raise
+            try:
+                return _at_one_moment(self._reader, body)
+            except (DBAPIError, sqlite3.Error):
+                self._reader.invalidate()
+                self._reader.close()
+                self._reader = None  # the next one begins anew
+                raise
 
     async def scan(self, body: Callable[[Connection], T]) -> T:
-        try:
+        with _reaching():
             return await asyncio.to_thread(self._scan, body)
-        except MAY_BE_AWAY as error:
-            if is_away(error):
-                raise DatabaseUnavailable from error
-            raise
 
     def _scan(self, body: Callable[[Connection], T]) -> T:
         with self.engine.connect() as conn:
@@ -65,6 +66,20 @@ class SqliteStore(Store):
         return await self._groups.write(body)
 
 
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Raises `DatabaseUnavailable` for what is the moment's. BEGIN and ROLLBACK go past SQLAlchemy,
+    and fail with the driver's own errors."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DatabaseUnavailable from error
+    except MAY_BE_AWAY as error:
+        if is_away(error):
+            raise DatabaseUnavailable from error
+        raise
+
+
 def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
     """Two statements see the same, whatever is committed between them."""
     driver = driver_of(conn)
@@ -72,7 +87,8 @@ def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
     try:
         return body(conn)
     finally:
-        driver.execute("ROLLBACK")
+        if driver.in_transaction:  # after an error of the disk SQLite has ended it by itself
+            driver.execute("ROLLBACK")
 
 
 def _engine(url: URL) -> Engine:
