@@ -6,6 +6,7 @@ so that one that fails harms no other, and nobody is answered before the commit 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import sqlite3
 import time
@@ -49,10 +50,6 @@ class _Write:
     error: Exception | None = None
 
 
-class _GroupLostError(Exception):
-    """SQLite has rolled back all of it by itself: its disk is full, or fails."""
-
-
 class Groups:
     """The writer of this process: one connection, one group under way."""
 
@@ -67,7 +64,7 @@ class Groups:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def close(self) -> None:
-        if self._working:
+        while self._working and not self._working.done():
             await asyncio.wait([self._working])
         self._thread.shutdown()
         self._disconnect()
@@ -112,21 +109,20 @@ class Groups:
 
     async def _commit_group(self, conn: Connection) -> None:
         group: list[_Write] = []
+        is_sent = False
         try:
             self._carry_out(conn, group)
             if all(each.error for each in group):
                 driver_of(conn).execute("ROLLBACK")
             else:
+                is_sent = True
                 await self._commit(conn, changing=any(each.changes for each in group))
-        except _GroupLostError:
-            self._disconnect()
-            for each in group:
-                _answer(each, DatabaseUnavailable())
-        except (sqlite3.Error, OSError) as error:
-            log.warning("commit_unknown", error=str(error), writes=len(group))
+        except Exception as error:  # noqa: BLE001 - whatever it is, each is told
+            log.warning("commit_unknown" if is_sent else "group_lost", error=repr(error))
             self._disconnect()
             for each in group:  # what had failed before is certainly not committed
-                _answer(each, DatabaseUnavailable() if each.error else CommitUnknown())
+                known = each.error or not is_sent
+                _answer(each, DatabaseUnavailable() if known else CommitUnknown())
         except BaseException:
             self._disconnect()
             for each in group:
@@ -142,7 +138,8 @@ class Groups:
             _answer(each, each.error)
 
     def _carry_out(self, conn: Connection, group: list[_Write]) -> None:
-        """Carry out what waits, in its turn, and note it in `group`. Raises `_GroupLostError`."""
+        """Carry out what waits, in its turn, and note it in `group`. Whatever it raises, none
+        of the group is committed."""
         driver = driver_of(conn)
         until = time.monotonic() + LONGEST_SECONDS
         for each in self._in_turn():
@@ -152,7 +149,7 @@ class Groups:
                 each.result = each.context.run(each.body, Transaction(conn, each.changes))
             except Exception as error:
                 if not driver.in_transaction:
-                    raise _GroupLostError from error
+                    raise  # SQLite has rolled back all of it: its disk is full, or fails
                 driver.execute("ROLLBACK TO one")
                 each.error = _as_told(error)
             driver.execute("RELEASE one")
@@ -178,6 +175,9 @@ class Groups:
     def _disconnect(self) -> None:
         """What was begun on the connection is rolled back with it."""
         if self._conn:
+            with contextlib.suppress(sqlite3.Error):
+                # Closed, it keeps its lock for as long as anybody holds one of its cursors.
+                driver_of(self._conn).rollback()
             self._conn.invalidate()
             self._conn.close()
             self._conn = None
@@ -196,7 +196,7 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 
 def _as_told(error: Exception) -> Exception:
     """What the caller is told of an error before the commit."""
-    if not is_away(error) and not isinstance(error, sqlite3.OperationalError):
+    if not is_away(error):
         return error
     told = DatabaseUnavailable()
     told.__cause__ = error

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.records.database import (
@@ -60,7 +59,7 @@ class PostgresDatabase(Database):
                 result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
                 try:
                     await begun.commit()
-                except (DBAPIError, OSError) as error:
+                except Exception as error:  # whatever it is: COMMIT was sent
                     raise CommitUnknown from error
         if changes:
             self._on_commit(changes)
