@@ -100,7 +100,7 @@ class Groups:
             try:
                 driver_of(self._conn).execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or loop.time() > until:
+                if not _is(error, sqlite3.SQLITE_BUSY) or loop.time() > until:
                     raise
             else:
                 return self._conn
@@ -118,11 +118,13 @@ class Groups:
                 is_sent = True
                 await self._commit(conn, changing=any(each.changes for each in group))
         except Exception as error:  # noqa: BLE001 - whatever it is, each is told
-            log.warning("commit_unknown" if is_sent else "group_lost", error=repr(error))
+            # A disk without room is an answer: it hadn't taken the whole of what makes a commit.
+            is_unknown = is_sent and not _is(error, sqlite3.SQLITE_FULL)
+            log.warning("commit_unknown" if is_unknown else "group_lost", error=repr(error))
             self._disconnect()
             for each in group:  # what had failed before is certainly not committed
-                known = each.error or not is_sent
-                _answer(each, DatabaseUnavailable() if known else CommitUnknown())
+                is_its = is_unknown and not each.error
+                _answer(each, CommitUnknown() if is_its else DatabaseUnavailable())
         except BaseException:
             self._disconnect()
             for each in group:
@@ -190,8 +192,9 @@ def driver_of(conn: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def _is(error: Exception, code: int) -> bool:
+    """Whether it is SQLite's error of this primary code."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF == code
 
 
 def _as_told(error: Exception) -> Exception:
