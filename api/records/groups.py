@@ -10,7 +10,7 @@ import contextvars
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,6 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from api.records.database import (
-    MAY_BE_AWAY,
     Change,
     CommitUnknown,
     DatabaseUnavailable,
@@ -46,7 +45,7 @@ class _Write:
     answer: asyncio.Future[Any]
     context: contextvars.Context
     changes: list[Change] = field(default_factory=list)
-    made: Any = None
+    result: Any = None
     error: Exception | None = None
 
 
@@ -87,7 +86,7 @@ class Groups:
                 conn = await self._begin()
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._disconnect()
-                for each in self._next(len(self._waiting)):
+                for each in self._in_turn():
                     _answer(each, _as_told(error))
             else:
                 await self._commit_group(conn)
@@ -146,23 +145,26 @@ class Groups:
         """Carry out what waits, in its turn, and note it in `group`. Raises `_GroupLostError`."""
         driver = driver_of(conn)
         until = time.monotonic() + LONGEST_SECONDS
-        while self._waiting and len(group) < MOST and (not group or time.monotonic() < until):
-            for each in self._next(1):
-                group.append(each)
-                driver.execute("SAVEPOINT one")
-                try:
-                    each.made = each.context.run(each.body, Transaction(conn, each.changes))
-                except Exception as error:
-                    if not driver.in_transaction:
-                        raise _GroupLostError from error
-                    driver.execute("ROLLBACK TO one")
-                    each.error = _as_told(error)
-                driver.execute("RELEASE one")
+        for each in self._in_turn():
+            group.append(each)
+            driver.execute("SAVEPOINT one")
+            try:
+                each.result = each.context.run(each.body, Transaction(conn, each.changes))
+            except Exception as error:
+                if not driver.in_transaction:
+                    raise _GroupLostError from error
+                driver.execute("ROLLBACK TO one")
+                each.error = _as_told(error)
+            driver.execute("RELEASE one")
+            if len(group) == MOST or time.monotonic() >= until:
+                return
 
-    def _next(self, most: int) -> list[_Write]:
-        """Whose turn it is; who was cancelled before it leaves no trace."""
-        taken = [self._waiting.popleft() for _ in range(most)]
-        return [each for each in taken if not each.answer.done()]
+    def _in_turn(self) -> Iterator[_Write]:
+        """What waits, taken off as it is asked for; who was cancelled before leaves no trace."""
+        while self._waiting:
+            write = self._waiting.popleft()
+            if not write.answer.done():
+                yield write
 
     async def _commit(self, conn: Connection, *, changing: bool) -> None:
         """`changing` an upload or a form, and not only what we note of workers and the like."""
@@ -194,8 +196,7 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 
 def _as_told(error: Exception) -> Exception:
     """What the caller is told of an error before the commit."""
-    away = isinstance(error, MAY_BE_AWAY) and is_away(error)
-    if not away and not isinstance(error, sqlite3.OperationalError):
+    if not is_away(error) and not isinstance(error, sqlite3.OperationalError):
         return error
     told = DatabaseUnavailable()
     told.__cause__ = error
@@ -206,6 +207,6 @@ def _answer(write: _Write, error: Exception | None) -> None:
     if write.answer.done():  # it was cancelled
         return
     if error is None:
-        write.answer.set_result(write.made)
+        write.answer.set_result(write.result)
     else:
         write.answer.set_exception(error)
