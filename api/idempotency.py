@@ -29,15 +29,23 @@ async def holding_key(
         yield
         return
     mine = (form_id, field, key)
-    if mine in services.running_keys or await services.database.read(keys.is_marked, *mine):
-        raise Problem("upload-running", field=field, headers={"Retry-After": "2"})
-    services.running_keys.add(mine)
-    mark = _Mark(services, *mine)
+    if mine in services.running_keys:
+        raise _upload_running(field)
+    services.running_keys.add(mine)  # before anything is waited for: of two, one comes first
     try:
-        yield
+        if await services.database.read(keys.is_marked, *mine):
+            raise _upload_running(field)
+        mark = _Mark(services, *mine)
+        try:
+            yield
+        finally:
+            await mark.end()
     finally:
         services.running_keys.discard(mine)
-        await mark.end()
+
+
+def _upload_running(field: str) -> Problem:
+    return Problem("upload-running", field=field, headers={"Retry-After": "2"})
 
 
 class _Mark:
@@ -48,18 +56,26 @@ class _Mark:
         self._database = services.database
         self._of = (form_id, field, key, new_id("run"))
         self._is_set = False
+        self._over = asyncio.Event()
         self._setting = asyncio.create_task(self._set())
 
     async def _set(self) -> None:
-        await asyncio.sleep(SLOW_SECONDS)
-        while True:
+        pause: float = SLOW_SECONDS
+        while not await self._is_over_within(pause):
             self._is_set = True
             with contextlib.suppress(Problem):
                 await self._database.write(_mark, *self._of)
-            await asyncio.sleep(RENEW_SECONDS)
+            pause = RENEW_SECONDS
+
+    async def _is_over_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return self._over.is_set()
 
     async def end(self) -> None:
-        self._setting.cancel()
+        self._over.set()
+        await asyncio.wait([self._setting])  # not cancelled: its mark might come after the end
         if self._is_set:
             with contextlib.suppress(Problem):  # it ends by itself
                 await self._database.write(keys.unmark, *self._of)

@@ -4,6 +4,7 @@ The only module of the api that knows arq.
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -67,7 +68,8 @@ class Queue:
             return  # Redis is slow or gone: the sweep will wake this upload
         self._soon.append((upload_id, wake))
         if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._wake_those())
+            # in a context of its own: what it logs is of many requests
+            self._waking = asyncio.create_task(self._wake_those(), context=contextvars.Context())
 
     async def _wake_those(self) -> None:
         """What comes while Redis is asked goes to it together."""

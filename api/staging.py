@@ -21,7 +21,6 @@ from typing import TypeVar
 
 import structlog
 
-from api.errors import Problem
 from api.folder_pass import FolderPass
 from api.space import Space, volume_problem
 from shared.crash_points import reached
@@ -37,6 +36,8 @@ SMALL = 256 * 1024
 earlier: most of what people send is small, and each call costs a hop to a thread."""
 GATHERED = 8 * 1024 * 1024
 """What all bodies together may hold so; beyond it they are written batch by batch."""
+PIECE = 256
+"""What a piece takes up beside its bytes: a client may send two at a time."""
 INCOMING, QUARANTINE = "incoming", "quarantine"
 
 log = structlog.get_logger()
@@ -186,6 +187,8 @@ class Writer:
         self.size = 0
         self._staging = staging
         self._fd: int | None = None
+        self._path: Path | None = None
+        """Of the file, as long as it is ours to take back."""
         self._hash = hashlib.sha256()
         self._batch: list[bytes | memoryview] = []
         self._gathered = 0
@@ -195,9 +198,10 @@ class Writer:
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards."""
         self._batch.append(data)
-        self._gathered += len(data)
         self.size += len(data)
-        has_room = self._staging.gather(len(data))
+        held = len(data) + PIECE
+        self._gathered += held
+        has_room = self._staging.gather(held)
         if self._gathered > (SMALL if has_room and not self._is_large else BATCH):
             self._is_large = True
             await self._flush()
@@ -209,24 +213,22 @@ class Writer:
         anew. An fsync is never repeated, for the kernel may have dropped the pages it failed on.
         """
         await self._settle()
-        await self._staging.run(self._publish, self._take())
-        try:
-            await self._staging.sync()
-        except Problem:  # renamed, and perhaps not for good: nobody may be told of it
-            await self._staging.run(unlinked, self._staging.root / STAGED / self.name)
-            raise
+        self._hand_over(self._publish)
+        await self._settle()
+        await self._staging.sync()
+        self._path = None
         reached("api-after-rename")
         return Staged(self.name, self.size, self._hash.hexdigest())
 
     async def discard(self) -> None:
-        """Take back what was written, unless it was finished. Never raises: what can't be taken
-        back is logged, and the sweep will find it."""
+        """Take back what was written, unless it was finished: a name under `staged/` that may not
+        last, too. Never raises: what can't be taken back is logged, and the sweep will find it."""
         self._take()
         if self._under_way:
             await asyncio.wait([self._under_way])
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            await self._staging.run(self._abandon, fd)
+        if self._path:
+            path, self._path = self._path, None
+            await self._staging.run(self._abandon, path)
 
     def _take(self) -> list[bytes | memoryview]:
         batch, self._batch = self._batch, []
@@ -236,7 +238,11 @@ class Writer:
 
     async def _flush(self) -> None:
         await self._settle()
-        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
+        self._hand_over(self._append)
+
+    def _hand_over(self, step: Callable[[list[bytes | memoryview]], None]) -> None:
+        """Have a thread do it with what is gathered."""
+        self._under_way = asyncio.ensure_future(self._staging.run(step, self._take()))
 
     async def _settle(self) -> None:
         if self._under_way:
@@ -252,6 +258,7 @@ class Writer:
             path = self._staging.root / INCOMING / self.name
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o640)
+            self._path = path
         for data in batch:
             view = memoryview(data)
             while view:
@@ -259,30 +266,27 @@ class Writer:
             self._hash.update(data)
 
     def _publish(self, batch: list[bytes | memoryview]) -> None:
-        root = self._staging.root
-        temporary = root / INCOMING / self.name
+        self._append(batch)
+        assert self._fd is not None  # noqa: S101 - for the type checker
+        assert self._path is not None  # noqa: S101 - the same
+        fd, self._fd = self._fd, None
         try:
-            self._append(batch)
-            assert self._fd is not None  # noqa: S101 - for the type checker
+            reached("api-after-write")
+            os.fsync(fd)
+            reached("api-after-fsync")
+        finally:
+            os.close(fd)
+        # Names are 128 random bits: there is nothing to replace.
+        self._path = self._path.rename(self._staging.root / STAGED / self.name)
+
+    def _abandon(self, path: Path) -> None:
+        if self._fd is not None:
             fd, self._fd = self._fd, None
             try:
-                reached("api-after-write")
-                os.fsync(fd)
-                reached("api-after-fsync")
-            finally:
                 os.close(fd)
-            # Names are 128 random bits: there is nothing to replace.
-            temporary.rename(root / STAGED / self.name)
-        except OSError:
-            unlinked(temporary)
-            raise
-
-    def _abandon(self, fd: int) -> None:
-        try:
-            os.close(fd)
-        except OSError as error:
-            log.warning("close_failed", name=self.name, error=str(error))
-        unlinked(self._staging.root / INCOMING / self.name)
+            except OSError as error:
+                log.warning("close_failed", name=self.name, error=str(error))
+        unlinked(path)
 
 
 class _FolderSync:
@@ -305,18 +309,20 @@ class _FolderSync:
     async def _work(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            error: OSError | None = None
+            error: Exception | None = None
             try:
                 await self._staging.in_thread(fsync_folder, self._path)
-            except OSError as failed:
+            except Exception as failed:  # noqa: BLE001 - whatever it is, each is told
                 error = failed
                 waiting += self._waiting  # what it failed on may be theirs, and isn't tried again
                 self._waiting = []
             for each in waiting:
                 if each.done():  # cancelled
                     continue
-                if error:
+                if isinstance(error, OSError):
                     each.set_exception(volume_problem(error))
+                elif error:
+                    each.set_exception(error)
                 else:
                     each.set_result(None)
 

@@ -140,12 +140,19 @@ class Sweep:
         for some in batched(rows, services.database.at_once):
             self._still_alive()
             counted = await asyncio.gather(
-                *(services.database.write(stalled.count_wake, row) for row in some)
+                *(services.database.write(stalled.count_wake, row) for row in some),
+                return_exceptions=True,
             )
             due = [
-                (row.id, wake) for row, wake in zip(some, counted, strict=True) if wake is not None
+                (row.id, wake)
+                for row, wake in zip(some, counted, strict=True)
+                if isinstance(wake, int)
             ]
-            if due and not await services.queue.wake(due):
+            is_there = not due or await services.queue.wake(due)
+            for error in counted:  # after it: what was counted has been woken
+                if isinstance(error, BaseException):
+                    raise error
+            if not is_there:
                 return  # Redis is away: the rest keeps its turn
 
     async def take_back_lost_leases(self) -> None:

@@ -158,7 +158,7 @@ class _Reader:
             for name, file in self._intakes:
                 if file.size:
                     section.files.append(await _finish(name, file))
-        except Exception:
+        except BaseException:  # a request that is cancelled leaves no file either
             for finished in section.files:
                 if finished.received:
                     await self._staging.delete(finished.received.staged.name)

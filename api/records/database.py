@@ -4,12 +4,14 @@ What happens in one is a plain function over a connection: nothing in it can wai
 Redis, for the bucket or for a request.
 """
 
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
 from sqlalchemy import URL, BigInteger, Connection, Engine, ScalarSelect, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,6 +20,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from api.errors import Problem
 
+log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -99,6 +102,19 @@ class Transaction:
 Listener = Callable[[list[Change]], None]
 
 
+def harmless(listener: Listener) -> Listener:
+    """What the listener raises is logged: it can't take back what is committed, and whoever
+    committed it is to be told that it was."""
+
+    def tell(changes: list[Change]) -> None:
+        try:
+            listener(changes)
+        except Exception:
+            log.exception("commit_listener_failed")
+
+    return tell
+
+
 class Database(ABC):
     """Where the records are. Readers see what is committed; writers are serialised by row locks,
     on SQLite by being the only one.
@@ -176,9 +192,11 @@ def unavailable_if_away() -> Iterator[None]:
 def is_away(error: Exception) -> bool:
     """Whether the database can't be used at the moment, and the same may succeed later.
 
-    A connection lost within a statement comes as a plain `DBAPIError`.
+    A connection lost within a statement comes as a plain `DBAPIError`; what goes to SQLite's driver
+    past SQLAlchemy, as BEGIN does, fails with the driver's own errors.
     """
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | OSError):
+    away = (OperationalError, InterfaceError, PoolTimeoutError, OSError, sqlite3.OperationalError)
+    if isinstance(error, away):
         return True
     if not isinstance(error, DBAPIError):
         return False

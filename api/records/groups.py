@@ -6,6 +6,7 @@ so that one that fails harms no other, and nobody is answered before the commit 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import sqlite3
 import time
@@ -25,6 +26,7 @@ from api.records.database import (
     Listener,
     T,
     Transaction,
+    harmless,
     is_away,
 )
 from shared.crash_points import reached
@@ -49,17 +51,13 @@ class _Write:
     error: Exception | None = None
 
 
-class _GroupLostError(Exception):
-    """SQLite has rolled back all of it by itself: its disk is full, or fails."""
-
-
 class Groups:
     """The writer of this process: one connection, one group under way."""
 
     def __init__(self, engine: Engine, on_commit: Listener, *, patience: float) -> None:
         """`patience` is for how many seconds to wait while another process writes."""
         self._engine = engine
-        self._on_commit = on_commit
+        self._on_commit = harmless(on_commit)
         self._patience = patience
         self._waiting: deque[_Write] = deque()
         self._working: asyncio.Task[None] | None = None
@@ -67,7 +65,7 @@ class Groups:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def close(self) -> None:
-        if self._working:
+        while self._working and not self._working.done():
             await asyncio.wait([self._working])
         self._thread.shutdown()
         self._disconnect()
@@ -103,7 +101,7 @@ class Groups:
             try:
                 driver_of(self._conn).execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or loop.time() > until:
+                if not _is(error, sqlite3.SQLITE_BUSY) or loop.time() > until:
                     raise
             else:
                 return self._conn
@@ -112,21 +110,22 @@ class Groups:
 
     async def _commit_group(self, conn: Connection) -> None:
         group: list[_Write] = []
+        is_sent = False
         try:
             self._carry_out(conn, group)
             if all(each.error for each in group):
                 driver_of(conn).execute("ROLLBACK")
             else:
+                is_sent = True
                 await self._commit(conn, changing=any(each.changes for each in group))
-        except _GroupLostError:
-            self._disconnect()
-            for each in group:
-                _answer(each, DatabaseUnavailable())
-        except (sqlite3.Error, OSError) as error:
-            log.warning("commit_unknown", error=str(error), writes=len(group))
+        except Exception as error:  # noqa: BLE001 - whatever it is, each is told
+            # A disk without room is an answer: it hadn't taken the whole of what makes a commit.
+            is_unknown = is_sent and not _is(error, sqlite3.SQLITE_FULL)
+            log.warning("commit_unknown" if is_unknown else "group_lost", error=repr(error))
             self._disconnect()
             for each in group:  # what had failed before is certainly not committed
-                _answer(each, DatabaseUnavailable() if each.error else CommitUnknown())
+                is_its = is_unknown and not each.error
+                _answer(each, CommitUnknown() if is_its else DatabaseUnavailable())
         except BaseException:
             self._disconnect()
             for each in group:
@@ -142,7 +141,8 @@ class Groups:
             _answer(each, each.error)
 
     def _carry_out(self, conn: Connection, group: list[_Write]) -> None:
-        """Carry out what waits, in its turn, and note it in `group`. Raises `_GroupLostError`."""
+        """Carry out what waits, in its turn, and note it in `group`. Whatever it raises, none
+        of the group is committed."""
         driver = driver_of(conn)
         until = time.monotonic() + LONGEST_SECONDS
         for each in self._in_turn():
@@ -152,7 +152,7 @@ class Groups:
                 each.result = each.context.run(each.body, Transaction(conn, each.changes))
             except Exception as error:
                 if not driver.in_transaction:
-                    raise _GroupLostError from error
+                    raise  # SQLite has rolled back all of it: its disk is full, or fails
                 driver.execute("ROLLBACK TO one")
                 each.error = _as_told(error)
             driver.execute("RELEASE one")
@@ -178,6 +178,9 @@ class Groups:
     def _disconnect(self) -> None:
         """What was begun on the connection is rolled back with it."""
         if self._conn:
+            with contextlib.suppress(sqlite3.Error):
+                # Closed, it keeps its lock for as long as anybody holds one of its cursors.
+                driver_of(self._conn).rollback()
             self._conn.invalidate()
             self._conn.close()
             self._conn = None
@@ -190,13 +193,14 @@ def driver_of(conn: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def _is(error: Exception, code: int) -> bool:
+    """Whether it is SQLite's error of this primary code."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF == code
 
 
 def _as_told(error: Exception) -> Exception:
     """What the caller is told of an error before the commit."""
-    if not is_away(error) and not isinstance(error, sqlite3.OperationalError):
+    if not is_away(error):
         return error
     told = DatabaseUnavailable()
     told.__cause__ = error

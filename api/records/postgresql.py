@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.records.database import (
@@ -14,6 +13,7 @@ from api.records.database import (
     Listener,
     T,
     Transaction,
+    harmless,
     unavailable_if_away,
 )
 
@@ -30,7 +30,7 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: URL, on_commit: Listener, *, migrating: bool = False) -> None:
         self.url = url
-        self._on_commit = on_commit
+        self._on_commit = harmless(on_commit)
         self._async_engine = create_async_engine(
             url,
             pool_size=8,
@@ -60,7 +60,7 @@ class PostgresDatabase(Database):
                 result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
                 try:
                     await begun.commit()
-                except (DBAPIError, OSError) as error:
+                except Exception as error:  # whatever it is: COMMIT was sent
                     raise CommitUnknown from error
         if changes:
             self._on_commit(changes)

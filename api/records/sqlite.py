@@ -6,10 +6,12 @@ what may wait for the disk doesn't: a commit, and what looks at many rows.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from api.records.database import Database, Listener, T, Transaction, unavailable_if_away
 from api.records.groups import Groups, driver_of
@@ -37,7 +39,13 @@ class SqliteDatabase(Database):
         with unavailable_if_away():
             if self._reader is None:
                 self._reader = self.engine.connect()
-            return _at_one_moment(self._reader, body)
+            try:
+                return _at_one_moment(self._reader, body)
+            except (DBAPIError, sqlite3.Error):
+                self._reader.invalidate()
+                self._reader.close()
+                self._reader = None  # the next one begins anew
+                raise
 
     async def _scan(self, body: Callable[[Connection], T]) -> T:
         def scanned() -> T:
@@ -58,7 +66,8 @@ def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
     try:
         return body(conn)
     finally:
-        driver.execute("ROLLBACK")
+        if driver.in_transaction:  # after an error of the disk SQLite has ended it by itself
+            driver.execute("ROLLBACK")
 
 
 def _engine(url: URL) -> Engine:

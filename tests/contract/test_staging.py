@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from api import staging as staging_module
 from api.errors import Problem
 from api.folder_pass import AT_ONCE
 from api.space import Space
-from api.staging import BATCH, INCOMING, QUARANTINE, SMALL, Staging, Writer
+from api.staging import BATCH, INCOMING, PIECE, QUARANTINE, SMALL, Staging, Writer
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
@@ -138,6 +139,92 @@ async def test_what_is_discarded_within_a_write_is_closed_behind_it(
     await discarding
     assert order == ["written", "closed"]
     assert _names(staging, INCOMING) == []
+
+
+@pytest.mark.parametrize("step", ["write", "fsync of the folder"])
+async def test_what_is_discarded_while_it_is_finished_is_taken_back_behind_it(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """By a client that is gone. It is nobody's yet, wherever its file is by then."""
+    order: list[str] = []
+    began, go_on = threading.Event(), threading.Event()
+    write, close, sync = os.write, os.close, staging_module.fsync_folder
+
+    def hold(name: str) -> None:
+        if name == step:
+            began.set()
+            go_on.wait()
+        order.append(name)
+
+    def slow_write(fd: int, data: memoryview) -> int:
+        hold("write")
+        return write(fd, data)
+
+    def spy_close(fd: int) -> None:
+        order.append("close")
+        close(fd)
+
+    def slow_sync(path: Path) -> None:
+        hold("fsync of the folder")
+        sync(path)
+
+    writer = staging.open("upl_a")
+    await writer.write(b"little")
+    monkeypatch.setattr(os, "write", slow_write)
+    monkeypatch.setattr(os, "close", spy_close)
+    monkeypatch.setattr(staging_module, "fsync_folder", slow_sync)
+    finishing = asyncio.create_task(writer.finish())
+    assert await asyncio.to_thread(began.wait, 30)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    discarding = asyncio.create_task(writer.discard())
+    await asyncio.wait([discarding], timeout=0.2)  # in which it would be done
+    go_on.set()
+    await discarding
+    assert order[:2] == ["write", "close"]
+    assert _names(staging, INCOMING) == _names(staging, STAGED) == []
+
+
+async def test_who_waits_for_the_folder_is_told_whatever_happens_to_it(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError(f"no thread for {path}")
+
+    monkeypatch.setattr(staging_module, "fsync_folder", broken)
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await staging.sync()
+
+
+async def test_a_body_in_tiny_pieces_isnt_held_for_long(staging: Staging) -> None:
+    """Each piece takes up a hundred times its bytes."""
+    writer = staging.open("upl_a")
+    for _ in range(2 * SMALL // PIECE):
+        await writer.write(b"xy")
+    assert staging._gathered <= SMALL
+    assert _names(staging, INCOMING) == ["upl_a"]
+    await writer.discard()
+
+
+@pytest.mark.parametrize("size", [5, 3 * SMALL], ids=["small", "large"])
+@pytest.mark.parametrize("end", ["finished", "discarded", "failed"])
+async def test_however_a_body_ends_it_holds_no_memory(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, end: str, size: int
+) -> None:
+    if end == "failed":
+        fail(monkeypatch, "fsync", errno.EIO)
+    writer = staging.open("upl_a")
+    await writer.write(b"x" * size)
+    await writer.write(b"x")
+    assert staging._gathered > 0
+    if end != "discarded":
+        with contextlib.suppress(Problem):
+            await writer.finish()
+    await writer.discard()
+    assert staging._gathered == 0
 
 
 async def test_only_what_is_gone_is_said_to_be_and_the_others_go_all_the_same(

@@ -15,14 +15,14 @@ from api.errors import Problem
 from api.receive.files import Received
 from api.receive.sections import FilePart
 from api.records import forms, uploads
-from api.records.database import CommitUnknown, Transaction
+from api.records.database import Change, CommitUnknown, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import events, running_keys
 from api.sections import Edits, Saved, edits_of_json, save
 from api.services import Services
 from shared.form_definition import FileField
 from shared.status import UploadStatus
-from tests.support.commits import commits_that
+from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.services import Scene, services_on, stored
 from tests.support.sql import values_of
 
@@ -134,6 +134,46 @@ async def test_a_key_is_held_for_as_long_as_its_body_comes(
             left = await _let_pass(scene, 29_000)
             while await _let_pass(scene, 0) <= left:  # noqa: ASYNC110 - the database sets no event
                 await asyncio.sleep(0.01)
+
+
+async def test_of_two_requests_with_a_key_that_begin_together_one_is_told_to_wait(
+    scene: Scene,
+) -> None:
+    both = [_running(scene.services, scene) for _ in range(2)]
+    begun = await asyncio.gather(*(each.__aenter__() for each in both), return_exceptions=True)
+    (refused,) = [each for each in begun if each]
+    assert isinstance(refused, Problem)
+    assert refused.code == "upload-running"
+    await both[begun.index(None)].__aexit__(None, None, None)
+
+
+async def test_a_mark_that_is_being_set_when_its_request_ends_doesnt_outlast_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "SLOW_SECONDS", 0.01)
+    request = _running(scene.services, scene)
+    with held_before_the_commit() as (held, go_on):
+        await request.__aenter__()
+        await held.wait()
+        ending = asyncio.ensure_future(request.__aexit__(None, None, None))
+        await asyncio.wait([ending], timeout=0.1)  # in which it would be done
+        assert not ending.done(), "its mark might come after its end"
+        go_on.set()
+        await ending
+    assert await _marks(scene) == []
+
+
+async def test_who_listens_to_commits_and_fails_takes_nothing_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: list[Change]) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(scene.services.metrics, "committed", broken)
+    rows = await asyncio.gather(scene.staged("pair"), scene.staged("needed"))
+    for row in rows:
+        assert (await scene.now(row)).status is UploadStatus.STAGED
+        assert await scene.services.staging.exists(row.id)
 
 
 async def test_a_commit_whose_answer_is_lost_is_looked_up(

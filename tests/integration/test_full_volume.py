@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,20 +43,7 @@ async def test_whatever_step_fails_nothing_is_acknowledged_and_nothing_stays(
 
 
 def test_a_tmpfs_without_room_or_inodes_is_full_and_says_so(tmp_path: Path) -> None:
-    volume, folder = tmp_path / "mounted", tmp_path / "beside"
-    volume.mkdir()
-    folder.mkdir()
-    if not shutil.which("unshare"):
-        pytest.skip("no tmpfs may be mounted in a namespace: there is no unshare here")
-    tried = subprocess.run([*_namespace(volume), "true"], capture_output=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"no tmpfs may be mounted in a namespace: {tried.stderr.decode().strip()}")
-    command = [sys.executable, "-m", "tests.support.tiny_volume", str(volume), str(folder)]
-    ran = subprocess.run(
-        [*_namespace(volume), *command], cwd=CHECKOUT, capture_output=True, check=False, timeout=60
-    )
-    assert ran.returncode == 0, ran.stderr.decode()
-    declared, chunked, small, ready, after = json.loads(ran.stdout.splitlines()[-1])
+    declared, chunked, small, ready, after = _told_where("volume", tmp_path)
     for refused in (declared, chunked, small):
         assert (refused["status"], refused["says"]) == (507, "storage-full"), refused
         assert int(refused["retry_after"]) > 0
@@ -63,6 +51,37 @@ def test_a_tmpfs_without_room_or_inodes_is_full_and_says_so(tmp_path: Path) -> N
     assert ready["status"] == 503
     assert ready["says"] == {"database": True, "volume": True, "space": False}
     assert (after["status"], after["rows"], after["files"]) == (202, 1, 1)
+
+
+def test_a_database_without_room_takes_nothing_and_leaves_no_file_on_the_volume(
+    tmp_path: Path,
+) -> None:
+    """Or each try would leave one there for a week."""
+    *refused, after = _told_where("database", tmp_path)
+    for each in refused:
+        assert (each["status"], each["says"]) == (503, "unavailable"), each
+        assert int(each["retry_after"]) > 0
+        assert (each["rows"], each["files"]) == (0, 0)
+    assert (after["status"], after["rows"], after["files"]) == (202, 1, 1)
+
+
+def _told_where(full: str, tmp_path: Path) -> list[dict[str, Any]]:
+    """What was answered where the disk of this was full."""
+    mounted, folder = tmp_path / "mounted", tmp_path / "beside"
+    mounted.mkdir()
+    folder.mkdir()
+    if not shutil.which("unshare"):
+        pytest.skip("no tmpfs may be mounted in a namespace: there is no unshare here")
+    tried = subprocess.run([*_namespace(mounted), "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no tmpfs may be mounted in a namespace: {tried.stderr.decode().strip()}")
+    command = [sys.executable, "-m", "tests.support.tiny_volume", full, str(mounted), str(folder)]
+    ran = subprocess.run(
+        [*_namespace(mounted), *command], cwd=CHECKOUT, capture_output=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    told: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return told
 
 
 def _namespace(volume: Path) -> list[str]:

@@ -2,15 +2,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from api.errors import Problem
 from api.records.database import Change, CommitUnknown, Database, DatabaseUnavailable, Transaction
-from api.records.groups import MOST, Groups
+from api.records.groups import MOST, Groups, driver_of
 from api.records.opening import open_database
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.sql import execute, values_of
@@ -200,3 +201,72 @@ async def test_few_writes_wait_behind_many(database: Database) -> None:
 
     await asyncio.gather(*(write(number) for number in range(5 * MOST)))
     assert done == list(range(5 * MOST))
+
+
+async def test_what_fails_before_the_commit_is_sent_is_certainly_not_committed(
+    database: Database,
+) -> None:
+    def takes_its_savepoint(tx: Transaction) -> None:
+        tx.conn.exec_driver_sql("RELEASE one")
+
+    answers = await asyncio.gather(
+        database.write(adds(1)), database.write(takes_its_savepoint), return_exceptions=True
+    )
+    assert [type(each) for each in answers] == [DatabaseUnavailable] * 2
+    assert await kept(database) == []
+    assert await database.write(adds(2)) == 2
+
+
+async def test_whatever_happens_at_the_commit_it_is_unknown_and_the_next_can_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursors = []
+
+    def looks(tx: Transaction) -> None:
+        cursors.append(driver_of(tx.conn).execute("VALUES (1), (2)"))
+        cursors[0].fetchone()  # and not the second: a closed connection lives on with its cursors
+        adds(1)(tx)
+
+    async def fails(self: Groups, conn: object, *, changing: bool) -> None:
+        raise RuntimeError(f"no thread for {self}, {conn}, {changing}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Groups, "_commit", fails)
+        with pytest.raises(CommitUnknown):
+            await database.write(looks)
+    database._store._groups._patience = 0  # type: ignore[attr-defined]
+    assert await database.write(adds(2)) == 2
+    assert await kept(database) == [2]
+
+
+async def test_what_is_handed_in_while_it_is_closed_is_written(database: Database) -> None:
+    async def one_after_the_other() -> None:
+        for number in range(3):
+            await database.write(adds(number))
+
+    writing = asyncio.create_task(one_after_the_other())
+    await asyncio.sleep(0)
+    await database.close()
+    await writing
+    assert await kept(database) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("way", ["read", "scan"])
+async def test_a_disk_that_cant_be_read_is_unavailable_and_the_next_read_begins_anew(
+    database: Database, way: str
+) -> None:
+    reads: Callable[..., Awaitable[list[int]]] = getattr(database, way)
+
+    def broken(conn: Connection) -> list[int]:
+        conn.exec_driver_sql("ROLLBACK")  # as SQLite does when its disk fails
+        error = sqlite3.OperationalError("disk I/O error")
+        raise OperationalError("SELECT", None, error)
+
+    def begun_twice(conn: Connection) -> list[int]:
+        driver_of(conn).execute("BEGIN")
+        return []
+
+    for body in (broken, begun_twice):
+        with pytest.raises(DatabaseUnavailable):
+            await reads(body)
+    assert await reads(lambda conn: list(conn.execute(text("VALUES (1)")).scalars())) == [1]

@@ -1,8 +1,10 @@
 """A post of an HTML form is read to its end; what is kept of it is bounded."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -55,4 +57,30 @@ async def test_files_for_which_no_room_is_left_are_dropped_and_those_after_them_
         (400, True),
     ]
     assert bytes_on(tmp_path) == ROOM
+    staging.close()
+
+
+async def test_a_request_that_is_cancelled_while_its_files_are_finished_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = Staging(tmp_path, Space(tmp_path, min_free_bytes=0, min_free_inodes=0))
+    staging.prepare()
+    sync, synced, held = Staging.sync, 0, asyncio.Event()
+
+    async def first_only(self: Staging) -> None:
+        nonlocal synced
+        synced += 1
+        if synced > 1:
+            held.set()
+            await asyncio.Event().wait()
+        await sync(self)
+
+    monkeypatch.setattr(Staging, "sync", first_only)
+    events = read_parts(body_of(b"a" * 600, b"b" * 400), b"b")
+    receiving = asyncio.create_task(receive_section(staging, events, lambda _: 600, ROOM))
+    await held.wait()
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert bytes_on(tmp_path) == 0
     staging.close()

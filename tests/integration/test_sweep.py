@@ -146,6 +146,25 @@ async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_tur
     assert (await scene.now(fresh)).wake == 1
 
 
+async def test_what_was_counted_is_woken_though_the_database_goes_away_at_the_next(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await scene.staged("pair"), await scene.staged("pair")
+    count = stalled.count_wake
+
+    def counted(tx: Transaction, row: UploadRow) -> int | None:
+        if row.id == first.id:
+            raise DatabaseUnavailable
+        return count(tx, row)
+
+    woken = Woken(scene.services)
+    await scene.set_all(wake_at=0)
+    monkeypatch.setattr(stalled, "count_wake", counted)
+    with pytest.raises(DatabaseUnavailable):
+        await patient(scene.services).wake_due()
+    assert woken.wakes == [(second.id, 2)]
+
+
 async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
     scene: Scene,
 ) -> None:

@@ -1,7 +1,9 @@
-"""What the api answers on a volume that really is full. Started in a mount namespace by
-`tests/integration/test_full_volume.py`, with the mounted volume and another folder; prints JSON."""
+"""What the api answers where a disk really is full: the volume's, or the database's. Started in a
+mount namespace by `tests/integration/test_full_volume.py`, with which of them, the mounted folder
+and another one; prints JSON."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ from tests.support.sql import values_of
 MIB = 1024 * 1024
 
 
-async def scenario(volume: Path, folder: Path) -> list[dict[str, object]]:
+async def full_volume(volume: Path, folder: Path) -> list[dict[str, object]]:
     url = f"sqlite:///{folder}/records.db"
     await migrate.upgrade(url)
     async with (
@@ -44,6 +46,25 @@ async def scenario(volume: Path, folder: Path) -> list[dict[str, object]]:
         return said
 
 
+async def full_database(disk: Path, folder: Path) -> list[dict[str, object]]:
+    url = f"sqlite:///{disk}/records.db"
+    await migrate.upgrade(url)
+    async with services_on(folder, url) as services, public(services) as client:
+        form = await new_form(client)
+        path = f"/v1/forms/{form['id']}/fields/bulk/uploads"
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        said = [
+            await _told(services, await client.put(f"{path}/{number}", content=b"small"))
+            for number in range(2)
+        ]
+        filler.unlink()
+        said.append(await _told(services, await client.put(f"{path}/small", content=b"small")))
+        return said
+
+
 async def _chunks(mebibytes: int) -> AsyncIterator[bytes]:
     for _ in range(mebibytes):
         yield bytes(MIB)
@@ -63,4 +84,5 @@ async def _told(services: Services, answer: httpx.Response) -> dict[str, object]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(scenario(Path(sys.argv[1]), Path(sys.argv[2])))))
+    scenario = {"volume": full_volume, "database": full_database}[sys.argv[1]]
+    print(json.dumps(asyncio.run(scenario(Path(sys.argv[2]), Path(sys.argv[3])))))
