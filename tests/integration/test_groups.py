@@ -234,7 +234,7 @@ async def test_whatever_happens_at_the_commit_it_is_unknown_and_the_next_can_wri
         patched.setattr(Groups, "_commit", fails)
         with pytest.raises(CommitUnknown):
             await database.write(looks)
-    database._store._groups._patience = 0  # type: ignore[attr-defined]
+    database._groups._patience = 0  # type: ignore[attr-defined]
     assert await database.write(adds(2)) == 2
     assert await kept(database) == [2]
 
