@@ -1,19 +1,82 @@
-"""Attempts: the pause before the next one, and one that is given back (protocol P3)."""
+"""Attempts: how one ends without an outcome that counts, and what comes then (protocol P3)."""
 
 import random
 
 import structlog
 
-from api.records import forms, uploads
-from api.records.database import Moment, Transaction
+from api.records import forms, lifecycle, stalled, uploads
+from api.records.database import NOW, Moment, Transaction
 from api.records.rows import UploadRow
+from api.rejections import upload_error
 from api.settings import Settings
+from shared.policy import FilePolicy
 from shared.status import PENDING, UploadStatus
 
 log = structlog.get_logger()
 
 EXHAUSTED = "attempts-exhausted"
 """The code of what failed for nothing but its attempts."""
+
+
+def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
+    """Give a `processing` upload to the next worker at once: its own was told to stop, which is no
+    attempt and no reason to wait."""
+    return lifecycle.end_unapplied(
+        tx,
+        row,
+        UploadStatus.STAGED,
+        attempts=row.attempts - 1,
+        next_attempt_at=NOW,
+        wake=row.wake + 1,
+        wakes_unanswered=0,
+        wake_at=Moment(stalled.FIRST_WAKE_MS),
+    )
+
+
+def give_back(
+    tx: Transaction,
+    row: UploadRow,
+    settings: Settings,
+    *,
+    counted: bool,
+    lost: bool = False,
+    applied_generation: int | None = None,
+    decoder_deaths: int | None = None,
+) -> UploadRow:
+    """Let a `processing` upload be tried again after a backoff, or end it `failed` when its
+    attempts are used up. What was nobody's attempt gives it back.
+
+    `applied_generation` is set by an outcome that ends the upload: repeating it is fine then.
+    `lost` says that nobody gave it back, but that its lease was over: should its worker be heard
+    of after all, the attempt wasn't one. `decoder_deaths` is their new number.
+    """
+    deaths = row.decoder_deaths if decoder_deaths is None else decoder_deaths
+    remembered = [row.generation] if lost and counted and remembers(row, settings) else []
+    lost_generations = row.lost_generations + remembered
+    if counted and row.attempts >= settings.max_attempts:
+        policy = FilePolicy.model_validate(row.policy)
+        return lifecycle.end_unapplied(
+            tx,
+            row,
+            UploadStatus.FAILED,
+            applied_generation=applied_generation or row.applied_generation,
+            lost_generations=lost_generations,
+            decoder_deaths=deaths,
+            error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
+        )
+    due = Moment(backoff_ms(row.backoffs, settings))
+    return lifecycle.end_unapplied(
+        tx,
+        row,
+        UploadStatus.STAGED,
+        attempts=row.attempts if counted else row.attempts - 1,
+        lost_generations=lost_generations,
+        decoder_deaths=deaths,
+        backoffs=row.backoffs + 1,
+        next_attempt_at=due,
+        wakes_unanswered=0,
+        wake_at=due,
+    )
 
 
 def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.diagnosis.volume import check_volume
 from api.links import open_links
-from api.records.database import Database
+from api.records.opening import open_database
 from api.services import staging_of
 from api.settings import Settings
 from api.volume import Volume
@@ -30,7 +30,7 @@ ANSWER_SECONDS = 3.0
 async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
     """`offline` leaves out what other services have to answer for: Redis and the object store."""
     found = _forms(settings)
-    database = Database(settings.database_url)
+    database = open_database(settings.database_url)
     staging = staging_of(settings)
     try:
         of_database = await check_database(database)

@@ -14,11 +14,11 @@ from shared.ids import new_id
 SLOW_SECONDS = 1
 """A body that takes longer is marked in the records, for the other replicas to see. A quick one is
 over before anybody could meet it: its mark would cost more than it saves."""
-RENEW_SECONDS = keys.MARK_MS / 3000
+RENEW_SECONDS = keys.MARK_MS / 1000 / 3
 
 
 @asynccontextmanager
-async def running(
+async def holding_key(
     services: Services, form_id: str, field: str, key: str | None
 ) -> AsyncIterator[None]:
     """Hold the key while its body is received. A request that fails frees it.
@@ -49,8 +49,8 @@ def _upload_running(field: str) -> Problem:
 
 
 class _Mark:
-    """In the records, once the body is slow, until it ends. The upload of the key decides at its
-    commit, not this: what fails here is of no matter."""
+    """Marks the key in the records once the body has been slow, until it ends. It decides nothing,
+    as the key of the upload does at its commit: so what fails here is of no matter."""
 
     def __init__(self, services: Services, form_id: str, field: str, key: str) -> None:
         self._database = services.database

@@ -85,7 +85,7 @@ async def begin(
 ) -> tuple[FormRow, str, Outcome] | None:
     """A new draft with its first section, and its token. None where there is nothing to save, and
     a draft isn't wanted `even_blank`."""
-    async with use_uploads.keeping(services, _received(body)):
+    async with use_uploads.deleting_unless_committed(services, _received(body)):
         post = read(services.form_types[type_name], body)
         if post.is_blank and not even_blank:
             return None
@@ -111,7 +111,7 @@ async def take(
     Typed values are kept whatever button was pressed. Raises `Problem` not-found for an upload
     that is not the form's.
     """
-    async with use_uploads.keeping(services, _received(body)):
+    async with use_uploads.deleting_unless_committed(services, _received(body)):
         post = read(services.form_types[form.type], body)
         if by_browser:
             await _leave_out_what_is_there(services, post.edits, await _uploads(services, form))
@@ -147,7 +147,7 @@ async def _apply(
     services: Services, form: FormRow, post: Post, *, request_id: str, client: str
 ) -> Outcome:
     files = [file.received for file in post.edits.files if file.received]
-    async with use_uploads.keeping(services, files):
+    async with use_uploads.deleting_unless_committed(services, files):
         before = {row.id: row for row in await _uploads(services, form)}
         removed = [_named(before, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 from api import uploads as use_uploads
 from api.errors import Problem, wrong_member
-from api.idempotency import running
+from api.idempotency import holding_key
 from api.quotas import check_form
 from api.receive.files import Earlier, Received, file_too_large
 from api.records import forms, uploads
@@ -56,7 +56,7 @@ async def reuse(
         check_form(services.settings, services.form_types[form.type], rows, more=size)
     await services.volume.require()
     with services.staging.space.reserve(0):
-        async with running(services, form.id, field.name, key):
+        async with holding_key(services, form.id, field.name, key):
             received = await _found(services, form, field, from_id, upload_id)
             return await use_uploads.acknowledge(
                 services, form.id, field, received, request_id=request_id, key=key

@@ -146,7 +146,7 @@ async def save(
             others = [*before, *added]
             added.append(_add(services, tx, locked, field_, file, others, request_id, full=full))
 
-    async with use_uploads.keeping(services, mine, added):
+    async with use_uploads.deleting_unless_committed(services, mine, added):
         await services.database.write(applied)
     kept = {row.id for row in added if row.status is UploadStatus.STAGED}
     for row in added:

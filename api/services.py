@@ -17,6 +17,7 @@ from api.metrics import Metrics
 from api.queue import Queue
 from api.records import forms
 from api.records.database import Change, Database
+from api.records.opening import open_database
 from api.settings import Settings
 from api.shares import Shares
 from api.space import Space
@@ -87,7 +88,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         metrics.committed(what)
         changes.committed(what)
 
-    database = Database(settings.database_url, committed)
+    database = open_database(settings.database_url, committed)
     staging = staging_of(settings)
     queue = Queue(settings.redis_url)
     try:

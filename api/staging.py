@@ -76,10 +76,10 @@ class Staging:
         """A file to be received. Nothing is on the volume yet."""
         return Writer(self, name)
 
-    def gather(self, more: int) -> bool:
-        """Count bytes that a body holds in memory, or (less than nothing) holds no more; whether
-        there is room for more of them."""
-        self._gathered += more
+    def gather(self, change: int) -> bool:
+        """Count so many bytes more, or fewer, that bodies hold in memory; returns whether that is
+        still within what all of them may."""
+        self._gathered += change
         return self._gathered <= GATHERED
 
     async def sync(self) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from api.ageing import Ageing
+from api.attempts import give_back
 from api.errors import Problem
 from api.records import cleaning, forms, staged, stalled, uploads, workers
 from api.records.database import DatabaseUnavailable, Transaction
@@ -20,14 +21,12 @@ from api.records.rows import UploadRow
 from api.rejections import upload_error
 from api.services import Services
 from api.staging import INCOMING, QUARANTINE
-from api.work import give_back
 from shared.policy import FilePolicy
 from shared.status import UploadStatus
 from shared.volume import STAGED
 
 log = structlog.get_logger()
 T = TypeVar("T")
-
 
 BATCHES = 10
 """Batches of condemned bytes that one sweep unlinks at most: they come as fast as uploads do."""
@@ -173,16 +172,16 @@ class Sweep:
         if current and current.lease_until == row.lease_until:
             settings = self._services.settings
             counted = (
-                self._heard_of(tx, current)
+                self._was_heard(tx, current)
                 or current.backoffs >= settings.max_attempts  # it may be what ends us, too
             )
             log.warning("lease_lost", upload_id=row.id, generation=row.generation, counted=counted)
             give_back(tx, current, settings, counted=counted, lost=True)
             self._services.metrics.leases_lost.inc()
 
-    def _heard_of(self, tx: Transaction, row: UploadRow) -> bool:
-        """Whether the lease was renewed since heartbeats come in. If not, its worker may have been
-        stopped while nobody was there to take its upload back: no attempt is counted."""
+    def _was_heard(self, tx: Transaction, row: UploadRow) -> bool:
+        """Whether a heartbeat renewed the lease since heartbeats can come in. If not, its worker
+        may have been stopped while nobody was there to take its upload back: no attempt counts."""
         heard_for = time.monotonic() - self._hearing_since
         hearing_since = uploads.clock(tx.conn) - heard_for * 1000
         return (row.lease_until or 0) >= hearing_since + self._lease * 1000

@@ -34,6 +34,7 @@ def check_room(field: FileField, of_field: Sequence[UploadRow]) -> None:
 
 
 def open_slots(field: FileField, of_field: Sequence[UploadRow]) -> int:
+    """How many files a field for many takes yet. What was rejected takes up no room."""
     taken = [row for row in of_field if row.status not in {*TERMINAL, UploadStatus.REJECTED}]
     return field.max_files - len(taken)
 
@@ -72,7 +73,7 @@ async def acknowledge(
         return winner
 
     winner = None  # so it stays where the answer to the commit is lost, and the row is found
-    async with keeping(services, [received], added):
+    async with deleting_unless_committed(services, [received], added):
         winner = await services.database.write(acknowledged)
     if winner is not None:
         await services.staging.delete(upload_id)
@@ -91,14 +92,15 @@ def _is_the_same(winner: UploadRow, received: Received) -> bool:
 
 
 @asynccontextmanager
-async def keeping(
+async def deleting_unless_committed(
     services: Services, files: Sequence[Received], added: Sequence[UploadRow] = ()
 ) -> AsyncIterator[None]:
-    """Around the transaction that takes `files` and makes them the rows `added`: deletes them when
-    it certainly did not commit.
+    """Around the transaction that takes `files`, and puts the rows it makes of them into `added`:
+    the files are deleted when it certainly wasn't committed.
 
-    Once COMMIT was sent nothing is deleted (protocol P5): if the rows are there after all, the
-    files are acknowledged; if nobody can tell, the client gets a 503 and the sweep decides.
+    Once COMMIT was sent nothing is deleted (protocol P5). If the rows are there after all, the
+    files are acknowledged, and this ends without an error; if nobody can tell, the client gets a
+    503 and the sweep decides.
     """
     try:
         yield
@@ -174,6 +176,7 @@ def add_refused(
     *,
     request_id: str,
 ) -> UploadRow:
+    """Insert the row of a refused file beside `others`; the form is locked and open."""
     row = uploads.create(
         tx,
         refused.upload_id,
@@ -218,8 +221,11 @@ def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
 
 
 async def retry(services: Services, upload: UploadRow, *, always: bool) -> UploadRow:
-    """Give a `failed` upload a new start, with all its attempts and a new deadline: the person
-    while the form is a draft, a service key `always`."""
+    """Give a `failed` upload a new start, with all its attempts and a new deadline; `always` also
+    when its form isn't a draft any more, as a service key may.
+
+    Raises `Problem` not-found, form-submitted, not-failed.
+    """
 
     def retried(tx: Transaction) -> UploadRow:
         form = forms.lock(tx, upload.form_id)
@@ -252,7 +258,8 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
 
 
 async def remove(services: Services, upload: UploadRow, *, always: bool) -> None:
-    """Take an upload away; repeating it changes nothing. A service key may `always`."""
+    """Take an upload away; repeating it changes nothing. `always` also when its form isn't a draft
+    any more, as a service key may. Raises `Problem` not-found, form-submitted."""
 
     def removed(tx: Transaction) -> None:
         form = forms.lock(tx, upload.form_id)

@@ -63,7 +63,7 @@ def old_drafts(conn: Connection, kept_ms: int, form_id: str | None = None) -> li
     )
     if form_id is not None:
         query = query.where(forms.c.id == form_id)
-    return list((conn.execute(query)).scalars())
+    return list(conn.execute(query).scalars())
 
 
 def old_submitted(conn: Connection, kept_ms: int, form_id: str | None = None) -> list[str]:
@@ -80,7 +80,7 @@ def old_submitted(conn: Connection, kept_ms: int, form_id: str | None = None) ->
     )
     if form_id is not None:
         query = query.where(forms.c.id == form_id)
-    return list((conn.execute(query)).scalars())
+    return list(conn.execute(query).scalars())
 
 
 class OnVolume(NamedTuple):

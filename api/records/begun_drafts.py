@@ -39,11 +39,8 @@ def count(tx: Transaction, client: str) -> None:
 
 def any_old(conn: Connection) -> bool:
     """Whether there are counts of which none counts any more."""
-    return (
-        conn.execute(
-            select(begun_drafts.c.client).where(_is_old()).order_by(begun_drafts.c.step).limit(1)
-        )
-    ).first() is not None
+    oldest = select(begun_drafts.c.client).where(_is_old()).order_by(begun_drafts.c.step).limit(1)
+    return conn.execute(oldest).first() is not None
 
 
 def forget_old(tx: Transaction) -> None:

@@ -4,13 +4,15 @@ What happens in one is a plain function over a connection: nothing in it can wai
 Redis, for the bucket or for a request.
 """
 
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import URL, BigInteger, Connection, Engine, ScalarSelect, make_url, select
+from sqlalchemy import URL, BigInteger, Connection, Engine, ScalarSelect, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
@@ -97,30 +99,6 @@ class Transaction:
     changes: list[Change] = field(default_factory=list)
 
 
-class Store(ABC):
-    """What a kind of database does in its own way. All raise `DatabaseUnavailable` when it can't
-    be reached, and what the body raises."""
-
-    engine: Engine
-    at_once: int
-    """Transactions that are worth having under way together."""
-
-    @abstractmethod
-    async def read(self, body: Callable[[Connection], T]) -> T:
-        """For a few rows by their keys."""
-
-    @abstractmethod
-    async def scan(self, body: Callable[[Connection], T]) -> T:
-        """For what may take its time."""
-
-    @abstractmethod
-    async def write(self, body: Callable[[Transaction], T]) -> T:
-        """One transaction. Raises `CommitUnknown`."""
-
-    @abstractmethod
-    async def close(self) -> None: ...
-
-
 Listener = Callable[[list[Change]], None]
 
 
@@ -137,30 +115,24 @@ def harmless(listener: Listener) -> Listener:
     return tell
 
 
-class Database:
+class Database(ABC):
     """Where the records are. Readers see what is committed; writers are serialised by row locks,
-    on SQLite by being the only one."""
+    on SQLite by being the only one.
 
-    def __init__(
-        self, url: str, on_commit: Listener | None = None, *, migrating: bool = False
-    ) -> None:
-        from api.records.postgresql import PostgresStore  # noqa: PLC0415 - they need what is here
-        from api.records.sqlite import SqliteStore  # noqa: PLC0415
+    `read`, `scan` and `write` each carry out `body`, a function over a connection, with the
+    arguments that follow it. They raise what it raises, and `DatabaseUnavailable` when the database
+    can't be reached.
+    """
 
-        self.url: URL = make_url(url)
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        listener = on_commit or (lambda _: None)
-        self._store: Store = (
-            SqliteStore(self.url, listener)
-            if self.is_sqlite
-            else PostgresStore(self.url, listener, migrating=migrating)
-        )
-        self.at_once = self._store.at_once
-        self.engine: Engine = self._store.engine
-        """For who listens to its events."""
+    url: URL
+    engine: Engine
+    """For who listens to its events."""
+    at_once: int
+    """How many transactions are worth having under way together."""
 
-    async def close(self) -> None:
-        await self._store.close()
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
 
     async def read(
         self, body: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -169,13 +141,13 @@ class Database:
 
         form = await database.read(forms.get, form_id)
         """
-        return await self._store.read(lambda conn: body(conn, *args, **kwargs))
+        return await self._read(lambda conn: body(conn, *args, **kwargs))
 
     async def scan(
         self, body: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """The same for what may look at many rows, and holds nobody up meanwhile."""
-        return await self._store.scan(lambda conn: body(conn, *args, **kwargs))
+        return await self._scan(lambda conn: body(conn, *args, **kwargs))
 
     async def write(
         self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -186,19 +158,49 @@ class Database:
         and `CommitUnknown` when nobody can know. Who is cancelled before it is carried out leaves
         no trace; after that it is unknown too.
         """
-        return await self._store.write(lambda tx: body(tx, *args, **kwargs))
+        return await self._write(lambda tx: body(tx, *args, **kwargs))
+
+    @abstractmethod
+    async def _read(self, body: Callable[[Connection], T]) -> T: ...
+
+    @abstractmethod
+    async def _scan(self, body: Callable[[Connection], T]) -> T: ...
+
+    @abstractmethod
+    async def _write(self, body: Callable[[Transaction], T]) -> T: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
 
 
-MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, OSError)
+_SURELY_AWAY = (
+    OperationalError, InterfaceError, PoolTimeoutError, OSError, sqlite3.OperationalError,
+)  # fmt: skip # one list
 _AWAY = ("08", "25", "28", "3D", "40", "53", "57")
 """PostgreSQL's classes of errors that are the moment's: lost or refused connections, a server that
 starts, ends or is read-only after a failover, deadlocks, no resources."""
 
 
+@contextmanager
+def unavailable_if_away() -> Iterator[None]:
+    """Raise `DatabaseUnavailable` in place of an error that says so in the driver's own way."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise DatabaseUnavailable from error
+        raise
+
+
 def is_away(error: Exception) -> bool:
-    """Whether it is the moment's, and not the same on every try. A connection lost within a
-    statement comes as a plain `DBAPIError`."""
-    if not isinstance(error, DBAPIError) or isinstance(error, (OperationalError, InterfaceError)):
+    """Whether the database can't be used at the moment, and the same may succeed later.
+
+    A connection lost within a statement comes as a plain `DBAPIError`; a BEGIN that goes past
+    SQLAlchemy fails with SQLite's own error.
+    """
+    if isinstance(error, _SURELY_AWAY):
         return True
+    if not isinstance(error, DBAPIError):
+        return False
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_AWAY)

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, and_, delete, func, or_, select
 
 from api.errors import Problem
 from api.records.database import NOW, Change, Transaction, now_ms
-from api.records.prepared import Prepared, given, insert_into, update_of
+from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import FormRow
 from api.records.tables import events, forms
 
@@ -17,7 +17,7 @@ PURGING = "purging"
 
 IDS_AT_ONCE = 512
 """In one statement; databases bound its parameters."""
-ONE_AFTER_THE_OTHER = 0x10463401
+MOMENT_LOCK = 0x10463401
 """Ours among PostgreSQL's advisory locks; taken after the form's, and last of all."""
 
 _BY_ID = Prepared(select(forms).where(forms.c.id == given(forms.c.id)))
@@ -37,7 +37,8 @@ def create(
 ) -> FormRow:
     """`columns` are those columns that a back end fills: see `api.forms.Given`."""
     now = _next(tx, forms.c.created_at)
-    statement, values = insert_into(
+    created = insert_row(
+        tx.conn,
         forms,
         {
             "id": form_id,
@@ -54,7 +55,6 @@ def create(
             **columns,
         },
     )
-    (created,) = statement.rows(tx.conn, values)
     return FormRow.of(created)
 
 
@@ -123,10 +123,10 @@ def lock_any(tx: Transaction, form_id: str) -> FormRow | None:
 
 def bump(tx: Transaction, form_id: str, **values: Any) -> int:
     """Raise the form's version, which every change carries, and return it."""
-    statement, bound = update_of(
-        forms, ["id"], {"updated_at": NOW, **values}, counting="version", returning=["version"]
+    changes = {"updated_at": NOW, **values}
+    (bumped,) = update_rows(
+        tx.conn, forms, {"id": form_id}, changes, counting="version", returning=["version"]
     )
-    (bumped,) = statement.rows(tx.conn, {**bound, "of_id": form_id})
     return int(bumped["version"])
 
 
@@ -140,8 +140,7 @@ def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
 
 def note(tx: Transaction, **values: Any) -> None:
     """One event: an entry of a form's history."""
-    statement, bound = insert_into(events, {**values, "at": NOW})
-    statement.rows(tx.conn, bound)
+    insert_row(tx.conn, events, {**values, "at": NOW})
 
 
 def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
@@ -159,8 +158,7 @@ def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:
 
 def touch(tx: Transaction, form_id: str) -> None:
     """The person did something with an upload: the draft is kept for longer."""
-    statement, values = update_of(forms, ["id"], {"edited_at": NOW})
-    statement.rows(tx.conn, {**values, "of_id": form_id})
+    update_rows(tx.conn, forms, {"id": form_id}, {"edited_at": NOW})
 
 
 def submit(tx: Transaction, form: FormRow) -> None:
@@ -173,17 +171,17 @@ def _next(tx: Transaction, column: Column[int]) -> int:
     commits, so that no reader's cursor passes over a form that is committed after it looked.
     Held until the commit, on SQLite by being the only writer."""
     if tx.conn.dialect.name == "postgresql":
-        tx.conn.execute(select(func.pg_advisory_xact_lock(ONE_AFTER_THE_OTHER)))
+        tx.conn.execute(select(func.pg_advisory_xact_lock(MOMENT_LOCK)))
     last = select(func.max(column)).scalar_subquery()
-    now, before = (tx.conn.execute(select(now_ms(), last))).one()
+    now, before = tx.conn.execute(select(now_ms(), last)).one()
     return max(int(now), int(before or 0) + 1)
 
 
 def purge(tx: Transaction, form: FormRow) -> None:
     """Close the form for good and clear what is personal in it."""
     personal: dict[str, Any] = {"data": {}, "reference": None, "metadata": None}
-    given = {"success_redirect": None, "error_redirect": None}
-    _change(tx, form, status=PURGING, **personal, **given)
+    back = {"success_redirect": None, "error_redirect": None}
+    _change(tx, form, status=PURGING, **personal, **back)
 
 
 def erase(tx: Transaction, form_id: str) -> None:

@@ -11,7 +11,7 @@ import contextvars
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,14 +20,12 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from api.records.database import (
-    MAY_BE_AWAY,
     Change,
     CommitUnknown,
     DatabaseUnavailable,
     Listener,
     T,
     Transaction,
-    harmless,
     is_away,
 )
 from shared.crash_points import reached
@@ -48,7 +46,7 @@ class _Write:
     answer: asyncio.Future[Any]
     context: contextvars.Context
     changes: list[Change] = field(default_factory=list)
-    made: Any = None
+    result: Any = None
     error: Exception | None = None
 
 
@@ -58,7 +56,7 @@ class Groups:
     def __init__(self, engine: Engine, on_commit: Listener, *, patience: float) -> None:
         """`patience` is for how many seconds to wait while another process writes."""
         self._engine = engine
-        self._on_commit = harmless(on_commit)
+        self._on_commit = on_commit
         self._patience = patience
         self._waiting: deque[_Write] = deque()
         self._working: asyncio.Task[None] | None = None
@@ -85,7 +83,7 @@ class Groups:
                 conn = await self._begin()
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._disconnect()
-                for each in self._next(len(self._waiting)):
+                for each in self._in_turn():
                     _answer(each, _as_told(error))
             else:
                 await self._commit_group(conn)
@@ -146,23 +144,26 @@ class Groups:
         of the group is committed."""
         driver = driver_of(conn)
         until = time.monotonic() + LONGEST_SECONDS
-        while self._waiting and len(group) < MOST and (not group or time.monotonic() < until):
-            for each in self._next(1):
-                group.append(each)
-                driver.execute("SAVEPOINT one")
-                try:
-                    each.made = each.context.run(each.body, Transaction(conn, each.changes))
-                except Exception as error:
-                    if not driver.in_transaction:
-                        raise  # SQLite has rolled back all of it: its disk is full, or fails
-                    driver.execute("ROLLBACK TO one")
-                    each.error = _as_told(error)
-                driver.execute("RELEASE one")
+        for each in self._in_turn():
+            group.append(each)
+            driver.execute("SAVEPOINT one")
+            try:
+                each.result = each.context.run(each.body, Transaction(conn, each.changes))
+            except Exception as error:
+                if not driver.in_transaction:
+                    raise  # SQLite has rolled back all of it: its disk is full, or fails
+                driver.execute("ROLLBACK TO one")
+                each.error = _as_told(error)
+            driver.execute("RELEASE one")
+            if len(group) == MOST or time.monotonic() >= until:
+                return
 
-    def _next(self, most: int) -> list[_Write]:
-        """Whose turn it is; who was cancelled before it leaves no trace."""
-        taken = [self._waiting.popleft() for _ in range(most)]
-        return [each for each in taken if not each.answer.done()]
+    def _in_turn(self) -> Iterator[_Write]:
+        """What waits, taken off as it is asked for; who was cancelled before leaves no trace."""
+        while self._waiting:
+            write = self._waiting.popleft()
+            if not write.answer.done():
+                yield write
 
     async def _commit(self, conn: Connection, *, changing: bool) -> None:
         """`changing` an upload or a form, and not only what we note of workers and the like."""
@@ -198,8 +199,7 @@ def _is(error: Exception, code: int) -> bool:
 
 def _as_told(error: Exception) -> Exception:
     """What the caller is told of an error before the commit."""
-    away = isinstance(error, MAY_BE_AWAY) and is_away(error)
-    if not away and not isinstance(error, sqlite3.OperationalError):
+    if not is_away(error):
         return error
     told = DatabaseUnavailable()
     told.__cause__ = error
@@ -210,6 +210,6 @@ def _answer(write: _Write, error: Exception | None) -> None:
     if write.answer.done():  # it was cancelled
         return
     if error is None:
-        write.answer.set_result(write.made)
+        write.answer.set_result(write.result)
     else:
         write.answer.set_exception(error)

@@ -23,22 +23,21 @@ _MARKED = Prepared(
 )
 
 
-def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> bool:
-    """Set or renew the holder's mark; False while another's is alive. The form must be locked."""
+def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    """Set or renew the holder's mark, unless another's is alive. The form must be locked."""
     mine = _is(form_id, field, key)
     alive = tx.conn.execute(
         select(running_keys.c.holder).where(mine, running_keys.c.until > now_ms())
     )
     found = alive.scalar_one_or_none()
     if found is not None and found != holder:
-        return False
+        return
     tx.conn.execute(delete(running_keys).where(mine))
     tx.conn.execute(
         insert(running_keys).values(
             form_id=form_id, field=field, key=key, holder=holder, until=now_ms() + MARK_MS
         )
     )
-    return True
 
 
 def is_marked(conn: Connection, form_id: str, field: str, key: str) -> bool:

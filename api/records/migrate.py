@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from api.records.database import Database, Transaction
+from api.records.opening import open_database
 from api.records.tables import metadata
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -29,7 +30,7 @@ def _config() -> Config:
 async def upgrade(url: str, to: str = "head") -> None:
     """Apply what is missing, however long that takes. Raises `SchemaError` for a schema of a newer
     version."""
-    database = Database(url, migrating=True)
+    database = open_database(url, migrating=True)
     try:
         await database.write(_upgrade, to)
     finally:

@@ -7,15 +7,13 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.records.database import (
-    MAY_BE_AWAY,
+    Change,
     CommitUnknown,
-    DatabaseUnavailable,
+    Database,
     Listener,
-    Store,
     T,
     Transaction,
-    harmless,
-    is_away,
+    unavailable_if_away,
 )
 
 CONNECT_SECONDS = 10
@@ -26,11 +24,12 @@ IDLE_SECONDS = 60
 form's lock for hours."""
 
 
-class PostgresStore(Store):
+class PostgresDatabase(Database):
     at_once = 4
 
     def __init__(self, url: URL, on_commit: Listener, *, migrating: bool = False) -> None:
-        self._on_commit = harmless(on_commit)
+        self.url = url
+        self._on_commit = on_commit
         self._async_engine = create_async_engine(
             url,
             pool_size=8,
@@ -44,35 +43,27 @@ class PostgresStore(Store):
     async def close(self) -> None:
         await self._async_engine.dispose()
 
-    async def read(self, body: Callable[[Connection], T]) -> T:
-        try:
+    async def _read(self, body: Callable[[Connection], T]) -> T:
+        with unavailable_if_away():
             async with self._reading.connect() as connection:
                 return await connection.run_sync(body)
-        except MAY_BE_AWAY as error:
-            if is_away(error):
-                raise DatabaseUnavailable from error
-            raise
 
-    async def scan(self, body: Callable[[Connection], T]) -> T:
-        return await self.read(body)
+    async def _scan(self, body: Callable[[Connection], T]) -> T:
+        return await self._read(body)
 
-    async def write(self, body: Callable[[Transaction], T]) -> T:
-        try:
+    async def _write(self, body: Callable[[Transaction], T]) -> T:
+        changes: list[Change] = []
+        with unavailable_if_away():
             async with self._async_engine.connect() as connection:
                 begun = await connection.begin()
-                changes: list[Any] = []
-                made = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
+                result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
                 try:
                     await begun.commit()
                 except Exception as error:  # whatever it is: COMMIT was sent
                     raise CommitUnknown from error
-        except MAY_BE_AWAY as error:
-            if is_away(error):
-                raise DatabaseUnavailable from error
-            raise
         if changes:
             self._on_commit(changes)
-        return made
+        return result
 
 
 def _connect_args(statement_seconds: float | None) -> dict[str, Any]:

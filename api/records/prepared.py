@@ -1,4 +1,4 @@
-"""Statements of the hot paths: put into words once for SQLite, and then handed to its driver.
+"""Prepared statements of the hot paths: made into SQL once, and then handed to SQLite's driver.
 
 Making SQL of an expression, and rows of what is found, costs SQLAlchemy ten times what SQLite needs
 to carry it out. Such a statement is still written as an expression, with the same types, and on
@@ -6,7 +6,7 @@ PostgreSQL it goes the usual way: there the time is the network's.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,10 +19,12 @@ from api.records.database import Moment, now_ms
 from api.records.groups import driver_of
 
 Row = dict[str, Any]
+_Shape = tuple[tuple[str, bool], ...]
+"""Each column that is set, and whether to a `Moment`: the same statement serves all such values."""
 
 
 class Prepared:
-    """One statement, whose parameters are `given(column)`."""
+    """One prepared statement, whose parameters are `given(column)`."""
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
@@ -45,71 +47,81 @@ class Prepared:
 
 
 def given(column: Column[Any], name: str | None = None) -> BindParameter[Any]:
-    """A parameter of the column's type, called as it is or by `name`."""
+    """A parameter of the column's type, called as the column is, or by `name`."""
     return bindparam(f"{name or column.name}_", type_=column.type)
 
 
-def insert_into(table: Table, values: Mapping[str, Any]) -> tuple[Prepared, Row]:
-    """A statement that inserts and returns one row, and its parameters. A value may be a `Moment`.
+def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> Row:
+    """Insert a row and return it as it is then. A value may be a `Moment`.
 
-    statement, given = insert_into(events, {"form_id": form_id, "at": NOW})
-    statement.rows(conn, given)
+    insert_row(conn, events, {"form_id": form_id, "at": NOW})
     """
-    return _insert(table, _shape(values)), _plain(values)
+    (row,) = _insert(table, _shape(values)).rows(conn, _parameters(values))
+    return row
 
 
-def update_of(
+def update_rows(
+    conn: Connection,
     table: Table,
-    by: Sequence[str],
+    where: Mapping[str, Any],
     values: Mapping[str, Any],
     *,
     counting: str | None = None,
     returning: Sequence[str] = (),
-) -> tuple[Prepared, Row]:
-    """A statement that updates and returns the rows where the columns `by` have given values, and
-    its parameters but for those: they are called `of_` and the column. `counting` is a column that
-    is raised by one; `returning` are columns, else all of them."""
-    statement = _update(table, tuple(by), _shape(values), counting, tuple(returning))
-    return statement, _plain(values)
+) -> list[Row]:
+    """Update the rows whose columns have the values of `where`, and return those rows as they are
+    then. `counting` is a column that is raised by one; `returning` are the columns to return, else
+    all. A value may be a `Moment`.
+
+    update_rows(conn, forms, {"id": form_id}, {"edited_at": NOW}, counting="version")
+    """
+    statement = _update(table, tuple(where), _shape(values), counting, tuple(returning))
+    conditions = {_of(name): value for name, value in where.items()}
+    return statement.rows(conn, _parameters(values) | conditions)
 
 
 @lru_cache(maxsize=256)
-def _insert(table: Table, shape: tuple[tuple[str, bool], ...]) -> Prepared:
-    return Prepared(insert(table).values(_set(table, shape)).returning(*table.c))
+def _insert(table: Table, shape: _Shape) -> Prepared:
+    return Prepared(insert(table).values(_assignments(table, shape)).returning(*table.c))
 
 
 @lru_cache(maxsize=256)
 def _update(
     table: Table,
-    by: tuple[str, ...],
-    shape: tuple[tuple[str, bool], ...],
+    where: tuple[str, ...],
+    shape: _Shape,
     counting: str | None,
     returning: tuple[str, ...],
 ) -> Prepared:
-    values: dict[str, Any] = _set(table, shape)
+    values = _assignments(table, shape)
     if counting:
         values[counting] = table.c[counting] + 1
-    conditions = [table.c[name] == given(table.c[name], f"of_{name}") for name in by]
+    conditions = [table.c[name] == given(table.c[name], _of(name)) for name in where]
     returned = [table.c[name] for name in returning] or table.c
     return Prepared(update(table).where(*conditions).values(values).returning(*returned))
 
 
-def _shape(values: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+def _shape(values: Mapping[str, Any]) -> _Shape:
     return tuple((name, isinstance(value, Moment)) for name, value in values.items())
 
 
-def _plain(values: Mapping[str, Any]) -> Row:
+def _parameters(values: Mapping[str, Any]) -> Row:
     return {
         name: value.after_ms if isinstance(value, Moment) else value
         for name, value in values.items()
     }
 
 
-def _set(table: Table, shape: tuple[tuple[str, bool], ...]) -> dict[str, Any]:
+def _assignments(table: Table, shape: _Shape) -> dict[str, Any]:
     return {
         name: now_ms() + given(table.c[name]) if is_moment else given(table.c[name])
         for name, is_moment in shape
     }
+
+
+def _of(name: str) -> str:
+    """A column may stand in a condition and be set at once: two parameters, of two names."""
+    return f"of_{name}"
 
 
 class _OnSqlite:
@@ -121,14 +133,16 @@ class _OnSqlite:
         self._dialect = dialect
         self._text = str(compiled)
         self._parameters = [
-            (name.removesuffix("_"), bind.required, bind.value, _bound(bind.type, dialect))
+            (name.removesuffix("_"), bind.required, bind.value, _to_sqlite(bind.type, dialect))
             for name in compiled.positiontup or ()
             for bind in [compiled.binds[name]]
         ]
         returned = list(getattr(statement, "exported_columns", ()))
         self._names = [column.name for column in returned]
         self._read = [
-            (column.name, read) for column in returned if (read := _found(column.type, dialect))
+            (column.name, read)
+            for column in returned
+            if (read := _from_sqlite(column.type, dialect))
         ]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
@@ -154,9 +168,15 @@ class _OnSqlite:
         return rows
 
 
-def _bound(type_: Any, dialect: Dialect) -> Any:
-    return type_.dialect_impl(dialect).bind_processor(dialect)
+Conversion = Callable[[Any], Any] | None
+"""None where a value stays as it is."""
 
 
-def _found(type_: Any, dialect: Dialect) -> Any:
-    return type_.dialect_impl(dialect).result_processor(dialect, None)
+def _to_sqlite(type_: Any, dialect: Dialect) -> Conversion:
+    conversion: Conversion = type_.dialect_impl(dialect).bind_processor(dialect)
+    return conversion
+
+
+def _from_sqlite(type_: Any, dialect: Dialect) -> Conversion:
+    conversion: Conversion = type_.dialect_impl(dialect).result_processor(dialect, None)
+    return conversion

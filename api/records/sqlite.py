@@ -7,31 +7,24 @@ what may wait for the disk doesn't: a commit, and what looks at many rows.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from api.records.database import (
-    MAY_BE_AWAY,
-    DatabaseUnavailable,
-    Listener,
-    Store,
-    T,
-    Transaction,
-    is_away,
-)
+from api.records.database import Database, Listener, T, Transaction, unavailable_if_away
 from api.records.groups import Groups, driver_of
 
 BUSY_SECONDS = 15
+"""So long another process may write before we give up."""
 
 
-class SqliteStore(Store):
+class SqliteDatabase(Database):
     at_once = 32
 
     def __init__(self, url: URL, on_commit: Listener) -> None:
+        self.url = url
         self.engine = _engine(url)
         self._groups = Groups(self.engine, on_commit, patience=BUSY_SECONDS)
         self._reader: Connection | None = None
@@ -42,8 +35,8 @@ class SqliteStore(Store):
             self._reader.close()
         self.engine.dispose()
 
-    async def read(self, body: Callable[[Connection], T]) -> T:
-        with _reaching():
+    async def _read(self, body: Callable[[Connection], T]) -> T:
+        with unavailable_if_away():
             if self._reader is None:
                 self._reader = self.engine.connect()
             try:
@@ -54,30 +47,16 @@ class SqliteStore(Store):
                 self._reader = None  # the next one begins anew
                 raise
 
-    async def scan(self, body: Callable[[Connection], T]) -> T:
-        with _reaching():
-            return await asyncio.to_thread(self._scan, body)
+    async def _scan(self, body: Callable[[Connection], T]) -> T:
+        def scanned() -> T:
+            with self.engine.connect() as conn:
+                return _at_one_moment(conn, body)
 
-    def _scan(self, body: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as conn:
-            return _at_one_moment(conn, body)
+        with unavailable_if_away():
+            return await asyncio.to_thread(scanned)
 
-    async def write(self, body: Callable[[Transaction], T]) -> T:
+    async def _write(self, body: Callable[[Transaction], T]) -> T:
         return await self._groups.write(body)
-
-
-@contextmanager
-def _reaching() -> Iterator[None]:
-    """Raises `DatabaseUnavailable` for what is the moment's. BEGIN and ROLLBACK go past SQLAlchemy,
-    and fail with the driver's own errors."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise DatabaseUnavailable from error
-    except MAY_BE_AWAY as error:
-        if is_away(error):
-            raise DatabaseUnavailable from error
-        raise
 
 
 def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
@@ -93,7 +72,7 @@ def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:
 
 def _engine(url: URL) -> Engine:
     engine = create_engine(
-        url.set(drivername="sqlite"),
+        url.set(drivername="sqlite"),  # it may name the driver of an earlier version
         poolclass=QueuePool,
         pool_size=8,
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_SECONDS},

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.errors import Problem
 from api.records.database import NOW, Transaction, now_ms, the_time
-from api.records.prepared import insert_into
+from api.records.prepared import insert_row
 from api.records.tables import IS_CONDEMNED, staged_names, volume
 
 BATCH = 200
@@ -17,8 +17,7 @@ BATCH = 200
 def own(tx: Transaction, name: str) -> None:
     """Make the name an upload's. Raises `Problem` when the sweep has condemned the file."""
     try:
-        statement, values = insert_into(staged_names, {"name": name, "condemned": False, "at": NOW})
-        statement.rows(tx.conn, values)
+        insert_row(tx.conn, staged_names, {"name": name, "condemned": False, "at": NOW})
     except IntegrityError as error:
         raise Problem("unavailable", headers={"Retry-After": "1"}) from error
 
@@ -66,7 +65,7 @@ def forget(tx: Transaction, names: Collection[str]) -> None:
 
 def volume_id(conn: Connection) -> tuple[str, bool] | None:
     """The id of the volume these records belong to, and whether its marker was written."""
-    row = (conn.execute(select(volume.c.id, volume.c.confirmed))).first()
+    row = conn.execute(select(volume.c.id, volume.c.confirmed)).first()
     return (row.id, bool(row.confirmed)) if row else None
 
 

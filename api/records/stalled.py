@@ -145,4 +145,4 @@ def erasable(conn: Connection, form_ids: Collection[str]) -> set[str]:
 
 
 def _rows(conn: Connection, query: Select[tuple[object, ...]]) -> list[UploadRow]:
-    return [UploadRow.of(row) for row in (conn.execute(query)).mappings()]
+    return [UploadRow.of(row) for row in conn.execute(query).mappings()]

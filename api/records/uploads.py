@@ -5,11 +5,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from api.errors import Problem
 from api.records import forms
 from api.records.database import NOW, Change, Moment, Transaction, now_ms
-from api.records.prepared import Prepared, given, insert_into, update_of
+from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import UploadRow
 from api.records.tables import KEEPS_BYTES, uploads
+from shared.ids import is_id
 from shared.status import TRANSITIONS, UploadStatus
 
 _BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
@@ -34,6 +36,20 @@ class GuardFailedError(RuntimeError):
 def get(conn: Connection, upload_id: str) -> UploadRow | None:
     row = _BY_ID.row(conn, {"id": upload_id})
     return UploadRow.of(row) if row else None
+
+
+def lock(tx: Transaction, upload_id: str) -> UploadRow:
+    """The upload as it is once its form is locked, even one that is being purged (protocol P1).
+
+    Raises `Problem` not-found.
+    """
+    found = get(tx.conn, upload_id) if is_id(upload_id) else None
+    if found is None or forms.lock_any(tx, found.form_id) is None:
+        raise Problem("not-found")
+    row = get(tx.conn, upload_id)
+    if row is None:
+        raise Problem("not-found")
+    return row
 
 
 def by_key(conn: Connection, form_id: str, field: str, key: str) -> UploadRow | None:
@@ -87,7 +103,8 @@ def any_stored(conn: Connection) -> str | None:
 def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
     version = forms.bump(tx, form_id, edited_at=NOW)
-    statement, bound = insert_into(
+    created = insert_row(
+        tx.conn,
         uploads,
         dict(
             id=upload_id,
@@ -106,7 +123,6 @@ def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> Uplo
             **values,
         ),
     )
-    (created,) = statement.rows(tx.conn, bound)
     row = UploadRow.of(created)
     _record(tx, row, before=None)
     return row
@@ -121,18 +137,14 @@ def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: A
     if to not in TRANSITIONS[upload.status]:
         raise GuardFailedError(f"{upload.id}: {upload.status} → {to} is no transition")
     version = forms.bump(tx, upload.form_id)
-    statement, bound = update_of(
-        uploads,
-        ["id", "status", "generation"],
-        {"status": to, "version": version, "updated_at": NOW, **values},
-    )
-    was = {"of_id": upload.id, "of_status": upload.status, "of_generation": upload.generation}
-    found = statement.row(tx.conn, {**bound, **was})
-    if found is None:
+    as_read = {"id": upload.id, "status": upload.status, "generation": upload.generation}
+    changes = {"status": to, "version": version, "updated_at": NOW, **values}
+    found = update_rows(tx.conn, uploads, as_read, changes)
+    if not found:
         raise GuardFailedError(
             f"{upload.id}: no longer {upload.status}, generation {upload.generation}"
         )
-    row = UploadRow.of(found)
+    row = UploadRow.of(found[0])
     _record(tx, row, before=upload.status)
     return row
 
@@ -146,8 +158,7 @@ def amend(tx: Transaction, upload: UploadRow, **values: Any) -> UploadRow:
     """A change that clients see, without a transition; the form must be locked."""
     version = forms.bump(tx, upload.form_id)
     changes = {"version": version, "updated_at": NOW, **values}
-    statement, bound = update_of(uploads, ["id"], changes)
-    (changed,) = statement.rows(tx.conn, {**bound, "of_id": upload.id})
+    (changed,) = update_rows(tx.conn, uploads, {"id": upload.id}, changes)
     row = UploadRow.of(changed)
     _record(tx, row, before=upload.status)
     return row
@@ -166,16 +177,9 @@ def renew_lease(
 ) -> UploadRow | None:
     """Prolong the lease of who owns the upload: `processing` in this generation, expired or not
     (protocol P3). Locks only the upload. None when it is owned no longer."""
-    statement, bound = update_of(
-        uploads, ["id", "status", "generation"], {"lease_until": Moment(lease_ms)}
-    )
-    owned = {
-        "of_id": upload_id,
-        "of_status": UploadStatus.PROCESSING,
-        "of_generation": generation,
-    }
-    row = statement.row(tx.conn, {**bound, **owned})
-    return UploadRow.of(row) if row else None
+    owned = {"id": upload_id, "status": UploadStatus.PROCESSING, "generation": generation}
+    found = update_rows(tx.conn, uploads, owned, {"lease_until": Moment(lease_ms)})
+    return UploadRow.of(found[0]) if found else None
 
 
 def forget_personal(tx: Transaction, form_id: str) -> None:
@@ -189,7 +193,7 @@ def forget_personal(tx: Transaction, form_id: str) -> None:
 
 def clock(conn: Connection) -> int:
     """The database's time, in milliseconds."""
-    return int((conn.execute(select(now_ms()))).scalar_one())
+    return int(conn.execute(select(now_ms())).scalar_one())
 
 
 def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:

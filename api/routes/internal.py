@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Request
 from starlette.responses import JSONResponse, Response
 
-from api import work
+from api import outcomes, work
 from api.deps import FormId, Serving, UploadId, internal_caller
 from api.openapi import examples
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
@@ -83,7 +83,7 @@ async def apply_outcome(
     form_id: FormId,
     outcome: Annotated[Outcome, Body(examples=[examples.OUTCOME_STORED])],
 ) -> Response:
-    row = await work.apply_outcome(services, form_id, outcome)
+    row = await outcomes.apply(services, form_id, outcome)
     applied = Applied(upload_id=row.id, status=row.status, generation=row.generation)
     return JSONResponse(applied.model_dump(mode="json"))
 

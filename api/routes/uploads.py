@@ -32,7 +32,7 @@ from api.http.keys import MAX_KEY, key_of_header, key_of_path
 from api.http.middleware import is_head
 from api.http.preferences import applied, matches, wait_seconds, wants_json
 from api.http.whole_files import require_whole_files
-from api.idempotency import running
+from api.idempotency import holding_key
 from api.links import link_of
 from api.openapi import of_uploads as described
 from api.openapi.examples import prefilled
@@ -274,7 +274,7 @@ async def _receiving(
 ) -> AsyncIterator[None]:
     """Around receiving a body: room on the volume, and its key."""
     with services.staging.space.reserve(body.declared or 0):
-        async with running(services, form.id, policy.name, key):
+        async with holding_key(services, form.id, policy.name, key):
             yield
 
 

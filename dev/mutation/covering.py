@@ -37,7 +37,7 @@ class Covering:
         running = [
             test for test in self._tests if test.lines.get(mutant.file, set()) & mutant.lines
         ]
-        running.sort(key=lambda test: (_is_about(test, mutant), test.reach, test.seconds))
+        running.sort(key=lambda test: (not _is_about(test, mutant), test.reach, test.seconds))
         chosen = sorted(_one_of_each(running)[:at_most], key=lambda test: test.seconds)
         files = {
             file
@@ -50,8 +50,8 @@ class Covering:
 
 
 def _is_about(test: Test, mutant: Mutant) -> bool:
-    """False, which sorts first, where the test's file is named after the module."""
-    return Path(mutant.file).stem not in Path(test.file).stem
+    """Whether the test's file is named after the module."""
+    return Path(mutant.file).stem in Path(test.file).stem
 
 
 def _one_of_each(tests: list[Test]) -> list[Test]:

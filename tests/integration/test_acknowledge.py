@@ -257,7 +257,7 @@ async def _acknowledge(
 
 
 def _running(services: Services, scene: Scene) -> AbstractAsyncContextManager[None]:
-    return idempotency.running(services, scene.form.id, "needed", "k")
+    return idempotency.holding_key(services, scene.form.id, "needed", "k")
 
 
 async def _marks(scene: Scene) -> list[str]:

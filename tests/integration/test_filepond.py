@@ -2,7 +2,7 @@
 
 import httpx
 
-from api import work
+from api import outcomes, work
 from api.services import Services
 from shared.ids import new_id
 from tests.support.listeners import new_form, public
@@ -46,7 +46,7 @@ async def test_a_rejected_file_is_not_given_back(services: Services) -> None:
     async with public(services) as client:
         upload_id = await sent(client)
         order = await work.claim(services, upload_id, new_id("clm"))
-        await work.apply_outcome(services, order.form_id, rejected(order))
+        await outcomes.apply(services, order.form_id, rejected(order))
         answer = await restore(client, upload_id)
     assert (answer.status_code, answer.json()["code"]) == (409, "not-stored")
 

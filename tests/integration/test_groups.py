@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from api.errors import Problem
 from api.records.database import Change, CommitUnknown, Database, DatabaseUnavailable, Transaction
 from api.records.groups import MOST, Groups, driver_of
+from api.records.opening import open_database
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.sql import execute, values_of
 
@@ -25,7 +26,7 @@ async def told() -> list[list[Change]]:
 
 @pytest.fixture
 async def database(tmp_path: Path, told: list[list[Change]]) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path}/records.db", told.append)
+    opened = open_database(f"sqlite:///{tmp_path}/records.db", told.append)
     await execute(opened, "CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
     yield opened
     await opened.close()
@@ -179,7 +180,7 @@ async def test_another_process_that_writes_is_waited_for_and_holds_no_loop(
 async def test_one_that_writes_for_ever_makes_it_unavailable_for_all_that_wait(
     database: Database, tmp_path: Path
 ) -> None:
-    database._store._groups._patience = 0.1  # type: ignore[attr-defined]
+    database._groups._patience = 0.1  # type: ignore[attr-defined]
     other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
@@ -233,7 +234,7 @@ async def test_whatever_happens_at_the_commit_it_is_unknown_and_the_next_can_wri
         patched.setattr(Groups, "_commit", fails)
         with pytest.raises(CommitUnknown):
             await database.write(looks)
-    database._store._groups._patience = 0  # type: ignore[attr-defined]
+    database._groups._patience = 0  # type: ignore[attr-defined]
     assert await database.write(adds(2)) == 2
     assert await kept(database) == [2]
 

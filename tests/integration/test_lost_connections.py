@@ -12,7 +12,8 @@ from api.backlog import Backlog
 from api.queue import Queue
 from api.records import forms
 from api.records import postgresql as records
-from api.records.database import CommitUnknown, Database, DatabaseUnavailable, Transaction
+from api.records.database import CommitUnknown, DatabaseUnavailable, Transaction
+from api.records.opening import open_database
 from dev.faulty_link import Fault, FaultyLink
 from tests.support.commits import held_before_the_commit
 from tests.support.postgres import new_database
@@ -40,7 +41,7 @@ def url(postgres: URL, link: FaultyLink) -> str:
 async def test_a_database_that_falls_silent_is_unavailable_and_then_used_again(
     url: str, link: FaultyLink
 ) -> None:
-    database = Database(url)
+    database = open_database(url)
     try:
         await rows_of(database, "SELECT 1")
         link.set(SILENT)
@@ -95,7 +96,7 @@ async def test_a_connection_lost_within_a_statement_is_no_error_of_ours(
     url: str, link: FaultyLink, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(records, "STATEMENT_SECONDS", 60)
-    monitor, database = Database(url), Database(url)
+    monitor, database = open_database(url), open_database(url)
 
     async def sleeps() -> bool:
         busy = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"

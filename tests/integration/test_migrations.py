@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from api.records import migrate
-from api.records.database import Database
+from api.records.opening import open_database
 from api.records.tables import metadata
 from tests.integration.conftest import DATABASES
 from tests.support.postgres import new_database
@@ -29,7 +29,7 @@ async def test_the_migrations_make_the_tables_and_indexes_of_the_code(database_u
 
 async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url: str) -> None:
     await migrate.upgrade(database_url, to="0001")
-    database = Database(database_url)
+    database = open_database(database_url)
     with pytest.raises(migrate.SchemaError, match=r"run: python -m api\.migrate"):
         await migrate.check(database)
     await database.close()
@@ -38,7 +38,7 @@ async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url
 
 
 async def _is_what_the_code_knows(database_url: str) -> None:
-    database = Database(database_url)
+    database = open_database(database_url)
 
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))

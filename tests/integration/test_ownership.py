@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from api import outcomes, work
 from api import uploads as use_uploads
-from api import work
 from api.errors import Problem
 from api.services import Services
 from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
@@ -271,13 +271,13 @@ async def test_a_missing_file_is_failed_only_when_the_api_misses_it_too(scene: S
     upload = await scene.staged()
     order = await scene.claimed(upload)
     lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
-    row = await work.apply_outcome(scene.services, scene.form.id, lost)
+    row = await outcomes.apply(scene.services, scene.form.id, lost)
     assert row.status is UploadStatus.STAGED, "the api sees it: the worker's mount is wrong"
     await _make_due(scene)
     await scene.services.staging.delete(upload.id)
     order = await scene.claimed(upload)
     lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
-    row = await work.apply_outcome(scene.services, scene.form.id, lost)
+    row = await outcomes.apply(scene.services, scene.form.id, lost)
     assert row.status is UploadStatus.FAILED
 
 
@@ -288,7 +288,7 @@ async def test_what_failed_for_good_is_not_tried_again(scene: Scene, code: str) 
         await scene.services.staging.delete(upload.id)
     order = await scene.claimed(upload)
     failed = Failed(upload_id=upload.id, generation=order.generation, code=code)
-    row = await work.apply_outcome(scene.services, scene.form.id, failed)
+    row = await outcomes.apply(scene.services, scene.form.id, failed)
     assert row.error
     assert (row.status, row.error["retryable"]) == (UploadStatus.FAILED, False)
     for always in (False, True):
@@ -310,7 +310,7 @@ async def test_a_missing_file_is_no_failure_while_the_apis_own_mount_is_wrong(
     else:
         path.unlink()
     lost = Failed(upload_id=upload.id, generation=order.generation, code="bytes-lost")
-    row = await work.apply_outcome(scene.services, scene.form.id, lost)
+    row = await outcomes.apply(scene.services, scene.form.id, lost)
     assert (row.status, row.attempts) == (UploadStatus.STAGED, 0)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api import flags, work
+from api import flags, outcomes
 from api import forms as use_forms
 from api import uploads as use_uploads
 from api.auth import ServiceKey
@@ -205,7 +205,7 @@ async def test_what_failed_or_is_gone_or_kept_aside_is_refused(services: Service
     scene = await Scene.create(services, "flagging")
     failed = await scene.staged()
     order = await scene.claimed(failed)
-    await work.apply_outcome(
+    await outcomes.apply(
         services,
         scene.form.id,
         Failed(upload_id=failed.id, generation=order.generation, code="bytes-changed"),
@@ -296,14 +296,14 @@ async def test_a_worker_of_before_reuse_that_finds_no_file_gives_it_back(scene: 
     second = await _reuse(scene, await scene.stored())
     order = await scene.claimed(second)
     ids = {"upload_id": second.id, "generation": order.generation}
-    row = await work.apply_outcome(
+    row = await outcomes.apply(
         scene.services, scene.form.id, Failed.model_validate({**ids, "code": "bytes-lost"})
     )
     assert row.status is UploadStatus.STAGED
     await scene.set_all(next_attempt_at=0)
     order = await scene.claimed(second)
     ids = {"upload_id": second.id, "generation": order.generation}
-    row = await work.apply_outcome(
+    row = await outcomes.apply(
         scene.services, scene.form.id, Failed.model_validate({**ids, "code": "object-lost"})
     )
     assert row.status is UploadStatus.FAILED

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
-from api import flags, sections, work
+from api import flags, outcomes, sections, work
 from api import forms as use_forms
 from api import uploads as use_uploads
 from api.auth import ServiceKey
@@ -268,9 +268,7 @@ class House:
             if order in self.orders and outcome in ("stored", "flagged"):
                 self.bucket.add(where(order.key, flagged=outcome == "flagged"))
             try:
-                row = await work.apply_outcome(
-                    services, self.scene.form.id, outcome_of(order, outcome)
-                )
+                row = await outcomes.apply(services, self.scene.form.id, outcome_of(order, outcome))
             except Problem as problem:
                 if problem.code in ("stale-generation", "not-found"):
                     self.bucket -= {order.key, where(order.key, flagged=True)}

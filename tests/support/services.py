@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from api import forms as use_forms
+from api import outcomes, work
 from api import uploads as use_uploads
-from api import work
 from api.receive.files import Received
 from api.records import migrate, uploads
 from api.records.rows import FormRow, UploadRow
@@ -83,7 +83,7 @@ class Scene:
         return await work.claim(self.services, upload.id, new_id("clm"))
 
     async def report(self, outcome: Stored | Rejected | Retry) -> UploadRow:
-        return await work.apply_outcome(self.services, self.form.id, outcome)
+        return await outcomes.apply(self.services, self.form.id, outcome)
 
     async def stored(self, field: str = "needed") -> UploadRow:
         order = await self.claimed(await self.staged(field))
