@@ -173,6 +173,9 @@ class Database(ABC):
     async def close(self) -> None: ...
 
 
+_SURELY_AWAY = (
+    OperationalError, InterfaceError, PoolTimeoutError, OSError, sqlite3.OperationalError,
+)  # fmt: skip # one list
 _AWAY = ("08", "25", "28", "3D", "40", "53", "57")
 """PostgreSQL's classes of errors that are the moment's: lost or refused connections, a server that
 starts, ends or is read-only after a failover, deadlocks, no resources."""
@@ -192,11 +195,10 @@ def unavailable_if_away() -> Iterator[None]:
 def is_away(error: Exception) -> bool:
     """Whether the database can't be used at the moment, and the same may succeed later.
 
-    A connection lost within a statement comes as a plain `DBAPIError`; what goes to SQLite's driver
-    past SQLAlchemy, as BEGIN does, fails with the driver's own errors.
+    A connection lost within a statement comes as a plain `DBAPIError`; a BEGIN that goes past
+    SQLAlchemy fails with SQLite's own error.
     """
-    away = (OperationalError, InterfaceError, PoolTimeoutError, OSError, sqlite3.OperationalError)
-    if isinstance(error, away):
+    if isinstance(error, _SURELY_AWAY):
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -26,7 +26,6 @@ from api.records.database import (
     Listener,
     T,
     Transaction,
-    harmless,
     is_away,
 )
 from shared.crash_points import reached
@@ -57,7 +56,7 @@ class Groups:
     def __init__(self, engine: Engine, on_commit: Listener, *, patience: float) -> None:
         """`patience` is for how many seconds to wait while another process writes."""
         self._engine = engine
-        self._on_commit = harmless(on_commit)
+        self._on_commit = on_commit
         self._patience = patience
         self._waiting: deque[_Write] = deque()
         self._working: asyncio.Task[None] | None = None

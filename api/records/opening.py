@@ -2,7 +2,7 @@
 
 from sqlalchemy import make_url
 
-from api.records.database import Database, Listener
+from api.records.database import Database, Listener, harmless
 from api.records.postgresql import PostgresDatabase
 from api.records.sqlite import SqliteDatabase
 
@@ -12,7 +12,7 @@ def open_database(
 ) -> Database:
     """The database that `DATABASE_URL` names; nothing is connected yet. `on_commit` is told of each
     committed transaction's changes. A statement that is `migrating` may take any time."""
-    parsed = make_url(url)
+    parsed, told = make_url(url), harmless(on_commit)
     if parsed.get_backend_name() == "sqlite":
-        return SqliteDatabase(parsed, on_commit)
-    return PostgresDatabase(parsed, on_commit, migrating=migrating)
+        return SqliteDatabase(parsed, told)
+    return PostgresDatabase(parsed, told, migrating=migrating)

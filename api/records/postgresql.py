@@ -13,7 +13,6 @@ from api.records.database import (
     Listener,
     T,
     Transaction,
-    harmless,
     unavailable_if_away,
 )
 
@@ -30,7 +29,7 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: URL, on_commit: Listener, *, migrating: bool = False) -> None:
         self.url = url
-        self._on_commit = harmless(on_commit)
+        self._on_commit = on_commit
         self._async_engine = create_async_engine(
             url,
             pool_size=8,

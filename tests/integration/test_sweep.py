@@ -294,6 +294,8 @@ async def test_an_upload_that_ends_worker_and_api_together_runs_out_of_attempts(
         for _ in range(4):
             await scene.set_all(next_attempt_at=0)
             await scene.claimed(upload)
+            # and not in the millisecond in which the api starts, which would count as heard
+            await scene.set_all(lease_until=await _clock(scene) + 150)
             sweep = Sweep(services)  # after a start, and nobody renews
             await asyncio.sleep(0.3)
             await sweep.take_back_lost_leases()
