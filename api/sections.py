@@ -67,6 +67,8 @@ def edits_of_json(
                 for each in problem.errors
             ]
             wrong.append(problem)
+            if len(wrong) == MAX_ERRORS:  # there may be as many as fit into a body
+                break
     if wrong:
         raise _all_of(wrong)
     return edits

@@ -34,7 +34,7 @@ NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXD
 SMALL = 256 * 1024
 """A body up to this is gathered whole and put on the volume by one call, its file opened no
 earlier: most of what people send is small, and each call costs a hop to a thread."""
-GATHERED = 16 * 1024 * 1024
+GATHERED = 8 * 1024 * 1024
 """What all bodies together may hold so; beyond it they are written batch by batch."""
 PIECE = 256
 """What a piece takes up beside its bytes: a client may send two at a time."""

@@ -181,7 +181,10 @@ class Promoter:
                 await asyncio.wait([work])
                 await self._delete_own(order)
                 return
-            await (_ended_soon(reporting) if reporting else self._hand_in(order, work))
+            if reporting:  # it may be within a long pause; the same outcome may well come twice
+                reporting.cancel()
+                await asyncio.wait([reporting])
+            await self._hand_in(order, work)
             await asyncio.wait([work])  # what it has to take back may outlast the handing in
             raise
 
@@ -320,12 +323,6 @@ class Promoter:
                 await self._store.clean(prefix)
         except TransientError as error:
             log.warning("own_prefix_not_deleted", reason=str(error))  # it is doomed all the same
-
-
-async def _ended_soon(reporting: "asyncio.Task[None]") -> None:
-    """A report that is on its way when the worker stops: it isn't sent a second time."""
-    await asyncio.wait([reporting], timeout=HAND_IN_SECONDS)
-    reporting.cancel()
 
 
 @asynccontextmanager

@@ -224,15 +224,15 @@ def test_a_broken_multipart_body_is_a_400_and_stores_nothing(
 @pytest.mark.parametrize(
     "rest",
     [
-        b"Content-Length: 50000\r\n\r\n" + b"x" * 30_000,
-        b"Transfer-Encoding: chunked\r\n\r\n7530\r\n" + b"x" * 30_000 + b"\r\n",
+        b"Content-Length: 500000\r\n\r\n" + b"x" * 300_000,
+        b"Transfer-Encoding: chunked\r\n\r\n493e0\r\n" + b"x" * 300_000 + b"\r\n",
     ],
     ids=["length", "chunked"],
 )
 def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack, rest: bytes) -> None:
     before = stack.staged_files()
     head = (
-        f"PUT {form.path}/fields/needed/uploads/k HTTP/1.1\r\nHost: x\r\n"
+        f"PUT {form.path}/fields/bulk/uploads/k HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {form.token}\r\n"
     )
 
@@ -250,7 +250,7 @@ def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack, r
         lambda: not arriving(), "it is still waited for"
     )  # the connection ends before the request
     assert set(stack.staged_files()) <= set(before)
-    assert form.read()["uploads"]["needed"] == []
+    assert form.read()["uploads"]["bulk"] == []
 
 
 def test_a_wrong_type_is_found_in_the_bytes_and_explained(form: FormClient) -> None:

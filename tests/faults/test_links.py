@@ -207,7 +207,7 @@ def test_a_commit_whose_answer_is_lost_is_looked_up_and_counts(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:
     content = document()
-    with faulty.links["database"](drop_answer=True, marker=b"COMMIT") as link:
+    with faulty.links["database"](drop_answer=True, marker=b"COMMIT;") as link:
         answer = ledger.form.send("needed", content)
         assert link.hits, "the commit was met"
     assert answer.status_code in {202, 503}, "found, or nobody could tell"

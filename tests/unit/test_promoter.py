@@ -35,6 +35,7 @@ class SlowApi:
         self.outcomes: list[dict[str, object]] = []
         self.heartbeats = 0
         self.hears_outcomes = True
+        self.missed = 0
         self.is_stale_for = ""
         """The call that is told that the upload is another worker's by now."""
         self.refuses: set[str] = set()
@@ -54,6 +55,7 @@ class SlowApi:
             return httpx.Response(200, json=ORDER | {"heartbeat_seconds": 0.05})
         assert request.url.path == f"/internal/forms/{FORM_ID}"
         if not self.hears_outcomes:
+            self.missed += 1
             self.told.ring()
             raise httpx.ConnectError("gone")
         self.outcomes.append(json.loads(request.content))
@@ -306,6 +308,25 @@ async def test_what_lies_in_a_store_that_is_away_is_waited_for_and_costs_no_atte
         await promoter.promote(UPLOAD_ID)
         assert [(each["cause"], each["counted"]) for each in api.outcomes] == [("store", False)]
     assert checked == []
+
+
+async def test_a_report_that_pauses_when_the_worker_is_to_stop_is_handed_in_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks(monkeypatch)
+    monkeypatch.setattr("worker.records_client.FIRST_PAUSE", 60)
+    store = Frozen()
+    async with promoting(tmp_path, store) as (api, promoter, _):
+        api.hears_outcomes = False
+        await promoter.promote(UPLOAD_ID)
+        store.thawed.set()
+        async with asyncio.timeout(10):
+            while not api.missed:
+                await api.told.heard()
+        api.hears_outcomes = True
+        promoter.stop(0)
+        await promoter.end(5)
+        assert [each["outcome"] for each in api.outcomes] == ["stored"]
 
 
 async def test_what_finds_no_room_is_given_back_and_not_checked_a_second_time(
