@@ -20,6 +20,8 @@ from shared.ids import new_id
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
+LINGER_SECONDS = 2.0
+"""How long what a refused client still sends is read, and thrown away."""
 
 
 class RefusedError(ValueError):
@@ -54,6 +56,7 @@ class BoundedHead(HttpToolsProtocol):
         self._admitted = False
         self._replaying = False
         self._refused = False
+        self._lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
@@ -66,6 +69,8 @@ class BoundedHead(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_here()
+        if self._lingering:
+            self._lingering.cancel()
         if self._admitted:
             self.connections_admitted.gone(self._client)
         super().connection_lost(exc)
@@ -238,7 +243,14 @@ class BoundedHead(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.transport.close()
+        if self._admitted and self.transport.can_write_eof():
+            # Closed while the rest of the head still comes, it would be reset, and the client's
+            # kernel would throw the answer away unread (RFC 9112, section 9.6).
+            self._head_is_here()
+            self.transport.write_eof()
+            self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
 
 
 def _let_go_after(seconds: float, transport: asyncio.Transport) -> None:

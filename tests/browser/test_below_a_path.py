@@ -83,6 +83,9 @@ def test_a_person_signs_up_below_a_path(page: Page, tmp_path: Path) -> None:
     page.screenshot(path=tmp_path / "check.png", full_page=True)
     (cookie,) = page.context.cookies()
     assert cookie.get("path") == "/apply"
+    # sent before its files are stored it would be told to wait, which the console has as a 409
+    for field in ("headshot", "licence"):
+        expect(page.locator(f"[data-field={field}]")).to_contain_text("Stored", timeout=PATIENCE)
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible(timeout=PATIENCE)
     (left,) = page.context.cookies()

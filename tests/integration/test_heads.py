@@ -2,7 +2,9 @@
 
 import json
 import re
+import select
 import socket
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -140,6 +142,21 @@ def test_a_preflight_of_a_head_that_is_refused_is_refused(api: ApiProcess) -> No
     answers = _exchange(api.port, head)
     assert _statuses(answers) == [400], "it names no host"
     assert b"access-control-allow-origin: *" in answers.lower()
+
+
+def test_who_is_refused_within_the_head_reads_the_answer_though_the_rest_comes_later(
+    port: int,
+) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(b"GET / HTTP/3.0\r\n")
+        assert select.select([connection], [], [], 15)[0], "it is answered"
+        for rest in (b"Host: a\r\n", b"\r\n"):  # a closed one would be reset by the first of them
+            connection.sendall(rest)
+            time.sleep(0.05)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    _refused(answer, 505, "http-version-not-supported")
 
 
 def test_a_refusal_comes_after_the_answers_before_it(port: int) -> None:
