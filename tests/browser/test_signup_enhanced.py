@@ -211,7 +211,7 @@ def test_40_megabytes_on_a_slow_line_hold_nobody_up(signup: SignupPage, tmp_path
     page.get_by_label("Website").fill("https://ann.example")
     signup.go_to("Documents")
     expect(licence).to_contain_text("Uploading")
-    page.wait_for_function("new Set(progress).size > 5", timeout=PATIENCE)
+    page.wait_for_function("() => new Set(progress).size > 5", timeout=PATIENCE)
     limit_sending(20_000_000)
     expect(licence).not_to_contain_text("Uploading", timeout=PATIENCE)
     signup.go_to("Your licence")
@@ -411,7 +411,7 @@ def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: Signup
     page.unroute(SAVED)
     with page.expect_response(_is_save):
         signup.fill(licence_number="LMFT 12")
-    page.wait_for_function("Object.keys(sessionStorage).every(each => !each.startsWith('signup '))")
+    page.wait_for_function("() => Object.keys(sessionStorage).every(each => !each.startsWith('signup '))")
 
 
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(
