@@ -411,7 +411,9 @@ def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: Signup
     page.unroute(SAVED)
     with page.expect_response(_is_save):
         signup.fill(licence_number="LMFT 12")
-    page.wait_for_function("() => Object.keys(sessionStorage).every(each => !each.startsWith('signup '))")
+    page.wait_for_function(
+        "() => Object.keys(sessionStorage).every(each => !each.startsWith('signup '))"
+    )
 
 
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(
