@@ -16,7 +16,8 @@ from shared.status import UploadStatus
 from shared.volume import STAGED
 
 TURNS = 3
-"""Of the loop: it reads what came while the api was frozen, such as that the worker is gone."""
+"""Of the event loop, in which it reads what came while the api was frozen: of two things that lie
+ready, the end of a connection is told a turn after the request."""
 
 
 async def claim(
