@@ -48,6 +48,10 @@ def too_large(width: int, height: int) -> tuple[str, dict[str, Any]]:
     return "image-too-large", {"width": width, "height": height, "max_pixels": 100_000_000}
 
 
+def raw(detected_type: str) -> tuple[str, dict[str, Any]]:
+    return "file-invalid-type", {"detected_type": detected_type}
+
+
 def compressed_comments(count: int, megabytes: int) -> bytes:
     packed = b"a\0\0" + zlib.compress(bytes(megabytes << 20), 9)
     return odd.png_with(picture(), *[(b"zTXt", packed)] * count)
@@ -121,6 +125,9 @@ ROWS = [
     Row("tiff of a million strips", lambda: odd.tiff_of(strips=10**6), *complex_(strips=10**6, max_strips=200_000)),
     Row("tiff of 3,000 tags", lambda: odd.tiff_of(tags=3_000), *complex_(tags=3_008, max_tags=1_000)),
     Row("tiff of samples nobody reads", lambda: odd.vips_tiff(odd.vips(photo()).cast("double")), "file-too-complex"),
+    Row("negative of Adobe's kind", lambda: odd.tiff_by_hand((8, 8), [bytes(64)], {50_706: [1]}), *raw("image/x-adobe-dng")),
+    Row("negative of Canon's kind", lambda: odd.canon_raw((8, 8)), *raw("image/x-canon-cr2")),
+    Row("negative with a thumbnail for its page", lambda: odd.tiff_by_hand((8, 8), [bytes(64)], {254: [1], 262: [1], 330: [8]}), *raw("image/x-dcraw")),
     Row("heic of a codec nobody knows", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1").replace(b"hvc1", b"vvc1"), "file-invalid-type", {"detected_type": "image/heif"}),
     Row("heic whose part leads out of it", lambda: odd.cropped_heic(photo((512, 256)), (120, 80), (400, 0)), "file-corrupt"),
     Row("heic film without a still", odd.heic_film, "file-too-complex"),

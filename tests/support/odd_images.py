@@ -319,6 +319,12 @@ def planes_in_tiles(image: Image.Image, side: int = 16) -> bytes:
     return tiff_by_hand(image.size, tiles, tags, tile=side)
 
 
+def canon_raw(size: tuple[int, int]) -> bytes:
+    """A page as of any TIFF, which is the preview, and behind the header what tells it from one."""
+    page = vips_tiff(pyvips.Image.black(*size))  # whose pixels come before the directory
+    return page[:8] + b"CR\2\0" + page[12:]
+
+
 def jpeg_in_old_tiff(jpeg: bytes, size: tuple[int, int]) -> bytes:
     """As scanners wrote it before TIFF said how."""
     tags = {258: [8] * 3, 259: [6], 262: [6], 277: [3], 513: [_FIRST_PIECE], 514: [len(jpeg)]}

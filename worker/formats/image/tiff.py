@@ -30,8 +30,9 @@ _LISTS = {*_BYTES_OF.keys(), *_BYTES_OF.values()}
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _MAX_TILE = 64 << 20
 """Pixels of a tile, which is held as a whole."""
-_RAW = 50_706
-"""Of a camera's negative (DNG), whose first page is a thumbnail or not developed."""
+_DNG, _SUB_DIRECTORIES = 50_706, 330
+_CR2 = b"CR\2"
+"""Behind the header of Canon's raw files."""
 _REDUCED_OR_MASK = 0b101
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip # noqa: E501
 _PERSONAL = {270, 271, 272, 306, 315, 316, 700, 33432, 33723, 34377, 34665, 34853, 37500}
@@ -78,16 +79,17 @@ class _Directory:
 def read(content: Content) -> Seen:
     """The pages, thumbnails and masks left out, and the size of a sheet that all of them fit on.
 
-    Raises `FileRejected`: `file-corrupt` without a directory, `file-too-complex`.
+    Raises `FileRejected`: `file-corrupt` without a directory, `file-too-complex`, and
+    `file-invalid-type` for a camera's raw file.
     """
     seen = Seen()
     full: list[tuple[int, dict[int, int]]] = []
     for at, tags in enumerate(directories := [each.values for each in _directories(content)]):
-        if _RAW in tags:
-            raise FileRejected("file-invalid-type", {"detected_type": "image/x-adobe-dng"})
         seen.personal |= not _PERSONAL.isdisjoint(tags)
         if not tags.get(_SUBFILE, 0) & _REDUCED_OR_MASK:
             full.append((at, tags))
+    if raw := _raw_type(content, directories, has_pages=bool(full)):
+        raise FileRejected("file-invalid-type", {"detected_type": raw})
     pages = full or list(enumerate(directories[:1]))
     if not pages:
         raise corrupt()
@@ -99,6 +101,21 @@ def read(content: Content) -> Seen:
     seen.ycbcr = first.get(_PHOTOMETRIC) == _YCBCR and first.get(_COMPRESSION) not in _JPEG
     seen.exact = all(tags.get(_COMPRESSION, 1) in _EXACT for _, tags in pages)
     return seen
+
+
+def _raw_type(
+    content: Content, directories: list[dict[int, int]], *, has_pages: bool
+) -> str | None:
+    """The type of a camera's raw file; None for a TIFF. What such a file has for pages are previews
+    and thumbnails, and the picture isn't developed: it lies in directories below the first one,
+    where no page of a TIFF does."""
+    if any(_DNG in tags for tags in directories):
+        return "image/x-adobe-dng"
+    if content[8:11] == _CR2:
+        return "image/x-canon-cr2"
+    if not has_pages and any(_SUB_DIRECTORIES in tags for tags in directories):
+        return "image/x-dcraw"  # of Nikon, Sony and others
+    return None
 
 
 def check_whole(content: Content, page: int) -> None:
