@@ -42,6 +42,7 @@ from dev.tools import COMPILE
 from docs import provoke
 from docs.generate import rendered
 from shared import internal_api
+from shared.codes import NOTICES
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
 from worker.settings import Settings as WorkerSettings
@@ -360,7 +361,7 @@ def test_an_example_of_the_description_is_what_the_code_would_send(
 def test_the_examples_of_the_api_use_codes_that_exist() -> None:
     used = set(re.findall(r'"code": "([^"]+)"', text_of("api.md") + text_of("errors.md")))
     assert used
-    assert used <= {*ERRORS, *VALUE_PROBLEMS}
+    assert used <= {*ERRORS, *VALUE_PROBLEMS, *NOTICES}
 
 
 # --- what is said when something is wrong
