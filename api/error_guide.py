@@ -12,7 +12,8 @@ from api.errors import ERRORS
 ANSWERS = {
     "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
     "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
-    "1 MiB of text; a key that is too long or not UTF-8; a `Repr-Digest` that can't be read",
+    "1 MiB of text; a key that isn't 1 to 200 printable characters of UTF-8; a `Repr-Digest` that "
+    "can't be read",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
     "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
@@ -25,9 +26,9 @@ ANSWERS = {
     "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
-    "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
-    "in `Origin`; or with the hidden token of a form that has no `success_redirect` or "
-    "`error_redirect`",
+    "foreign-origin": "a page of another site posted to an address of our pages, or with the hidden "
+    "token of a form that has no `success_redirect` or `error_redirect`; or a post with this "
+    "browser's cookie names no `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
@@ -49,7 +50,7 @@ ANSWERS = {
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
-    "NUL; a parameter of the query is wrong",
+    "NUL; a parameter of the query is wrong; `section` or `go` of a page's post names no section",
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",
     "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
@@ -75,7 +76,8 @@ ANSWERS = {
     "bytes are lost, changed or no longer kept",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
     "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
-    "many connections, or all streams of events are taken; with `Retry-After`",
+    "many connections, all streams of events are taken, or the form's type was taken away; with "
+    "`Retry-After`",
     "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
     "known; with `Retry-After`",
 }
@@ -86,10 +88,11 @@ UPLOADS = {
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
     "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
-    "file-corrupt": ("rejected", "it can't be decoded whole"),
+    "file-corrupt": ("rejected", "it can't be decoded whole, or two decoders died of it"),
     "file-encrypted": (
         "rejected",
-        "it can't be opened without a password, and the field doesn't allow that",
+        "it can't be opened without a password, or restricts what may be done with it, and the "
+        "field refuses that",
     ),
     "file-has-active-content": (
         "rejected",
@@ -102,7 +105,8 @@ UPLOADS = {
     "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
     "file-too-complex": (
         "rejected",
-        "it is over a bound on what is read of a file; `params` say which",
+        "it is over a bound on what is read of a file, which `params` name, or of a kind of its "
+        "format that isn't read",
     ),
     "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
     "image-animated": ("rejected", "it is animated, and the field refuses that"),
