@@ -26,8 +26,8 @@ ANSWERS = {
     "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
-    "foreign-origin": "a page of another site posted to an address of our pages, or with the hidden "
-    "token of a form that has no `success_redirect` or `error_redirect`; or a post with this "
+    "foreign-origin": "a page of another site posted to an address of our pages, or with the "
+    "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with this "
     "browser's cookie names no `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
@@ -91,8 +91,7 @@ UPLOADS = {
     "file-corrupt": ("rejected", "it can't be decoded whole, or two decoders died of it"),
     "file-encrypted": (
         "rejected",
-        "it can't be opened without a password, or restricts what may be done with it, and the "
-        "field refuses that",
+        "it can't be opened without a password, or has restrictions, and the field refuses that",
     ),
     "file-has-active-content": (
         "rejected",
@@ -105,8 +104,7 @@ UPLOADS = {
     "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
     "file-too-complex": (
         "rejected",
-        "it is over a bound on what is read of a file, which `params` name, or of a kind of its "
-        "format that isn't read",
+        "it is over a bound on what is read, which `params` name, or of a kind that isn't read",
     ),
     "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
     "image-animated": ("rejected", "it is animated, and the field refuses that"),
