@@ -27,8 +27,8 @@ ANSWERS = {
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
-    "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with this "
-    "browser's cookie names no `Origin`",
+    "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
+    "this browser's cookie names no `Origin`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
