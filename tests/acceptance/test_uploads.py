@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import struct
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -221,15 +222,24 @@ def test_a_broken_multipart_body_is_a_400_and_stores_nothing(
     assert set(stack.staged_files()) <= set(before)
 
 
+WHOLE = 5_000_000
+
+
+@pytest.mark.parametrize("way", ["reset", "closed"])
 @pytest.mark.parametrize(
     "rest",
     [
-        b"Content-Length: 500000\r\n\r\n" + b"x" * 300_000,
-        b"Transfer-Encoding: chunked\r\n\r\n493e0\r\n" + b"x" * 300_000 + b"\r\n",
+        *(
+            b"Content-Length: %d\r\n\r\n" % WHOLE + bytes(WHOLE * each // 100)
+            for each in (10, 50, 99)
+        ),
+        b"Transfer-Encoding: chunked\r\n\r\n493e0\r\n" + bytes(300_000) + b"\r\n",
     ],
-    ids=["length", "chunked"],
+    ids=["at 10 %", "at 50 %", "at 99 %", "chunked"],
 )
-def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack, rest: bytes) -> None:
+def test_a_body_that_breaks_off_stores_nothing(
+    form: FormClient, stack: Stack, rest: bytes, way: str
+) -> None:
     before = stack.staged_files()
     head = (
         f"PUT {form.path}/fields/bulk/uploads/k HTTP/1.1\r\nHost: x\r\n"
@@ -243,9 +253,12 @@ def test_a_body_that_breaks_off_stores_nothing(form: FormClient, stack: Stack, r
     with socket.create_connection((url.host, url.port), timeout=10) as connection:
         connection.sendall(head.encode() + rest)
         until(arriving, "nothing arrives")
-        connection.shutdown(socket.SHUT_WR)
-        answer = connection.recv(65536)
-    assert not answer.startswith(b"HTTP/1.1 2")
+        if way == "reset":
+            at_once = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        else:
+            connection.shutdown(socket.SHUT_WR)
+            assert not connection.recv(65536).startswith(b"HTTP/1.1 2")
     until(
         lambda: not arriving(), "it is still waited for"
     )  # the connection ends before the request
