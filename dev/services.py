@@ -32,7 +32,6 @@ TUNABLE = (
     "MIN_FREE_BYTES", "MIN_FREE_INODES", "CLAMD_ADDRESS", "MAX_SCANS", "SCAN_SECONDS",
     "SOFFICE", "MAX_OFFICE", "OFFICE_SECONDS",
 )  # fmt: skip # as above
-TUNABLE_PREFIX = "JOB_"
 # Any setting of one service alone, whatever the stack says: `LONGSHORE_WORKER_REDIS_URL`. It is how
 # faulty links are put between the parts.
 API_PREFIX, WORKER_PREFIX = "LONGSHORE_API_", "LONGSHORE_WORKER_"
@@ -45,8 +44,7 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def tuned(environ: Mapping[str, str]) -> dict[str, str]:
-    chosen = {n for n in environ if n in TUNABLE or n.startswith(TUNABLE_PREFIX)}
-    return {name: environ[name] for name in chosen}
+    return {name: value for name, value in environ.items() if name in TUNABLE}
 
 
 def overridden(environ: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ from api.watchdog import Watchdog
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
 from dev.services import API_PREFIX as API
-from dev.services import TUNABLE, TUNABLE_PREFIX
+from dev.services import TUNABLE
 from dev.services import WORKER_PREFIX as WORKER
 from dev.tools import COMPILE
 from docs import provoke
@@ -193,7 +193,7 @@ def test_every_setting_says_what_it_is_for(settings: type[BaseSettings]) -> None
 def test_what_the_local_stack_passes_on_is_said() -> None:
     said = text_of("settings.md").partition("What else it passes on")[2].partition("\n\n")[0]
     names = re.findall(r"`([A-Z_]+)`", said)
-    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, TUNABLE_PREFIX, API, WORKER})
+    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, API, WORKER})
 
 
 # --- what it runs on
