@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from api.changes import Changes
 from api.diagnosis.database import check_database
 from api.diagnosis.volume import make_folders, try_out
-from api.errors import Problem
 from api.http.stopping import Stopping
-from api.links import Links, open_links
-from api.lookout import Lookout
-from api.metrics import Metrics
-from api.queue import Queue
+from api.news.changes import Changes
+from api.news.lookout import Lookout
+from api.news.shares import Shares
+from api.news.streams import Streams
+from api.news.waiters import Waiters
+from api.outside.links import Links, open_links
+from api.outside.queue import Queue
 from api.records import forms
 from api.records.database import Change, Database
 from api.records.opening import open_database
-from api.settings import Settings
-from api.shares import Shares
-from api.space import Space
-from api.staging import Staging
-from api.streams import Streams
-from api.volume import Volume
-from api.waiters import Waiters
-from api.watchdog import Watchdog
+from api.settings.settings import Settings
+from api.staging.identity import Volume
+from api.staging.space import Space
+from api.staging.staging import Staging
+from api.telemetry.metrics import Metrics
+from api.telemetry.watchdog import Watchdog
+from api.texts.errors import Problem
 from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 

@@ -4,9 +4,9 @@ import errno
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import Problem
-from api.staging import Staging
-from api.volume import Volume
+from api.staging.identity import Volume
+from api.staging.staging import Staging
+from api.texts.errors import Problem
 from shared.finding import Finding, ok, warning, wrong
 from shared.ids import new_id
 from shared.volume import MARKER

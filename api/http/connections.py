@@ -8,9 +8,9 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
 from api.http.client_address import TrustedProxies, address_of, client_address
+from api.texts.errors import Problem
 
 log = structlog.get_logger()
 

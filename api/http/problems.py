@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
-from api.errors import ERRORS, GUIDE, Problem
+from api.html.problem_page import problem_page
 from api.http.preferences import prefers_html, wants_json
 from api.http.public_path import public_path
-from api.pages.problem_page import problem_page
 from api.receive.body import ClientGone
+from api.texts.errors import ERRORS, GUIDE, Problem
 
 log = structlog.get_logger()
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
-from api.metrics import Metrics
+from api.telemetry.metrics import Metrics
+from api.texts.errors import Problem
 
 
 class Stopping:

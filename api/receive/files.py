@@ -4,12 +4,12 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from api.errors import Problem
 from api.receive import fragments
 from api.receive.body import Body
 from api.receive.multipart import PartData, PartEnd, PartStart, read_parts
 from api.receive.names import clean_filename
-from api.staging import Staged, Staging, Writer
+from api.staging.staging import Staged, Staging, Writer
+from api.texts.errors import Problem
 
 UNNAMED = "file"
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 log = structlog.get_logger()
 P = ParamSpec("P")

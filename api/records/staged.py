@@ -6,10 +6,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from api.errors import Problem
 from api.records.database import NOW, Transaction, now_ms, the_time
 from api.records.prepared import insert_row
 from api.records.tables import IS_CONDEMNED, staged_names, volume
+from api.texts.errors import Problem
 
 BATCH = 200
 

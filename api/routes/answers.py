@@ -7,17 +7,17 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.deps import base_url
-from api.errors import Problem
+from api.forms.listing import Page
+from api.forms.sections import etag as form_etag
 from api.http.client_address import address_of
 from api.http.preferences import applied, matches, wait_seconds
-from api.listing import Page
 from api.receive.body import gone
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
-from api.sections import etag as form_etag
+from api.routes.deps import base_url
 from api.services import Services
-from api.views import FormList, form_view, upload_view
+from api.texts.errors import Problem
+from api.views.rows import FormList, form_view, upload_view
 from shared.status import PENDING
 
 T = TypeVar("T")

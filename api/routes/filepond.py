@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import Asking, Caller, OwnFileField, OwnForm, Serving, own_upload
-from api.errors import Problem
+from api.access.tokens import ServiceKey
 from api.http.middleware import is_head
-from api.links import ANY_BYTES, content_disposition, link_of
 from api.openapi import of_filepond as described
+from api.outside.links import ANY_BYTES, content_disposition, link_of
 from api.receive.body import Body
 from api.records.rows import FormRow, UploadRow
+from api.routes.deps import Asking, Caller, OwnFileField, OwnForm, Serving, own_upload
 from api.routes.uploads import receive_multipart
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads import uploads as use_uploads
 from shared.form_definition import FileField
 from shared.formats import FORMATS
 from shared.status import UploadStatus

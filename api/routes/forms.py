@@ -5,17 +5,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api import forms as use_forms
-from api import sections
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
-from api.errors import wrong_member
-from api.given import given_of
+from api.access.tokens import ServiceKey
+from api.forms import forms as use_forms
+from api.forms import sections
+from api.forms.given import given_of
+from api.forms.listing import Wanted, list_page
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
-from api.http.section_bodies import receive_multipart
-from api.listing import Wanted, list_page
 from api.openapi import of_forms as described
 from api.openapi.bodies import MAX_REFERENCE
 from api.records.rows import FormRow
@@ -27,8 +23,12 @@ from api.routes.answers import (
     not_modified,
     wait_for_form,
 )
+from api.routes.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
+from api.routes.section_bodies import receive_multipart
 from api.services import Services
-from api.views import FormList, FormView, NewFormView
+from api.texts.errors import wrong_member
+from api.uploads import uploads as use_uploads
+from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
 

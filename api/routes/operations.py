@@ -6,11 +6,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from api.deps import Serving
-from api.errors import Problem
 from api.openapi.operation import answer, operation
 from api.records import uploads
+from api.routes.deps import Serving
 from api.services import Services
+from api.texts.errors import Problem
 
 router = APIRouter(tags=["operations"])
 

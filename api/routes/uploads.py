@@ -9,10 +9,29 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from api import flags
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import (
+from api.access.tokens import ServiceKey
+from api.http.bodies import media_type, read_json
+from api.http.digest import sent_digest
+from api.http.keys import MAX_KEY, key_of_header, key_of_path
+from api.http.middleware import is_head
+from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.http.whole_files import require_whole_files
+from api.openapi import of_uploads as described
+from api.openapi.examples import prefilled
+from api.outside.links import link_of
+from api.receive.body import Body
+from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
+from api.receive.multipart import boundary_of, clean_media_type, filename_of
+from api.records import uploads
+from api.records.rows import FormRow, UploadRow
+from api.routes.answers import (
+    accepted,
+    not_modified,
+    upload_answer,
+    upload_etag,
+    wait_for_upload,
+)
+from api.routes.deps import (
     AskingOrPage,
     BackEnd,
     Caller,
@@ -25,33 +44,14 @@ from api.deps import (
     UploadOrPages,
     request_id,
 )
-from api.errors import Problem, about
-from api.http.bodies import media_type, read_json
-from api.http.digest import sent_digest
-from api.http.keys import MAX_KEY, key_of_header, key_of_path
-from api.http.middleware import is_head
-from api.http.preferences import applied, matches, wait_seconds, wants_json
-from api.http.whole_files import require_whole_files
-from api.idempotency import holding_key
-from api.links import link_of
-from api.openapi import of_uploads as described
-from api.openapi.examples import prefilled
-from api.quotas import check_form
-from api.receive.body import Body
-from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
-from api.receive.multipart import boundary_of, clean_media_type, filename_of
-from api.records import uploads
-from api.records.rows import FormRow, UploadRow
-from api.reuse import from_of, reuse
-from api.routes.answers import (
-    accepted,
-    not_modified,
-    upload_answer,
-    upload_etag,
-    wait_for_upload,
-)
 from api.services import Services
-from api.views import UploadView
+from api.texts.errors import Problem, about
+from api.uploads import release as flags
+from api.uploads import uploads as use_uploads
+from api.uploads.idempotency import holding_key
+from api.uploads.quotas import check_form
+from api.uploads.reuse import from_of, reuse
+from api.views.rows import UploadView
 from shared.form_definition import FileField
 from shared.ids import new_id
 

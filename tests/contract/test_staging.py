@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from api import staging as staging_module
-from api.errors import Problem
-from api.folder_pass import AT_ONCE
-from api.space import Space
-from api.staging import BATCH, INCOMING, PIECE, QUARANTINE, SMALL, Staging, Writer
+from api.staging import staging as staging_module
+from api.staging.folder_pass import AT_ONCE
+from api.staging.space import Space
+from api.staging.staging import BATCH, INCOMING, PIECE, QUARANTINE, SMALL, Staging, Writer
+from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 

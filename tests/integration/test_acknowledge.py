@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from api import forms as use_forms
-from api import idempotency
-from api import uploads as use_uploads
-from api.errors import Problem
+from api.forms import forms as use_forms
+from api.forms.sections import Edits, Saved, edits_of_json, save
 from api.receive.files import Received
 from api.receive.sections import FilePart
 from api.records import forms, uploads
 from api.records.database import Change, CommitUnknown, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import events, running_keys
-from api.sections import Edits, Saved, edits_of_json, save
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads import idempotency
+from api.uploads import uploads as use_uploads
 from shared.form_definition import FileField
 from shared.status import UploadStatus
 from tests.support.commits import commits_that, held_before_the_commit

@@ -9,14 +9,15 @@ import structlog
 from sqlalchemy import select
 from structlog.typing import EventDict
 
-from api import sections, work
-from api import uploads as use_uploads
-from api.backlog import Backlog
-from api.errors import Problem
+from api.forms import sections
 from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
+from api.texts.errors import Problem
+from api.upkeep.backlog import Backlog
+from api.uploads import uploads as use_uploads
+from api.uploads import work
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, rejected, services_on
 from tests.support.sql import execute, rows_of, values_of

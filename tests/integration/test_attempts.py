@@ -2,10 +2,10 @@
 
 import pytest
 
-from api import uploads as use_uploads
-from api import work
-from api.errors import Problem
 from api.records.rows import UploadRow
+from api.texts.errors import Problem
+from api.uploads import uploads as use_uploads
+from api.uploads import work
 from shared.internal_api import WorkOrder
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, stored

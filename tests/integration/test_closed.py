@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api import flags, sections
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
+from api.access.tokens import ServiceKey
+from api.forms import forms as use_forms
+from api.forms import sections
 from api.records.rows import UploadRow
-from api.reuse import reuse
+from api.texts.errors import Problem
+from api.uploads import release as flags
+from api.uploads import uploads as use_uploads
+from api.uploads.reuse import reuse
 from shared.ids import new_id
 from shared.status import UploadStatus
 from tests.support.services import Scene

@@ -3,9 +3,9 @@
 import pytest
 import structlog
 
-from api import uploads as use_uploads
-from api.outcomes import DECODER
 from api.records.rows import UploadRow
+from api.uploads import uploads as use_uploads
+from api.uploads.outcomes import DECODER
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, stored
 from tests.support.sweeping import willing_sweep

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from api import forms as use_forms
-from api.pages import session
+from api.access import session
+from api.forms import forms as use_forms
 from api.services import Services
 from tests.support.listeners import public
 from tests.support.services import Scene

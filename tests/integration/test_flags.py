@@ -5,19 +5,19 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import select
 
-from api import flags
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
-from api.forms import judge
-from api.links import link_of
+from api.access.tokens import ServiceKey
+from api.forms import forms as use_forms
+from api.forms.forms import judge
+from api.outside.links import link_of
 from api.pages.files import file_line
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
-from api.views import FormView, form_view, upload_view
+from api.texts.errors import Problem
+from api.uploads import release as flags
+from api.uploads import uploads as use_uploads
+from api.views.rows import FormView, form_view, upload_view
 from shared.internal_api import Flag, StoredObject
 from shared.status import UploadStatus
 from tests.support.services import A_SHA, Scene, flagged, given_back, rejected, stored

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from api import forms as use_forms
-from api.forms import Given
-from api.listing import Wanted, list_page
+from api.forms import forms as use_forms
+from api.forms.forms import Given
+from api.forms.listing import Wanted, list_page
 from api.records import forms
 from api.records.rows import FormRow
 from api.records.tables import forms as form_table

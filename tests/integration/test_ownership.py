@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api import outcomes, work
-from api import uploads as use_uploads
-from api.errors import Problem
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads import outcomes, work
+from api.uploads import uploads as use_uploads
 from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
 from shared.keys import FLAGGED
 from shared.status import UploadStatus

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from api import flags, outcomes
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
+from api.access.tokens import ServiceKey
+from api.forms import forms as use_forms
 from api.records import cleaning
 from api.records.rows import UploadRow
-from api.reuse import reuse
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads import outcomes
+from api.uploads import release as flags
+from api.uploads import uploads as use_uploads
+from api.uploads.reuse import reuse
 from shared.ids import new_id
 from shared.internal_api import Failed, Rejected, StoredObject
 from shared.status import UploadStatus

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api import work
-from api.errors import Problem
+from api.forms import forms as use_forms
 from api.records import cleaning, forms, migrate, stalled, uploads
 from api.records.database import Database, DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
-from api.sweep import Sweep
+from api.texts.errors import Problem
+from api.upkeep.sweep import Sweep
+from api.uploads import uploads as use_uploads
+from api.uploads import work
 from shared.ids import new_id
 from shared.internal_api import Cleaning
 from shared.status import UploadStatus

@@ -13,21 +13,23 @@ from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
-from api import flags, outcomes, sections, work
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
+from api.access.tokens import ServiceKey
+from api.forms import forms as use_forms
+from api.forms import sections
 from api.receive.files import Received
 from api.records import cleaning, forms, uploads
 from api.records.rows import UploadRow
 from api.records.tables import cleanings, events, staged_names
 from api.records.tables import forms as form_table
 from api.records.tables import uploads as upload_table
-from api.reuse import reuse
 from api.services import Services
-from api.staging import INCOMING, QUARANTINE
-from api.views import form_view
+from api.staging.staging import INCOMING, QUARANTINE
+from api.texts.errors import Problem
+from api.uploads import outcomes, work
+from api.uploads import release as flags
+from api.uploads import uploads as use_uploads
+from api.uploads.reuse import reuse
+from api.views.rows import form_view
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
 from shared.keys import FLAGGED

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from api import forms as use_forms
-from api import outcomes, work
-from api import uploads as use_uploads
+from api.forms import forms as use_forms
 from api.receive.files import Received
 from api.records import migrate, uploads
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import cleanings
 from api.records.tables import uploads as upload_table
 from api.services import Services, open_services
-from api.settings import Settings
+from api.settings.settings import Settings
+from api.uploads import outcomes, work
+from api.uploads import uploads as use_uploads
 from shared.ids import new_id
 from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
 from tests.support.sql import execute, rows_of

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from api import forms as use_forms
+from api.forms import forms as use_forms
 from api.http import middleware
 from api.services import Services
 from shared.ids import new_id

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from api import forms as use_forms
-from api import uploads as use_uploads
+from api.forms import forms as use_forms
 from api.records.rows import UploadRow
+from api.uploads import uploads as use_uploads
 from tests.support.begun import CONTENT, MOST, PATIENCE, Begun, each_way, services_in
 from tests.support.listeners import public
 from tests.support.ways import ALONE

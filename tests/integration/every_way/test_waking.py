@@ -8,9 +8,9 @@ import pytest_asyncio
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api import uploads as use_uploads
 from api.records.rows import UploadRow
 from api.services import Services
+from api.uploads import uploads as use_uploads
 from shared.internal_api import Retry
 from shared.jobs import QUEUE_NAME, promote_job_id
 from tests.support.begun import PATIENCE, begin, each_way, services_in

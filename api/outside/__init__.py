@@ -1,0 +1,1 @@
+"""What is reached outside of the process besides the database: the queue, links to the object store."""
