@@ -19,9 +19,10 @@ from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.http.connections import Connections
 from api.http.protocol import BoundedHead, bounded
-from api.services import Services, open_services
+from api.services import Services
 from api.settings.public_url import path_of
 from api.settings.settings import Settings
+from api.start import open_services
 from api.upkeep.sweep import Sweep
 from shared import crash_points
 from shared.finding import Level, StartError, refuse, wrongs

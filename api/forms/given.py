@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.access.tokens import unauthorized
-from api.forms.forms import Given
+from api.forms.drafts import Given
 from api.forms.way_back import check_redirect
 from api.services import Services
 from api.texts.errors import wrong_member

@@ -6,16 +6,17 @@ use cases that everybody else calls, and nothing else.
 
 from dataclasses import dataclass
 
-from api.forms import forms as use_forms
-from api.forms import sections
+from api.forms import closing, drafts, sections
+from api.forms.verdict import value_problems
 from api.receive.files import Received
 from api.receive.sections import SectionBody
 from api.records import uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, wrong_member
-from api.uploads import uploads as use_uploads
+from api.uploads.acknowledge import deleting_unless_committed
 from api.uploads.quotas import Beginner
+from api.uploads.retry_or_remove import remove
 from shared.form_definition import CheckboxField, FormType, Section
 from shared.status import PENDING, TERMINAL, UploadStatus
 
@@ -85,11 +86,11 @@ async def begin(
 ) -> tuple[FormRow, str, Outcome] | None:
     """A new draft with its first section, and its token. None where there is nothing to save, and
     a draft isn't wanted `even_blank`."""
-    async with use_uploads.deleting_unless_committed(services, _received(body)):
+    async with deleting_unless_committed(services, _received(body)):
         post = read(services.form_types[type_name], body)
         if post.is_blank and not even_blank:
             return None
-        form, token, _ = await use_forms.create(services, type_name, {}, None, beginner=beginner)
+        form, token, _ = await drafts.create(services, type_name, {}, None, beginner=beginner)
     outcome = await _apply(services, form, post, request_id=request_id, client=client)
     return form, token, outcome
 
@@ -111,7 +112,7 @@ async def take(
     Typed values are kept whatever button was pressed. Raises `Problem` not-found for an upload
     that is not the form's.
     """
-    async with use_uploads.deleting_unless_committed(services, _received(body)):
+    async with deleting_unless_committed(services, _received(body)):
         post = read(services.form_types[form.type], body)
         if by_browser:
             await _leave_out_what_is_there(services, post.edits, await _uploads(services, form))
@@ -147,12 +148,12 @@ async def _apply(
     services: Services, form: FormRow, post: Post, *, request_id: str, client: str
 ) -> Outcome:
     files = [file.received for file in post.edits.files if file.received]
-    async with use_uploads.deleting_unless_committed(services, files):
+    async with deleting_unless_committed(services, files):
         before = {row.id: row for row in await _uploads(services, form)}
         removed = [_named(before, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:
-        await use_uploads.remove(services, row, always=False)
+        await remove(services, row, always=False)
     refused_files = [
         {"field": row.field, "code": str(row.error["code"])}
         for row in await _uploads(services, form)
@@ -188,7 +189,7 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
         client=client,
     )
     try:
-        await use_forms.submit(services, form)
+        await closing.submit(services, form)
     except Problem as problem:
         if problem.code not in ("uploads-pending", "form-incomplete"):
             raise
@@ -199,7 +200,7 @@ async def _submit(services: Services, form: FormRow, client: str) -> Problem | N
 def _wrong_values(services: Services, form: FormRow, post: Post) -> list[dict[str, str]]:
     """Of the section's fields, as they were sent."""
     sent = {name: value for name, value in post.edits.text.items() if value is not None}
-    return use_forms.value_problems(services.form_types[form.type], sent)
+    return value_problems(services.form_types[form.type], sent)
 
 
 def _section(form_type: FormType, names: list[str]) -> Section | None:

@@ -12,9 +12,9 @@ from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, pointer
-from api.uploads import uploads as use_uploads
+from api.uploads.acknowledge import Refused, add_received, add_refused, deleting_unless_committed
 from api.uploads.quotas import check_form, check_text
-from api.uploads.uploads import Refused
+from api.uploads.room import check_draft, open_slots
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
 from shared.status import TERMINAL, UploadStatus
@@ -131,7 +131,7 @@ async def save(
 
     def applied(tx: Transaction) -> None:
         locked = forms.lock(tx, form.id)
-        use_uploads.check_draft(locked)
+        check_draft(locked)
         check_precondition(locked, if_match)
         if edits.text or edits.cleared or edits.files:
             forms.save_text(tx, locked, _fitting(services, form_type, locked, edits))
@@ -141,14 +141,14 @@ async def save(
         for file in edits.files:
             field_ = form_type.file_fields[file.name]
             of_field = [row for row in (*before, *added) if row.field == field_.name]
-            full = field_.max_files > 1 and use_uploads.open_slots(field_, of_field) < 1
+            full = field_.max_files > 1 and open_slots(field_, of_field) < 1
             if not _fits(services, form_type, [*before, *added], file, full=full):
                 edits.problems.append(value_problem(field_, "form-full"))
                 continue
             others = [*before, *added]
             added.append(_add(services, tx, locked, field_, file, others, request_id, full=full))
 
-    async with use_uploads.deleting_unless_committed(services, mine, added):
+    async with deleting_unless_committed(services, mine, added):
         await services.database.write(applied)
     kept = {row.id for row in added if row.status is UploadStatus.STAGED}
     for row in added:
@@ -242,7 +242,7 @@ def _add(
     full: bool,
 ) -> UploadRow:
     if file.received and not full:
-        return use_uploads.add(
+        return add_received(
             services, tx, form, field_, file.received, others, request_id=request_id
         )
     refused = Refused(
@@ -253,4 +253,4 @@ def _add(
         code="too-many-files" if full else "file-too-large",
         params={"max_files": field_.max_files} if full else {"max_bytes": field_.max_bytes},
     )
-    return use_uploads.add_refused(tx, form, field_, refused, others, request_id=request_id)
+    return add_refused(tx, form, field_, refused, others, request_id=request_id)

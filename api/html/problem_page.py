@@ -59,7 +59,7 @@ _WAYS = {"form-submitted": (THANK_YOU, "See what became of it")}
 def problem_page(problem: Problem, request_id: str, root: str) -> HTMLResponse:
     heading, text = _WORDS.get(problem.code, (problem.title, problem.detail))
     way_on, way_on_text = _WAYS.get(problem.code, (START, "Go to the form"))
-    page = render(
+    return render(
         "problem.html",
         site=Site(root),
         status=problem.status,
@@ -71,5 +71,3 @@ def problem_page(problem: Problem, request_id: str, root: str) -> HTMLResponse:
         way_on=way_on,
         way_on_text=way_on_text,
     )
-    page.headers.update(problem.headers)
-    return page

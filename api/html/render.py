@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from api.receive.files import size
+from api.texts.sizes import size
 
 _HERE = Path(__file__).parent
 _SWAGGER_UI = Path(fastapi_offline.__file__).parent / "static"

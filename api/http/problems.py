@@ -44,7 +44,9 @@ def answer(request: Request, problem: Problem) -> Response:
         return RedirectResponse(problem.see_other, status_code=303, headers=headers)
     request_id = str(request.scope.get("request_id", ""))
     if prefers_html(request):
-        return problem_page(problem, request_id, public_path(request))
+        page = problem_page(problem, request_id, public_path(request))
+        page.headers.update(_headers(problem))
+        return page
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
     body = details(problem, request_id, public_path(request))
@@ -53,9 +55,15 @@ def answer(request: Request, problem: Problem) -> Response:
     return JSONResponse(
         body,
         status_code=problem.status,
-        headers={"Cache-Control": "no-store", **problem.headers},
+        headers={"Cache-Control": "no-store", **_headers(problem)},
         media_type="application/json" if plain else PROBLEM_JSON,
     )
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    if problem.retry_after is None:
+        return problem.headers
+    return {"Retry-After": str(problem.retry_after), **problem.headers}
 
 
 def _counted(request: Request, problem: Problem) -> Response:

@@ -69,6 +69,6 @@ class RefuseWhenStopping:
             self._stopping.left()
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = Problem("unavailable", headers={"Retry-After": "2", "Connection": "close"})
+        problem = Problem("unavailable", headers={"Connection": "close"}, retry_after=2)
         self._metrics.refusal("public", problem.code)
         await problems.answer(Request(scope), problem)(scope, receive, send)

@@ -28,7 +28,7 @@ MAX_SECONDS = 3600.0
 ever, and those that began together don't end together."""
 BYTES_AT_ONCE = 64 * 1024
 """And one event more, that are handed out before the client has taken any."""
-RETRY_AFTER = "5"
+RETRY_AFTER = 5
 """Seconds, for a client that can't have a stream now."""
 PURGED, SETTLED = "purged", "settled"
 """Why a stream ended for good: the form is gone, or nothing more will change."""
@@ -278,7 +278,7 @@ class Streams:
             raise _not_now()
         of_form = sum(len(feed.streams) for feed in self._of_form.get(form_id, {}).values())
         if self._shares.has_its_share(client) or (self._per_form and of_form >= self._per_form):
-            raise Problem("too-many-requests", headers={"Retry-After": RETRY_AFTER})
+            raise Problem("too-many-requests", retry_after=RETRY_AFTER)
 
     def _join(self, stream: Stream, form_id: str, view: str, read: Read) -> _Feed:
         feeds = self._of_form[form_id]
@@ -299,4 +299,4 @@ class Streams:
 
 
 def _not_now() -> Problem:
-    return Problem("unavailable", headers={"Retry-After": RETRY_AFTER})
+    return Problem("unavailable", retry_after=RETRY_AFTER)

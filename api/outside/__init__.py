@@ -1,1 +1,1 @@
-"""What is reached outside of the process besides the database: the queue, links to the object store."""
+"""What is reached outside besides the database: the queue, and links to the object store."""

@@ -19,7 +19,7 @@ def own(tx: Transaction, name: str) -> None:
     try:
         insert_row(tx.conn, staged_names, {"name": name, "condemned": False, "at": NOW})
     except IntegrityError as error:
-        raise Problem("unavailable", headers={"Retry-After": "1"}) from error
+        raise Problem("unavailable", retry_after=1) from error
 
 
 def condemn(tx: Transaction, names: Collection[str]) -> set[str]:

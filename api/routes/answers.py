@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.forms.expiry import expires_at
 from api.forms.listing import Page
 from api.forms.sections import etag as form_etag
 from api.http.client_address import address_of
@@ -137,7 +138,7 @@ def form_answer(
         form,
         rows,
         base_url(request, services),
-        expires_at=services.settings.retention.expires_at(form),
+        expires_at=expires_at(form, services.settings.retention),
         ignored=ignored,
         problems=problems,
     )
@@ -153,7 +154,7 @@ def forms_answer(request: Request, services: Services, page: Page) -> Response:
     base, retention = base_url(request, services), services.settings.retention
     views = [
         form_view(
-            services.form_types[form.type], form, rows, base, expires_at=retention.expires_at(form)
+            services.form_types[form.type], form, rows, base, expires_at=expires_at(form, retention)
         )
         for form, rows in page.forms
         if form.type in services.form_types

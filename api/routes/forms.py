@@ -6,8 +6,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from api.access.tokens import ServiceKey
-from api.forms import forms as use_forms
-from api.forms import sections
+from api.forms import closing, drafts, sections
 from api.forms.given import given_of
 from api.forms.listing import Wanted, list_page
 from api.http.bodies import media_type, read_json
@@ -27,7 +26,7 @@ from api.routes.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, begi
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
-from api.uploads import uploads as use_uploads
+from api.uploads.room import check_draft
 from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
@@ -57,7 +56,7 @@ async def create_form(request: Request, services: Serving) -> Response:
     ):
         raise wrong_member("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
     given = given_of(services, body, by_back_end=beginner is None)
-    form, token, edits = await use_forms.create(
+    form, token, edits = await drafts.create(
         services, type_name, data, reference, beginner=beginner, given=given
     )
     return form_answer(
@@ -129,7 +128,7 @@ async def save_section(
     form: OwnForm,
     if_match: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    use_uploads.check_draft(form)
+    check_draft(form)
     sections.check_precondition(form, if_match)
     edits = await _edits(request, services, form)
     saved = await sections.save(
@@ -158,7 +157,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     seconds = wait_seconds(request)
     if seconds:
         await wait_for_form(request, services, form)
-    await use_forms.submit(services, form)
+    await closing.submit(services, form)
     form, rows = await form_and_uploads(services, form.id)
     return form_answer(request, services, form, rows, headers=applied(seconds))
 
@@ -170,7 +169,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     **described.PURGE_FORM,
 )
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
-    await use_forms.purge(services, form, always=isinstance(asking, ServiceKey))
+    await closing.purge(services, form, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 
 

@@ -9,8 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.access import session
 from api.access.tokens import form_of_token
-from api.forms import forms as use_forms
-from api.forms import posts
+from api.forms import closing, posts
 from api.forms.way_back import WayBack
 from api.html import addresses
 from api.http.client_address import address_of
@@ -25,7 +24,7 @@ from api.routes.pages import SIGNUP
 from api.routes.section_bodies import receive_html_form
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.uploads import check_draft
+from api.uploads.room import check_draft
 from shared.ids import is_id
 
 router = APIRouter(tags=["forms"])
@@ -126,7 +125,7 @@ async def start_over(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        await use_forms.purge(services, form, always=False)
+        await closing.purge(services, form, always=False)
     answer = _to(addresses.START)
     session.end(answer, request, services)
     return answer

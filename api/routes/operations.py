@@ -57,7 +57,7 @@ async def checks(services: Services) -> dict[str, bool]:
     """What has to hold for uploads to be taken."""
     return {
         "database": await _database_answers(services),
-        "volume": await services.volume.matches(),
+        "volume": await services.mount.matches(),
         "space": services.staging.space.is_left(),
     }
 

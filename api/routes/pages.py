@@ -17,7 +17,7 @@ from api.records.rows import FormRow
 from api.routes.deps import Serving
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.uploads import check_draft
+from api.uploads.room import check_draft
 
 router = APIRouter(include_in_schema=False)
 

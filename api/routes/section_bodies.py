@@ -84,7 +84,7 @@ async def _receive(
     controls: Collection[str] = (),
 ) -> SectionBody:
     """Whatever the body has, no more of it is kept than a form may hold."""
-    await services.volume.require()
+    await services.mount.require()
 
     def limit_of(name: str) -> int:
         field = form_type.fields.get(name)

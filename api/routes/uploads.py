@@ -47,10 +47,12 @@ from api.routes.deps import (
 from api.services import Services
 from api.texts.errors import Problem, about
 from api.uploads import release as flags
-from api.uploads import uploads as use_uploads
+from api.uploads.acknowledge import acknowledge
 from api.uploads.idempotency import holding_key
 from api.uploads.quotas import check_form
+from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import from_of, reuse
+from api.uploads.room import check_draft, check_room
 from api.views.rows import UploadView
 from shared.form_definition import FileField
 from shared.ids import new_id
@@ -177,7 +179,7 @@ async def retry_upload(
     request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
     always = isinstance(asking, ServiceKey)
-    return accepted(request, services, await use_uploads.retry(services, upload, always=always))
+    return accepted(request, services, await retry(services, upload, always=always))
 
 
 @router.post(
@@ -200,14 +202,14 @@ async def release_upload(
     **described.REMOVE_UPLOAD,
 )
 async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
-    await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 
 
 async def _reuse(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> Response:
-    use_uploads.check_draft(form)
+    check_draft(form)
     require_whole_files(request)
     key = key_of_header(request)
     from_id = from_of(await read_json(request, pace=services.settings.pace))
@@ -248,7 +250,7 @@ async def _open_body(
     key: str | None = None,
 ) -> Body:
     """The request's body, after everything that its headers and the record decide."""
-    use_uploads.check_draft(form)
+    check_draft(form)
     require_whole_files(request)
     body = Body(
         request,
@@ -259,10 +261,10 @@ async def _open_body(
     rows = await services.database.read(uploads.of_form, form.id)
     of_field = [row for row in rows if row.field == policy.name]
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
-        use_uploads.check_room(policy, of_field)
+        check_room(policy, of_field)
         more = max((body.declared or 0) - allowance, 0)
         check_form(services.settings, services.form_types[form.type], rows, more=more)
-    await services.volume.require()
+    await services.mount.require()
     if sent_digest(request):
         body.hash = hashlib.sha256()
     return body
@@ -292,7 +294,7 @@ async def _acknowledge(
     if sent and sent not in arrived:  # of the file, or of the whole body as RFC 9530 has it
         await services.staging.delete(received.staged.name)
         raise Problem("digest-mismatch", field=policy.name)
-    return await use_uploads.acknowledge(
+    return await acknowledge(
         services, form.id, policy, received, request_id=request_id(request), key=key
     )
 

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from api.records import forms
-from api.records.rows import FormRow
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
@@ -20,11 +17,3 @@ class Retention:
     """A draft, since the person's last edit."""
     submitted_ms: int | None
     """A submitted form; None keeps it."""
-
-    def expires_at(self, form: FormRow) -> int | None:
-        """When the form is purged if nobody touches it; None when that isn't planned."""
-        if form.status == forms.DRAFT:
-            return None if form.edited_at is None else form.edited_at + self.draft_ms
-        if self.submitted_ms is None or form.submitted_at is None:
-            return None
-        return form.submitted_at + self.submitted_ms

@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from api.http.client_address import ForwardingHeader, TrustedProxies, network
 from api.settings.database_url import DatabaseUrl
 from api.settings.pace import Pace
 from api.settings.public_url import PublicUrl
 from api.settings.retention import Retention
+from api.settings.trusted_proxies import ForwardingHeader, TrustedProxies, network
 from api.settings.web_origin import exact_origin
 from shared.logs import LogFormat
 from shared.setting_types import (

@@ -69,11 +69,11 @@ class Space:
 
 
 def storage_full() -> Problem:
-    return Problem("storage-full", headers={"Retry-After": str(RETRY_SECONDS)})
+    return Problem("storage-full", retry_after=RETRY_SECONDS)
 
 
 def volume_problem(error: OSError) -> Problem:
     """What the client is told of an error of the volume: full (507), or not usable now (503)."""
     if error.errno in _FULL:
         return storage_full()
-    return Problem("unavailable", headers={"Retry-After": "5"})
+    return Problem("unavailable", retry_after=5)

@@ -7,10 +7,8 @@ fsynced before the rename and the folder after it; only then may a transaction n
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +19,10 @@ from typing import TypeVar
 
 import structlog
 
+from api.staging.durable import fsync_folder, link, unlinked
 from api.staging.folder_pass import FolderPass
+from api.staging.folder_sync import FolderSync
+from api.staging.folders import INCOMING, QUARANTINE
 from api.staging.space import Space, volume_problem
 from shared.crash_points import reached
 from shared.volume import MARKER, STAGED
@@ -29,8 +30,6 @@ from shared.volume import MARKER, STAGED
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
-NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
-"""What a volume says that can't give a file another name."""
 SMALL = 256 * 1024
 """A body up to this is gathered whole and put on the volume by one call, its file opened no
 earlier: most of what people send is small, and each call costs a hop to a thread."""
@@ -38,7 +37,6 @@ GATHERED = 8 * 1024 * 1024
 """What all bodies together may hold so; beyond it they are written batch by batch."""
 PIECE = 256
 """What a piece takes up beside its bytes: a client may send two at a time."""
-INCOMING, QUARANTINE = "incoming", "quarantine"
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -61,7 +59,7 @@ class Staging:
         self.space = space
         self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
-        self._sync = _FolderSync(self, root / STAGED)
+        self._sync = FolderSync(root / STAGED, self.in_thread)
         self._gathered = 0
 
     def prepare(self) -> None:
@@ -102,7 +100,7 @@ class Staging:
     async def link(self, name: str, to: str) -> bool:
         """Give a staged file a second name, durably; False when it is gone. Either name stays
         whatever becomes of the other. Where the volume knows no links it is copied."""
-        return await self.run(_link, self.root, name, to)
+        return await self.run(link, self.root, name, to)
 
     async def read(self, name: str) -> AsyncIterator[bytes] | None:
         """The contents of a staged file in batches, to their end even if it is unlinked meanwhile;
@@ -287,91 +285,3 @@ class Writer:
             except OSError as error:
                 log.warning("close_failed", name=self.name, error=str(error))
         unlinked(path)
-
-
-class _FolderSync:
-    """One fsync of a folder for all who wait for it: it covers whoever renamed before it began."""
-
-    def __init__(self, staging: Staging, path: Path) -> None:
-        self._staging = staging
-        self._path = path
-        self._waiting: list[asyncio.Future[None]] = []
-        self._working: asyncio.Task[None] | None = None
-
-    async def done(self) -> None:
-        """Raises `Problem` when the volume failed."""
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(answer)
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._work())
-        await answer
-
-    async def _work(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            error: Exception | None = None
-            try:
-                await self._staging.in_thread(fsync_folder, self._path)
-            except Exception as failed:  # noqa: BLE001 - whatever it is, each is told
-                error = failed
-                waiting += self._waiting  # what it failed on may be theirs, and isn't tried again
-                self._waiting = []
-            for each in waiting:
-                if each.done():  # cancelled
-                    continue
-                if isinstance(error, OSError):
-                    each.set_exception(volume_problem(error))
-                elif error:
-                    each.set_exception(error)
-                else:
-                    each.set_result(None)
-
-
-def _link(root: Path, name: str, to: str) -> bool:
-    first, second = root / STAGED / name, root / STAGED / to
-    try:
-        try:
-            os.utime(first)  # both names share it: the second is to be no orphan before its row
-            second.hardlink_to(first)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            _copy(first, root / INCOMING / to, second)
-        fsync_folder(root / STAGED)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        unlinked(second)  # there, and perhaps not for good: nobody may be told of it
-        raise
-    reached("api-after-link")
-    return True
-
-
-def _copy(first: Path, temporary: Path, second: Path) -> None:
-    try:
-        with first.open("rb") as source, temporary.open("xb") as copy:
-            shutil.copyfileobj(source, copy, 8 * BATCH)
-            copy.flush()
-            os.fsync(copy.fileno())
-        temporary.rename(second)
-    except OSError:
-        unlinked(temporary)
-        raise
-
-
-def unlinked(path: Path) -> bool:
-    """Unlink a file that may be gone already; whether it is gone now."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("unlink_failed", name=path.name, error=str(error))
-        return False
-    return True
-
-
-def fsync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -265,6 +265,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         params: Params | None = None,
         errors: Sequence[Mapping[str, object]] = (),
         headers: Mapping[str, str] | None = None,
+        retry_after: int | None = None,
         status: int | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> None:
@@ -278,6 +279,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         self.field = field
         self.errors = list(errors)
         self.headers = dict(headers or {})
+        self.retry_after = retry_after
+        """Seconds after which asking again makes sense."""
         self.extra = dict(extra or {})
         self.see_other: str | None = None
         """Where a person is sent who posted from another site, in place of a page of ours."""

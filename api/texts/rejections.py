@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.receive.files import size
 from api.texts.errors import ERRORS
+from api.texts.sizes import size
 from shared.codes import REJECTIONS
 from shared.formats import FORMATS, NAMES, PDF
 from shared.policy import FilePolicy

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from api.forms import forms as use_forms
+from api.forms.closing import purge_locked
 from api.records import ageing, begun_drafts, forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
@@ -101,7 +101,7 @@ class Ageing:
     def _purge(self, tx: Transaction, form_id: str) -> None:
         form = forms.lock_any(tx, form_id)
         if form and self._is_old(tx, form):  # the person may have come back meanwhile
-            use_forms.purge_locked(tx, form)
+            purge_locked(tx, form)
             log.info("old_form_purged", form_id=form_id, status=form.status)
 
     def _is_old(self, tx: Transaction, form: FormRow) -> bool:

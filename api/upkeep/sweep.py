@@ -16,7 +16,7 @@ from api.records import cleaning, forms, staged, stalled, uploads, workers
 from api.records.database import DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
-from api.staging.staging import INCOMING, QUARANTINE
+from api.staging.folders import INCOMING, QUARANTINE
 from api.texts.errors import Problem
 from api.texts.rejections import upload_error
 from api.upkeep.ageing import Ageing
@@ -261,7 +261,7 @@ class Sweep:
 
     async def clear_volume(self) -> None:
         """Only a volume that is known to be ours is touched (protocol P5)."""
-        if await self._services.volume.matches():
+        if await self._services.mount.matches():
             await self.unlink_condemned()
             await self.quarantine_orphans()
 

@@ -45,7 +45,7 @@ async def holding_key(
 
 
 def _upload_running(field: str) -> Problem:
-    return Problem("upload-running", field=field, headers={"Retry-After": "2"})
+    return Problem("upload-running", field=field, retry_after=2)
 
 
 class _Mark:

@@ -74,7 +74,7 @@ async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
         return outcome
     row = await services.database.read(uploads.get, outcome.upload_id)
     elsewhere = row is not None and row.from_prefix is not None
-    missing = await services.volume.matches() and not await services.staging.exists(
+    missing = await services.mount.matches() and not await services.staging.exists(
         outcome.upload_id
     )
     if missing and not elsewhere:

@@ -12,13 +12,13 @@ from typing import Any
 
 import structlog
 
-from api.receive.files import size
 from api.records import begun_drafts
 from api.records.database import Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.settings.settings import Settings
 from api.texts.errors import Problem
+from api.texts.sizes import size
 from shared.form_definition import FormType
 from shared.status import TERMINAL, UploadStatus
 
@@ -99,4 +99,4 @@ class Beginner:
             # it may be a proxy that nobody named, which stands for many people
             log.warning("client_began_too_many_drafts", drafts=drafts)
             seconds = max(1, -(-milliseconds // 1000))
-            raise Problem("too-many-forms", headers={"Retry-After": str(seconds)})
+            raise Problem("too-many-forms", retry_after=seconds)

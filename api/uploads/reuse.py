@@ -9,10 +9,11 @@ from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.staging.staging import Staged
 from api.texts.errors import Problem, wrong_member
-from api.uploads import uploads as use_uploads
+from api.uploads.acknowledge import acknowledge
 from api.uploads.idempotency import holding_key
 from api.uploads.quotas import check_form
 from api.uploads.reusable import earlier_of, not_reusable
+from api.uploads.room import check_draft, check_room
 from shared.form_definition import FileField
 
 
@@ -52,13 +53,13 @@ async def reuse(
         raise Problem("digest-mismatch", field=field.name)
     size = _checked(field, earlier).size
     if winner is None:  # a key that is repeated adds nothing
-        use_uploads.check_room(field, [row for row in rows if row.field == field.name])
+        check_room(field, [row for row in rows if row.field == field.name])
         check_form(services.settings, services.form_types[form.type], rows, more=size)
-    await services.volume.require()
+    await services.mount.require()
     with services.staging.space.reserve(0):
         async with holding_key(services, form.id, field.name, key):
             received = await _found(services, form, field, from_id, upload_id)
-            return await use_uploads.acknowledge(
+            return await acknowledge(
                 services, form.id, field, received, request_id=request_id, key=key
             )
 
@@ -101,5 +102,5 @@ async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
     )
     if now is None or now.status == forms.PURGING:
         raise Problem("not-found")
-    use_uploads.check_draft(now)
+    check_draft(now)
     return found

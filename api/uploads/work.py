@@ -90,7 +90,7 @@ async def heartbeat(services: Services, upload_id: str, generation: int, stage: 
 
 
 def _later(code: str, milliseconds: int) -> Problem:
-    return Problem(code, headers={"Retry-After": str(max(1, -(-milliseconds // 1000)))})
+    return Problem(code, retry_after=max(1, -(-milliseconds // 1000)))
 
 
 def _order(services: Services, row: UploadRow) -> WorkOrder:
@@ -103,7 +103,7 @@ def _order(services: Services, row: UploadRow) -> WorkOrder:
         generation=row.generation,
         staged_path=f"{STAGED}/{row.id}",
         from_key=f"{row.from_prefix}{row.from_name}" if row.from_prefix else None,
-        volume_id=services.volume.id,
+        volume_id=services.mount.id,
         size=row.size,
         sha256=row.sha256 or "",
         policy=FilePolicy.model_validate(row.policy),

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from api.forms.forms import judge, value_problems
+from api.forms.verdict import judge, value_problems
 from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from shared.form_definition import FormType

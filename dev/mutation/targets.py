@@ -3,33 +3,10 @@
 from pathlib import Path
 
 MODULES = (
-    *(
-        "api/receive/*.py",
-        "api/staging/staging.py",
-        "api/staging/identity.py",
-        "api/staging/space.py",
-    ),
-    *(
-        "api/records/*.py",
-        "api/upkeep/sweep.py",
-        "api/upkeep/ageing.py",
-        "api/uploads/work.py",
-        "api/uploads/outcomes.py",
-    ),
-    *(
-        "api/outside/links.py",
-        "api/uploads/uploads.py",
-        "api/forms/sections.py",
-        "api/forms/forms.py",
-        "api/uploads/reuse.py",
-    ),
-    *(
-        "api/uploads/release.py",
-        "api/uploads/quotas.py",
-        "api/uploads/idempotency.py",
-        "api/uploads/attempts.py",
-    ),
-    *("api/forms/values.py", "api/http/*.py"),
+    *("api/receive/*.py", "api/staging/*.py", "api/records/*.py", "api/uploads/*.py"),
+    *("api/forms/drafts.py", "api/forms/sections.py", "api/forms/values.py"),
+    *("api/forms/verdict.py", "api/forms/closing.py"),
+    *("api/upkeep/*.py", "api/outside/links.py", "api/access/tokens.py", "api/http/*.py"),
     *("worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
     *("worker/object_store/*.py", "worker/confinement/*.py", "shared/keys.py", "shared/secrets.py"),
 )

@@ -19,7 +19,6 @@ from starlette.routing import Route
 from api.app import create_internal_app, create_public_app
 from api.forms.values import VALUE_PROBLEMS
 from api.html.render import Site, render
-from api.http.client_address import TrustedProxies
 from api.http.problems import details
 from api.http.stopping import Stopping
 from api.openapi import examples
@@ -28,6 +27,7 @@ from api.routes import docs, pages
 from api.services import Services
 from api.settings.pace import Pace
 from api.settings.settings import Settings as ApiSettings
+from api.settings.trusted_proxies import TrustedProxies
 from api.telemetry.metrics import Metrics
 from api.telemetry.watchdog import Watchdog
 from api.texts.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS, entries

@@ -32,7 +32,7 @@ _ANOTHERS = (
 )
 
 
-class Volume:
+class Mount:
     def __init__(self, database: Database, staging: Staging) -> None:
         self._database = database
         self._staging = staging
@@ -79,4 +79,4 @@ class Volume:
     async def require(self) -> None:
         """Raise `Problem` unavailable unless the volume is the right one."""
         if not await self.matches():
-            raise Problem("unavailable", headers={"Retry-After": "30"})
+            raise Problem("unavailable", retry_after=30)

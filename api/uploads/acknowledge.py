@@ -1,4 +1,4 @@
-"""Uploads: acknowledge what was received, retry, remove."""
+"""Making a durable file an upload of its form: from then on it is ours to deliver."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,28 +15,11 @@ from api.texts.errors import Problem
 from api.texts.rejections import upload_error
 from api.uploads.quotas import check_form
 from api.uploads.reusable import check_still_there
+from api.uploads.room import check_draft, check_room
 from shared.crash_points import reached
 from shared.form_definition import FileField
 from shared.keys import render_key_base
-from shared.status import TERMINAL, UploadStatus
-
-
-def check_draft(form: FormRow) -> None:
-    """A submitted form takes no more writes from the person."""
-    if form.status != forms.DRAFT:
-        raise Problem("form-submitted")
-
-
-def check_room(field: FileField, of_field: Sequence[UploadRow]) -> None:
-    """A field for many files is full at `max_files`; a field for one replaces."""
-    if field.max_files > 1 and open_slots(field, of_field) < 1:
-        raise Problem("too-many-files", field=field.name, params={"max_files": field.max_files})
-
-
-def open_slots(field: FileField, of_field: Sequence[UploadRow]) -> int:
-    """How many files a field for many takes yet. What was rejected takes up no room."""
-    taken = [row for row in of_field if row.status not in {*TERMINAL, UploadStatus.REJECTED}]
-    return field.max_files - len(taken)
+from shared.status import UploadStatus
 
 
 async def acknowledge(
@@ -68,7 +51,9 @@ async def acknowledge(
             form_type = services.form_types[form.type]
             check_form(services.settings, form_type, rows, more=received.staged.size)
             added.append(
-                add(services, tx, form, field, received, rows, request_id=request_id, key=key)
+                add_received(
+                    services, tx, form, field, received, rows, request_id=request_id, key=key
+                )
             )
         return winner
 
@@ -115,7 +100,7 @@ async def deleting_unless_committed(
         raise
 
 
-def add(
+def add_received(
     services: Services,
     tx: Transaction,
     form: FormRow,
@@ -218,63 +203,3 @@ def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
         "policy": field.policy.model_dump(mode="json"),
         "key_base": key_base,
     }
-
-
-async def retry(services: Services, upload: UploadRow, *, always: bool) -> UploadRow:
-    """Give a `failed` upload a new start, with all its attempts and a new deadline; `always` also
-    when its form isn't a draft any more, as a service key may.
-
-    Raises `Problem` not-found, form-submitted, not-failed.
-    """
-
-    def retried(tx: Transaction) -> UploadRow:
-        form = forms.lock(tx, upload.form_id)
-        if not always:
-            check_draft(form)
-        row = _current(tx, upload)
-        retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
-        if not retryable or row.bytes != "kept":
-            raise Problem("not-failed", field=row.field)
-        forms.touch(tx, form.id)
-        return uploads.transition(
-            tx,
-            row,
-            UploadStatus.STAGED,
-            attempts=0,
-            lost_generations=[],
-            decoder_deaths=0,
-            backoffs=0,
-            error=None,
-            next_attempt_at=NOW,
-            deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-            wake=row.wake + 1,
-            wakes_unanswered=0,
-            wake_at=Moment(stalled.FIRST_WAKE_MS),
-        )
-
-    row = await services.database.write(retried)
-    services.queue.wake_soon(row.id, row.wake)
-    return row
-
-
-async def remove(services: Services, upload: UploadRow, *, always: bool) -> None:
-    """Take an upload away; repeating it changes nothing. `always` also when its form isn't a draft
-    any more, as a service key may. Raises `Problem` not-found, form-submitted."""
-
-    def removed(tx: Transaction) -> None:
-        form = forms.lock(tx, upload.form_id)
-        if not always:
-            check_draft(form)
-        row = _current(tx, upload)
-        if row.status not in TERMINAL:
-            forms.touch(tx, form.id)
-            lifecycle.end(tx, row, UploadStatus.REMOVED)
-
-    await services.database.write(removed)
-
-
-def _current(tx: Transaction, upload: UploadRow) -> UploadRow:
-    row = uploads.get(tx.conn, upload.id)
-    if row is None:
-        raise Problem("not-found")
-    return row
