@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
-from api.errors import Problem
-from api.receive.pace import Meter, Pace
+from api.settings.pace import Meter, Pace
+from api.texts.errors import Problem
 
 
 class ClientGone(Exception):  # noqa: N818 - what happened, nobody's error

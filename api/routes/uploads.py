@@ -9,10 +9,29 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from api import flags
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import (
+from api.access.tokens import ServiceKey
+from api.http.bodies import media_type, read_json
+from api.http.digest import sent_digest
+from api.http.keys import MAX_KEY, key_of_header, key_of_path
+from api.http.middleware import is_head
+from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.http.whole_files import require_whole_files
+from api.openapi import of_uploads as described
+from api.openapi.examples import prefilled
+from api.outside.links import link_of
+from api.receive.body import Body
+from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
+from api.receive.multipart import boundary_of, clean_media_type, filename_of
+from api.records import uploads
+from api.records.rows import FormRow, UploadRow
+from api.routes.answers import (
+    accepted,
+    not_modified,
+    upload_answer,
+    upload_etag,
+    wait_for_upload,
+)
+from api.routes.deps import (
     AskingOrPage,
     BackEnd,
     Caller,
@@ -25,33 +44,16 @@ from api.deps import (
     UploadOrPages,
     request_id,
 )
-from api.errors import Problem, about
-from api.http.bodies import media_type, read_json
-from api.http.digest import sent_digest
-from api.http.keys import MAX_KEY, key_of_header, key_of_path
-from api.http.middleware import is_head
-from api.http.preferences import applied, matches, wait_seconds, wants_json
-from api.http.whole_files import require_whole_files
-from api.idempotency import holding_key
-from api.links import link_of
-from api.openapi import of_uploads as described
-from api.openapi.examples import prefilled
-from api.quotas import check_form
-from api.receive.body import Body
-from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
-from api.receive.multipart import boundary_of, clean_media_type, filename_of
-from api.records import uploads
-from api.records.rows import FormRow, UploadRow
-from api.reuse import from_of, reuse
-from api.routes.answers import (
-    accepted,
-    not_modified,
-    upload_answer,
-    upload_etag,
-    wait_for_upload,
-)
 from api.services import Services
-from api.views import UploadView
+from api.texts.errors import Problem, about
+from api.uploads import release as flags
+from api.uploads.acknowledge import acknowledge
+from api.uploads.idempotency import holding_key
+from api.uploads.quotas import check_form
+from api.uploads.retry_or_remove import remove, retry
+from api.uploads.reuse import from_of, reuse
+from api.uploads.room import check_draft, check_room
+from api.views.rows import UploadView
 from shared.form_definition import FileField
 from shared.ids import new_id
 
@@ -177,7 +179,7 @@ async def retry_upload(
     request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
     always = isinstance(asking, ServiceKey)
-    return accepted(request, services, await use_uploads.retry(services, upload, always=always))
+    return accepted(request, services, await retry(services, upload, always=always))
 
 
 @router.post(
@@ -200,14 +202,14 @@ async def release_upload(
     **described.REMOVE_UPLOAD,
 )
 async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
-    await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, always=isinstance(asking, ServiceKey))
     return Response(status_code=204)
 
 
 async def _reuse(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> Response:
-    use_uploads.check_draft(form)
+    check_draft(form)
     require_whole_files(request)
     key = key_of_header(request)
     from_id = from_of(await read_json(request, pace=services.settings.pace))
@@ -248,7 +250,7 @@ async def _open_body(
     key: str | None = None,
 ) -> Body:
     """The request's body, after everything that its headers and the record decide."""
-    use_uploads.check_draft(form)
+    check_draft(form)
     require_whole_files(request)
     body = Body(
         request,
@@ -259,10 +261,10 @@ async def _open_body(
     rows = await services.database.read(uploads.of_form, form.id)
     of_field = [row for row in rows if row.field == policy.name]
     if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
-        use_uploads.check_room(policy, of_field)
+        check_room(policy, of_field)
         more = max((body.declared or 0) - allowance, 0)
         check_form(services.settings, services.form_types[form.type], rows, more=more)
-    await services.volume.require()
+    await services.mount.require()
     if sent_digest(request):
         body.hash = hashlib.sha256()
     return body
@@ -292,7 +294,7 @@ async def _acknowledge(
     if sent and sent not in arrived:  # of the file, or of the whole body as RFC 9530 has it
         await services.staging.delete(received.staged.name)
         raise Problem("digest-mismatch", field=policy.name)
-    return await use_uploads.acknowledge(
+    return await acknowledge(
         services, form.id, policy, received, request_id=request_id(request), key=key
     )
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api import flags, sections
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
+from api.access.tokens import ServiceKey
+from api.forms import closing, sections
 from api.records.rows import UploadRow
-from api.reuse import reuse
+from api.texts.errors import Problem
+from api.uploads import release as flags
+from api.uploads.retry_or_remove import remove, retry
+from api.uploads.reuse import reuse
 from shared.ids import new_id
 from shared.status import UploadStatus
 from tests.support.services import Scene
@@ -35,14 +35,12 @@ async def _reuse(scene: Scene, upload: UploadRow, _: bool) -> object:  # noqa: F
 OF_THE_PERSON: dict[str, Write] = {
     "save": _save,
     "reuse": _reuse,
-    "submit": lambda scene, _, __: use_forms.submit(scene.services, scene.form),
+    "submit": lambda scene, _, __: closing.submit(scene.services, scene.form),
 }
 OF_BOTH: dict[str, Write] = {
-    "retry": lambda scene, upload, always: use_uploads.retry(scene.services, upload, always=always),
-    "remove": lambda scene, upload, always: use_uploads.remove(
-        scene.services, upload, always=always
-    ),
-    "purge": lambda scene, _, always: use_forms.purge(scene.services, scene.form, always=always),
+    "retry": lambda scene, upload, always: retry(scene.services, upload, always=always),
+    "remove": lambda scene, upload, always: remove(scene.services, upload, always=always),
+    "purge": lambda scene, _, always: closing.purge(scene.services, scene.form, always=always),
 }
 OF_THE_BACK_END: dict[str, Write] = {
     "release": lambda scene, upload, _: flags.release(
@@ -58,7 +56,7 @@ async def test_once_a_form_is_sent_the_person_changes_nothing(scene: Scene, writ
     if write == "reuse":  # a key that was used before is no way around it
         await _reuse(scene, upload, False)
         await scene.set_all(status=UploadStatus.STORED)
-    await use_forms.submit(scene.services, scene.form)
+    await closing.submit(scene.services, scene.form)
     if write == "retry":
         await _fail(scene)
     before = await scene.now(upload)
@@ -70,7 +68,7 @@ async def test_once_a_form_is_sent_the_person_changes_nothing(scene: Scene, writ
 @pytest.mark.parametrize("write", OF_BOTH)
 async def test_and_the_back_end_may_all_the_same(scene: Scene, write: str) -> None:
     upload = await scene.stored()
-    await use_forms.submit(scene.services, scene.form)
+    await closing.submit(scene.services, scene.form)
     if write == "retry":
         await _fail(scene)
     await WRITES[write](scene, upload, True)
@@ -80,7 +78,7 @@ async def test_and_the_back_end_may_all_the_same(scene: Scene, write: str) -> No
 @pytest.mark.parametrize("write", WRITES)
 async def test_once_a_form_is_purged_nobody_finds_it(scene: Scene, write: str) -> None:
     upload = await scene.stored()
-    await use_forms.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, always=False)
     for always in (False, True):
         with pytest.raises(Problem, match="not-found"):
             await WRITES[write](scene, upload, always)
