@@ -28,11 +28,8 @@ class FormTypes(dict[str, FormType]):
 
     def __missing__(self, name: str) -> FormType:
         log.error("form_type_gone", form_type=name)
-        raise Problem(
-            "unavailable",
-            "The type of this form isn't there at the moment",
-            headers={"Retry-After": "60"},
-        )
+        text = "The type of this form isn't there at the moment"
+        raise Problem("unavailable", text, retry_after=60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ async def test_a_form_whose_type_was_taken_away_waits_until_it_is_back(scene: Sc
             scene.services, scene.form.id, field, await scene.received(), request_id="req"
         )
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
-    assert refused.value.headers["Retry-After"] == "60"
+    assert refused.value.retry_after == 60
 
 
 async def test_a_key_names_one_upload_even_when_both_come_at_once(scene: Scene) -> None:
