@@ -19,6 +19,17 @@ PACKED = pdfs.packed(
     },
     {6: b"<</Length 5>>stream\nBT ET\nendstream"},
 )
+MANY = pdfs.packed(
+    {
+        1: b"<</Type/Catalog/Pages 2 0 R/Marks[%s]>>"
+        % b" ".join(map(b"%d 0 R".__mod__, range(9, 28_000))),
+        2: b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+        3: b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>",
+        **dict.fromkeys(range(9, 28_000), b"<</Numbers[%s]>>" % (b"1 " * 38)),
+    },
+    {},
+)
+"""In one stream, which is read whole: it fits into a document's memory once, and not twice."""
 OFF = PLAIN.replace(b"%010d" % PLAIN.index(b"4 0 obj"), b"%010d" % 7)
 HIGH = (
     PLAIN.replace(b"1 0 obj", b"9001 0 obj", 1)
@@ -76,6 +87,7 @@ WHOLE: dict[str, tuple[bytes, int]] = {
     "linearized": (images.pdf(20, linearize=True), 20),
     "objects in streams": (images.pdf(object_stream_mode=pikepdf.ObjectStreamMode.generate), 2),
     "objects in a stream, by hand": (PACKED, 3),
+    "very many objects in a stream": (MANY, 1),
     "PDF 2.0": (PLAIN.replace(b"%PDF-1.4", b"%PDF-2.0"), 3),
     "no end marker": (PLAIN.removesuffix(b"%%EOF\n"), 3),
     "a page added": (pdfs.updated(PLAIN, ADDED), 4),

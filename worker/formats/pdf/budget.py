@@ -81,6 +81,11 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def half_is_left() -> bool:
+    """Whether a document has half of its memory still, to be asked within `bounded_memory`."""
+    return _can_have(MEMORY_BYTES // 2)
+
+
 def _addresses_in_use(hard: int) -> int:
     """What the process has now, to the megabyte. It is found out by trying: a decoding child can't
     read `/proc`, and the kernel tells it nowhere else."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pikepdf
 
+from worker.formats.pdf.budget import half_is_left
 from worker.formats.pdf.open import Opened, check_limits
 from worker.formats.verdicts import within
 
@@ -17,7 +18,9 @@ MAX_REACHABLE = 500_000
 """Objects. Twelve hundred pages of a standard, with the structure of all their text, have a third
 of it."""
 _AT_ONCE = 25_000
-"""Objects that are held in memory; each takes about a kilobyte, and qpdf lets none go."""
+"""Objects that are held in memory; each takes about a kilobyte, and qpdf lets none go. Where those
+of the document itself have more than half of the memory, as a stream of very many objects is read
+whole, there is no room for those of another reader."""
 _REFERENCE = re.compile(rb"(?<!\d)(\d{1,9} \d{1,5}) R\b")
 
 
@@ -52,8 +55,9 @@ def _leading_to(opened: Opened, wanted: re.Pattern[bytes]) -> Iterator[bytes | N
         read += 1
         if read % _AT_ONCE == 0:
             check_limits(reader)
-            del reader  # before there is another
-            reader = opened.again()
+            if reader is not opened.document or half_is_left():
+                del reader  # before there is another
+                reader = opened.again()
     check_limits(reader)
 
 
