@@ -42,14 +42,15 @@ from api.routes.deps import (
     OwnUpload,
     Serving,
     UploadOrPages,
+    actor_of,
     request_id,
 )
 from api.services import Services
 from api.texts.errors import Problem, about
-from api.uploads import release as flags
 from api.uploads.acknowledge import acknowledge
 from api.uploads.idempotency import holding_key
 from api.uploads.quotas import check_form
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import from_of, reuse
 from api.uploads.room import check_draft, check_room
@@ -178,8 +179,8 @@ async def read_derivative(
 async def retry_upload(
     request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
-    always = isinstance(asking, ServiceKey)
-    return accepted(request, services, await retry(services, upload, always=always))
+    row = await retry(services, upload, by=actor_of(asking))
+    return accepted(request, services, row)
 
 
 @router.post(
@@ -191,7 +192,7 @@ async def retry_upload(
 async def release_upload(
     request: Request, services: Serving, back_end: BackEnd, upload: OwnUpload
 ) -> Response:
-    row = await flags.release(services, upload, by=back_end)
+    row = await release(services, upload, by=back_end)
     return upload_answer(request, services, row)
 
 
@@ -202,7 +203,7 @@ async def release_upload(
     **described.REMOVE_UPLOAD,
 )
 async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
-    await remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, by=actor_of(asking))
     return Response(status_code=204)
 
 
