@@ -8,10 +8,10 @@ from api.access.tokens import PERSON, Actor
 from api.forms import closing, sections
 from api.records.rows import UploadRow
 from api.texts.errors import Problem
+from api.uploads.admission import Admission
 from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import reuse
-from shared.ids import new_id
 from shared.status import UploadStatus
 from tests.support.services import BACK_END, Scene
 
@@ -28,8 +28,8 @@ async def _save(scene: Scene, _: UploadRow, __: Actor) -> object:
 
 async def _reuse(scene: Scene, upload: UploadRow, _: Actor) -> object:
     field = scene.services.form_types[scene.form.type].file_fields["pair"]
-    ids = {"upload_id": new_id("upl"), "request_id": "r", "key": "k"}
-    return await reuse(scene.services, scene.form, field, upload.id, **ids)
+    admission = Admission(scene.services, scene.form, field, request_id="r", key="k")
+    return await reuse(scene.services, admission, upload.id)
 
 
 OF_THE_PERSON: dict[str, Write] = {

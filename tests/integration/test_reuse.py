@@ -15,10 +15,10 @@ from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads import outcomes
+from api.uploads.admission import Admission
 from api.uploads.release import release
 from api.uploads.retry_or_remove import remove
 from api.uploads.reuse import reuse
-from shared.ids import new_id
 from shared.internal_api import Failed, Rejected, StoredObject
 from shared.status import UploadStatus
 from shared.volume import STAGED
@@ -37,15 +37,8 @@ async def _reuse(
 ) -> UploadRow:
     services = scene.services
     target = services.form_types[scene.form.type].file_fields[field]
-    return await reuse(
-        services,
-        scene.form,
-        target,
-        upload.id,
-        upload_id=new_id("upl"),
-        request_id="req",
-        key=key,
-    )
+    admission = Admission(services, scene.form, target, request_id="req", key=key)
+    return await reuse(services, admission, upload.id)
 
 
 async def _refused(scene: Scene, upload: UploadRow, field: str = "pair") -> str:

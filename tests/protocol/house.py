@@ -26,10 +26,10 @@ from api.staging.folders import INCOMING, QUARANTINE
 from api.texts.errors import Problem
 from api.uploads import outcomes, work
 from api.uploads.acknowledge import acknowledge
+from api.uploads.admission import Admission
 from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import reuse
-from api.uploads.room import check_draft
 from api.views.rows import form_view
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
@@ -339,10 +339,10 @@ class House:
             form = await services.database.scan(forms.get, self.scene.form.id)
             if form is None or form.status == forms.PURGING:
                 raise Problem("not-found")
-            check_draft(form)
             target = services.form_types[FORM_TYPE].file_fields[field]
-            row = await reuse(services, form, target, from_id, upload_id=name, request_id="req")
-            return row.id
+            admission = Admission(services, form, target, request_id="req")
+            admission.upload_id = name
+            return (await reuse(services, admission, from_id)).id
 
         return Operation(
             f"reuse {from_id} as {name} for {field}",
