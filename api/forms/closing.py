@@ -1,5 +1,6 @@
 """Ending a form: it is sent, or erased."""
 
+from api.access.rights import check_draft, check_may_change
 from api.access.tokens import Actor
 from api.forms.verdict import judge
 from api.records import forms, lifecycle, uploads
@@ -7,7 +8,6 @@ from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft, check_may_change
 from shared.status import TERMINAL, UploadStatus
 
 

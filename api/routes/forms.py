@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
+from api.access.rights import check_draft
 from api.forms import closing, drafts, sections
 from api.forms.given import given_of
 from api.forms.listing import Wanted, list_page
@@ -34,7 +35,6 @@ from api.routes.deps import (
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
-from api.uploads.room import check_draft
 from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access import session
+from api.access.rights import check_draft
 from api.access.tokens import PERSON, form_of_token
 from api.forms import closing, posts
 from api.forms.way_back import WayBack
@@ -24,7 +25,6 @@ from api.routes.pages import SIGNUP
 from api.routes.section_bodies import receive_html_form
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft
 from shared.ids import is_id
 
 router = APIRouter(tags=["forms"])

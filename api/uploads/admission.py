@@ -12,6 +12,7 @@ and nothing else:
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import uploads
 from api.records.rows import FormRow, UploadRow
@@ -19,8 +20,7 @@ from api.services import Services
 from api.texts.errors import Problem
 from api.uploads.acknowledge import acknowledge
 from api.uploads.idempotency import holding_key
-from api.uploads.quotas import check_form
-from api.uploads.room import check_draft, check_room
+from api.uploads.quotas import check_field, check_form
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
 
@@ -102,7 +102,7 @@ class Admission:
     def _check(self, rows: Sequence[UploadRow], least: int) -> None:
         if self.winner_of(rows):
             return  # a key that is repeated adds nothing
-        check_room(self.field, [row for row in rows if row.field == self.field.name])
+        check_field(self.field, [row for row in rows if row.field == self.field.name])
         form_type = self._services.form_types[self.form.type]
         check_form(self._services.settings, form_type, rows, more=least)
 

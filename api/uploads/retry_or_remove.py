@@ -1,12 +1,12 @@
 """What a person decides about an upload that is there: try it again, take it away."""
 
+from api.access.rights import check_may_change
 from api.access.tokens import Actor
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import NOW, Moment, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_may_change
 from shared.status import TERMINAL, UploadStatus
 
 

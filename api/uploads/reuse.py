@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from api.access.rights import check_draft
 from api.receive.files import Earlier, Received, file_too_large
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
@@ -11,7 +12,6 @@ from api.staging.staging import Staged
 from api.texts.errors import Problem, wrong_member
 from api.uploads.admission import Admission
 from api.uploads.reusable import earlier_of, not_reusable
-from api.uploads.room import check_draft
 from shared.form_definition import FileField
 
 
