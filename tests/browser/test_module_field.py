@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from api.receive.files import size
 from tests.support.client import FormClient
 from tests.support.examples import example
 from tests.support.files import jpeg, pdf, png
@@ -93,6 +94,17 @@ def test_a_file_that_is_too_large_is_refused_whatever_it_is(page: Page, form: Fo
     wait_for(page, "big.png", "rejected")
     expect(line(page, "big.png")).to_contain_text("The selected file must be smaller than 2 KB")
     assert form.read()["uploads"]["tiny"] == []
+
+
+def test_a_size_is_said_as_the_service_says_it(page: Page, signup: FormClient) -> None:
+    counts = [0, 1, 537, 999, 1_000, 1_150, 1_250, 999_949, 999_950, 15_000_000, 999_950_000, 10**12]
+    show(page, signup, field(signup, "certificates"))
+    page.evaluate(
+        """(counts) => document.querySelector('longshore-file').choose(counts.map((size, at) =>
+          Object.defineProperty(new File([], `${at}.pdf`), 'size', {value: size})))""",
+        counts,
+    )
+    expect(page.locator("li .size")).to_have_text([size(count) for count in counts])
 
 
 def test_a_name_with_another_ending_is_no_reason_to_refuse(page: Page, signup: FormClient) -> None:
