@@ -97,7 +97,20 @@ def test_a_file_that_is_too_large_is_refused_whatever_it_is(page: Page, form: Fo
 
 
 def test_a_size_is_said_as_the_service_says_it(page: Page, signup: FormClient) -> None:
-    counts = [0, 1, 537, 999, 1_000, 1_150, 1_250, 999_949, 999_950, 15_000_000, 999_950_000, 10**12]
+    counts = [
+        0,
+        1,
+        537,
+        999,
+        1_000,
+        1_150,
+        1_250,
+        999_949,
+        999_950,
+        15_000_000,
+        999_950_000,
+        10**12,
+    ]
     show(page, signup, field(signup, "certificates"))
     page.evaluate(
         """(counts) => document.querySelector('longshore-file').choose(counts.map((size, at) =>
