@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from api.receive.files import size
 from tests.support.client import FormClient
@@ -377,6 +377,26 @@ def test_all_fields_of_a_page_share_the_form_that_the_first_file_begins(
     begun = page.evaluate("longshore.uploads.list().map((each) => each.form.url)")
     assert len(begun) == 2
     assert len(set(begun)) == 1
+
+
+def test_a_file_of_one_field_is_used_in_another_without_being_sent_again(
+    page: Page, signup: FormClient, stack: Stack
+) -> None:
+    reuse = example(CHECKOUT / "docs/browser.md", "reuse.js")
+    reuse = reuse.replace("https://files.example.org", stack.url) + "window.reuse = reuse;"
+    show(page, signup, field(signup, "licence") + field(signup, "resume"), script=reuse)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    wait_for(page, "licence.pdf", "stored")
+    again = f"""id => {{
+      const [{{ form }}] = document.querySelector('[name=licence]').uploads;
+      return reuse({{ form, id }}, 'resume', '{signup.token}');
+    }}"""
+    page.evaluate(again, signup.read()["uploads"]["licence"][0]["id"])
+    other = page.locator("longshore-file[name=resume] li")
+    expect(other).to_contain_text("Stored")
+    expect(other).to_contain_text("licence.pdf")
+    with pytest.raises(Error, match="no such"):
+        page.evaluate(again, "upl_of_another_form")
 
 
 def test_what_is_chosen_together_goes_to_one_form(
