@@ -133,6 +133,24 @@ def test_a_file_that_can_be_refused_here_is_not_sent_and_is_replaced_in_place(
     assert len(sent) == 1
 
 
+def test_a_step_with_a_problem_says_so_while_another_file_is_on_its_way(
+    signup: SignupPage, files: Path
+) -> None:
+    signup.fill(full_name="Ann")
+    signup.go_on()
+    signup.is_at("Your licence")
+    held = Held(signup.page)
+    (files / "notes.exe").write_bytes(b"MZ" + bytes(100))
+    signup.choose("certificates", files / "licence.pdf", files / "notes.exe")
+    held.wait()
+    licence = signup.step("Your licence")
+    expect(licence).to_contain_text("1 problem, uploading")
+    expect(licence).to_have_class(re.compile("is-problem"))
+    signup.page.get_by_role("button", name="Remove notes.exe").click()
+    expect(licence).to_contain_text("Uploading")
+    expect(licence).to_have_class(re.compile("is-uploading"))
+
+
 def test_a_file_that_is_refused_later_is_told_wherever_the_person_is(
     signup: SignupPage, files: Path
 ) -> None:
@@ -210,7 +228,7 @@ def test_40_megabytes_on_a_slow_line_hold_nobody_up(signup: SignupPage, tmp_path
     signup.go_to("Your practice")
     page.get_by_label("Website").fill("https://ann.example")
     signup.go_to("Documents")
-    expect(licence).to_contain_text("Uploading")
+    expect(licence).to_contain_text(re.compile(r"Uploading \d+ %, \d min left"), timeout=PATIENCE)
     page.wait_for_function("() => new Set(progress).size > 5", timeout=PATIENCE)
     limit_sending(20_000_000)
     expect(licence).not_to_contain_text("Uploading", timeout=PATIENCE)
@@ -235,8 +253,9 @@ def test_what_is_missing_is_told_at_once_although_a_file_is_on_its_way(
     expect(page.get_by_role("heading", name="Still needed")).to_be_visible()
     row = page.locator("[data-field=licence]")
     expect(row).to_contain_text("licence.pdf: Uploading")
-    expect(row.get_by_text("is required")).to_be_hidden()
+    expect(row.get_by_text("Choose a copy")).to_be_hidden()
     expect(row.get_by_role("link", name="Change")).to_be_visible()
+    expect(page.get_by_role("link", name="Add Certificates")).to_be_visible()
     needed = page.locator(".summary").get_by_role("link")
     expect(needed).to_have_text([re.compile("Confirm that what you have given")])
     expect(page.get_by_text("One answer is needed before you can send")).to_be_visible()
@@ -298,7 +317,7 @@ def test_fields_and_the_summary_say_the_same_when_a_file_comes(
     page = signup.page
     signup.go_on()
     summary = page.locator(".summary")
-    expect(summary).to_contain_text("Full name is required")
+    expect(summary).to_contain_text("Enter your full name")
     signup.fill(full_name="Ada Diaz", email="ada")
     signup.choose("headshot", files / "me.jpg")
     expect(summary).to_contain_text("must be an email address")

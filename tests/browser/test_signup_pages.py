@@ -160,7 +160,7 @@ def test_an_empty_first_section_is_not_saved_without_a_word(signup: SignupPage) 
     page = signup.page
     signup.go_on()
     summary = page.get_by_role("alert")
-    expect(summary).to_contain_text("Full name is required")
+    expect(summary).to_contain_text("Enter your full name")
     expect(summary).to_be_focused()
     assert page.context.cookies() == []
 

@@ -14,6 +14,8 @@ const GATHERED = 250;
 const RESTED = 1000;
 /** Milliseconds after which what could not be saved is saved again. */
 const AGAIN = 10_000;
+/** Milliseconds after which the speed of an upload says how long the rest may take. */
+const SETTLED = 5000;
 /** Milliseconds between two attempts to send a form whose files are still being checked. */
 const PATIENCE = 1000;
 
@@ -370,7 +372,9 @@ addEventListener('longshore-error', (event) => {
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let gathering;
 uploads.addEventListener('change', (event) => {
-  const { status, record } = /** @type {CustomEvent} */ (event).detail;
+  const { detail } = /** @type {CustomEvent} */ (event);
+  const { status, record } = detail;
+  if (status !== 'uploading') first_seen.delete(detail); // it begins again, if it does
   mark();
   if (!record && status !== 'removed') return; // nothing of it is in the page that the server has
   clearTimeout(gathering);
@@ -438,9 +442,12 @@ function mark() {
     step.dataset.words ??= find('.words', step)?.textContent ?? '';
     const has_problem = problems && !step.dataset.state.includes('is-problem');
     step.className = has_problem ? step.dataset.state.replace(/is-\w+/, 'is-problem') : step.dataset.state;
-    step.classList.toggle('is-uploading', moving.length > 0);
-    if (moving.length) say(step, progress(moving));
-    else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
+    const words = has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words;
+    // Files go on by themselves; a problem needs the person, and keeps its mark.
+    const mended = !step.classList.contains('is-problem');
+    step.classList.toggle('is-uploading', moving.length > 0 && mended);
+    if (!moving.length) say(step, words);
+    else say(step, mended ? progress(moving) : `${words}, ${progress(moving).toLowerCase()}`);
   }
   shorten_summary();
   for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
@@ -474,6 +481,8 @@ function on_its_way(row) {
   if (!moving.length) line.remove();
   else if (line.textContent !== text) line.textContent = text;
   if (moving.length && !line.isConnected) find('dd', row)?.prepend(line);
+  const change = find('.change a', row)?.firstChild;
+  if (moving.length && change) change.textContent = 'Change'; // there is nothing to add any more
 }
 
 /** @param {Upload[]} moving */
@@ -482,7 +491,23 @@ function progress(moving) {
   if (moving.every((each) => /paused|offline/.test(each.status))) return 'No connection';
   const loaded = moving.reduce((sum, each) => sum + each.loaded, 0);
   const size = moving.reduce((sum, each) => sum + each.size, 0);
-  return `Uploading ${Math.floor((100 * loaded) / size)} %`;
+  const minutes = Math.ceil((size - loaded) / speed(moving) / 60_000);
+  return `Uploading ${Math.floor((100 * loaded) / size)} %${minutes > 1 && minutes < 600 ? `, ${minutes} min left` : ''}`;
+}
+
+/** Where an upload was when it was first seen to move. @type {WeakMap<Upload, {loaded: number, at: number}>} */
+const first_seen = new WeakMap();
+
+/** Bytes a millisecond that leave together; 0 until there is enough to tell by. @param {Upload[]} moving */
+function speed(moving) {
+  const now = performance.now();
+  let sum = 0;
+  for (const upload of moving.filter((each) => each.status === 'uploading')) {
+    const first = first_seen.get(upload);
+    if (!first) first_seen.set(upload, { loaded: upload.loaded, at: now });
+    else if (now - first.at > SETTLED) sum += (upload.loaded - first.loaded) / (now - first.at);
+  }
+  return sum;
 }
 
 /** @param {Element} step @param {string} text */
