@@ -435,6 +435,43 @@ def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: Signup
     )
 
 
+def test_what_is_chosen_without_a_connection_before_there_is_a_draft_goes_on_by_itself(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    page.context.set_offline(True)
+    with page.expect_event("requestfailed"):
+        signup.choose("headshot", files / "me.jpg")
+    expect(signup.line("me.jpg")).to_contain_text("Waiting")
+    page.context.set_offline(False)
+    expect(signup.line("me.jpg")).to_contain_text("Stored", timeout=PATIENCE)
+    expect(signup.step("About you")).to_contain_text("Done")
+
+
+@pytest.mark.parametrize("does", ["types", "chooses a file"])
+def test_a_tab_whose_form_was_sent_in_another_shows_the_end(
+    signup: SignupPage, context: BrowserContext, files: Path, does: str
+) -> None:
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    signup.choose("licence", files / "licence.pdf")
+    expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
+    left = SignupPage(context.new_page()).open()
+    left.go_to("Your licence")
+    signup.go_to("Documents")
+    signup.page.get_by_label("What I have given is true").check()
+    signup.go_on()
+    signup.page.get_by_role("button", name="Send", exact=True).click()
+    signup.is_sent()
+    if does == "types":
+        left.fill(licence_number="LMFT 1")
+    else:
+        left.choose("certificates", files / "me.jpg")
+    left.is_sent()
+
+
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(
     signup: SignupPage, context: BrowserContext
 ) -> None:

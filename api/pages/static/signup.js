@@ -111,7 +111,7 @@ const link_button = (textContent, onclick) => Object.assign(document.createEleme
 /** Stop sending, and keep no names of files and nothing typed: the person is done here. */
 function forget() {
   for (const each of uploads.list()) if (!each.record) each.remove();
-  for (const each of Object.keys(storage)) if (each.startsWith(KEPT)) delete storage[each];
+  for (const each of Object.keys(storage)) if (each.startsWith(KEPT) || each.startsWith('longshore ')) delete storage[each];
 }
 
 /**
@@ -231,6 +231,7 @@ async function save(init) {
     if (storage[kept_as(form)] === sent) drop(form); // or something was typed meanwhile
     return;
   }
+  if (saved && /401|409/.test(`${saved.status}`)) return gone();
   typed = true;
   if (!saved || saved.status >= 500) resting = setTimeout(() => save(), AGAIN);
 }
@@ -359,15 +360,38 @@ function waiting(form, left, offline) {
 addEventListener('longshore-select', (event) => {
   const form = section();
   const { waitUntil } = /** @type {CustomEvent} */ (event).detail;
-  if (!form || has_draft(form)) return;
-  beginning ??= begin(form).finally(() => (beginning = null));
-  waitUntil(beginning);
+  if (form && !has_draft(form)) waitUntil(draft_for(form));
 });
+
+/** The draft's address, once there is one: what was chosen waits for a connection. @param {HTMLFormElement} form */
+async function draft_for(form) {
+  for (;;) {
+    const there = [form, find('#send'), section()].find((each) => each && has_draft(/** @type {HTMLFormElement} */ (each)));
+    if (there) return /** @type {HTMLFormElement} */ (there).action;
+    try {
+      return await (beginning ??= begin(form).finally(() => (beginning = null)));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // the service doesn't want it
+      await connected();
+    }
+  }
+}
+
+/** Wait until there is a connection again, or may be. */
+const connected = () =>
+  new Promise((resolve) => {
+    addEventListener('online', resolve, { once: true });
+    setTimeout(resolve, AGAIN);
+  });
 
 addEventListener('longshore-error', (event) => {
   const { upload, problem } = /** @type {CustomEvent} */ (event).detail;
-  if (!upload) tell(problem.detail); // of no file in the list
+  if (/^(unauthorized|form-submitted)$/.test(problem.code)) gone();
+  else if (!upload) tell(problem.detail); // of no file in the list
 });
+
+/** The form was sent in another tab, or started over: show what the service says of that. */
+const gone = () => visit(location.href, { push: false });
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let gathering;
