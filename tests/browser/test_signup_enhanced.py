@@ -435,6 +435,20 @@ def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: Signup
     )
 
 
+def test_a_page_of_a_proxy_is_not_shown_in_place_of_ours(signup: SignupPage) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_to("Check and send")
+    page.route("**/signup/practice*", lambda route: route.fulfill(body="<h1>Who are you?</h1>"))
+    page.get_by_role("link", name="Add Website").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("We could not go on: the service can't be reached.")
+    signup.is_at("Check and send")
+    page.unroute("**/signup/practice*")
+    alert.get_by_role("button", name="Try again").click()
+    signup.is_at("Your practice")
+
+
 def test_what_is_chosen_without_a_connection_before_there_is_a_draft_goes_on_by_itself(
     signup: SignupPage, files: Path
 ) -> None:

@@ -50,7 +50,7 @@ async function visit(url, { push = true, ...init } = {}) {
   const fetched = await page(url, { ...init, signal });
   if (signal.aborted) return;
   document.documentElement.classList.remove('busy');
-  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. ', () => visit(url, { push, ...init }));
+  if (!fetched) tell(`We could not go on: ${navigator.onLine ? "the service can't be reached" : 'there is no connection'}. What you typed is still here. `, () => visit(url, { push, ...init }));
   else if (init.body && !fetched.ok) tell(problem(fetched.page));
   else {
     if (init.body) drop(section()); // it is saved
@@ -61,14 +61,17 @@ async function visit(url, { push = true, ...init } = {}) {
 /** What a page says that tells of a problem. @param {Document} page */
 const problem = (page) => ['h1', 'h1 + p'].map((each) => find(each, page)?.textContent).join('. ');
 
-/** @param {string} url @param {RequestInit} [init] @returns the page at an address, or null */
+/**
+ * The page at an address. Null if there is none, or one that isn't ours: a proxy's, a hotel's network's.
+ * @param {string} url @param {RequestInit} [init]
+ */
 async function page(url, init) {
   try {
     const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
     const { ok, url: at } = answer;
     const parsed = new DOMParser().parseFromString(await answer.text(), 'text/html');
     find('[autofocus]', parsed)?.removeAttribute('autofocus'); // what is put in place has no such moment
-    return { page: parsed, url: at, ok };
+    return find('#page', parsed) && { page: parsed, url: at, ok };
   } catch {
     return null;
   }
@@ -310,7 +313,7 @@ async function send(form, submitter) {
   let lost = false;
   while (sending === mine) {
     const left = uploads.list().filter(unfinished);
-    waiting(form, left.length, lost || !navigator.onLine);
+    waiting(form, left.length, lost);
     if (left.length) {
       await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
     } else if (bad().some((each) => !refused.has(each))) {
@@ -341,14 +344,15 @@ const hindrances = (page = document) =>
 /** Files that the person has to look at. */
 const bad = () => uploads.list().filter((each) => /rejected|failed|unsent/.test(each.status));
 
-/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} offline */
-function waiting(form, left, offline) {
+/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} lost whether the service wasn't there */
+function waiting(form, left, lost) {
   const note = find('#send-note', form);
   const button = find('button', form);
   if (!note || !button) return;
   const files = left === 1 ? 'a file is' : `${left} files are`;
   const checked = left ? `Your form is sent as soon as ${files} checked. Keep this page open.` : 'We are sending your form.';
-  const text = offline ? 'You are offline. The form is sent when the connection is back. Keep this page open.' : checked;
+  const unreachable = navigator.onLine ? "The service can't be reached. The form is sent when it can." : 'You are offline. The form is sent when the connection is back.';
+  const text = lost || !navigator.onLine ? `${unreachable} Keep this page open.` : checked;
   note.className = 'note checking';
   note.setAttribute('role', 'status');
   if (note.textContent !== text) note.textContent = text;
