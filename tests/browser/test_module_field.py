@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect
 
-from api.receive.files import size
+from api.texts.sizes import size
 from tests.support.client import FormClient
 from tests.support.examples import example
 from tests.support.files import jpeg, pdf, png
