@@ -985,13 +985,14 @@ class LongshoreFile extends Base {
   /** Whether others leave it no room, of those that were chosen before. In a field for one there is
    * room: what isn't there yet, or was refused, gives it up. @param {Upload} upload */
   #full(upload) {
-    const all = upload.form.uploads.filter((each) => each.field === this.field);
     if (this.#room > 1) {
       const others = this.uploads.filter((each) => each.record || queue.has(each));
       return others.filter((each) => each.status !== 'rejected').length >= this.#room;
     }
-    for (const each of all.slice(0, all.indexOf(upload)))
-      (each.record && each.status !== 'rejected') || each.remove();
+    for (const each of upload.form.uploads) {
+      if (each === upload) break;
+      if (each.field === this.field && (!each.record || each.status === 'rejected')) each.remove();
+    }
     return false;
   }
 
@@ -1184,7 +1185,9 @@ function lineOf(element, upload) {
     const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
     if (!source || source === previewed) return;
     previewed = source;
-    if (file && source === 'here') image.src = URL.createObjectURL(file);
+    // A large photo takes all hands to decode: whoever goes on at once needs them first.
+    if (file && source === 'here')
+      setTimeout(() => (image.src = URL.createObjectURL(file)), 500);
     else linked(`/${source}?inline`, (url) => (image.src = url));
   };
 
