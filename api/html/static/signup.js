@@ -103,6 +103,11 @@ function settle() {
   if (print) forget();
   const form = find('#send') ?? section();
   if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
+  for (const each of document.querySelectorAll('longshore-file input')) {
+    // Of the list, <longshore-file> itself says what matters.
+    const ids = (each.getAttribute('aria-describedby') ?? '').split(' ').filter((id) => !id.endsWith('-files'));
+    each.setAttribute('aria-describedby', ids.join(' '));
+  }
   put_back();
   connection();
   mark();
