@@ -236,6 +236,9 @@ def test_40_megabytes_on_a_slow_line_hold_nobody_up(signup: SignupPage, tmp_path
     page.get_by_label("Website").fill("https://ann.example")
     signup.go_to("Documents")
     expect(licence).to_contain_text(re.compile(r"Uploading \d+ %, \d min left"), timeout=PATIENCE)
+    expect(page.locator(".caption")).to_have_text(
+        re.compile(r"Step 4 of 5 · Uploading \d+ %, \d min left")
+    )
     page.wait_for_function("() => new Set(progress).size > 5", timeout=PATIENCE)
     limit_sending(20_000_000)
     expect(licence).not_to_contain_text("Uploading", timeout=PATIENCE)

@@ -482,6 +482,9 @@ function mark() {
     if (!moving.length) say(step, words);
     else say(step, mended ? progress(moving) : `${words}, ${progress(moving).toLowerCase()}`);
   }
+  const on_phones = find('.on-its-way'); // where steps have no words to be seen
+  const all = uploads.list().filter(under_way);
+  if (on_phones) on_phones.textContent = all.length ? ` · ${progress(all)}` : '';
   shorten_summary();
   for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
   const form = find('#send');
