@@ -262,7 +262,10 @@ addEventListener('visibilitychange', () => document.hidden && save({ keepalive: 
 
 addEventListener('submit', (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
-  if (form.closest('.start-over')) forget();
+  if (form.closest('.start-over')) {
+    forget();
+    addEventListener('pagehide', forget); // an answer may come until then
+  }
   if (form.id !== 'section' && form.id !== 'send') return;
   event.preventDefault();
   if (form.id === 'send') send(form, event.submitter);
