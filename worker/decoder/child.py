@@ -41,16 +41,16 @@ def main(*, parent_pid: int, readable: Iterable[Path] | None = None) -> None:
         readable=readable,
     )
     try:
-        _say(answers, {"stage": Stage.VALIDATING})
+        say(answers, {"stage": Stage.VALIDATING})
         detected = detect(staged)
         try:
-            accepted = _decode(request, detected, answers, confinement)
+            accepted = decode(request, detected, answers, confinement)
         except FileRejected as verdict:
             if shortages.exit_status(verdict) is not None:
                 raise  # nothing is known of the file: what failed says it had no memory, or no disk
-            _say(answers, _rejected(verdict, detected))
+            say(answers, _rejected(verdict, detected))
         else:
-            _say(answers, accepted)
+            say(answers, accepted)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told by a status
         traceback.print_exc()
         sys.exit(shortages.exit_status(error) or 1)
@@ -63,7 +63,8 @@ def _take_stdout() -> IO[str]:
     return answers
 
 
-def _say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
+def say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
+    """One line, at once."""
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 
@@ -77,9 +78,10 @@ def _rejected(verdict: FileRejected, detected: str | None) -> Rejected:
     }
 
 
-def _decode(
+def decode(
     request: Request, detected: str | None, answers: IO[str], confinement: list[str]
 ) -> Accepted:
+    """Do what `request` asks of its file, which is of type `detected`. Raises `FileRejected`."""
     policy = FilePolicy.model_validate(request["policy"])
     check_accepted(detected, policy.accepted_types)
     assert detected is not None  # noqa: S101 - what was just checked
@@ -92,7 +94,7 @@ def _decode(
             field=request["field"],
             policy=policy,
             format=FORMATS[detected],
-            begin=lambda stage: _say(answers, {"stage": stage}),
+            begin=lambda stage: say(answers, {"stage": stage}),
         )
     )
     return {
