@@ -95,6 +95,7 @@ def decode(
             policy=policy,
             format=FORMATS[detected],
             begin=lambda stage: say(answers, {"stage": stage}),
+            sha256=request["sha256"],
         )
     )
     return {

@@ -52,6 +52,7 @@ def _request(staged: str) -> str:
     request: Request = {
         "staged": staged,
         "scratch": os.devnull,
+        "sha256": None,
         "field": "rehearsal",
         "policy": _POLICY,
         "cpu_seconds": 1,

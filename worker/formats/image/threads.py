@@ -1,6 +1,7 @@
 """How many threads libvips works with on an image."""
 
 import pyvips
+from pyvips.voperation import concurrency_set
 
 from worker.formats.job import THREADS
 
@@ -10,4 +11,4 @@ _ALONE = 512 * 512
 
 def share_out(image: pyvips.Image) -> None:
     """Use as many threads for `image`, and for what is made of it, as are worth their while."""
-    pyvips.concurrency_set(1 if image.width * image.height <= _ALONE else THREADS)
+    concurrency_set(1 if image.width * image.height <= _ALONE else THREADS)
