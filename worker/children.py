@@ -319,7 +319,6 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": str(_ROOT),
         "LC_ALL": "C.UTF-8",
         "LD_BIND_NOW": "1",
-        "MALLOC_ARENA_MAX": "1",  # memory of its own for each thread would have to be had first
         "VIPS_CONCURRENCY": str(THREADS),
         "VIPS_BLOCK_UNTRUSTED": "1",
     }

@@ -41,16 +41,16 @@ def main(*, parent_pid: int, readable: Iterable[Path] | None = None) -> None:
         readable=readable,
     )
     try:
-        say(answers, {"stage": Stage.VALIDATING})
+        _say(answers, {"stage": Stage.VALIDATING})
         detected = detect(staged)
         try:
-            accepted = decode(request, detected, answers, confinement)
+            accepted = _decode(request, detected, answers, confinement)
         except FileRejected as verdict:
             if shortages.exit_status(verdict) is not None:
                 raise  # nothing is known of the file: what failed says it had no memory, or no disk
-            say(answers, _rejected(verdict, detected))
+            _say(answers, _rejected(verdict, detected))
         else:
-            say(answers, accepted)
+            _say(answers, accepted)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told by a status
         traceback.print_exc()
         sys.exit(shortages.exit_status(error) or 1)
@@ -63,8 +63,7 @@ def _take_stdout() -> IO[str]:
     return answers
 
 
-def say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
-    """One line, at once."""
+def _say(answers: IO[str], message: StageBegins | Accepted | Rejected) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 
@@ -78,10 +77,9 @@ def _rejected(verdict: FileRejected, detected: str | None) -> Rejected:
     }
 
 
-def decode(
+def _decode(
     request: Request, detected: str | None, answers: IO[str], confinement: list[str]
 ) -> Accepted:
-    """Do what `request` asks of its file, which is of type `detected`. Raises `FileRejected`."""
     policy = FilePolicy.model_validate(request["policy"])
     check_accepted(detected, policy.accepted_types)
     assert detected is not None  # noqa: S101 - what was just checked
@@ -94,7 +92,7 @@ def decode(
             field=request["field"],
             policy=policy,
             format=FORMATS[detected],
-            begin=lambda stage: say(answers, {"stage": stage}),
+            begin=lambda stage: _say(answers, {"stage": stage}),
             sha256=request["sha256"],
         )
     )

@@ -17,7 +17,6 @@ from worker.formats.image import gif, heif, jpeg, png, tiff, webp
 from worker.formats.image.colour import to_srgb
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
 from worker.formats.image.seen import Seen
-from worker.formats.image.threads import share_out
 from worker.formats.job import Job, Notice, notice
 from worker.formats.refusals import Refusals
 from worker.formats.verdicts import corrupt
@@ -304,7 +303,6 @@ class _Reading:
 
 def _hold(image: pyvips.Image) -> pyvips.Image:
     """Decode all of it now, once, to where it can be read as often as it takes."""
-    share_out(image)
     if image.width * image.height * image.bands <= _MAX_HELD:
         return image.copy_memory()
     held = pyvips.Image.new_temp_file("%s.v")

@@ -10,7 +10,6 @@ from pyvips.enums import ForeignKeep
 from shared.formats import FORMATS, GIF, JPEG, TIFF, WEBP, Format
 from shared.policy import Derivative
 from worker.formats.image.load import Opened
-from worker.formats.image.threads import share_out
 from worker.formats.job import Facts, facts_of, output_name
 
 OBJECT_QUALITY = 90
@@ -38,7 +37,6 @@ def write_derivatives(
     image: pyvips.Image, scratch: Path, field: str, derivatives: Mapping[str, Derivative]
 ) -> dict[str, Facts]:
     """Write every derivative, each made of the smallest image that is large enough for it."""
-    share_out(image)
     written = {}
     sources = [image]
     for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1].size):
