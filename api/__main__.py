@@ -19,10 +19,11 @@ from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.http.connections import Connections
 from api.http.protocol import BoundedHead, bounded
-from api.public_url import path_of
-from api.services import Services, open_services
-from api.settings import Settings
-from api.sweep import Sweep
+from api.services import Services
+from api.settings.public_url import path_of
+from api.settings.settings import Settings
+from api.start import open_services
+from api.upkeep.sweep import Sweep
 from shared import crash_points
 from shared.finding import Level, StartError, refuse, wrongs
 from shared.logs import configure_logs

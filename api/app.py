@@ -6,7 +6,9 @@ from types import ModuleType
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api.backlog import Backlog
+from api.access.session import cookies_below
+from api.html.browser_module import browser_module
+from api.html.render import static_files
 from api.http import problems
 from api.http.acknowledgements import TimeAcknowledgements
 from api.http.bodies import ReadWhole
@@ -18,10 +20,6 @@ from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
 from api.http.watched import WatchLoop
 from api.openapi import document
-from api.pages.browser_module import browser_module
-from api.pages.pages import static_files
-from api.pages.session import cookies_below
-from api.public_url import path_of
 from api.routes import (
     docs,
     events,
@@ -36,6 +34,8 @@ from api.routes import (
     watching,
 )
 from api.services import Services
+from api.settings.public_url import path_of
+from api.upkeep.backlog import Backlog
 
 _PUBLIC = """Takes the files of a web form off the person's hands: an upload is acknowledged once it
 is durable; a worker checks and converts it, puts it into the bucket and its URL into the form.

@@ -15,11 +15,11 @@ from api.diagnosis.links import check_links
 from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.diagnosis.volume import check_volume
-from api.links import open_links
+from api.outside.links import open_links
 from api.records.opening import open_database
-from api.services import staging_of
-from api.settings import Settings
-from api.volume import Volume
+from api.settings.settings import Settings
+from api.staging.mount import Mount
+from api.start import staging_of
 from shared.finding import Finding, Level, ok, show, warning, wrong, wrongs
 from shared.form_definition import FormDefinitionError, load_form_types
 from shared.settings_errors import explain
@@ -37,7 +37,7 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
         usable = not wrongs(of_database)  # looking at a file of SQLite would make it
         found += of_database
         if usable:
-            found += await check_volume(Volume(database, staging), staging)
+            found += await check_volume(Mount(database, staging), staging)
         else:
             found.append(warning("STAGING_DIR", "not looked at before DATABASE_URL is right"))
         found += _listeners(settings)

@@ -7,10 +7,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import Problem
 from api.records import migrate
-from api.records.address import DatabaseUrl
 from api.records.faults import explain as explain_database
+from api.settings.database_url import DatabaseUrl
+from api.texts.errors import Problem
 from shared.finding import refuse, wrong
 from shared.settings_errors import explain
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from api.receive.files import size
-from api.rejections import accepted
+from api.texts.rejections import accepted
+from api.texts.sizes import size
 from docs.tables import table
 from shared.form_definition import (
     AnyField,

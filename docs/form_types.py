@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from api.errors import ERRORS
-from api.rejections import NOTICE_TEXTS
+from api.texts.errors import ERRORS
+from api.texts.rejections import NOTICE_TEXTS
 from docs.tables import table
 from shared.codes import NOTICE_PLACEHOLDERS, POLICY_PLACEHOLDERS, REJECTION_PLACEHOLDERS
 from shared.form_definition import (

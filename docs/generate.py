@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
-from api.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS
-from api.errors import ERRORS
-from api.settings import Settings as ApiSettings
-from api.values import VALUE_PROBLEMS
+from api.forms.values import VALUE_PROBLEMS
+from api.settings.settings import Settings as ApiSettings
+from api.texts.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS
+from api.texts.errors import ERRORS
 from docs.acceptable import acceptable
 from docs.form_types import form_type_blocks
 from docs.provoke import provoking

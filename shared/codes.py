@@ -1,7 +1,7 @@
 """What is said of a file: the codes, and what a text for each of them can tell.
 
-The texts themselves are the api's (`api/errors.py`, `api/rejections.py`); a form definition may
-word its own.
+The texts themselves are the api's (`api/texts/errors.py`, `api/texts/rejections.py`); a form
+definition may word its own.
 """
 
 from collections.abc import Mapping

@@ -6,11 +6,11 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import Problem
 from api.records import migrate
 from api.records.database import Database
 from api.records.faults import explain
 from api.records.file_system import network_file_system
+from api.texts.errors import Problem
 from shared.finding import Finding, ok, warning, wrong
 
 NAME = "DATABASE_URL"

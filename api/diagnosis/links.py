@@ -9,11 +9,11 @@ from urllib.error import HTTPError, URLError
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import Problem
-from api.links import Links
+from api.outside.links import Links
 from api.records.database import Database
 from api.records.uploads import any_stored
-from api.settings import Settings
+from api.settings.settings import Settings
+from api.texts.errors import Problem
 from shared.finding import Finding, ok, warning, wrong
 from shared.reaching import address, why
 

@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from api.settings import Settings
+from api.settings.settings import Settings
 from shared.finding import Finding, ok, wrong
 
 

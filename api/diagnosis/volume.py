@@ -4,9 +4,9 @@ import errno
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import Problem
-from api.staging import Staging
-from api.volume import Volume
+from api.staging.mount import Mount
+from api.staging.staging import Staging
+from api.texts.errors import Problem
 from shared.finding import Finding, ok, warning, wrong
 from shared.ids import new_id
 from shared.volume import MARKER
@@ -15,12 +15,12 @@ NAME = "STAGING_DIR"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-async def check_volume(volume: Volume, staging: Staging) -> list[Finding]:
+async def check_volume(mount: Mount, staging: Staging) -> list[Finding]:
     """Marks nothing: that is the start's to do."""
     if not staging.root.is_dir():
         return [warning(NAME, f"there is no folder {staging.root} yet; the api's start makes it")]
     try:
-        mismatch = await volume.mismatch()
+        mismatch = await mount.mismatch()
     except (Problem, SQLAlchemyError, OSError):
         return [warning(NAME, "not looked at: the database, which knows its marker, is away")]
     if mismatch:

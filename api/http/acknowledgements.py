@@ -5,7 +5,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.metrics import Metrics
+from api.telemetry.metrics import Metrics
 
 ACCEPTED = 202
 UPLOADS = "/v1/uploads/"

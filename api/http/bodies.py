@@ -7,10 +7,10 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
 from api.receive.body import Body, ClientGone
-from api.receive.pace import Pace
+from api.settings.pace import Pace
+from api.texts.errors import Problem
 
 MAX_JSON = 320 * 1024
 """Bytes: one value at its longest fits, in UTF-8. More of them, as nothing but lists, would hold

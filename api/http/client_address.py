@@ -7,14 +7,12 @@ header, so it is read from its end, and only as far as proxies wrote it whom a s
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-ForwardingHeader = Literal["x-forwarded-for", "forwarded"]
+from api.settings.trusted_proxies import Address, ForwardingHeader, TrustedProxies, address_in
+
 Headers = Iterable[tuple[bytes, bytes]]
 """Names in lower case, as ASGI has them."""
 
@@ -25,34 +23,6 @@ CLIENT_PREFIX = 64
 """What one household or one machine gets of IPv6: it can use any of those addresses."""
 SCHEMES = frozenset({"http", "https"})
 _PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"([^"\\]*)"|([^\s";,]*))\s*(?:;|$)', re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedProxies:
-    """Whose word is taken about who the client is, and the one header in which they give it.
-
-    Only one header is read: proxies pass on what they don't know, so a client could say in the
-    other whatever it likes.
-    """
-
-    networks: tuple[Network, ...] = ()
-    header: ForwardingHeader = "x-forwarded-for"
-
-    @classmethod
-    def of(
-        cls, entries: Iterable[str], header: ForwardingHeader = "x-forwarded-for"
-    ) -> "TrustedProxies":
-        """Raises `ValueError` for an entry that is no address or network, or is everybody."""
-        return cls(tuple(network(entry) for entry in entries), header)
-
-    def trusts(self, address: str) -> bool:
-        """Whether it is a proxy's: what `client_address` says of a client that stayed unknown."""
-        found = _address(address)
-        return found is not None and self.holds(found)
-
-    def holds(self, address: Address) -> bool:
-        """Whether the address is in one of the networks."""
-        return any(address in network for network in self.networks)
 
 
 class Origin(NamedTuple):
@@ -69,17 +39,6 @@ class _Hop(NamedTuple):
     scheme: str | None = None
 
 
-def network(entry: str) -> Network:
-    """Raises `ValueError`, without the value, for what is none."""
-    try:
-        found = ipaddress.ip_network(entry)
-    except ValueError:
-        raise ValueError("addresses or networks, such as 10.0.0.7 or 10.1.0.0/16") from None
-    if not found.prefixlen:
-        raise ValueError("a network of everybody; whoever is in it can claim any address")
-    return found
-
-
 def client_address(peer: str, headers: Headers, trusted: TrustedProxies) -> str:
     """Whom a request is counted for: an IPv4 address, or an IPv6 network of `CLIENT_PREFIX`.
 
@@ -92,7 +51,7 @@ def client_address(peer: str, headers: Headers, trusted: TrustedProxies) -> str:
 
 def origin(peer: str, headers: Headers, trusted: TrustedProxies) -> Origin:
     """The same, with the scheme of the client's own request."""
-    here = _address(peer)
+    here = address_in(peer)
     if here is None:
         return Origin(peer, None, by_proxy=False)  # a socket without addresses
     if not trusted.holds(here):
@@ -112,15 +71,6 @@ def _counted(address: Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     return str(ipaddress.ip_network((int(address), CLIENT_PREFIX), strict=False))
-
-
-def _address(text: str) -> Address | None:
-    """IPv4 in its IPv6 form (RFC 4291, section 2.5.5.2) is IPv4; a zone is left out."""
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _hops(headers: Headers, header: ForwardingHeader) -> Iterable[_Hop]:
@@ -167,8 +117,8 @@ def _node(text: str) -> Address | None:
     """RFC 7239, section 6: an address, in brackets where it is IPv6, and perhaps a port. IPv6
     without brackets is read too, as `X-Forwarded-For` has it."""
     if text.startswith("["):
-        return _address(text[1:].partition("]")[0])
-    return _address(text.partition(":")[0] if text.count(":") == 1 else text)
+        return address_in(text[1:].partition("]")[0])
+    return address_in(text.partition(":")[0] if text.count(":") == 1 else text)
 
 
 def _proto(headers: Headers, trusted: TrustedProxies) -> str | None:

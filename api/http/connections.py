@@ -8,9 +8,10 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
-from api.http.client_address import TrustedProxies, address_of, client_address
+from api.http.client_address import address_of, client_address
+from api.settings.trusted_proxies import TrustedProxies
+from api.texts.errors import Problem
 
 log = structlog.get_logger()
 
@@ -82,7 +83,7 @@ class ShareRequests:
             return
         client = address_of(scope)
         if self._under_way[client] >= self._per_client:
-            problem = Problem("too-many-requests", headers={"Retry-After": str(RETRY_SECONDS)})
+            problem = Problem("too-many-requests", retry_after=RETRY_SECONDS)
             self._refused(problem.code)
             await problems.answer(Request(scope), problem)(scope, receive, send)
             return

@@ -6,7 +6,7 @@ import re
 
 from starlette.requests import Request
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*", re.IGNORECASE)
 """An algorithm and its byte sequence, of a structured field (RFC 9651)."""

@@ -7,7 +7,7 @@ parses it works on little, however it does so.
 import re
 from collections import Counter
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 Headers = list[tuple[bytes, bytes]]
 """As ASGI has them, with names in lower case."""

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 MAX_KEY = 200
 _HEADER = b"idempotency-key"

@@ -10,8 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
+from api.texts.errors import Problem
 from shared.ids import new_id
 
 DRAIN_BYTES = 64 * 1024 * 1024

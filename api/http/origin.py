@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 
 def check_origin(request: Request, public_url: str | None, *, must_be_named: bool) -> None:

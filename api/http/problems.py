@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
-from api.errors import ERRORS, GUIDE, Problem
+from api.html.problem_page import problem_page
 from api.http.preferences import prefers_html, wants_json
 from api.http.public_path import public_path
-from api.pages.problem_page import problem_page
 from api.receive.body import ClientGone
+from api.texts.errors import ERRORS, GUIDE, Problem
 
 log = structlog.get_logger()
 
@@ -44,7 +44,9 @@ def answer(request: Request, problem: Problem) -> Response:
         return RedirectResponse(problem.see_other, status_code=303, headers=headers)
     request_id = str(request.scope.get("request_id", ""))
     if prefers_html(request):
-        return problem_page(problem, request_id, public_path(request))
+        page = problem_page(problem, request_id, public_path(request))
+        page.headers.update(_headers(problem))
+        return page
     accepted = request.headers.get("accept", "")
     plain = "application/json" in accepted and PROBLEM_JSON not in accepted
     body = details(problem, request_id, public_path(request))
@@ -53,9 +55,15 @@ def answer(request: Request, problem: Problem) -> Response:
     return JSONResponse(
         body,
         status_code=problem.status,
-        headers={"Cache-Control": "no-store", **problem.headers},
+        headers={"Cache-Control": "no-store", **_headers(problem)},
         media_type="application/json" if plain else PROBLEM_JSON,
     )
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    if problem.retry_after is None:
+        return problem.headers
+    return {"Retry-After": str(problem.retry_after), **problem.headers}
 
 
 def _counted(request: Request, problem: Problem) -> Response:

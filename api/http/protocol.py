@@ -12,10 +12,10 @@ import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.errors import Problem
 from api.http import head, problems
 from api.http.connections import Connections
-from api.watchdog import Watchdog
+from api.telemetry.watchdog import Watchdog
+from api.texts.errors import Problem
 from shared.ids import new_id
 
 MAX_HEAD_BYTES = 64 * 1024

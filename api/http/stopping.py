@@ -6,9 +6,9 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem
 from api.http import problems
-from api.metrics import Metrics
+from api.telemetry.metrics import Metrics
+from api.texts.errors import Problem
 
 
 class Stopping:
@@ -69,6 +69,6 @@ class RefuseWhenStopping:
             self._stopping.left()
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = Problem("unavailable", headers={"Retry-After": "2", "Connection": "close"})
+        problem = Problem("unavailable", headers={"Connection": "close"}, retry_after=2)
         self._metrics.refusal("public", problem.code)
         await problems.answer(Request(scope), problem)(scope, receive, send)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.watchdog import Watchdog
+from api.telemetry.watchdog import Watchdog
 
 
 class WatchLoop:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from api.errors import ERRORS, GUIDE, Problem
 from api.openapi.headers import header_objects
+from api.texts.errors import ERRORS, GUIDE, Problem
 from shared.codes import Params
 
 UNIVERSAL = (

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from api.streams import PURGED, SETTLED
-from api.views import FormEvent
+from api.news.streams import PURGED, SETTLED
+from api.views.rows import FormEvent
 
 _VERSION = {"type": "string", "pattern": "^[0-9]+$", "description": "the form's version"}
 _END = {

@@ -14,7 +14,7 @@ from api.openapi.operation import (
     leads_to,
     operation,
 )
-from api.views import FormList, FormView, NewFormView
+from api.views.rows import FormList, FormView, NewFormView
 
 _FORM = ("ETag", "Cache-Control")
 

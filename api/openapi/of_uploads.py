@@ -14,7 +14,7 @@ from api.openapi.operation import (
     leads_to,
     operation,
 )
-from api.views import LinkView, UploadView
+from api.views.rows import LinkView, UploadView
 
 _ACCEPTED = answer(
     "The bytes are durable; the rest is ours",

@@ -1,7 +1,7 @@
 """Where a post leads: the page on which something is to be done, or the next."""
 
-from api.pages.addresses import CHECK, THANK_YOU, of_field, of_section
-from api.posts import CHECK_STEP, Outcome
+from api.forms.posts import CHECK_STEP, Outcome
+from api.html.addresses import CHECK, THANK_YOU, of_field, of_section
 
 
 def after_post(outcome: Outcome) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.forms import judge, value_problems
-from api.pages import addresses
+from api.forms.values import value_problem
+from api.forms.verdict import judge, value_problems
+from api.html import addresses
 from api.records.rows import FormRow, UploadRow
-from api.values import value_problem
 from shared.form_definition import FileField, FormType
 from shared.status import PENDING, TERMINAL, UploadStatus
 

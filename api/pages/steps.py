@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from api.pages import addresses
+from api.forms.posts import CHECK_STEP
+from api.html import addresses
 from api.pages.models import Draft, Mistake, unanswered
-from api.posts import CHECK_STEP
 from shared.form_definition import FileField, Section
 from shared.status import PENDING
 

@@ -4,12 +4,13 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from api.errors import Problem
 from api.receive import fragments
 from api.receive.body import Body
 from api.receive.multipart import PartData, PartEnd, PartStart, read_parts
 from api.receive.names import clean_filename
-from api.staging import Staged, Staging, Writer
+from api.staging.staging import Staged, Staging, Writer
+from api.texts.errors import Problem
+from api.texts.sizes import size
 
 UNNAMED = "file"
 
@@ -166,12 +167,3 @@ class _PieceField:
 
 def file_too_large(max_bytes: int) -> Problem:
     return Problem("file-too-large", params={"max_bytes": max_bytes, "max_size": size(max_bytes)})
-
-
-def size(count: int) -> str:
-    """A size as people read it, in everything we say: '15 MB'. Decimal units, as file managers show
-    them. The browser module and its pages write it so, too."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if count >= factor - factor // 20_000:  # 999,950 bytes are 1 MB, and not 1000 KB
-            return f"{count / factor:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{count} byte{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 _HEADERS = ("content-range", "x-content-range", "upload-offset", "upload-length", "tus-resumable")
 """Of a part of a representation (RFC 9110, section 14.5), of tus, of FilePond, of the resumable

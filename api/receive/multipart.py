@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState
 
-from api.errors import Problem
 from api.receive import header_values
 from api.receive.body import Body
 from api.receive.fragments import fragment
 from api.receive.names import filename_in, text_of, unescaped
 from api.receive.preamble import Preamble
 from api.receive.transfer_encodings import Decoder, decoder_of
+from api.texts.errors import Problem
 
 MAX_PARTS = 1000
 MAX_HEADERS = 8

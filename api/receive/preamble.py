@@ -3,7 +3,7 @@ behind it (RFC 2046, section 5.1.1). The parser wants the body to begin with the
 
 import re
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 MAX_PADDING = 1000
 _SPACES = re.compile(rb"[ \t]*")

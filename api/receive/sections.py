@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from api.errors import Problem
 from api.receive.charsets import codec, decoded
 from api.receive.files import Intake, Received
 from api.receive.fragments import MAX_VALUE, refuse_by_field, says_of_pieces
 from api.receive.multipart import Event, PartData, PartStart
-from api.staging import Staging
+from api.staging.staging import Staging
+from api.texts.errors import Problem
 from shared.ids import new_id
 
 MAX_TEXT_BYTES = 256 * 1024

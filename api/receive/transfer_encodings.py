@@ -7,7 +7,7 @@ import binascii
 import re
 from typing import Protocol
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _BASE64_SPACE = b"\r\n\t "

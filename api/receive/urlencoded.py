@@ -5,10 +5,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
-from api.errors import Problem
 from api.receive.body import Body
 from api.receive.multipart import MAX_PARTS
 from api.receive.sections import CHARSET, EncodedText, SectionBody
+from api.texts.errors import Problem
 
 MAX_URLENCODED = 1024 * 1024
 _ONE_AT_A_TIME = asyncio.Semaphore(1)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from api.errors import Problem
+from api.texts.errors import Problem
 
 log = structlog.get_logger()
 P = ParamSpec("P")
@@ -29,14 +29,14 @@ class DatabaseUnavailable(Problem):
     """The database can't be reached. Nothing was committed."""
 
     def __init__(self) -> None:
-        super().__init__("unavailable", headers={"Retry-After": "2"})
+        super().__init__("unavailable", retry_after=2)
 
 
 class CommitUnknown(Problem):
     """COMMIT was sent and its answer didn't come: it may have happened (protocol P5)."""
 
     def __init__(self) -> None:
-        super().__init__("unavailable", headers={"Retry-After": "2"})
+        super().__init__("unavailable", retry_after=2)
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it is

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, and_, delete, func, or_, select
 
-from api.errors import Problem
 from api.records.database import NOW, Change, Transaction, now_ms
 from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import FormRow
 from api.records.tables import events, forms
+from api.texts.errors import Problem
 
 DRAFT = "draft"
 SUBMITTED = "submitted"
@@ -35,7 +35,7 @@ def create(
     data: dict[str, Any],
     **columns: Any,
 ) -> FormRow:
-    """`columns` are those columns that a back end fills: see `api.forms.Given`."""
+    """`columns` are those columns that a back end fills: see `api.forms.forms.Given`."""
     now = _next(tx, forms.c.created_at)
     created = insert_row(
         tx.conn,

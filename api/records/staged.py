@@ -6,10 +6,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from api.errors import Problem
 from api.records.database import NOW, Transaction, now_ms, the_time
 from api.records.prepared import insert_row
 from api.records.tables import IS_CONDEMNED, staged_names, volume
+from api.texts.errors import Problem
 
 BATCH = 200
 
@@ -19,7 +19,7 @@ def own(tx: Transaction, name: str) -> None:
     try:
         insert_row(tx.conn, staged_names, {"name": name, "condemned": False, "at": NOW})
     except IntegrityError as error:
-        raise Problem("unavailable", headers={"Retry-After": "1"}) from error
+        raise Problem("unavailable", retry_after=1) from error
 
 
 def condemn(tx: Transaction, names: Collection[str]) -> set[str]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from api.errors import Problem
 from api.records import forms
 from api.records.database import NOW, Change, Moment, Transaction, now_ms
 from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import UploadRow
 from api.records.tables import KEEPS_BYTES, uploads
+from api.texts.errors import Problem
 from shared.ids import is_id
 from shared.status import TRANSITIONS, UploadStatus
 

@@ -7,17 +7,18 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.deps import base_url
-from api.errors import Problem
+from api.forms.expiry import expires_at
+from api.forms.listing import Page
+from api.forms.sections import etag as form_etag
 from api.http.client_address import address_of
 from api.http.preferences import applied, matches, wait_seconds
-from api.listing import Page
 from api.receive.body import gone
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
-from api.sections import etag as form_etag
+from api.routes.deps import base_url
 from api.services import Services
-from api.views import FormList, form_view, upload_view
+from api.texts.errors import Problem
+from api.views.rows import FormList, form_view, upload_view
 from shared.status import PENDING
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ def form_answer(
         form,
         rows,
         base_url(request, services),
-        expires_at=services.settings.retention.expires_at(form),
+        expires_at=expires_at(form, services.settings.retention),
         ignored=ignored,
         problems=problems,
     )
@@ -153,7 +154,7 @@ def forms_answer(request: Request, services: Services, page: Page) -> Response:
     base, retention = base_url(request, services), services.settings.retention
     views = [
         form_view(
-            services.form_types[form.type], form, rows, base, expires_at=retention.expires_at(form)
+            services.form_types[form.type], form, rows, base, expires_at=expires_at(form, retention)
         )
         for form, rows in page.forms
         if form.type in services.form_types

@@ -4,10 +4,10 @@ what each error means, where the `type` of a problem leads."""
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.error_guide import entries
-from api.errors import GUIDE
+from api.html.render import Site, render
 from api.http.public_path import public_path
-from api.pages.pages import Site, render
+from api.texts.error_guide import entries
+from api.texts.errors import GUIDE
 
 router = APIRouter(include_in_schema=False)
 

@@ -7,21 +7,21 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from api.deps import FormOrPages, Serving, base_url
-from api.errors import Problem
-from api.event_format import event
-from api.forms import judge
+from api.forms.verdict import judge
 from api.http.client_address import address_of
-from api.http.event_stream import MEDIA_TYPE, EventStream
 from api.http.middleware import is_head
 from api.http.preferences import accepts
+from api.news.event_format import event
+from api.news.streams import Part, Snapshot
 from api.openapi import of_forms as described
 from api.records import forms
 from api.records.rows import UploadRow
 from api.routes.answers import form_and_uploads
+from api.routes.deps import FormOrPages, Serving, base_url
+from api.routes.event_stream import MEDIA_TYPE, EventStream
 from api.services import Services
-from api.streams import Part, Snapshot
-from api.views import HIDDEN, FormEvent, upload_view
+from api.texts.errors import Problem
+from api.views.rows import HIDDEN, FormEvent, upload_view
 from shared.status import PENDING
 
 router = APIRouter(tags=["forms"])

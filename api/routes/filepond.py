@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import Asking, Caller, OwnFileField, OwnForm, Serving, own_upload
-from api.errors import Problem
+from api.access.tokens import ServiceKey
 from api.http.middleware import is_head
-from api.links import ANY_BYTES, content_disposition, link_of
 from api.openapi import of_filepond as described
+from api.outside.links import ANY_BYTES, content_disposition, link_of
 from api.receive.body import Body
 from api.records.rows import FormRow, UploadRow
+from api.routes.deps import Asking, Caller, OwnFileField, OwnForm, Serving, actor_of, own_upload
 from api.routes.uploads import receive_multipart
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads.retry_or_remove import remove
 from shared.form_definition import FileField
 from shared.formats import FORMATS
 from shared.status import UploadStatus
@@ -63,7 +63,7 @@ async def filepond_revert(
 ) -> Response:
     body = await Body(request, limit=MAX_BODY, pace=services.settings.pace).read()
     upload = await _of_field(services, asking, form, policy, body.decode(errors="replace").strip())
-    await use_uploads.remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, by=actor_of(asking))
     return Response(status_code=204)
 
 
@@ -102,7 +102,7 @@ async def _as_sent(request: Request, services: Services, upload: UploadRow) -> R
         return None
     contents = await services.staging.read(upload.id)
     if contents is None:  # stored, or gone, since its record was read
-        raise Problem("unavailable", headers={"Retry-After": "1"})
+        raise Problem("unavailable", retry_after=1)
     detected = upload.detected_type or ""
     headers = {
         **INERT,

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from api.deps import Serving, base_url
-from api.errors import Problem
-from api.form_types import FormTypeView, form_type_view
 from api.http.preferences import matches
 from api.openapi import examples
 from api.openapi.headers import IF_NONE_MATCH
 from api.openapi.operation import NOT_MODIFIED, answer, operation
+from api.routes.deps import Serving, base_url
+from api.texts.errors import Problem
+from api.views.form_types import FormTypeView, form_type_view
 
 router = APIRouter(prefix="/v1/form-types", tags=["form types"])
 

@@ -5,17 +5,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api import forms as use_forms
-from api import sections
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
-from api.errors import wrong_member
-from api.given import given_of
+from api.access.rights import check_draft
+from api.forms import closing, drafts, sections
+from api.forms.given import given_of
+from api.forms.listing import Wanted, list_page
 from api.http.bodies import media_type, read_json
 from api.http.preferences import applied, matches, wait_seconds
-from api.http.section_bodies import receive_multipart
-from api.listing import Wanted, list_page
 from api.openapi import of_forms as described
 from api.openapi.bodies import MAX_REFERENCE
 from api.records.rows import FormRow
@@ -27,8 +22,20 @@ from api.routes.answers import (
     not_modified,
     wait_for_form,
 )
+from api.routes.deps import (
+    Asking,
+    BackEnd,
+    FormOrPages,
+    OwnForm,
+    Serving,
+    actor_of,
+    beginner_of,
+    request_id,
+)
+from api.routes.section_bodies import receive_multipart
 from api.services import Services
-from api.views import FormList, FormView, NewFormView
+from api.texts.errors import wrong_member
+from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
 
@@ -57,7 +64,7 @@ async def create_form(request: Request, services: Serving) -> Response:
     ):
         raise wrong_member("reference", f"must be a string of 1 to {MAX_REFERENCE} characters")
     given = given_of(services, body, by_back_end=beginner is None)
-    form, token, edits = await use_forms.create(
+    form, token, edits = await drafts.create(
         services, type_name, data, reference, beginner=beginner, given=given
     )
     return form_answer(
@@ -129,7 +136,7 @@ async def save_section(
     form: OwnForm,
     if_match: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    use_uploads.check_draft(form)
+    check_draft(form)
     sections.check_precondition(form, if_match)
     edits = await _edits(request, services, form)
     saved = await sections.save(
@@ -158,7 +165,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     seconds = wait_seconds(request)
     if seconds:
         await wait_for_form(request, services, form)
-    await use_forms.submit(services, form)
+    await closing.submit(services, form)
     form, rows = await form_and_uploads(services, form.id)
     return form_answer(request, services, form, rows, headers=applied(seconds))
 
@@ -170,7 +177,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     **described.PURGE_FORM,
 )
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
-    await use_forms.purge(services, form, always=isinstance(asking, ServiceKey))
+    await closing.purge(services, form, by=actor_of(asking))
     return Response(status_code=204)
 
 

@@ -7,24 +7,24 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from api import forms as use_forms
-from api import posts
-from api.auth import form_of_token
-from api.deps import FormId, Serving, anonymous, caller, own_form, request_id
-from api.errors import Problem
+from api.access import session
+from api.access.rights import check_draft
+from api.access.tokens import PERSON, form_of_token
+from api.forms import closing, posts
+from api.forms.way_back import WayBack
+from api.html import addresses
 from api.http.client_address import address_of
 from api.http.preferences import prefers_html, wants_json
-from api.http.section_bodies import receive_html_form
 from api.openapi import of_forms as described
-from api.pages import addresses, session
 from api.pages.after_posts import after_post
 from api.records import forms
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
+from api.routes.deps import FormId, Serving, anonymous, caller, own_form, request_id
 from api.routes.pages import SIGNUP
+from api.routes.section_bodies import receive_html_form
 from api.services import Services
-from api.uploads import check_draft
-from api.way_back import WayBack
+from api.texts.errors import Problem
 from shared.ids import is_id
 
 router = APIRouter(tags=["forms"])
@@ -125,7 +125,7 @@ async def start_over(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        await use_forms.purge(services, form, always=False)
+        await closing.purge(services, form, by=PERSON)
     answer = _to(addresses.START)
     session.end(answer, request, services)
     return answer

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Request
 from starlette.responses import JSONResponse, Response
 
-from api import outcomes, work
-from api.deps import FormId, Serving, UploadId, internal_caller
 from api.openapi import examples
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
 from api.records import cleaning, workers
+from api.routes.deps import FormId, Serving, UploadId, internal_caller
+from api.uploads import outcomes, work
 from shared.internal_api import (
     Applied,
     ClaimRequest,

@@ -6,11 +6,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from api.deps import Serving
-from api.errors import Problem
 from api.openapi.operation import answer, operation
 from api.records import uploads
+from api.routes.deps import Serving
 from api.services import Services
+from api.texts.errors import Problem
 
 router = APIRouter(tags=["operations"])
 
@@ -57,7 +57,7 @@ async def checks(services: Services) -> dict[str, bool]:
     """What has to hold for uploads to be taken."""
     return {
         "database": await _database_answers(services),
-        "volume": await services.volume.matches(),
+        "volume": await services.mount.matches(),
         "space": services.staging.space.is_left(),
     }
 

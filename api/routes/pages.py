@@ -6,18 +6,18 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from api.deps import Serving
-from api.errors import Problem
+from api.access.rights import check_draft
+from api.access.session import draft_of_session, form_of_session, has_bearer, sent_form
+from api.html import addresses
+from api.html.render import Site
 from api.http.public_path import public_path
-from api.pages import addresses
 from api.pages.models import Draft
-from api.pages.pages import Site
-from api.pages.session import draft_of_session, form_of_session, has_bearer, sent_form
 from api.pages.signup import check_page, end_page, section_page
 from api.records import uploads
 from api.records.rows import FormRow
+from api.routes.deps import Serving
 from api.services import Services
-from api.uploads import check_draft
+from api.texts.errors import Problem
 
 router = APIRouter(include_in_schema=False)
 

@@ -9,15 +9,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from api.backlog import Backlog
-from api.deps import Serving, scraper
-from api.metrics import Metrics
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
 from api.records.ageing import ON_VOLUME
 from api.records.waiting import BACKLOG
 from api.records.workers import Living
+from api.routes.deps import Serving, scraper
 from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
 from api.services import Services
+from api.telemetry.metrics import Metrics
+from api.upkeep.backlog import Backlog
 from shared.status import StoreState
 
 router = APIRouter(tags=["operations"])

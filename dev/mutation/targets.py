@@ -3,11 +3,10 @@
 from pathlib import Path
 
 MODULES = (
-    *("api/receive/*.py", "api/staging.py", "api/volume.py", "api/space.py"),
-    *("api/records/*.py", "api/sweep.py", "api/ageing.py", "api/work.py", "api/outcomes.py"),
-    *("api/links.py", "api/uploads.py", "api/sections.py", "api/forms.py", "api/reuse.py"),
-    *("api/flags.py", "api/quotas.py", "api/idempotency.py", "api/attempts.py"),
-    *("api/values.py", "api/http/*.py"),
+    *("api/receive/*.py", "api/staging/*.py", "api/records/*.py", "api/uploads/*.py"),
+    *("api/forms/drafts.py", "api/forms/sections.py", "api/forms/values.py"),
+    *("api/forms/verdict.py", "api/forms/closing.py"),
+    *("api/upkeep/*.py", "api/outside/links.py", "api/access/tokens.py", "api/http/*.py"),
     *("worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
     *("worker/object_store/*.py", "worker/confinement/*.py", "shared/keys.py", "shared/secrets.py"),
 )
@@ -32,12 +31,12 @@ OF_OTHER_THINGS = (
 IN_PROCESSES = {
     "api/http/": ("tests/integration/test_edge.py", "tests/integration/test_heads.py"),
     "api/http/client_address.py": ("tests/integration/test_shares.py",),
-    "api/http/event_stream.py": ("tests/integration/test_events.py",),
+    "api/routes/event_stream.py": ("tests/integration/test_events.py",),
     "api/http/public_path.py": ("tests/integration/test_public_path.py",),
     "api/receive/": ("tests/integration/test_bounded_parsers.py",),
-    "api/idempotency.py": ("tests/integration/test_claims.py",),
-    "api/forms.py": ("tests/integration/test_quotas.py",),
-    "api/quotas.py": ("tests/integration/test_quotas.py",),
+    "api/uploads/idempotency.py": ("tests/integration/test_claims.py",),
+    "api/forms/forms.py": ("tests/integration/test_quotas.py",),
+    "api/uploads/quotas.py": ("tests/integration/test_quotas.py",),
     "worker/confinement/": ("tests/unit/test_sandbox.py",),
 }
 """Tests that start the product as a process, by the beginning of a module's path: no coverage

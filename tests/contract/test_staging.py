@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from api import staging as staging_module
-from api.errors import Problem
-from api.folder_pass import AT_ONCE
-from api.space import Space
-from api.staging import BATCH, INCOMING, PIECE, QUARANTINE, SMALL, Staging, Writer
+from api.staging import folder_sync
+from api.staging.durable import fsync_folder
+from api.staging.folder_pass import AT_ONCE
+from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.space import Space
+from api.staging.staging import BATCH, PIECE, SMALL, Staging, Writer
+from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
@@ -148,7 +150,7 @@ async def test_what_is_discarded_while_it_is_finished_is_taken_back_behind_it(
     """By a client that is gone. It is nobody's yet, wherever its file is by then."""
     order: list[str] = []
     began, go_on = threading.Event(), threading.Event()
-    write, close, sync = os.write, os.close, staging_module.fsync_folder
+    write, close, sync = os.write, os.close, fsync_folder
 
     def hold(name: str) -> None:
         if name == step:
@@ -172,7 +174,7 @@ async def test_what_is_discarded_while_it_is_finished_is_taken_back_behind_it(
     await writer.write(b"little")
     monkeypatch.setattr(os, "write", slow_write)
     monkeypatch.setattr(os, "close", spy_close)
-    monkeypatch.setattr(staging_module, "fsync_folder", slow_sync)
+    monkeypatch.setattr(folder_sync, "fsync_folder", slow_sync)
     finishing = asyncio.create_task(writer.finish())
     assert await asyncio.to_thread(began.wait, 30)
     finishing.cancel()
@@ -192,7 +194,7 @@ async def test_who_waits_for_the_folder_is_told_whatever_happens_to_it(
     def broken(path: Path) -> None:
         raise RuntimeError(f"no thread for {path}")
 
-    monkeypatch.setattr(staging_module, "fsync_folder", broken)
+    monkeypatch.setattr(folder_sync, "fsync_folder", broken)
     async with asyncio.timeout(30):
         for _ in range(2):
             with pytest.raises(RuntimeError):
@@ -261,7 +263,7 @@ async def test_a_volume_that_fails_is_a_problem_and_nothing_is_staged(
     assert tried.count("fsync") <= 1
     full = number in (errno.ENOSPC, errno.EDQUOT)
     assert problem.value.status == (507 if full else 503)
-    assert int(problem.value.headers["Retry-After"]) > 0
+    assert problem.value.retry_after
     assert _names(staging, STAGED) == _names(staging, INCOMING) == []
 
 
@@ -293,7 +295,7 @@ async def test_room_is_reserved_before_a_body_is_read(tmp_path: Path) -> None:
     ):
         pass
     assert problem.value.status == 507
-    assert "Retry-After" in problem.value.headers
+    assert problem.value.retry_after
     with space.reserve(free // 3):
         pass
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from api.form_types import form_type_view
+from api.views.form_types import form_type_view
 from shared.form_definition import FileField, FormType, Section
 from shared.formats import FORMATS
 from shared.policy import ImageLimits

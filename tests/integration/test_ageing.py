@@ -9,16 +9,19 @@ import structlog
 from sqlalchemy import select
 from structlog.typing import EventDict
 
-from api import sections, work
-from api import uploads as use_uploads
-from api.backlog import Backlog
-from api.errors import Problem
+from api.access.tokens import PERSON
+from api.forms import sections
+from api.forms.expiry import expires_at
 from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
+from api.texts.errors import Problem
+from api.upkeep.backlog import Backlog
+from api.uploads import work
+from api.uploads.retry_or_remove import remove, retry
 from shared.status import UploadStatus
-from tests.support.services import Scene, given_back, rejected, services_on
+from tests.support.services import BACK_END, Scene, given_back, rejected, services_on
 from tests.support.sql import execute, rows_of, values_of
 from tests.support.sweeping import willing_sweep
 
@@ -57,7 +60,7 @@ async def test_bytes_of_an_upload_that_is_rejected_after_a_newer_one_came_are_no
     first, second, third = [await scene.staged() for _ in range(3)]
     for upload in (second, first):
         await scene.report(rejected(await scene.claimed(upload)))
-    await use_uploads.remove(scene.services, third, always=False)
+    await remove(scene.services, third, by=PERSON)
     last = await _rejected(scene)
     await _sweep(scene)
     assert _on_volume(scene) == {last.id}
@@ -101,7 +104,7 @@ async def test_bytes_of_a_failed_upload_go_after_thirty_days_and_its_error_says_
     assert (row.error["code"], row.error["retryable"]) == ("bytes-expired", False)
     assert row.version > upload.version, "clients that watch are told"
     with pytest.raises(Problem, match="not-failed"):
-        await use_uploads.retry(scene.services, row, always=True)
+        await retry(scene.services, row, by=BACK_END)
 
 
 async def test_a_failed_upload_is_warned_of_once_in_the_week_before_its_bytes_go(
@@ -130,7 +133,7 @@ async def test_a_failed_upload_that_is_tried_again_while_the_sweep_looks_keeps_i
     await _settled_ago(scene, upload, 30 * DAY + AGO)
     sweep = willing_sweep(scene.services)
     found = await scene.now(upload)
-    await use_uploads.retry(scene.services, found, always=True)
+    await retry(scene.services, found, by=BACK_END)
     await scene.services.database.write(sweep._ageing._drop, found)
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.STAGED, "kept")
@@ -154,7 +157,7 @@ async def test_each_edit_moves_the_end_of_a_draft(scene: Scene) -> None:
         form = await _form(scene)
         assert form.edited_at is not None
         assert form.edited_at >= form.created_at
-        assert services.settings.retention.expires_at(form) == form.edited_at + 30 * DAY
+        assert expires_at(form, services.settings.retention) == form.edited_at + 30 * DAY
         await _edited_ago(scene, 29 * DAY)
 
     await has_moved()
@@ -163,11 +166,11 @@ async def test_each_edit_moves_the_end_of_a_draft(scene: Scene) -> None:
     await has_moved()
     upload = await scene.staged()
     await has_moved()
-    await use_uploads.remove(services, upload, always=False)
+    await remove(services, upload, by=PERSON)
     await has_moved()
     failed = await _failed(scene)
     await _edited_ago(scene, 29 * DAY)
-    await use_uploads.retry(services, failed, always=False)
+    await retry(services, failed, by=PERSON)
     await has_moved()
 
 
@@ -219,7 +222,7 @@ async def test_two_replicas_that_find_the_same_purge_it_once(
 async def test_a_draft_of_an_earlier_version_gets_its_whole_time_from_now(scene: Scene) -> None:
     undated = "UPDATE forms SET edited_at = NULL, updated_at = 1"
     await execute(scene.services.database, undated)
-    assert scene.services.settings.retention.expires_at(await _form(scene)) is None
+    assert expires_at(await _form(scene), scene.services.settings.retention) is None
     await _sweep(scene)
     form = await _form(scene)
     assert form.status == forms.DRAFT
@@ -232,7 +235,7 @@ async def test_submitted_forms_are_kept_by_default(scene: Scene) -> None:
     await _sweep(scene)
     form = await _form(scene)
     assert form.status == forms.SUBMITTED
-    assert scene.services.settings.retention.expires_at(form) is None
+    assert expires_at(form, scene.services.settings.retention) is None
 
 
 @pytest.fixture
@@ -250,7 +253,7 @@ async def test_submitted_forms_are_purged_after_a_retention_that_is_set(
     form = await _form(scene)
     assert form.status == forms.SUBMITTED
     assert form.submitted_at is not None
-    assert forgetful.settings.retention.expires_at(form) == form.submitted_at + DAY
+    assert expires_at(form, forgetful.settings.retention) == form.submitted_at + DAY
     await _submitted_ago(scene, DAY + AGO)
     await _sweep(scene)
     gone = await forgetful.database.read(forms.get, scene.form.id)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from api import uploads as use_uploads
-from api import work
-from api.errors import Problem
+from api.access.tokens import PERSON
 from api.records.rows import UploadRow
+from api.texts.errors import Problem
+from api.uploads import work
+from api.uploads.retry_or_remove import retry
 from shared.internal_api import WorkOrder
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, stored
@@ -91,7 +92,7 @@ async def test_a_retry_by_a_person_leaves_nothing_to_give_back(scene: Scene) -> 
     upload = await scene.staged()
     await scene.set_all(attempts=4)
     order = await _lost(scene, upload)
-    await use_uploads.retry(scene.services, upload, always=False)
+    await retry(scene.services, upload, by=PERSON)
     await _heartbeat(scene, order)
     assert (await scene.now(upload)).attempts == 0
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.queue import Queue
+from api.outside.queue import Queue
 from shared.jobs import BELL, QUEUE_NAME
 from tests.support.compose import run_redis
 from worker.listening import listen

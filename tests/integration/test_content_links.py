@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.auth import ServiceKey
-from api.deps import own_form
+from api.access.tokens import ServiceKey
+from api.routes.deps import own_form
 from api.services import Services
 from tests.support.listeners import new_form, public
 from tests.support.services import Scene

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from api import forms as use_forms
-from api.pages import session
+from api.access import session
+from api.forms import closing
 from api.services import Services
 from tests.support.listeners import public
 from tests.support.services import Scene
@@ -15,7 +15,7 @@ from tests.support.services import Scene
 async def test_it_opens_the_end_for_as_long_as_it_says_and_no_longer(services: Services) -> None:
     scene = await Scene.create(services)
     await scene.stored()
-    await use_forms.submit(services, scene.form)
+    await closing.submit(services, scene.form)
     shown = []
     async with public(services) as browser:
         for left in (60, -1):

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.news.streams import Snapshot
 from api.records import uploads
 from api.routes import events as route
 from api.services import Services
-from api.streams import Snapshot
 from shared.status import UploadStatus
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem

@@ -2,8 +2,8 @@
 
 import httpx
 
-from api import outcomes, work
 from api.services import Services
+from api.uploads import outcomes, work
 from shared.ids import new_id
 from tests.support.listeners import new_form, public
 from tests.support.services import rejected

@@ -5,26 +5,23 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import select
 
-from api import flags
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
-from api.forms import judge
-from api.links import link_of
+from api.forms import closing
+from api.forms.verdict import judge
+from api.outside.links import link_of
 from api.pages.files import file_line
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
-from api.views import FormView, form_view, upload_view
+from api.texts.errors import Problem
+from api.uploads.release import release
+from api.uploads.retry_or_remove import remove, retry
+from api.views.rows import FormView, form_view, upload_view
 from shared.internal_api import Flag, StoredObject
 from shared.status import UploadStatus
-from tests.support.services import A_SHA, Scene, flagged, given_back, rejected, stored
+from tests.support.services import A_SHA, BACK_END, Scene, flagged, given_back, rejected, stored
 from tests.support.sql import values_of
 from tests.support.sweeping import willing_sweep
-
-BACK_END = ServiceKey("backend")
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ async def _view(scene: Scene) -> FormView:
 
 
 async def _release(scene: Scene, upload: UploadRow) -> UploadRow:
-    return await flags.release(scene.services, upload, by=BACK_END)
+    return await release(scene.services, upload, by=BACK_END)
 
 
 async def test_an_order_has_a_prefix_for_flagged_files_only_where_the_field_keeps_some(
@@ -104,7 +101,7 @@ async def test_there_is_nothing_to_release_of_what_is_good_pending_rejected_or_g
     scene: Scene,
 ) -> None:
     gone = await _flagged(scene)
-    await use_uploads.remove(scene.services, gone, always=True)
+    await remove(scene.services, gone, by=BACK_END)
     pending = await scene.staged("pair")
     bad = await scene.report(rejected(await scene.claimed(await scene.staged("pair"))))
     for row in (gone, pending, bad, await scene.stored()):
@@ -167,7 +164,7 @@ async def test_a_person_whose_file_is_flagged_may_submit_and_the_form_is_complet
     scene: Scene,
 ) -> None:
     doubtful = await _flagged(scene)
-    await use_forms.submit(scene.services, scene.form)
+    await closing.submit(scene.services, scene.form)
     view = await _view(scene)
     assert (view.status, view.complete) == ("submitted", False)
     await _release(scene, doubtful)
@@ -181,10 +178,10 @@ async def test_a_form_with_a_failed_upload_may_be_submitted_and_is_complete_late
     while failed.status is not UploadStatus.FAILED:
         await scene.set_all(next_attempt_at=0)
         failed = await scene.report(given_back(await scene.claimed(failed)))
-    await use_forms.submit(scene.services, scene.form)
+    await closing.submit(scene.services, scene.form)
     view = await _view(scene)
     assert (view.status, view.complete) == ("submitted", False)
-    again = await use_uploads.retry(scene.services, failed, always=True)
+    again = await retry(scene.services, failed, by=BACK_END)
     await scene.report(stored(await scene.claimed(again)))
     assert (await _view(scene)).complete
 
@@ -203,9 +200,9 @@ async def test_a_rejected_file_after_a_flagged_one_leaves_the_flagged_one_standi
 
 async def test_a_form_whose_flagged_file_was_taken_away_is_incomplete(scene: Scene) -> None:
     doubtful = await _flagged(scene)
-    await use_uploads.remove(scene.services, doubtful, always=True)
+    await remove(scene.services, doubtful, by=BACK_END)
     with pytest.raises(Problem, match="form-incomplete"):
-        await use_forms.submit(scene.services, scene.form)
+        await closing.submit(scene.services, scene.form)
 
 
 async def test_only_who_may_release_may_read_what_is_withheld(scene: Scene) -> None:
@@ -257,7 +254,7 @@ async def test_both_prefixes_of_whatever_ends_are_cleaned(scene: Scene) -> None:
     both |= {lost.key_prefix, lost.flagged_prefix}
     assert set(await scene.doomed()) == both, "of a lost lease"
     kept = await _flagged(scene, "pair")
-    await use_forms.purge(scene.services, scene.form, always=True)
+    await closing.purge(scene.services, scene.form, by=BACK_END)
     doomed = await scene.doomed()
     flagged_key = str((kept.object or {})["key"])
     (prefix,) = [each for each in doomed if flagged_key.startswith(each)]

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from api.errors import Problem
 from api.records.database import Change, CommitUnknown, Database, DatabaseUnavailable, Transaction
 from api.records.groups import MOST, Groups, driver_of
 from api.records.opening import open_database
+from api.texts.errors import Problem
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.sql import execute, values_of
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from api import forms as use_forms
-from api.forms import Given
-from api.listing import Wanted, list_page
+from api.forms import closing, drafts
+from api.forms.drafts import Given
+from api.forms.listing import Wanted, list_page
 from api.records import forms
 from api.records.rows import FormRow
 from api.records.tables import forms as form_table
 from api.services import Services
 from tests.support.commits import held_before_the_commit
-from tests.support.services import Scene
+from tests.support.services import BACK_END, Scene
 from tests.support.sql import execute, rows_of
 
 
@@ -49,7 +49,7 @@ async def test_no_two_forms_have_one_moment_though_the_clock_stands_still(scene:
     mine = update(form_table).where(form_table.c.id == scene.form.id)
     await execute(services.database, mine.values(created_at=ahead, submitted_at=ahead))
     made = [
-        (await use_forms.create(services, scene.form.type, {}, None, beginner=None))[0]
+        (await drafts.create(services, scene.form.type, {}, None, beginner=None))[0]
         for _ in range(5)
     ]
     assert [form.created_at for form in made] == [ahead + more for more in range(1, 6)]
@@ -66,13 +66,13 @@ async def test_a_form_that_is_purged_is_listed_no_more(scene: Scene, status: str
     services = scene.services
     if status == "submitted":
         await scene.stored()
-        await use_forms.submit(services, scene.form)
+        await closing.submit(services, scene.form)
     everything = Wanted(form_type=None, status=None, reference=None, limit=10)
     wanted = [everything, replace(everything, form_type="acceptance")]
     wanted.append(replace(everything, status=status))
     for each in wanted:
         assert len((await list_page(services, each, None)).forms) == 1
-    await use_forms.purge(services, scene.form, always=True)
+    await closing.purge(services, scene.form, by=BACK_END)
     for each in wanted:
         assert (await list_page(services, each, None)).forms == []
 
@@ -81,7 +81,7 @@ async def test_nothing_of_the_person_is_in_the_records_once_the_form_is_purged(
     scene: Scene,
 ) -> None:
     services = scene.services
-    form, _, _ = await use_forms.create(
+    form, _, _ = await drafts.create(
         services,
         "acceptance",
         {"note": "personal"},
@@ -101,7 +101,7 @@ async def test_nothing_of_the_person_is_in_the_records_once_the_form_is_purged(
         flags=personal,
     )
     assert await _count(services, "personal") == 2
-    await use_forms.purge(services, form, always=True)
+    await closing.purge(services, form, by=BACK_END)
     assert await _count(services, "personal") == 0
     assert await _count(services, upload.id) == 1, "its bytes are still to be unlinked"
 

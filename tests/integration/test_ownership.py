@@ -5,15 +5,16 @@ import asyncio
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api import outcomes, work
-from api import uploads as use_uploads
-from api.errors import Problem
+from api.access.tokens import PERSON
 from api.services import Services
+from api.texts.errors import Problem
+from api.uploads import outcomes, work
+from api.uploads.retry_or_remove import remove, retry
 from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
 from shared.keys import FLAGGED
 from shared.status import UploadStatus
 from shared.volume import MARKER
-from tests.support.services import A_SHA, Scene, given_back, rejected, stored
+from tests.support.services import A_SHA, BACK_END, Scene, given_back, rejected, stored
 
 
 async def test_a_claim_takes_the_next_generation_and_a_lease(scene: Scene) -> None:
@@ -46,7 +47,7 @@ async def test_of_five_claims_at_once_one_wins(scene: Scene) -> None:
     lost = [each for each in answers if isinstance(each, Problem)]
     assert len(lost) == 4
     assert {each.code for each in lost} == {"upload-held"}
-    assert all(int(each.headers["Retry-After"]) >= 1 for each in lost)
+    assert all(each.retry_after for each in lost)
 
 
 async def test_what_is_final_cant_be_claimed(scene: Scene) -> None:
@@ -75,7 +76,7 @@ async def test_a_repeated_outcome_changes_nothing_whatever_came_after(scene: Sce
     order = await scene.claimed(upload)
     first = await scene.report(stored(order))
     assert await scene.report(stored(order)) == first
-    await use_uploads.remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     assert (await scene.report(stored(order))).status is UploadStatus.REMOVED
 
 
@@ -252,7 +253,7 @@ async def test_an_upload_thats_not_due_says_when_it_is(scene: Scene) -> None:
     with pytest.raises(Problem) as refused:
         await scene.claimed(upload)
     assert refused.value.code == "upload-not-due"
-    assert refused.value.headers["Retry-After"] == "1"
+    assert refused.value.retry_after == 1
 
 
 async def test_a_failed_upload_that_is_retried_starts_anew(scene: Scene) -> None:
@@ -261,7 +262,7 @@ async def test_a_failed_upload_that_is_retried_starts_anew(scene: Scene) -> None
         row = await scene.report(given_back(await scene.claimed(upload)))
         await _make_due(scene)
     assert row.status is UploadStatus.FAILED
-    fresh = await use_uploads.retry(scene.services, upload, always=False)
+    fresh = await retry(scene.services, upload, by=PERSON)
     assert (fresh.status, fresh.attempts, fresh.error) == (UploadStatus.STAGED, 0, None)
     assert fresh.wake > upload.wake
     assert (await scene.report(stored(await scene.claimed(upload)))).status is UploadStatus.STORED
@@ -291,9 +292,9 @@ async def test_what_failed_for_good_is_not_tried_again(scene: Scene, code: str) 
     row = await outcomes.apply(scene.services, scene.form.id, failed)
     assert row.error
     assert (row.status, row.error["retryable"]) == (UploadStatus.FAILED, False)
-    for always in (False, True):
+    for by in (PERSON, BACK_END):
         with pytest.raises(Problem, match="not-failed"):
-            await use_uploads.retry(scene.services, row, always=always)
+            await retry(scene.services, row, by=by)
     assert await scene.now(upload) == row
 
 
@@ -330,9 +331,9 @@ async def test_only_what_failed_by_our_fault_and_has_its_bytes_can_be_tried_agai
     for change in changes:
         await scene.set_all(**failed | change)
         with pytest.raises(Problem, match="not-failed"):
-            await use_uploads.retry(scene.services, upload, always=True)
+            await retry(scene.services, upload, by=BACK_END)
     await scene.set_all(**failed)
-    retried = await use_uploads.retry(scene.services, upload, always=True)
+    retried = await retry(scene.services, upload, by=BACK_END)
     assert retried.status is UploadStatus.STAGED
 
 
@@ -366,7 +367,7 @@ async def test_an_older_upload_that_is_stored_late_replaces_nothing_newer(scene:
 async def test_a_removed_upload_leaves_its_worker_nothing(scene: Scene) -> None:
     upload = await scene.staged()
     order = await scene.claimed(upload)
-    await use_uploads.remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     with pytest.raises(Problem, match="stale-generation"):
         await work.heartbeat(scene.services, upload.id, order.generation, "storing")
     with pytest.raises(Problem, match="stale-generation"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from api.services import Services
-from api.views import upload_view
+from api.views.rows import upload_view
 from shared.internal_api import Rejected, Scan
 from shared.status import Verdict
 from tests.support.listeners import SECRET, internal

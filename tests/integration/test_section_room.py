@@ -10,10 +10,10 @@ from starlette.types import Message
 
 from api.receive.body import Body
 from api.receive.multipart import read_parts
-from api.receive.pace import Pace
 from api.receive.sections import receive_section
-from api.space import Space
-from api.staging import Staging
+from api.settings.pace import Pace
+from api.staging.space import Space
+from api.staging.staging import Staging
 
 ROOM = 1_000
 

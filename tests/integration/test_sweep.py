@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api import work
-from api.errors import Problem
+from api.access.tokens import PERSON
+from api.forms import closing
 from api.records import cleaning, forms, migrate, stalled, uploads
 from api.records.database import Database, DatabaseUnavailable, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
-from api.sweep import Sweep
+from api.texts.errors import Problem
+from api.upkeep.sweep import Sweep
+from api.uploads import work
+from api.uploads.acknowledge import acknowledge
+from api.uploads.retry_or_remove import remove, retry
 from shared.ids import new_id
 from shared.internal_api import Cleaning
 from shared.status import UploadStatus
@@ -366,7 +368,7 @@ async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene:
     await scene.set_all(deadline=1, next_attempt_at=tomorrow, backoffs=9)
     sweep = patient(scene.services)
     await sweep.fail_overdue()
-    fresh = await use_uploads.retry(scene.services, upload, always=False)
+    fresh = await retry(scene.services, upload, by=PERSON)
     settings = scene.services.settings
     assert fresh.deadline - fresh.updated_at == pytest.approx(
         settings.deadline_seconds * 1000, abs=1000
@@ -384,7 +386,7 @@ async def test_an_upload_that_is_tried_again_while_the_sweep_looks_is_not_overdu
 
     async def fail_and_try_again() -> None:
         await patient(scene.services).fail_overdue()  # of another replica
-        await use_uploads.retry(scene.services, upload, always=False)
+        await retry(scene.services, upload, by=PERSON)
 
     once_found(monkeypatch, "overdue", fail_and_try_again)
     await patient(scene.services).fail_overdue()
@@ -483,7 +485,7 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
     await patient(scene.services).forget_done()
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
-        await use_uploads.acknowledge(scene.services, scene.form.id, field, late, request_id="req")
+        await acknowledge(scene.services, scene.form.id, field, late, request_id="req")
     names = await values_of(scene.services.database, select(staged_names.c.condemned))
     assert names == [True]
 
@@ -494,7 +496,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     woken = Woken(scene.services)
     database = scene.services.database
     upload = await scene.stored()
-    await use_uploads.remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
     (order,) = await database.write(cleaning.claim, 10)
@@ -526,7 +528,7 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
     sweep = patient(scene.services)
     Woken(scene.services)
     await scene.stored()
-    await use_forms.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     await sweep.erase_purged()
     assert await _exists(scene), "its bytes are still on the volume"
     await sweep.unlink_condemned()
@@ -547,7 +549,7 @@ async def test_a_purged_form_that_has_bytes_and_no_object_is_erased_behind_them(
 ) -> None:
     sweep = patient(scene.services)
     await scene.staged()
-    await use_forms.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     await sweep.erase_purged()
     assert await _exists(scene)
     await sweep.unlink_condemned()
@@ -663,7 +665,7 @@ async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
 async def test_a_marker_that_is_no_text_is_a_mismatch(scene: Scene) -> None:
     (scene.services.staging.root / ".longshore-volume").write_bytes(bytes([255, 254]))
     await patient(scene.services).once()
-    assert not await scene.services.volume.matches()
+    assert not await scene.services.mount.matches()
 
 
 async def test_two_first_starts_at_once_agree_on_the_volume(
@@ -676,9 +678,9 @@ async def test_two_first_starts_at_once_agree_on_the_volume(
     ):
         await execute(one.database, "DELETE FROM volume")
         (one.staging.root / ".longshore-volume").unlink()
-        await asyncio.gather(one.volume.open(), other.volume.open())
-        assert one.volume.id == other.volume.id
-        assert await one.volume.matches()
+        await asyncio.gather(one.mount.open(), other.mount.open())
+        assert one.mount.id == other.mount.id
+        assert await one.mount.matches()
 
 
 async def test_a_volume_that_is_not_the_records_own_is_neither_filled_nor_swept(
@@ -690,9 +692,9 @@ async def test_a_volume_that_is_not_the_records_own_is_neither_filled_nor_swept(
         path = services.staging.root / "staged" / orphan.staged.name
         _age(path, 7200)
         (services.staging.root / ".longshore-volume").write_text("vol_other")
-        assert not await services.volume.matches()
+        assert not await services.mount.matches()
         with pytest.raises(Problem, match="unavailable"):
-            await services.volume.require()
+            await services.mount.require()
         await patient(services).once()
         assert path.exists()
 
@@ -702,11 +704,11 @@ async def test_an_empty_database_beside_a_used_volume_is_not_taken_for_its_own(
 ) -> None:
     async with services_on(tmp_path, database_url) as services:
         await Scene.create(services)
-        assert await services.volume.matches()
+        assert await services.mount.matches()
     async with services_on(tmp_path, f"sqlite:///{tmp_path}/empty.db") as services:
-        assert not await services.volume.matches()
+        assert not await services.mount.matches()
     async with services_on(tmp_path, database_url) as services:
-        assert await services.volume.matches()
+        assert await services.mount.matches()
 
 
 def _age(path: Path, seconds: float) -> None:

@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select, update
 
-from api.metrics import Metrics
 from api.records import uploads
 from api.records.database import DatabaseUnavailable
 from api.records.tables import workers
 from api.services import Services
-from api.sweep import Sweep
+from api.telemetry.metrics import Metrics
+from api.upkeep.sweep import Sweep
 from tests.support.listeners import SECRET, internal, new_form, public, send
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans

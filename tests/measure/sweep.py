@@ -15,8 +15,8 @@ from pathlib import Path
 
 import structlog
 
-from api.backlog import Backlog
 from api.services import Services
+from api.upkeep.backlog import Backlog
 from tests.support.many_rows import FIRST, Work, fill
 from tests.support.plans import captured, explain
 from tests.support.postgres import new_database, run_postgres

@@ -13,21 +13,24 @@ from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
-from api import flags, outcomes, sections, work
-from api import forms as use_forms
-from api import uploads as use_uploads
-from api.auth import ServiceKey
-from api.errors import Problem
+from api.access.tokens import PERSON, Actor, ServiceKey
+from api.forms import closing, sections
 from api.receive.files import Received
 from api.records import cleaning, forms, uploads
 from api.records.rows import UploadRow
 from api.records.tables import cleanings, events, staged_names
 from api.records.tables import forms as form_table
 from api.records.tables import uploads as upload_table
-from api.reuse import reuse
 from api.services import Services
-from api.staging import INCOMING, QUARANTINE
-from api.views import form_view
+from api.staging.folders import INCOMING, QUARANTINE
+from api.texts.errors import Problem
+from api.uploads import outcomes, work
+from api.uploads.acknowledge import acknowledge
+from api.uploads.admission import Admission
+from api.uploads.release import release
+from api.uploads.retry_or_remove import remove, retry
+from api.uploads.reuse import reuse
+from api.views.rows import form_view
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
 from shared.keys import FLAGGED
@@ -35,7 +38,7 @@ from shared.status import TRANSITIONS, UploadStatus
 from shared.volume import STAGED
 from tests.protocol.reference import Prefix, Reference
 from tests.support.commits import commits_that, held_before_the_commit
-from tests.support.services import A_SHA, Scene, services_on
+from tests.support.services import A_SHA, BACK_END, Scene, services_on
 from tests.support.sql import execute
 from tests.support.sql import rows_of as all_rows
 from tests.support.sweeping import willing_sweep
@@ -211,7 +214,7 @@ class House:
         self.abandoned.add(name)  # until it has a row
 
         async def do(services: Services) -> str:
-            row = await use_uploads.acknowledge(
+            row = await acknowledge(
                 services,
                 self.scene.form.id,
                 services.form_types[FORM_TYPE].file_fields[field],
@@ -292,7 +295,7 @@ class House:
     def remove(self, upload_id: str, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
             row = await self._row(upload_id)
-            await use_uploads.remove(services, row, always=always)
+            await remove(services, row, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -304,7 +307,7 @@ class House:
     def retry(self, upload_id: str, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
             row = await self._row(upload_id)
-            await use_uploads.retry(services, row, always=always)
+            await retry(services, row, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -315,7 +318,7 @@ class House:
 
     def release(self, upload_id: str) -> Operation:
         async def do(services: Services) -> str:
-            await flags.release(services, await self._row(upload_id), by=ServiceKey("backend"))
+            await release(services, await self._row(upload_id), by=ServiceKey("backend"))
             return "ok"
 
         return Operation(f"release {upload_id}", do, lambda reference: reference.release(upload_id))
@@ -336,10 +339,10 @@ class House:
             form = await services.database.scan(forms.get, self.scene.form.id)
             if form is None or form.status == forms.PURGING:
                 raise Problem("not-found")
-            use_uploads.check_draft(form)
             target = services.form_types[FORM_TYPE].file_fields[field]
-            row = await reuse(services, form, target, from_id, upload_id=name, request_id="req")
-            return row.id
+            admission = Admission(services, form, target, request_id="req")
+            admission.upload_id = name
+            return (await reuse(services, admission, from_id)).id
 
         return Operation(
             f"reuse {from_id} as {name} for {field}",
@@ -363,14 +366,14 @@ class House:
 
     def submit(self) -> Operation:
         async def do(services: Services) -> str:
-            await use_forms.submit(services, self.scene.form)
+            await closing.submit(services, self.scene.form)
             return "ok"
 
         return Operation("submit", do, lambda reference: reference.submit())
 
     def purge(self, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
-            await use_forms.purge(services, self.scene.form, always=always)
+            await closing.purge(services, self.scene.form, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -658,3 +661,8 @@ def outcome_of(order: Order, outcome: str) -> Outcome:
             cause = {"shutdown": "shutdown", "died": "decoder"}.get(outcome, "store")
             counted = outcome in ("counted", "died")
             return Retry.model_validate({**ids, "cause": cause, "counted": counted})
+
+
+def _actor(*, always: bool) -> Actor:
+    """Who may change a form even when it was sent is the back end."""
+    return BACK_END if always else PERSON

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth import ServiceKey
-from api.deps import own_form, own_upload
+from api.access.tokens import ServiceKey
 from api.records.rows import UploadRow
+from api.routes.deps import own_form, own_upload
 from api.services import Services
 from tests.support.listeners import new_form, public
 from tests.support.services import Scene, services_on

@@ -8,20 +8,24 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from api import forms as use_forms
-from api import outcomes, work
-from api import uploads as use_uploads
+from api.access.tokens import ServiceKey
+from api.forms import drafts
 from api.receive.files import Received
 from api.records import migrate, uploads
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import cleanings
 from api.records.tables import uploads as upload_table
-from api.services import Services, open_services
-from api.settings import Settings
+from api.services import Services
+from api.settings.settings import Settings
+from api.start import open_services
+from api.uploads import outcomes, work
+from api.uploads.acknowledge import acknowledge
 from shared.ids import new_id
 from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
 from tests.support.sql import execute, rows_of
 from tests.support.stack import forms_folder
+
+BACK_END = ServiceKey("tests")
 
 A_SHA = hashlib.sha256(b"object").hexdigest()
 
@@ -62,7 +66,7 @@ class Scene:
 
     @classmethod
     async def create(cls, services: Services, form_type: str = "acceptance") -> "Scene":
-        form, _, _ = await use_forms.create(services, form_type, {}, None, beginner=None)
+        form, _, _ = await drafts.create(services, form_type, {}, None, beginner=None)
         return cls(services, form)
 
     async def received(self, content: bytes = b"bytes") -> Received:
@@ -71,7 +75,7 @@ class Scene:
         return Received(await writer.finish(), "a.png", "image/png")
 
     async def staged(self, field: str = "needed", content: bytes = b"bytes") -> UploadRow:
-        return await use_uploads.acknowledge(
+        return await acknowledge(
             self.services,
             self.form.id,
             self.services.form_types[self.form.type].file_fields[field],

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from api.services import Services
-from api.sweep import Sweep
+from api.upkeep.sweep import Sweep
 
 
 def willing_sweep(services: Services) -> Sweep:

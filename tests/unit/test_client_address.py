@@ -5,9 +5,10 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from api.http.client_address import Origin, TrustedProxies, client_address, network, origin
+from api.http.client_address import Origin, client_address, origin
 from api.http.connections import Connections
-from api.settings import Settings
+from api.settings.settings import Settings
+from api.settings.trusted_proxies import TrustedProxies, network
 
 PROXY, OTHER_PROXY, CLIENT, LIAR = "10.0.0.2", "10.0.0.3", "203.0.113.7", "198.51.100.1"
 TRUSTED = TrustedProxies.of(["10.0.0.0/24", "2001:db8:ffff::2"])

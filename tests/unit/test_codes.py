@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from api.error_guide import UPLOADS
+from api.texts.error_guide import UPLOADS
 from shared.codes import NOTICES, REJECTIONS
 
 WORKER = Path(__file__).parents[2] / "worker"

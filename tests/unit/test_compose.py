@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from api.migrate import MigrationSettings
-from api.settings import Settings as ApiSettings
+from api.settings.settings import Settings as ApiSettings
 from shared.form_definition import load_form_types
 from shared.settings_errors import explain
 from tests.support.compose import (

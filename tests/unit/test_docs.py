@@ -16,23 +16,24 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 from starlette.routing import Route
 
-from api import form_types, views
 from api.app import create_internal_app, create_public_app
-from api.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS, entries
-from api.errors import ERRORS, GUIDE, Problem
-from api.http.client_address import TrustedProxies
+from api.forms.values import VALUE_PROBLEMS
+from api.html.render import Site, render
 from api.http.problems import details
 from api.http.stopping import Stopping
-from api.metrics import Metrics
 from api.openapi import examples
 from api.openapi.errors import UNIVERSAL
-from api.pages.pages import Site, render
-from api.receive.pace import Pace
 from api.routes import docs, pages
 from api.services import Services
-from api.settings import Settings as ApiSettings
-from api.values import VALUE_PROBLEMS
-from api.watchdog import Watchdog
+from api.settings.pace import Pace
+from api.settings.settings import Settings as ApiSettings
+from api.settings.trusted_proxies import TrustedProxies
+from api.telemetry.metrics import Metrics
+from api.telemetry.watchdog import Watchdog
+from api.texts.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS, entries
+from api.texts.errors import ERRORS, GUIDE, Problem
+from api.views import form_types
+from api.views import rows as views
 from dev.commands import COMMANDS
 from dev.provision_s3 import CORS
 from dev.services import API_PREFIX as API
@@ -107,8 +108,10 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
 
 
 def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
-    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, f"see api/error_guide.py; then {HOW}"
-    assert set(ERRORS) == set(TO_DO), f"see api/error_guide.py; then {HOW}"
+    assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, (
+        f"see api/texts/error_guide.py; then {HOW}"
+    )
+    assert set(ERRORS) == set(TO_DO), f"see api/texts/error_guide.py; then {HOW}"
 
 
 def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:

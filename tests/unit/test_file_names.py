@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from api.errors import Problem
 from api.receive import header_values
 from api.receive.names import clean_filename, filename_in
+from api.texts.errors import Problem
 
 AT_MOST = 64 * 1024
 LITTLE = 0.5

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.receive.files import size
-from api.rejections import accepted
+from api.texts.rejections import accepted
+from api.texts.sizes import size
 from shared.codes import FLAGS
 from shared.form_definition import FormDefinitionError, FormType, load_form_types
 from shared.policy import FilePolicy

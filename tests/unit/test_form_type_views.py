@@ -9,10 +9,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from api.errors import ERRORS
-from api.form_types import FileFieldView, form_type_view
-from api.receive.files import size
-from api.rejections import NOTICE_TEXTS, texts, upload_error, upload_notice
+from api.texts.errors import ERRORS
+from api.texts.rejections import NOTICE_TEXTS, texts, upload_error, upload_notice
+from api.texts.sizes import size
+from api.views.form_types import FileFieldView, form_type_view
 from shared.codes import NOTICES, PLACEHOLDERS, POLICY_PLACEHOLDERS, REJECTIONS
 from shared.form_definition import (
     CheckboxField,

@@ -5,11 +5,11 @@ from typing import cast
 
 import pytest
 
-from api.errors import Problem
 from api.receive.fragments import refuse_by_field, refuse_by_headers, says_of_pieces
 from api.receive.multipart import Event, PartData, PartEnd, PartStart
 from api.receive.sections import receive_section
-from api.staging import Staging
+from api.staging.staging import Staging
+from api.texts.errors import Problem
 
 
 @pytest.mark.parametrize(

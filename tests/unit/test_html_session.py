@@ -7,11 +7,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.errors import Problem
+from api.access import session
 from api.http.origin import check_origin, is_our_page
 from api.http.preferences import accepts, prefers_html
-from api.pages import session
 from api.services import Services
+from api.texts.errors import Problem
 
 
 def request(scheme: str = "http", method: str = "POST", **headers: str) -> Request:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.links import content_disposition, link_of, open_links
+from api.outside.links import content_disposition, link_of, open_links
 from api.records.rows import UploadRow
-from api.settings import Settings
+from api.settings.settings import Settings
 from shared.formats import DOC, DOCX, FORMATS, GIF, HEIC, JPEG, PDF, PNG, WEBP
 from shared.status import UploadStatus
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.errors import Problem
 from api.receive.body import Body
 from api.receive.multipart import (
     PartData,
@@ -19,6 +18,7 @@ from api.receive.multipart import (
     read_parts,
 )
 from api.receive.names import clean_filename
+from api.texts.errors import Problem
 
 
 class Chunks(Body):

@@ -1,6 +1,6 @@
 """How slow a body may be."""
 
-from api.receive.pace import Meter, Pace
+from api.settings.pace import Meter, Pace
 
 
 def test_nothing_is_judged_before_the_first_window_is_over() -> None:

@@ -8,7 +8,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http.public_path import BelowPath, public_path
-from api.public_url import PublicUrl, path_of
+from api.settings.public_url import PublicUrl, path_of
 
 ADDRESS: TypeAdapter[str] = TypeAdapter(PublicUrl)
 

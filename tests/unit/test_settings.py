@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from api.settings import Settings as ApiSettings
+from api.settings.settings import Settings as ApiSettings
 from shared.settings_errors import explain
 from worker.settings import Settings as WorkerSettings
 

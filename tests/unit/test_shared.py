@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.errors import ERRORS
-from api.rejections import NOTICE_TEXTS
+from api.texts.errors import ERRORS
+from api.texts.rejections import NOTICE_TEXTS
 from shared.codes import NOTICES, REJECTIONS
 from shared.internal_api import StoredObject
 from shared.jobs import deserialize, serialize

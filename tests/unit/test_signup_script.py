@@ -11,7 +11,7 @@ AS_SERVED = ["--target", "es2023", "--module", "esnext", "--moduleResolution", "
 
 
 def test_its_types_are_right(tmp_path: Path) -> None:
-    folders = {"api/pages/static": ["signup.js"], "browser": ["longshore.js", "longshore.d.ts"]}
+    folders = {"api/html/static": ["signup.js"], "browser": ["longshore.js", "longshore.d.ts"]}
     for folder, names in folders.items():
         for name in names:
             shutil.copy(CHECKOUT / folder / name, tmp_path)

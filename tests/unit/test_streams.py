@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from api import lookout as lookout_module
-from api import streams as module
-from api.errors import Problem
-from api.event_format import HEARTBEAT, event
-from api.http import event_stream
-from api.http.event_stream import EventStream
-from api.lookout import Lookout
+from api.news import lookout as lookout_module
+from api.news import streams as module
+from api.news.event_format import HEARTBEAT, event
+from api.news.lookout import Lookout
+from api.news.shares import Shares
+from api.news.streams import Part, Snapshot, Stream, Streams
 from api.records.database import DatabaseUnavailable
-from api.shares import Shares
-from api.streams import Part, Snapshot, Stream, Streams
+from api.routes import event_stream
+from api.routes.event_stream import EventStream
+from api.texts.errors import Problem
 
 LOOK = 0.05
 PATIENCE = 5.0

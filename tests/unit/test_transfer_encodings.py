@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.errors import Problem
 from api.receive.transfer_encodings import decoder_of
+from api.texts.errors import Problem
 
 
 def through(encoding: str, pieces: list[bytes]) -> bytes:

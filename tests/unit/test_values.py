@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.errors import Problem
-from api.values import from_form, from_json, missing, problem_of
+from api.forms.values import from_form, from_json, missing, problem_of
+from api.texts.errors import Problem
 from shared.form_definition import CheckboxField, ChoiceField, TextField
 
 

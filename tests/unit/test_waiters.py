@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from api import lookout as module
-from api.lookout import Lookout
+from api.news import lookout as module
+from api.news.lookout import Lookout
+from api.news.shares import Shares
+from api.news.waiters import Waiters
 from api.receive.body import ClientGone
 from api.records.database import DatabaseUnavailable
-from api.shares import Shares
-from api.waiters import Waiters
 
 LOOK = 0.05
 LONG = 30.0

@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from api.http.watched import WatchLoop
-from api.metrics import Longest, Metrics
-from api.watchdog import Watchdog
+from api.telemetry.metrics import Longest, Metrics
+from api.telemetry.watchdog import Watchdog
 
 
 class Time:

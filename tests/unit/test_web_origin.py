@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
-from api.errors import Problem
+from api.forms.way_back import check_redirect
 from api.services import Services
-from api.way_back import check_redirect
-from api.web_origin import exact_origin, origin_of
+from api.settings.web_origin import exact_origin, origin_of
+from api.texts.errors import Problem
 
 
 @pytest.mark.parametrize(

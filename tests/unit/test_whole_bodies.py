@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http.bodies import MAX_REPORT, ReadWhole
-from api.receive.pace import Pace
+from api.settings.pace import Pace
 
 GONE: Message = {"type": "http.disconnect"}
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from api import forms as use_forms
+from api.forms import closing
 from api.http import middleware
 from api.services import Services
 from shared.ids import new_id
@@ -87,7 +87,7 @@ async def test_what_is_refused_before_its_body_is_read_on_to_its_end(
     begun: Begun, way: str
 ) -> None:
     await begun.scene.stored()
-    await use_forms.submit(begun.scene.services, begun.scene.form)
+    await closing.submit(begun.scene.services, begun.scene.form)
     came = []
 
     async def note() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from api import forms as use_forms
-from api import uploads as use_uploads
+from api.access.tokens import PERSON
+from api.forms import closing
 from api.records.rows import UploadRow
+from api.uploads.acknowledge import acknowledge
 from tests.support.begun import CONTENT, MOST, PATIENCE, Begun, each_way, services_in
 from tests.support.listeners import public
 from tests.support.ways import ALONE
@@ -23,7 +24,7 @@ async def test_a_form_that_is_submitted_meanwhile_takes_the_file_no_more(
     stored = await begun.scene.stored()
 
     async def submit() -> None:
-        await use_forms.submit(begun.scene.services, begun.scene.form)
+        await closing.submit(begun.scene.services, begun.scene.form)
 
     answer = await begun.send(way, midway=submit)
     assert (answer.status_code, answer.json()["code"]) == (409, "form-submitted")
@@ -35,7 +36,7 @@ async def test_a_form_that_is_purged_meanwhile_takes_the_file_no_more(
     begun: Begun, way: str
 ) -> None:
     async def purge() -> None:
-        await use_forms.purge(begun.scene.services, begun.scene.form, always=False)
+        await closing.purge(begun.scene.services, begun.scene.form, by=PERSON)
 
     answer = await begun.send(way, midway=purge)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
@@ -92,7 +93,7 @@ async def test_a_key_that_is_used_meanwhile_for_another_file_is_told(begun: Begu
     received = await begun.scene.received(b"another")
 
     async def take_the_key() -> None:
-        await use_uploads.acknowledge(
+        await acknowledge(
             begun.scene.services, begun.scene.form.id, field, received, request_id="r", key="key"
         )
 

@@ -1,0 +1,1 @@
+"""Who may: tokens of forms, service keys, internal secrets, and the cookie of our own pages."""

@@ -1,0 +1,85 @@
+"""Who may: the form's token for its form, an internal secret for the worker."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api.records import forms
+from api.records.rows import FormRow
+from api.services import Services
+from api.texts.errors import Problem
+
+
+def new_token() -> str:
+    return f"lst_{secrets.token_urlsafe(32)}"
+
+
+def hash_token(token: str) -> str:
+    """What is stored of a token. It carries 256 random bits, so one plain hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def bearer(request: Request) -> str:
+    """The bearer token of a request (RFC 6750). Raises `Problem` unauthorized."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthorized()
+    return token.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """The application's back end: it may read, retry, release and delete
+    what is in any form. Its name is for logs."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who holds the form's token, or sits at its page: may change the form while it is a draft."""
+
+
+PERSON = Person()
+Actor = Person | ServiceKey
+"""Who does something to a form or an upload that they may touch."""
+
+
+def service_key(services: Services, token: str) -> ServiceKey | None:
+    """The service key that a bearer token is, if it is one; all are compared, each in constant
+    time."""
+    given = hash_token(token)
+    same = [
+        name
+        for name, secret in services.settings.service_keys
+        if hmac.compare_digest(given, hash_token(secret))
+    ]
+    return ServiceKey(same[0]) if same else None
+
+
+async def form_of_token(services: Services, token: str) -> FormRow:
+    """The form that a token opens.
+
+    Raises `Problem` unauthorized for an unknown token, not-found for a form being purged.
+    """
+    wanted = hash_token(token)
+    form = await services.database.read(forms.by_token, wanted)
+    if form is None or not hmac.compare_digest(form.token_hash, wanted):
+        raise unauthorized()
+    if form.status == forms.PURGING:
+        raise Problem("not-found")
+    return form
+
+
+def require_internal(secrets_known: tuple[str, ...], request: Request) -> None:
+    """Let only a holder of an internal secret pass; two may be valid while one is rotated."""
+    given = bearer(request).encode()
+    if not any([hmac.compare_digest(given, each.encode()) for each in secrets_known]):  # noqa: C419 - compare all, in constant time
+        raise unauthorized()
+
+
+def unauthorized(detail: str | None = None) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="longshore"'})

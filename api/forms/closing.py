@@ -1,0 +1,56 @@
+"""Ending a form: it is sent, or erased."""
+
+from api.access.rights import check_draft, check_may_change
+from api.access.tokens import Actor
+from api.forms.verdict import judge
+from api.records import forms, lifecycle, uploads
+from api.records.database import Transaction
+from api.records.rows import FormRow
+from api.services import Services
+from api.texts.errors import Problem
+from shared.status import TERMINAL, UploadStatus
+
+
+async def submit(services: Services, form: FormRow) -> None:
+    """Close the form to the person. Raises `Problem` uploads-pending or form-incomplete."""
+    form_type = services.form_types[form.type]
+
+    def submitted(tx: Transaction) -> None:
+        locked = forms.lock(tx, form.id)
+        check_draft(locked)
+        verdict = judge(form_type, locked, uploads.of_form(tx.conn, form.id))
+        if verdict.pending:
+            names = [
+                {"id": row.id, "field": row.field, "filename": row.filename, "status": row.status}
+                for row in verdict.pending
+            ]
+            raise Problem("uploads-pending", retry_after=1, extra={"uploads": names})
+        if verdict.errors:
+            raise Problem(
+                "form-incomplete",
+                errors=[{"pointer": f"/{each['field']}", **each} for each in verdict.errors],
+            )
+        forms.submit(tx, locked)
+
+    await services.database.write(submitted)
+
+
+async def purge(services: Services, form: FormRow, *, by: Actor) -> None:
+    """Erase the form: at once for everybody outside, its bytes and objects soon after. Raises
+    `Problem` form-submitted."""
+
+    def purged(tx: Transaction) -> None:
+        locked = forms.lock(tx, form.id)
+        check_may_change(locked, by)
+        purge_locked(tx, locked)
+
+    await services.database.write(purged)
+
+
+def purge_locked(tx: Transaction, form: FormRow) -> None:
+    """The same within a transaction that locked the form."""
+    for row in uploads.of_form(tx.conn, form.id):
+        if row.status not in TERMINAL:
+            lifecycle.end(tx, row, UploadStatus.REMOVED)
+    forms.purge(tx, form)
+    uploads.forget_personal(tx, form.id)

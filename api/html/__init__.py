@@ -1,0 +1,1 @@
+"""What all pages are made with: templates, styles, scripts, addresses, and the page of an error."""

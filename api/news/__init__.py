@@ -1,0 +1,1 @@
+"""Who waits for a form to change, and who tells them."""

@@ -1,0 +1,1 @@
+"""What is reached outside besides the database: the queue, and links to the object store."""

@@ -1,0 +1,287 @@
+"""The staging volume: the only file-system code of the api.
+
+A file is written under `incoming/`, made durable, and renamed into `staged/`, where the worker
+reads it. Both lie on the same volume, so that the rename is atomic. Durable means: the data was
+fsynced before the rename and the folder after it; only then may a transaction name the file.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from api.staging.durable import fsync_folder, link, unlinked
+from api.staging.folder_pass import FolderPass
+from api.staging.folder_sync import FolderSync
+from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.space import Space, volume_problem
+from shared.crash_points import reached
+from shared.volume import MARKER, STAGED
+
+BATCH = 128 * 1024
+"""Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
+fifty uploads at once stay within a few MiB."""
+SMALL = 256 * 1024
+"""A body up to this is gathered whole and put on the volume by one call, its file opened no
+earlier: most of what people send is small, and each call costs a hop to a thread."""
+GATHERED = 8 * 1024 * 1024
+"""What all bodies together may hold so; beyond it they are written batch by batch."""
+PIECE = 256
+"""What a piece takes up beside its bytes: a client may send two at a time."""
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that is durable on the volume."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Staging:
+    """The volume below `root`. Blocking calls run in threads of its own."""
+
+    def __init__(self, root: Path, space: Space, *, threads: int = 4) -> None:
+        self.root = root
+        self.space = space
+        self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
+        self._sync = FolderSync(root / STAGED, self.in_thread)
+        self._gathered = 0
+
+    def prepare(self) -> None:
+        """Make the folders. Raises `OSError` when the volume can't be written."""
+        for folder in (INCOMING, STAGED, QUARANTINE):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def open(self, name: str) -> "Writer":
+        """A file to be received. Nothing is on the volume yet."""
+        return Writer(self, name)
+
+    def gather(self, change: int) -> bool:
+        """Count so many bytes more, or fewer, that bodies hold in memory; returns whether that is
+        still within what all of them may."""
+        self._gathered += change
+        return self._gathered <= GATHERED
+
+    async def sync(self) -> None:
+        """Make the names of staged files durable. Raises `Problem` as `run` does."""
+        await self._sync.done()
+
+    async def delete(self, name: str) -> None:
+        """Take a file off the volume; it may be gone already."""
+        await self.run((self.root / STAGED / name).unlink, missing_ok=True)
+
+    async def delete_all(self, names: Collection[str]) -> list[str]:
+        """Take files off the volume; returns those that are gone now. One that can't be unlinked
+        is logged and doesn't keep the others."""
+
+        def unlink_each() -> list[str]:
+            return [name for name in names if unlinked(self.root / STAGED / name)]
+
+        return await self.run(unlink_each)
+
+    async def link(self, name: str, to: str) -> bool:
+        """Give a staged file a second name, durably; False when it is gone. Either name stays
+        whatever becomes of the other. Where the volume knows no links it is copied."""
+        return await self.run(link, self.root, name, to)
+
+    async def read(self, name: str) -> AsyncIterator[bytes] | None:
+        """The contents of a staged file in batches, to their end even if it is unlinked meanwhile;
+        None when it is gone."""
+
+        def opened() -> FileIO | None:
+            with contextlib.suppress(FileNotFoundError):
+                return (self.root / STAGED / name).open("rb", buffering=0)
+            return None
+
+        file = await self.run(opened)
+        return self._batches(file) if file else None
+
+    async def _batches(self, file: FileIO) -> AsyncIterator[bytes]:
+        with file:
+            while data := await self.run(file.read, BATCH):
+                yield data
+
+    async def exists(self, name: str) -> bool:
+        return await self.run((self.root / STAGED / name).exists)
+
+    async def quarantine(self, name: str) -> None:
+        """Move a file without a record out of the way, to be looked at and later deleted."""
+
+        def move() -> None:
+            target = self.root / QUARANTINE / name
+            with contextlib.suppress(FileNotFoundError):  # another replica was quicker
+                (self.root / STAGED / name).replace(target)
+                os.utime(target)  # its time there starts now
+
+        await self.run(move)
+
+    async def next_older_than(self, folder: str, seconds: float) -> list[str]:
+        """Names of some files of a folder that nobody has touched for so long; the next call goes
+        on behind them, and starts anew after the last."""
+        return await self.run(self._passes[folder].next_older_than, seconds)
+
+    async def drop(self, folder: str, name: str) -> None:
+        await self.run((self.root / folder / name).unlink, missing_ok=True)
+
+    async def read_marker(self) -> str | None:
+        """The volume's id as its marker file says it; None without one."""
+
+        def read() -> str | None:
+            try:
+                return (self.root / MARKER).read_text().strip()
+            except (OSError, ValueError):  # ValueError: whatever it holds, it is no text
+                return None
+
+        return await self.run(read)
+
+    async def write_marker(self, volume_id: str) -> None:
+        def write() -> None:
+            temporary = self.root / f"{MARKER}.{volume_id}.{os.getpid()}.{id(write)}"
+            with temporary.open("w") as file:
+                file.write(volume_id)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self.root / MARKER)
+            fsync_folder(self.root)
+
+        await self.run(write)
+
+    async def run(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """Call in a thread; errors of the volume become `Problem`s (507 or 503)."""
+        try:
+            return await self.in_thread(call, *args, **kwargs)
+        except OSError as error:
+            raise volume_problem(error) from error
+
+    async def in_thread(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """Call in a thread. Raises whatever it raises."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+
+
+class Writer:
+    """Writes one file and hashes it beside the write, one batch behind what is received."""
+
+    def __init__(self, staging: Staging, name: str) -> None:
+        self.name = name
+        self.size = 0
+        self._staging = staging
+        self._fd: int | None = None
+        self._path: Path | None = None
+        """Of the file, as long as it is ours to take back."""
+        self._hash = hashlib.sha256()
+        self._batch: list[bytes | memoryview] = []
+        self._gathered = 0
+        self._under_way: asyncio.Task[None] | None = None
+        self._is_large = False
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take `data`, which must not change afterwards."""
+        self._batch.append(data)
+        self.size += len(data)
+        held = len(data) + PIECE
+        self._gathered += held
+        has_room = self._staging.gather(held)
+        if self._gathered > (SMALL if has_room and not self._is_large else BATCH):
+            self._is_large = True
+            await self._flush()
+
+    async def finish(self) -> Staged:
+        """Make the file durable under `staged/`.
+
+        Raises `Problem` when the volume can't: then the file is to be discarded and received
+        anew. An fsync is never repeated, for the kernel may have dropped the pages it failed on.
+        """
+        await self._settle()
+        self._hand_over(self._publish)
+        await self._settle()
+        await self._staging.sync()
+        self._path = None
+        reached("api-after-rename")
+        return Staged(self.name, self.size, self._hash.hexdigest())
+
+    async def discard(self) -> None:
+        """Take back what was written, unless it was finished: a name under `staged/` that may not
+        last, too. Never raises: what can't be taken back is logged, and the sweep will find it."""
+        self._take()
+        if self._under_way:
+            await asyncio.wait([self._under_way])
+        if self._path:
+            path, self._path = self._path, None
+            await self._staging.run(self._abandon, path)
+
+    def _take(self) -> list[bytes | memoryview]:
+        batch, self._batch = self._batch, []
+        self._staging.gather(-self._gathered)
+        self._gathered = 0
+        return batch
+
+    async def _flush(self) -> None:
+        await self._settle()
+        self._hand_over(self._append)
+
+    def _hand_over(self, step: Callable[[list[bytes | memoryview]], None]) -> None:
+        """Have a thread do it with what is gathered."""
+        self._under_way = asyncio.ensure_future(self._staging.run(step, self._take()))
+
+    async def _settle(self) -> None:
+        if self._under_way:
+            under_way, self._under_way = self._under_way, None
+            try:
+                await asyncio.shield(under_way)
+            except asyncio.CancelledError:
+                self._under_way = under_way  # a thread still writes: discard() waits for it
+                raise
+
+    def _append(self, batch: list[bytes | memoryview]) -> None:
+        if self._fd is None:
+            path = self._staging.root / INCOMING / self.name
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._fd = os.open(path, flags, 0o640)
+            self._path = path
+        for data in batch:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            self._hash.update(data)
+
+    def _publish(self, batch: list[bytes | memoryview]) -> None:
+        self._append(batch)
+        assert self._fd is not None  # noqa: S101 - for the type checker
+        assert self._path is not None  # noqa: S101 - the same
+        fd, self._fd = self._fd, None
+        try:
+            reached("api-after-write")
+            os.fsync(fd)
+            reached("api-after-fsync")
+        finally:
+            os.close(fd)
+        # Names are 128 random bits: there is nothing to replace.
+        self._path = self._path.rename(self._staging.root / STAGED / self.name)
+
+    def _abandon(self, path: Path) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            try:
+                os.close(fd)
+            except OSError as error:
+                log.warning("close_failed", name=self.name, error=str(error))
+        unlinked(path)

@@ -1,0 +1,1 @@
+"""What people read: errors, what to do about them, why a file was rejected, sizes."""

@@ -1,0 +1,236 @@
+"""When each error comes up, and what who meets it does about it: the words of the page that the
+`type` of a problem leads to, and of `docs/errors.md`.
+
+In a text, what stands in backticks is code.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from api.texts.errors import ERRORS
+
+ANSWERS = {
+    "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
+    "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
+    "1 MiB of text; a key that is too long or not UTF-8; a `Repr-Digest` that can't be read",
+    "malformed-json": "the body is not one JSON object",
+    "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
+    "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
+    "part that can't be decoded",
+    "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
+    "`quoted-printable`, `7bit`, `8bit` and `binary`",
+    "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
+    "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
+    "a piece of a file",
+    "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
+    "key alone opens (the list of forms, a release); a new form with what a service key alone may "
+    "give",
+    "foreign-origin": "a page of another site posted with this browser's cookie, or none is named "
+    "in `Origin`; or with the hidden token of a form that has no `success_redirect` or "
+    "`error_redirect`",
+    "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
+    "it is another form's",
+    "method-not-allowed": "the address exists, this method of it doesn't",
+    "not-acceptable": "`Accept` rules out `text/event-stream`, where that is what is answered",
+    "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
+    "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
+    "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
+    "proxy; or a stream is asked for beyond what the client, or the form, may have open",
+    "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
+    "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
+    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is URL-encoded",
+    "unsupported-media-type": "the request's own `Content-Type`, never the file's",
+    "uri-too-long": "path and query over 8192 bytes",
+    "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
+    "answer has `Accept-Encoding: identity`",
+    "header-too-large": "a header that is parsed, over its own bound; `params` name both",
+    "method-not-implemented": "`CONNECT`",
+    "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
+    "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
+    "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
+    "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
+    "NUL; a parameter of the query is wrong",
+    "unknown-field": "a key or part of a section that is no field of the form",
+    "unknown-form-type": "`type` of a new form names none",
+    "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
+    "uploads-pending": "submit while files are under way; they are listed under `uploads`",
+    "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
+    "file-missing": "an upload without a file part",
+    "file-empty": "an upload whose file has no bytes",
+    "file-too-large": "an upload over its field's `max_bytes`, by `Content-Length` or as it comes",
+    "too-many-files": "409: the field for many files is full. 422: a second file in one request "
+    "for one upload",
+    "form-full": "an upload, or a section's body, is more than the form may hold of files "
+    "(`MAX_FORM_BYTES`, `MAX_FORM_UPLOADS`), or values are more text (`MAX_FORM_TEXT_BYTES`)",
+    "too-many-forms": "a client address began more than `MAX_DRAFTS_PER_HOUR` drafts; with "
+    "`Retry-After`",
+    "key-reused": "a key that already stands for other bytes in this field",
+    "upload-running": "a key whose first request is still being received",
+    "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
+    "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
+    "not-stored": "a link is asked for and the upload is not `stored`",
+    "not-released": "a link is asked for with a form's token, and the upload is flagged",
+    "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
+    "not-failed": "a retry of an upload that is not `failed`, or is with `retryable` false: its "
+    "bytes are lost, changed or no longer kept",
+    "internal-error": "a fault of ours; `request_id` finds it in the logs",
+    "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
+    "many connections, or all streams of events are taken; with `Retry-After`",
+    "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
+    "known; with `Retry-After`",
+}
+"""When an answer of the public listener has the code."""
+
+UPLOADS = {
+    "file-too-large": ("rejected", "a file of a saved section is over its field's `max_bytes`"),
+    "too-many-files": ("rejected", "a file of a saved section finds its field full"),
+    "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
+    "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
+    "file-corrupt": ("rejected", "it can't be decoded whole"),
+    "file-encrypted": (
+        "rejected",
+        "it can't be opened without a password, and the field doesn't allow that",
+    ),
+    "file-has-active-content": (
+        "rejected",
+        "a PDF has scripts or actions, and the field refuses them",
+    ),
+    "file-has-attachments": ("rejected", "a PDF has files attached, and the field refuses them"),
+    "file-has-forms": ("rejected", "a PDF is an XFA form, and the field refuses those"),
+    "file-has-macros": ("rejected", "a document has macros, and the field refuses them"),
+    "file-infected": ("rejected", "the scanner found something in it"),
+    "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
+    "file-too-complex": (
+        "rejected",
+        "it is over a bound on what is read of a file; `params` say which",
+    ),
+    "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
+    "image-animated": ("rejected", "it is animated, and the field refuses that"),
+    "image-too-small": ("rejected", "the upright image is under the field's width or height"),
+    "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
+    "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
+    "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
+    "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
+    "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
+    "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
+    "object-lost": ("failed", "it reuses a stored upload whose object is gone from the bucket"),
+}
+"""How an upload ends with the code in its `error`, and when."""
+
+INTERNAL = {
+    "stale-generation": "heartbeat or outcome of a generation that doesn't own the upload",
+    "upload-held": "claim of an upload that another worker holds; with `Retry-After`",
+    "upload-not-due": "claim of an upload whose backoff isn't over; with `Retry-After`",
+    "upload-final": "claim of an upload that waits for no worker",
+}
+"""When an answer of the internal listener has the code."""
+
+TO_DO = {
+    "bad-request": "correct what `detail` names",
+    "malformed-json": "send one JSON object, in UTF-8",
+    "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
+    "unsupported-transfer-encoding": "send the part as it is",
+    "fragment-not-supported": "turn chunks off in the uploader",
+    "unauthorized": "send the form's token, or the service key",
+    "foreign-origin": "open our own page and send from there; for another site create the form "
+    "with a service key and a `success_redirect`, or send the token in `Authorization`",
+    "not-found": "check the address and whose token it is; the form may be purged",
+    "method-not-allowed": "use a method of `Allow`",
+    "not-acceptable": "leave `Accept` out, or name what is offered",
+    "request-timeout": "send it again",
+    "too-many-requests": "wait for `Retry-After`; close streams that aren't needed",
+    "precondition-failed": "read the form, merge, send with its new `ETag`",
+    "request-too-large": "send less at a time",
+    "unsupported-media-type": "send the `Content-Type` that `detail` names",
+    "uri-too-long": "shorten the address",
+    "unsupported-content-encoding": "send the body uncompressed",
+    "header-too-large": "shorten the header that `params` name",
+    "method-not-implemented": "ask the service itself, not through it",
+    "fetch-not-supported": "send the file itself",
+    "unsupported-transfer-coding": "send `chunked`, or a `Content-Length`",
+    "http-version-not-supported": "speak HTTP/1.1",
+    "invalid-request": "correct what `errors` point at",
+    "unknown-field": "use the names that `GET /v1/form-types/{type}` lists",
+    "unknown-form-type": "use a name that `GET /v1/form-types` lists",
+    "form-submitted": "show the form as sent; only the back end can change it",
+    "uploads-pending": "submit again after `Retry-After`, or with `Prefer: wait`",
+    "form-incomplete": "show each of `errors` beside its field",
+    "file-missing": "send a part with a filename",
+    "file-empty": "choose a file that isn't empty",
+    "file-too-large": "choose a smaller file",
+    "too-many-files": "409, or an upload: remove one first. 422: send one file a request",
+    "form-full": "remove files or shorten answers; past `MAX_FORM_UPLOADS` begin a new form",
+    "too-many-forms": "wait for `Retry-After`",
+    "key-reused": "take a new key for other bytes",
+    "upload-running": "wait, and send it again",
+    "digest-mismatch": "send it again; if it stays, the digest is wrong",
+    "upload-not-reusable": "do what `detail` says of its `reason`",
+    "not-stored": "follow the upload until it is `stored`",
+    "not-released": "wait for the back end's release",
+    "not-flagged": "nothing: there is nothing to release",
+    "not-failed": "read the upload; where its bytes are gone, send the file again",
+    "internal-error": "tell the operator the `request_id`",
+    "unavailable": "send it again after `Retry-After`",
+    "storage-full": "send it again after `Retry-After`; an operator makes room",
+    "file-too-small": "choose a larger file",
+    "file-invalid-type": "choose a file of a type that the field accepts",
+    "file-corrupt": "save it again, or choose another one",
+    "file-encrypted": "save it without a password",
+    "file-has-active-content": "print it to a PDF, and choose that",
+    "file-has-attachments": "take the attached files out",
+    "file-has-forms": "print it to a PDF, and choose that",
+    "file-has-macros": "save it without macros",
+    "file-infected": "choose another file",
+    "file-unscannable": "save it without a password, or smaller",
+    "file-too-complex": "save it again, or choose another one",
+    "file-too-many-pages": "choose a file with fewer pages",
+    "image-animated": "choose an image that isn't animated",
+    "image-too-small": "choose a larger image",
+    "image-too-large": "make the image smaller",
+    "attempts-exhausted": "retry it; if it stays, an operator looks at the worker's log",
+    "deadline-passed": "retry it; an operator looks at why nothing was processed",
+    "bytes-expired": "send the file again",
+    "bytes-lost": "send the file again; an operator looks at the volume",
+    "bytes-changed": "send the file again; an operator looks at the volume",
+    "object-lost": "send the file again; an operator looks at the bucket",
+    "stale-generation": "stop, and delete the prefix of this generation",
+    "upload-held": "leave it; its worker or the sweep drives it on",
+    "upload-not-due": "leave it; the sweep wakes it when it is due",
+    "upload-final": "forget the job",
+}
+"""What who meets the code does about it."""
+
+
+class Entry(NamedTuple):
+    """A code, explained."""
+
+    code: str
+    title: str
+    detail: str
+    """With placeholders, as `{max_size}`."""
+    status: int | None
+    """None for a code that no answer has: an upload ends with it."""
+    when: list[str]
+    """One for each place that the code comes up in."""
+    to_do: str
+    retryable: bool
+
+
+def entries() -> Iterator[Entry]:
+    """All codes, by their names."""
+    for code, spec in sorted(ERRORS.items()):
+        answers = [each[code] for each in (ANSWERS, INTERNAL) if code in each]
+        ends = [f"the upload is `{status}`: {when}" for status, when in _ends(code)]
+        yield Entry(
+            code=code,
+            title=spec.title,
+            detail=spec.detail,
+            status=spec.status if answers else None,
+            when=[*answers, *ends],
+            to_do=TO_DO[code],
+            retryable=spec.retryable,
+        )
+
+
+def _ends(code: str) -> list[tuple[str, str]]:
+    return [UPLOADS[code]] if code in UPLOADS else []

@@ -1,0 +1,1 @@
+"""What is done without being asked: the sweep, and how much waits."""

@@ -1,0 +1,76 @@
+"""How much waits: asked of the database, so that it is right across replicas."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from api.records import ageing, waiting, workers
+from api.records.ageing import OnVolume
+from api.services import Services
+from api.texts.errors import Problem
+
+FRESH_SECONDS = 5.0
+ANSWER_SECONDS = 3.0
+"""Well within a scrape: that the database is silent is what has to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the database said, for all replicas."""
+
+    by_status: dict[str, int]
+    """`receiving`, `staged`, `processing` and `failed`."""
+    oldest_pending_seconds: float
+    """Since the oldest upload that is neither settled nor gone was acknowledged; 0 without one."""
+    cleanings: dict[str, int]
+    """Prefixes to be deleted: `due`, and `later`."""
+    quarantined: int
+    on_volume: dict[str, OnVolume]
+    """Bytes of uploads on the volume, by status."""
+    ending_soon: int
+    """Failed uploads whose bytes go soon, if nobody looks at them."""
+    workers: workers.Living
+
+
+class Backlog:
+    """Asks at most every few seconds, however many ask it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: Waiting | None = None
+        self._asked = 0.0
+        self._asking = asyncio.Lock()
+
+    async def read(self) -> Waiting | None:
+        """None when the database can't be asked."""
+        async with self._asking:
+            if not self._asked or time.monotonic() - self._asked > FRESH_SECONDS:
+                self._known = await self._ask()
+                self._asked = time.monotonic()
+        return self._known
+
+    async def _ask(self) -> Waiting | None:
+        settings = self._services.settings
+        kept_ms = int(settings.quarantine_seconds * 1000)
+        warn_ms = max(settings.retention.failed_ms - settings.retention.failed_warning_ms, 0)
+
+        def counted(conn: Connection) -> Waiting:
+            statuses = waiting.by_status(conn)
+            pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
+            return Waiting(
+                by_status={status: count for status, (count, _) in statuses.items()},
+                oldest_pending_seconds=max([0, *pending_ms]) / 1000,
+                cleanings=waiting.cleanings_due_and_later(conn),
+                quarantined=waiting.orphans(conn, kept_ms),
+                on_volume=ageing.on_volume(conn),
+                ending_soon=ageing.ending_soon(conn, warn_ms),
+                workers=workers.living(conn),
+            )
+
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._services.database.scan(counted)
+        except (Problem, TimeoutError):
+            return None

@@ -1,0 +1,1 @@
+"""Uploads: let in, acknowledged, worked on, tried again, taken away."""

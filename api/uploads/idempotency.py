@@ -1,0 +1,86 @@
+"""One upload for one key, however often it is sent (protocol P9)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.records import forms, keys
+from api.records.database import Transaction
+from api.services import Services
+from api.texts.errors import Problem
+from shared.ids import new_id
+
+SLOW_SECONDS = 1
+"""A body that takes longer is marked in the records, for the other replicas to see. A quick one is
+over before anybody could meet it: its mark would cost more than it saves."""
+RENEW_SECONDS = keys.MARK_MS / 1000 / 3
+
+
+@asynccontextmanager
+async def holding_key(
+    services: Services, form_id: str, field: str, key: str | None
+) -> AsyncIterator[None]:
+    """Hold the key while its body is received. A request that fails frees it.
+
+    Raises `Problem` upload-running while another request with the key is being received.
+    """
+    if key is None:
+        yield
+        return
+    mine = (form_id, field, key)
+    if mine in services.running_keys:
+        raise _upload_running(field)
+    services.running_keys.add(mine)  # before anything is waited for: of two, one comes first
+    try:
+        if await services.database.read(keys.is_marked, *mine):
+            raise _upload_running(field)
+        mark = _Mark(services, *mine)
+        try:
+            yield
+        finally:
+            await mark.end()
+    finally:
+        services.running_keys.discard(mine)
+
+
+def _upload_running(field: str) -> Problem:
+    return Problem("upload-running", field=field, retry_after=2)
+
+
+class _Mark:
+    """Marks the key in the records once the body has been slow, until it ends. It decides nothing,
+    as the key of the upload does at its commit: so what fails here is of no matter."""
+
+    def __init__(self, services: Services, form_id: str, field: str, key: str) -> None:
+        self._database = services.database
+        self._of = (form_id, field, key, new_id("run"))
+        self._is_set = False
+        self._over = asyncio.Event()
+        self._setting = asyncio.create_task(self._set())
+
+    async def _set(self) -> None:
+        pause: float = SLOW_SECONDS
+        while not await self._is_over_within(pause):
+            self._is_set = True
+            with contextlib.suppress(Problem):
+                await self._database.write(_mark, *self._of)
+            pause = RENEW_SECONDS
+
+    async def _is_over_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return self._over.is_set()
+
+    async def end(self) -> None:
+        self._over.set()
+        await asyncio.wait([self._setting])  # not cancelled: its mark might come after the end
+        if self._is_set:
+            with contextlib.suppress(Problem):  # it ends by itself
+                await self._database.write(keys.unmark, *self._of)
+
+
+def _mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    forms.lock(tx, form_id)
+    keys.mark(tx, form_id, field, key, holder)

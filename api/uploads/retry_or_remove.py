@@ -1,0 +1,67 @@
+"""What a person decides about an upload that is there: try it again, take it away."""
+
+from api.access.rights import check_may_change
+from api.access.tokens import Actor
+from api.records import forms, lifecycle, stalled, uploads
+from api.records.database import NOW, Moment, Transaction
+from api.records.rows import UploadRow
+from api.services import Services
+from api.texts.errors import Problem
+from shared.status import TERMINAL, UploadStatus
+
+
+async def retry(services: Services, upload: UploadRow, *, by: Actor) -> UploadRow:
+    """Give a `failed` upload a new start, with all its attempts and a new deadline.
+
+    Raises `Problem` not-found, form-submitted, not-failed.
+    """
+
+    def retried(tx: Transaction) -> UploadRow:
+        form = forms.lock(tx, upload.form_id)
+        check_may_change(form, by)
+        row = _current(tx, upload)
+        retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
+        if not retryable or row.bytes != "kept":
+            raise Problem("not-failed", field=row.field)
+        forms.touch(tx, form.id)
+        return uploads.transition(
+            tx,
+            row,
+            UploadStatus.STAGED,
+            attempts=0,
+            lost_generations=[],
+            decoder_deaths=0,
+            backoffs=0,
+            error=None,
+            next_attempt_at=NOW,
+            deadline=Moment(int(services.settings.deadline_seconds * 1000)),
+            wake=row.wake + 1,
+            wakes_unanswered=0,
+            wake_at=Moment(stalled.FIRST_WAKE_MS),
+        )
+
+    row = await services.database.write(retried)
+    services.queue.wake_soon(row.id, row.wake)
+    return row
+
+
+async def remove(services: Services, upload: UploadRow, *, by: Actor) -> None:
+    """Take an upload away; repeating it changes nothing. Raises `Problem` not-found,
+    form-submitted."""
+
+    def removed(tx: Transaction) -> None:
+        form = forms.lock(tx, upload.form_id)
+        check_may_change(form, by)
+        row = _current(tx, upload)
+        if row.status not in TERMINAL:
+            forms.touch(tx, form.id)
+            lifecycle.end(tx, row, UploadStatus.REMOVED)
+
+    await services.database.write(removed)
+
+
+def _current(tx: Transaction, upload: UploadRow) -> UploadRow:
+    row = uploads.get(tx.conn, upload.id)
+    if row is None:
+        raise Problem("not-found")
+    return row
