@@ -56,7 +56,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with self._session.request(
                 request.method,
                 str(request.url),
-                headers=request.headers.multi_items(),
+                headers=[
+                    (name.decode("latin-1"), value.decode("latin-1"))
+                    for name, value in request.headers.raw
+                ],
                 data=await request.aread() or None,
                 allow_redirects=False,
                 server_hostname=request.extensions.get("sni_hostname"),
