@@ -67,7 +67,7 @@ async def test_a_worker_that_was_killed_is_no_death(scene: Scene) -> None:
     await scene.set_all(next_attempt_at=0)
     await scene.claimed(upload)
     await scene.set_all(lease_until=1)
-    await willing_sweep(scene.services).take_back_lost_leases()
+    await willing_sweep(scene.services).lost_leases.take_back_lost_leases()
     row = await scene.now(upload)
     assert (row.status, row.attempts, row.decoder_deaths) == (UploadStatus.STAGED, 2, 1)
 

@@ -65,7 +65,7 @@ async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
     orphan = await scene.received()
     os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
     sweep = Sweep(scene.services)
-    sweep._hearing_since = -math.inf
+    sweep.patience.hearing_since = -math.inf
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_leases_lost_total", ()] == 1
@@ -81,7 +81,7 @@ async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scen
     async def fail_overdue() -> None:
         raise RuntimeError("no")
 
-    sweep.fail_overdue = fail_overdue  # type: ignore[method-assign] # a stand-in
+    sweep.overdue.fail_overdue = fail_overdue  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_sweep_failures_total", ("fail_overdue",)] == 1
