@@ -257,7 +257,11 @@ async def document(listener: str) -> dict[str, Any]:
         pace=Pace(idle_seconds=1),
     )
     parts = SimpleNamespace(
-        settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
+        settings=settings,
+        database=None,
+        metrics=Metrics(),
+        stopping=Stopping(),
+        watchdog=Watchdog(Metrics()),
     )
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
