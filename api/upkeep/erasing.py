@@ -26,4 +26,4 @@ class Erasing:
         batch = await self._database.scan(stalled.purging, self._last_purging)
         erasable = await self._database.scan(stalled.erasable, batch)
         self._last_purging = batch[-1] if len(batch) == stalled.BATCH else ""
-        await self._each(sorted(erasable), forms.erase)
+        await self._each(list(erasable), forms.erase)

@@ -39,9 +39,7 @@ class Sweep:
         self._metrics = metrics
         self.patience = Patience(settings.sweep_seconds, settings.lease_seconds)
         each = Each(database, self.patience)
-        self.waking = Waking(
-            database, services.queue, self.patience, high_water=settings.queue_high_water
-        )
+        self.waking = Waking(database, services.queue, high_water=settings.queue_high_water)
         self.lost_leases = LostLeases(database, settings, metrics, each, self.patience)
         self.overdue = Overdue(database, each)
         self.ageing = Ageing(database, settings.retention, each)

@@ -1,23 +1,16 @@
 """Uploads that wait for a worker: one is woken for them, again and again (protocol P4)."""
 
-import asyncio
-
 from api.outside.queue import Queue
 from api.records import stalled, uploads
 from api.records.database import Database
 from api.records.rows import UploadRow
-from api.upkeep.each import batched
-from api.upkeep.patience import Patience
 
 
 class Waking:
-    def __init__(
-        self, database: Database, queue: Queue, patience: Patience, *, high_water: int
-    ) -> None:
+    def __init__(self, database: Database, queue: Queue, *, high_water: int) -> None:
         """Above `high_water` jobs on the queue nothing more is enqueued."""
         self._database = database
         self._queue = queue
-        self._patience = patience
         self._high_water = high_water
         self._asked_until = 0
 
@@ -45,20 +38,7 @@ class Waking:
         return length is not None and length <= self._high_water
 
     async def _wake(self, rows: list[UploadRow]) -> None:
-        for some in batched(rows, self._database.at_once):
-            self._patience.still_alive()
-            counted = await asyncio.gather(
-                *(self._database.write(stalled.count_wake, row) for row in some),
-                return_exceptions=True,
-            )
-            due = [
-                (row.id, wake)
-                for row, wake in zip(some, counted, strict=True)
-                if isinstance(wake, int)
-            ]
-            is_there = not due or await self._queue.wake(due)
-            for error in counted:  # after it: what was counted has been woken
-                if isinstance(error, BaseException):
-                    raise error
-            if not is_there:
-                return  # Redis is away: the rest keeps its turn
+        """Counted first: a number that was never used does no harm, one used twice wakes nobody."""
+        wakes = await self._database.write(stalled.count_wakes, rows) if rows else []
+        if wakes:
+            await self._queue.wake(wakes)

@@ -149,25 +149,6 @@ async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_tur
     assert (await scene.now(fresh)).wake == 1
 
 
-async def test_what_was_counted_is_woken_though_the_database_goes_away_at_the_next(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = await scene.staged("pair"), await scene.staged("pair")
-    count = stalled.count_wake
-
-    def counted(tx: Transaction, row: UploadRow) -> int | None:
-        if row.id == first.id:
-            raise DatabaseUnavailable
-        return count(tx, row)
-
-    woken = Woken(scene.services)
-    await scene.set_all(wake_at=0)
-    monkeypatch.setattr(stalled, "count_wake", counted)
-    with pytest.raises(DatabaseUnavailable):
-        await patient(scene.services).waking.wake_due()
-    assert woken.wakes == [(second.id, 2)]
-
-
 async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
     scene: Scene,
 ) -> None:
@@ -580,14 +561,15 @@ async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
     await scene.set_all(lease_until=1)
     original = LostLeases._take_back
 
-    def picky(self: LostLeases, tx: Transaction, row: UploadRow) -> None:
+    def picky(self: LostLeases, tx: Transaction, row: UploadRow, hearing_since: float) -> None:
+        original(self, tx, row, hearing_since)
         if row.id == bad.id:
             raise ValueError("what is this")
-        original(self, tx, row)
 
     monkeypatch.setattr(LostLeases, "_take_back", picky)
     await patient(scene.services).lost_leases.take_back_lost_leases()
     assert (await scene.now(good)).status is UploadStatus.STAGED
+    assert (await scene.now(bad)).status is UploadStatus.PROCESSING, "nothing of it is committed"
 
 
 async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
