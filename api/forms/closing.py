@@ -5,7 +5,7 @@ from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
-from api.texts.errors import Problem
+from api.texts.errors import Problem, error_of
 from api.uploads.room import check_draft
 from shared.status import TERMINAL, UploadStatus
 
@@ -27,7 +27,9 @@ async def submit(services: Services, form: FormRow) -> None:
         if verdict.errors:
             raise Problem(
                 "form-incomplete",
-                errors=[{"pointer": f"/{each['field']}", **each} for each in verdict.errors],
+                errors=[
+                    error_of(each["field"], each["code"], each["detail"]) for each in verdict.errors
+                ],
             )
         forms.submit(tx, locked)
 

@@ -11,7 +11,7 @@ from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
-from api.texts.errors import Problem, pointer
+from api.texts.errors import Problem, error_of, pointer
 from api.uploads.acknowledge import Refused, add_received, add_refused, deleting_unless_committed
 from api.uploads.quotas import check_form, check_text
 from api.uploads.room import check_draft, open_slots
@@ -178,14 +178,13 @@ def unknown_field(form_type: FormType, name: str) -> Problem:
     """unknown-field, with the names that there are."""
     shown = name[:50]
     detail = f"This form has no field {shown!r}."
-    error = {"pointer": pointer(shown), "field": shown, "code": "unknown-field", "detail": detail}
     fields = ", ".join(form_type.fields)
     return Problem(
         "unknown-field",
         f"{detail} It has {fields}.",
         field=shown,
         params={"fields": fields},
-        errors=[error],
+        errors=[error_of(shown, "unknown-field", detail)],
     )
 
 

@@ -12,24 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.records.database import Change
 from api.texts.errors import ERRORS
-from shared.status import Verdict
+from shared.causes import Cause
+from shared.status import SETTLED, Verdict
 
-SETTLED = ("stored", "rejected", "failed")
-CAUSES = (
-    "deadline",
-    "decoder",
-    "memory",
-    "refused",
-    "scanner",
-    "scanner-refused",
-    "scratch",
-    "busy",
-    "shutdown",
-    "store",
-    "store-refused",
-    "unexpected",
-    "volume",
-)
 OTHER = "other"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -160,7 +145,7 @@ class Metrics:
         self.scans.labels(verdict).inc()
 
     def gave_back(self, cause: str) -> None:
-        self.given_back.labels(cause if cause in CAUSES else OTHER).inc()
+        self.given_back.labels(cause if cause in set(Cause) else OTHER).inc()
 
     def refusal(self, listener: str, code: str) -> None:
         self.refused.labels(listener, known_code(code)).inc()

@@ -4,14 +4,14 @@ import pytest
 import structlog
 
 from api.records.rows import UploadRow
-from api.uploads.outcomes import DECODER
 from api.uploads.retry_or_remove import retry
+from shared.causes import Cause
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, stored
 from tests.support.sweeping import willing_sweep
 
 
-async def _dies(scene: Scene, upload: UploadRow, cause: str = DECODER) -> UploadRow:
+async def _dies(scene: Scene, upload: UploadRow, cause: str = Cause.DECODER) -> UploadRow:
     await scene.set_all(next_attempt_at=0)
     return await scene.report(given_back(await scene.claimed(upload), cause=cause))
 
@@ -37,7 +37,7 @@ async def test_the_outcome_that_rejected_it_may_be_repeated(scene: Scene) -> Non
     upload = await scene.staged()
     await _dies(scene, upload)
     await scene.set_all(next_attempt_at=0)
-    outcome = given_back(await scene.claimed(upload), cause=DECODER)
+    outcome = given_back(await scene.claimed(upload), cause=Cause.DECODER)
     first = await scene.report(outcome)
     assert await scene.report(outcome) == first
 
@@ -56,7 +56,7 @@ async def test_a_decoder_that_could_not_be_started_is_no_death(scene: Scene) -> 
     upload = row = await scene.staged()
     for _ in range(3):
         await scene.set_all(next_attempt_at=0)
-        outcome = given_back(await scene.claimed(upload), cause=DECODER, counted=False)
+        outcome = given_back(await scene.claimed(upload), cause=Cause.DECODER, counted=False)
         row = await scene.report(outcome)
     assert (row.status, row.decoder_deaths) == (UploadStatus.STAGED, 0)
 

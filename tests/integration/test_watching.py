@@ -15,6 +15,7 @@ from api.records.tables import workers
 from api.services import Services
 from api.telemetry.metrics import Metrics
 from api.upkeep.sweep import Sweep
+from shared.causes import Cause
 from tests.support.listeners import SECRET, internal, new_form, public, send
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
@@ -254,9 +255,12 @@ def test_what_a_worker_invents_adds_no_labels() -> None:
     for number in range(50):
         metrics.gave_back(f"invented-{number}")
         metrics.refusal("public", f"invented-{number}")
+    for cause in Cause:
+        metrics.gave_back(cause)
     text = metrics.text().decode()
     assert "invented" not in text
     assert 'longshore_given_back_total{cause="other"} 50.0' in text
+    assert 'longshore_given_back_total{cause="office"} 1.0' in text
 
 
 async def _scraped(services: Services) -> Samples:
