@@ -38,6 +38,16 @@ class ServiceKey:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who holds the form's token, or sits at its page: may change the form while it is a draft."""
+
+
+PERSON = Person()
+Actor = Person | ServiceKey
+"""Who does something to a form or an upload that they may touch."""
+
+
 def service_key(services: Services, token: str) -> ServiceKey | None:
     """The service key that a bearer token is, if it is one; all are compared, each in constant
     time."""

@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 
 from api.access import session
 from api.access.tokens import (
+    PERSON,
+    Actor,
     ServiceKey,
     bearer,
     form_of_token,
@@ -52,6 +54,11 @@ async def caller_or_page(request: Request, services: Serving) -> Caller:
 
 Asking = Annotated[Caller, Depends(caller)]
 AskingOrPage = Annotated[Caller, Depends(caller_or_page)]
+
+
+def actor_of(asking: Caller) -> Actor:
+    """As whom they act on what they may touch."""
+    return asking if isinstance(asking, ServiceKey) else PERSON
 
 
 def _key_of(request: Request, services: Services) -> ServiceKey | None:

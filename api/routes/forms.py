@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.access.tokens import ServiceKey
+from api.access.rights import check_draft
 from api.forms import closing, drafts, sections
 from api.forms.given import given_of
 from api.forms.listing import Wanted, list_page
@@ -22,11 +22,19 @@ from api.routes.answers import (
     not_modified,
     wait_for_form,
 )
-from api.routes.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
+from api.routes.deps import (
+    Asking,
+    BackEnd,
+    FormOrPages,
+    OwnForm,
+    Serving,
+    actor_of,
+    beginner_of,
+    request_id,
+)
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
-from api.uploads.room import check_draft
 from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
@@ -169,7 +177,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     **described.PURGE_FORM,
 )
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
-    await closing.purge(services, form, always=isinstance(asking, ServiceKey))
+    await closing.purge(services, form, by=actor_of(asking))
     return Response(status_code=204)
 
 
