@@ -12,7 +12,10 @@ from shared.status import TERMINAL, UploadStatus
 
 
 async def submit(services: Services, form: FormRow) -> None:
-    """Close the form to the person. Raises `Problem` uploads-pending or form-incomplete."""
+    """Close the form to the person; its back end may go on.
+
+    Raises `Problem` not-found, form-submitted, uploads-pending or form-incomplete.
+    """
     form_type = services.form_types[form.type]
 
     def submitted(tx: Transaction) -> None:

@@ -37,11 +37,14 @@ class Edits:
     problems: list[dict[str, str]] = field(default_factory=list)
 
     def ignore(self, name: str, reason: str) -> None:
+        """Say in the answer that what came for this field was left aside, and why."""
         self.ignored.append({"field": name, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
+    """A section after its commit."""
+
     edits: Edits
     received: bool
     """Whether a file was taken: then the answer is 202."""
@@ -124,7 +127,13 @@ def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
 async def save(
     services: Services, form: FormRow, edits: Edits, *, if_match: str | None, request_id: str
 ) -> Saved:
-    """Apply everything that was received whole in one transaction."""
+    """Apply everything that was received whole in one transaction.
+
+    saved = await save(services, form, edits_of_json(form_type, body), if_match=None, request_id="")
+
+    What doesn't fit into the form is left out, and named in the `problems` of `edits`. Raises
+    `Problem` not-found, form-submitted or precondition-failed; then no file of it is kept.
+    """
     form_type = services.form_types[form.type]
     mine = [file.received for file in edits.files if file.received]
     added: list[UploadRow] = []
@@ -171,6 +180,10 @@ def check_precondition(form: FormRow, if_match: str | None) -> None:
 
 
 def etag(form: FormRow) -> str:
+    """What a form's ETag is made of: the person's edit, and every change.
+
+    If-Match compares the edit alone, so that a worker's outcome makes no conflict.
+    """
     return f'"{form.edit}.{form.version}"'
 
 

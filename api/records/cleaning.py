@@ -38,6 +38,7 @@ def order(tx: Transaction, prefix: str, form_id: str, *, not_before: int | None)
 
 
 def is_due(conn: Connection) -> bool:
+    """Whether there is a prefix that a worker is to clean now."""
     found = conn.execute(
         select(cleanings.c.id)
         .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)

@@ -134,6 +134,7 @@ class Database(ABC):
 
     @property
     def is_sqlite(self) -> bool:
+        """Whether they are in a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
     async def read(

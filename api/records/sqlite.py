@@ -29,6 +29,8 @@ BUSY_SECONDS = 15
 
 
 class SqliteDatabase(Database):
+    """One file, one writer; see the module."""
+
     at_once = 32
 
     def __init__(self, url: URL, on_commit: Listener) -> None:

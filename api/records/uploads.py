@@ -34,6 +34,7 @@ class GuardFailedError(RuntimeError):
 
 
 def get(conn: Connection, upload_id: str) -> UploadRow | None:
+    """The upload, whatever became of it; None when there is none."""
     row = _BY_ID.row(conn, {"id": upload_id})
     return UploadRow.of(row) if row else None
 

@@ -43,6 +43,9 @@ class Longest:
 
 
 class Metrics:
+    """All that `/metrics` shows. Whoever does something counts it here; what the database knows is
+    set when it is scraped."""
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
 
@@ -111,6 +114,7 @@ class Metrics:
         self.last_sweep_at: float | None = None
 
     def text(self) -> bytes:
+        """In Prometheus' text format."""
         return generate_latest(self.registry)
 
     def committed(self, changes: list[Change]) -> None:
@@ -130,6 +134,7 @@ class Metrics:
                 self.last_stored.set(self.last_stored_at)
 
     def swept(self, seconds: float, failed: list[str]) -> None:
+        """A sweep took so long; `failed` are the names of its steps that failed."""
         self.sweeps.observe(seconds)
         for step in failed:
             self.sweep_failures.labels(step).inc()
@@ -142,12 +147,15 @@ class Metrics:
         self._holds.note(seconds)
 
     def scanned(self, verdict: Verdict) -> None:
+        """An outcome said what the scanner found."""
         self.scans.labels(verdict).inc()
 
     def gave_back(self, cause: str) -> None:
+        """An outcome gave an upload back."""
         self.given_back.labels(cause if cause in set(Cause) else OTHER).inc()
 
     def refusal(self, listener: str, code: str) -> None:
+        """The `public` or the `internal` listener answered with a problem."""
         self.refused.labels(listener, known_code(code)).inc()
 
 

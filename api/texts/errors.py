@@ -15,6 +15,8 @@ GUIDE = "/docs/errors"
 
 
 class ErrorSpec(NamedTuple):
+    """What a code is answered with."""
+
     status: int
     title: str
     detail: str

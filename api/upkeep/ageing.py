@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 
 class Ageing:
+    """Ends what is past its age, by the settings that docs/retention.md explains."""
+
     def __init__(self, database: Database, retention: Retention, each: Each) -> None:
         self._database = database
         self._retention = retention

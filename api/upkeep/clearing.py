@@ -17,6 +17,8 @@ BATCHES = 10
 
 
 class Clearing:
+    """Takes off the volume what nobody needs there."""
+
     def __init__(
         self,
         database: Database,

@@ -9,6 +9,8 @@ from api.upkeep.each import Each
 
 
 class Erasing:
+    """Orders objects deleted, and erases purged forms of which nothing else is left."""
+
     def __init__(self, database: Database, queue: Queue, each: Each) -> None:
         self._database = database
         self._queue = queue

@@ -7,6 +7,8 @@ DAY_SECONDS = 86_400
 
 
 class Forgetting:
+    """Deletes rows that nobody will ask for."""
+
     def __init__(self, database: Database, *, quarantine_seconds: float) -> None:
         """`quarantine_seconds` is how long an orphan's file is kept; its name a day longer."""
         self._database = database

@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 
 class LostLeases:
+    """Takes uploads back from workers that are gone."""
+
     def __init__(
         self,
         database: Database,

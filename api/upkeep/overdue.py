@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 
 class Overdue:
+    """Ends uploads that nobody could promote in their time."""
+
     def __init__(self, database: Database, each: Each) -> None:
         self._database = database
         self._each = each

@@ -32,6 +32,7 @@ class Patience:
 
     @property
     def lasts(self) -> bool:
+        """Whether no lease is to be taken for lost yet."""
         return self.heard_seconds < self._lease
 
     @property

@@ -55,6 +55,7 @@ class Sweep:
         )
 
     async def run(self) -> None:
+        """Sweep, pause, and so on."""
         while True:
             await self.once()
             await asyncio.sleep(self._pause)

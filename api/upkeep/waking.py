@@ -7,6 +7,8 @@ from api.records.rows import UploadRow
 
 
 class Waking:
+    """Puts jobs on the queue for uploads that are due, and for those that it has forgotten."""
+
     def __init__(self, database: Database, queue: Queue, *, high_water: int) -> None:
         """Above `high_water` jobs on the queue nothing more is enqueued."""
         self._database = database
