@@ -109,9 +109,9 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
 
 def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
     assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, (
-        f"see api/texts/error_guide.py; then {HOW}"
+        f"ERRORS of api/texts/errors.py; ANSWERS, UPLOADS, INTERNAL beside it; then {HOW}"
     )
-    assert set(ERRORS) == set(TO_DO), f"see api/texts/error_guide.py; then {HOW}"
+    assert set(ERRORS) == set(TO_DO), f"TO_DO of api/texts/error_guide.py; then {HOW}"
 
 
 def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:
@@ -312,14 +312,19 @@ async def test_the_table_of_endpoints_has_the_errors_that_are_declared(listener:
     rows = table_rows(chapter(text_of("architecture.md"), listener))
     told = {(row[0], quoted(row[1])[0]): set(quoted(row[4])) for row in rows}
     for endpoint, responses in (await served(listener)).items():
-        assert told[endpoint] == codes(responses), endpoint
+        assert told[endpoint] == codes(responses), (
+            f"{endpoint} in docs/architecture.md, or its `errors` in api/openapi/"
+        )
 
 
 async def test_every_error_code_is_declared_somewhere() -> None:
     public, internal = await served("Public listener"), await served("Internal listener")
     declared = {code for each in public.values() for code in codes(each)}
-    assert set(ANSWERS) - ANYWHERE <= declared
-    assert set(INTERNAL) <= {code for each in internal.values() for code in codes(each)}
+    assert set(ANSWERS) - ANYWHERE <= declared, (
+        "the `errors` of an operation in api/openapi/of_*.py"
+    )
+    declared = {code for each in internal.values() for code in codes(each)}
+    assert set(INTERNAL) <= declared, "the `errors` of an operation in api/routes/internal.py"
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])
