@@ -101,7 +101,9 @@ def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str
     """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
     detail = VALUE_PROBLEMS[code].format(label=_called(field), **params)
     if code == "required" and isinstance(field, CheckboxField):
-        detail = field.missing or f"Tick {_called(field)}"
+        detail = f"Tick {_called(field)}"
+    if code == "required" and field.missing:
+        detail = field.missing
     return {"field": field.name, "code": code, "detail": detail}
 
 

@@ -59,6 +59,8 @@ def used(field: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         (1, "1 byte"),
         (999, "999 bytes"),
         (1_000, "1 KB"),
+        (1_150, "1.2 KB"),
+        (1_250, "1.3 KB"),
         (999_949, "999.9 KB"),
         (999_950, "1 MB"),
         (15_000_000, "15 MB"),
