@@ -49,6 +49,7 @@ AnyTextField = TextField | ChoiceField | CheckboxField
 
 
 def text_field(form_type: FormType, name: str) -> AnyTextField | None:
+    """The field of this name; None where there is none, or it takes files."""
     field = form_type.fields.get(name)
     return None if field is None or isinstance(field, FileField) else field
 

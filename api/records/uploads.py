@@ -15,6 +15,7 @@ from shared.ids import is_id
 from shared.status import TRANSITIONS, UploadStatus
 
 _BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
+_HELD = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)).with_for_update())
 _OF_FORM = Prepared(
     select(uploads)
     .where(uploads.c.form_id == given(uploads.c.form_id))
@@ -27,7 +28,15 @@ class GuardFailedError(RuntimeError):
 
 
 def get(conn: Connection, upload_id: str) -> UploadRow | None:
+    """The upload, whatever became of it; None when there is none."""
     row = _BY_ID.row(conn, {"id": upload_id})
+    return UploadRow.of(row) if row else None
+
+
+def hold(tx: Transaction, upload_id: str) -> UploadRow | None:
+    """The upload, after a heartbeat that is under way, and before any other until this transaction
+    ends: heartbeats don't lock the form. That must be locked."""
+    row = _HELD.row(tx.conn, {"id": upload_id})
     return UploadRow.of(row) if row else None
 
 

@@ -64,7 +64,7 @@ async def test_that_the_database_is_silent_is_told_within_a_scrape(
 ) -> None:
     monkeypatch.setattr(records, "STATEMENT_SECONDS", 30)
     async with services_on(tmp_path, url) as services:
-        backlog = Backlog(services)
+        backlog = Backlog(services.database, services.settings)
         assert await backlog.read() is not None
         link.set(SILENT)
         monkeypatch.setattr("api.upkeep.backlog.FRESH_SECONDS", 0)
