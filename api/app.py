@@ -65,7 +65,7 @@ def create_public_app(services: Services) -> ASGIApp:
 def create_internal_app(services: Services) -> ASGIApp:
     modules = (internal, watching, docs)
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
-    app.state.backlog = Backlog(services)
+    app.state.backlog = Backlog(services.database, services.settings)
     refused = _refusals(services, "internal")
     whole = ReadWhole(HeadAsGet(OnlyCookies(app, ())), services.settings.pace, refused)
     judged = RefuseHead(whole, refused)

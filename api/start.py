@@ -28,6 +28,7 @@ from shared.form_definition import FormDefinitionError, load_form_types
 
 
 def staging_of(settings: Settings) -> Staging:
+    """The volume that the settings name, without touching it."""
     space = Space(
         settings.staging_dir,
         min_free_bytes=settings.min_free_bytes,

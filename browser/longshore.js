@@ -9,18 +9,8 @@
  * } from './longshore.d.ts'
  */
 
-/** Files that are sent at a time: a browser has six connections to a host, and some are waiting. */
-const AT_ONCE = 3;
-/** Bytes of a file that is hashed before it is sent. It is read into memory as a whole for that. */
-const DIGEST_UP_TO = 32 * 2 ** 20;
 /** Times that a file is sent in vain before the person is asked. */
 const ATTEMPTS = 10;
-/** Milliseconds without a sign of life after which a request is given up, and the sending of a file:
- * on a slow line the system's buffers take long to empty, and nothing is seen of that. */
-const STALLED = 60_000;
-const STALLED_SENDING = 300_000;
-/** Milliseconds between two looks at what changes, in a tab that nobody sees. */
-const IN_BACKGROUND = 30_000;
 
 /** What people read. `{name}` and the like are filled in; problems of files come from the policy.
  * @type {Record<string, string>} */
@@ -103,7 +93,7 @@ const milliseconds = (after) => Number(after) * 1000 || 0;
  * @param {number} status @param {string} text @param {number} after milliseconds to wait, if the service said
  */
 function read(status, text, after) {
-  let body = null;
+  let body;
   try {
     body = text && JSON.parse(text);
   } catch {
@@ -121,6 +111,8 @@ const ownHeaders = async (url) => ({
 
 /** @param {string} url @param {RequestInit} [init] */
 async function ask(url, { signal, headers, ...init } = {}) {
+  /** Milliseconds without a sign of life after which a request is given up. */
+  const STALLED = 60_000;
   try {
     await null; // a page's script that imports this one can still say its headers
     const all = /** @type {Record<string, string>} */ ({ ...(await ownHeaders(url)), ...headers });
@@ -173,6 +165,8 @@ const nap = (time, event = '') =>
  * @returns {AsyncGenerator<any, void, void>}
  */
 export async function* watch(url, { signal } = {}) {
+  /** Milliseconds between two looks at what changes, in a tab that nobody sees. */
+  const IN_BACKGROUND = 30_000;
   let etag = null;
   let failed = 0;
   while (!signal?.aborted) {
@@ -201,6 +195,9 @@ export async function* watch(url, { signal } = {}) {
 
 /** @type {Transport} */
 async function sendByXhr(file, { url, headers, signal, onProgress }) {
+  /** Milliseconds without a sign of life after which it is given up: on a slow line the system's
+   * buffers take long to empty, and nothing is seen of that. */
+  const STALLED = 300_000;
   const request = new XMLHttpRequest(); // fetch says nothing of what it has sent
   const body = new FormData();
   body.append('file', file, file.name);
@@ -211,7 +208,7 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   let timer;
   request.upload.onloadstart = request.upload.onprogress = ({ loaded }) => {
     clearTimeout(timer);
-    timer = setTimeout(stop, STALLED_SENDING);
+    timer = setTimeout(stop, STALLED);
     onProgress(loaded);
   };
   request.send(body);
@@ -222,6 +219,8 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
 
 /** The SHA-256 of a file that isn't too large for that. @param {File} file */
 async function digestOf(file) {
+  /** Bytes: it is read into memory as a whole. */
+  const DIGEST_UP_TO = 32 * 2 ** 20;
   if (file.size > DIGEST_UP_TO || !crypto.subtle) return; // it is there on https alone
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
   return {
@@ -246,7 +245,7 @@ export const uploads = Object.assign(new EventTarget(), {
 
 /** Send what may be sent now. */
 function pump() {
-  let free = AT_ONCE;
+  let free = 3; // a browser has six connections to a host, and some are waiting
   for (const each of queue) if (each.status === 'uploading') free--;
   for (const each of queue) if (each.status === 'waiting' && !each.timer && free-- > 0) each.send();
   const moving = uploads.list().some((each) => each.guard && SENDING.test(each.status));
@@ -708,8 +707,14 @@ async function policyAt(url, field) {
 // --- the element
 
 /** A size as the service says it, 15 MB. @param {number} count of bytes */
-const bytes = (count) =>
-  count < 1e6 ? +(count / 1e3).toFixed(1) + ' KB' : +(count / 1e6).toFixed(1) + ' MB';
+const bytes = (count) => {
+  let text = count + (count === 1 ? ' byte' : ' bytes');
+  for (const unit of 'KMG') {
+    if (count >= 999.95) text = `${Math.round(count / 100) / 10} ${unit}B`; // never 1000 KB
+    count /= 1000;
+  }
+  return text;
+};
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -734,7 +739,11 @@ class LongshoreFile extends Base {
   #internals = this.attachInternals();
   #button = make('button', { type: 'button', className: 'choose' });
   #drop = span('drop');
-  #live = make('div', { role: 'status' });
+  /** Heard and not seen. An attribute would be an inline style, which a policy of the page may forbid. */
+  #live = make('div', {
+    role: 'status',
+    style: /** @type {any} */ ('position:fixed;clip-path:inset(50%)'),
+  });
   /** @type {HTMLUListElement | null} */
   #list = null;
   /** @type {HTMLInputElement | null} */
@@ -871,8 +880,6 @@ class LongshoreFile extends Base {
       label.htmlFor = idOf(this.#button);
       this.#list.setAttribute('aria-labelledby', idOf(label));
     }
-    // Heard and not seen; said by a script, or a policy of the page would take it for an inline style.
-    this.#live.style.cssText = 'position:fixed;clip-path:inset(50%)';
     (label?.contains(input) ? label : input).after(this.#button, this.#drop, this.#live);
     if (!this.#list.isConnected) this.#live.after(this.#list);
     for (const type of ['dragover', 'dragleave', 'drop', 'paste']) {
@@ -919,7 +926,7 @@ class LongshoreFile extends Base {
       this.getAttribute('policy') ??
       (form.record && `${form.url}/../../form-types/${form.record.type}`);
     if (this.#policy || !this.#input || !url) return;
-    this.#policy = await policyAt(new URL(url, document.baseURI).href, this.field);
+    this.#policy = await policyAt(url, this.field);
     if (!this.#policy) return;
     this.#input.multiple = this.#room > 1;
     this.#input.accept ||= this.#policy.accept.join();
@@ -978,13 +985,14 @@ class LongshoreFile extends Base {
   /** Whether others leave it no room, of those that were chosen before. In a field for one there is
    * room: what isn't there yet, or was refused, gives it up. @param {Upload} upload */
   #full(upload) {
-    const all = upload.form.uploads.filter((each) => each.field === this.field);
     if (this.#room > 1) {
       const others = this.uploads.filter((each) => each.record || queue.has(each));
       return others.filter((each) => each.status !== 'rejected').length >= this.#room;
     }
-    for (const each of all.slice(0, all.indexOf(upload)))
-      (each.record && each.status !== 'rejected') || each.remove();
+    for (const each of upload.form.uploads) {
+      if (each === upload) break;
+      if (each.field === this.field && (!each.record || each.status === 'rejected')) each.remove();
+    }
     return false;
   }
 
@@ -1177,7 +1185,9 @@ function lineOf(element, upload) {
     const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
     if (!source || source === previewed) return;
     previewed = source;
-    if (file && source === 'here') image.src = URL.createObjectURL(file);
+    // A large photo takes all hands to decode: whoever goes on at once needs them first.
+    if (file && source === 'here')
+      setTimeout(() => (image.src = URL.createObjectURL(file)), 500);
     else linked(`/${source}?inline`, (url) => (image.src = url));
   };
 

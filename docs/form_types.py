@@ -45,7 +45,6 @@ def form_type_blocks() -> dict[str, str]:
         "keys of every field": _keys(TextField, fields, leave={"max_length", "section", "kind"}),
         "keys of a field that is typed": _keys(TextField, fields, leave=typed),
         "keys of a choice": _keys(ChoiceField, fields, leave=typed),
-        "keys of a tick": _keys(CheckboxField, fields, leave=typed),
         "kinds of fields": _kinds(),
         "keys of a file field": _keys(FilePolicy, files),
         "keys of image": _keys(ImageLimits, _within(files, "image")),

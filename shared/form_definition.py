@@ -57,6 +57,8 @@ class _FieldBase(Model):
     """Filled in from the section the field stands in."""
     required: bool = False
     """Whether the form can't be submitted without an answer."""
+    missing: Words | None = None
+    """What is said where a required answer isn't there; without it, that the label is required."""
 
     @field_validator("name")
     @classmethod
@@ -91,8 +93,6 @@ class ChoiceField(_FieldBase):
 class CheckboxField(_FieldBase):
     kind: Literal["checkbox"]
     """A tick, or none."""
-    missing: Words | None = None
-    """What is said where a required tick isn't there; without it, that the label is required."""
 
 
 class FileField(_FieldBase, FilePolicy):

@@ -173,7 +173,7 @@ class Retry(_Outcome):
 
     outcome: Literal["retry"] = "retry"
     cause: Code
-    """What went wrong: `store`, `volume`, `shutdown`, `decoder`, `unexpected` …; for logs."""
+    """What went wrong: one of `Cause`, or what another version has for one."""
     counted: bool
     """Whether it uses up an attempt. What is not the file's doing doesn't."""
 

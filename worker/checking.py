@@ -10,7 +10,7 @@ from worker.flagging import Checked, flagged, keeps
 from worker.formats.refusals import Refusals
 from worker.object_store import ObjectStore
 from worker.processing import Processing
-from worker.received_file import received_file
+from worker.received_file import Received, received_file
 from worker.sandbox import Output, Processed
 from worker.scanner import Scanner
 from worker.scanning import look_into, notices_of, refuse_infected
@@ -38,18 +38,20 @@ class Checking:
         Raises `FileRejected`, unless its field keeps such files, `BytesGone` or `TransientError`.
         """
         stages.show(Stage.SCANNING if self._scanner else Stage.VALIDATING)
-        staged = await received_file(self._staging, self._store, order, scratch)
+        received = await received_file(self._staging, self._store, order, scratch)
         try:
-            return Checked(await self._processed(order, stages, staged, scratch), order.key_prefix)
+            processed = await self._processed(order, stages, received, scratch)
+            return Checked(processed, order.key_prefix)
         except FileRejected as bad:
             if not keeps(order, bad):
                 raise
             refuse_unscanned(stages.scan, order, bad)
-            return flagged(order, staged, bad)
+            return flagged(order, received, bad)
 
     async def _processed(
-        self, order: WorkOrder, stages: Stages, staged: Path, scratch: Path
+        self, order: WorkOrder, stages: Stages, received: Received, scratch: Path
     ) -> Processed:
+        staged = received.path
         stages.scan = await look_into(self._scanner, staged, order)
         try:
             refuse_infected(stages.scan)
@@ -64,11 +66,16 @@ class Checking:
             _check_size(order)
         stages.show(Stage.VALIDATING)
         processed = await self._processing.process(
-            staged, scratch, policy=order.policy, field=order.field, on_stage=stages.show
+            staged,
+            scratch,
+            policy=order.policy,
+            field=order.field,
+            on_stage=stages.show,
+            sha256=order.sha256,
         )
         refusals.settle(processed.detected_type)
         noticed = replace(processed, notices=[*processed.notices, *notices_of(stages.scan, order)])
-        return _as_acknowledged(order, noticed, staged)
+        return _as_acknowledged(order, noticed, received)
 
 
 def refuse_unscanned(scan: Scan | None, order: WorkOrder, kept: FileRejected) -> None:
@@ -89,18 +96,18 @@ def _check_size(order: WorkOrder) -> None:
         raise FileRejected("file-too-large", {"max_bytes": order.policy.max_bytes})
 
 
-def _as_acknowledged(order: WorkOrder, processed: Processed, staged: Path) -> Processed:
+def _as_acknowledged(order: WorkOrder, processed: Processed, received: Received) -> Processed:
     """What goes to the bucket as it came is held to the size and hash of the acknowledgement, not
     to what the decoding child says of it."""
 
     def as_received(output: Output) -> Output:
-        return replace(output, size=order.size, sha256=order.sha256)
+        return replace(output, size=order.size, sha256=order.sha256, hashed=received.hashed)
 
     original = processed.original
     return replace(
         processed,
         object=as_received(processed.object)
-        if processed.object.path == staged
+        if processed.object.path == received.path
         else processed.object,
         original=as_received(original) if original else None,
     )

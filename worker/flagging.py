@@ -1,13 +1,13 @@
 """A file that its field keeps in spite of a finding: as it came, under a prefix of its own."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from shared.formats import FORMATS, original_name
 from shared.internal_api import Flag, WorkOrder
 from worker.errors import FileRejected
+from worker.received_file import Received
 from worker.sandbox import Output, Processed
 
 log = structlog.get_logger()
@@ -27,17 +27,18 @@ def keeps(order: WorkOrder, bad: FileRejected) -> bool:
     return order.flagged_prefix is not None and bad.code in order.policy.flag
 
 
-def flagged(order: WorkOrder, staged: Path, bad: FileRejected) -> Checked:
+def flagged(order: WorkOrder, received: Received, bad: FileRejected) -> Checked:
     """The received bytes, flagged. Nothing is made of them: whatever looked into the file has
     given up on it."""
     log.warning("upload_flagged", code=bad.code)
     known = FORMATS.get(bad.detected_type or "")
     object_ = Output(
         name=original_name(known) if known else "original.bin",
-        path=staged,
+        path=received.path,
         content_type=known.media_type if known else "application/octet-stream",
         size=order.size,
         sha256=order.sha256,
+        hashed=received.hashed,
     )
     processed = Processed(
         detected_type=bad.detected_type,

@@ -278,6 +278,7 @@ class Promoter:
                             size=output.size,
                             sha256=output.sha256,
                             metadata=metadata,
+                            hashed=output.hashed,
                         )
                     )
         except ExceptionGroup as group:

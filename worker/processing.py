@@ -46,10 +46,11 @@ class Processing:
         policy: FilePolicy,
         field: str,
         on_stage: Callable[[Stage], None],
+        sha256: str | None = None,
     ) -> Processed:
         """As `worker.sandbox.Decoder.process`; and `TransientError("office")`, not counted, for a
         document that has to wait for LibreOffice."""
-        checked = await self._decode(staged, scratch, policy, field, on_stage)
+        checked = await self._decode(staged, scratch, policy, field, on_stage, sha256)
         document = _to_be_converted(checked, policy)
         if document is None:
             return checked
@@ -88,6 +89,7 @@ class Processing:
         policy: FilePolicy,
         field: str,
         on_stage: Callable[[Stage], None],
+        sha256: str | None = None,
     ) -> Processed:
         began: set[Stage] = set()
 
@@ -103,6 +105,7 @@ class Processing:
                 field=field,
                 deadline_seconds=self._decode_seconds,
                 on_stage=begin,
+                sha256=sha256,
             )
 
         async with self._decoders:

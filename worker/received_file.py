@@ -2,10 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.internal_api import WorkOrder
 from worker.errors import STORE, TransientError
-from worker.object_store import ObjectGone, ObjectStore
+from worker.object_store import Hashed, ObjectGone, ObjectStore
 from worker.staged_file import BytesGone, verified
 
 FETCHED = ".fetched"
@@ -14,14 +15,23 @@ PATIENCE = 0.5
 """Of the time for the work: the rest is for what is made of the file."""
 
 
-async def received_file(staging: Path, store: ObjectStore, order: WorkOrder, scratch: Path) -> Path:
+class Received(NamedTuple):
+    path: Path
+    hashed: Hashed | None = None
+    """None of what lies where a decoder may write."""
+
+
+async def received_file(
+    staging: Path, store: ObjectStore, order: WorkOrder, scratch: Path
+) -> Received:
     """The file, read whole: size and SHA-256 are those that were acknowledged. On the volume, or
     for an upload that reuses a stored one fetched from the bucket into `scratch`.
 
     Raises `BytesGone` or `TransientError`.
     """
     if order.from_key is None:
-        return await verified(staging, order)
+        hashed = await verified(staging, order, store.part_bytes)
+        return Received(staging / order.staged_path, hashed)
     path = scratch / FETCHED
     try:
         async with asyncio.timeout(order.work_seconds * PATIENCE):
@@ -30,4 +40,4 @@ async def received_file(staging: Path, store: ObjectStore, order: WorkOrder, scr
         raise BytesGone("object-lost") from error
     except TimeoutError as error:  # not the file's doing
         raise TransientError(STORE, counted=False, detail="the object takes too long") from error
-    return path
+    return Received(path)

@@ -22,6 +22,7 @@ from shared.internal_api import (
     WorkOrder,
 )
 from shared.status import Stage
+from worker.http_transport import AiohttpTransport
 from worker.replicas import Replica, Replicas
 from worker.settings import Settings
 
@@ -201,8 +202,7 @@ class RecordsClient:
         except httpx.HTTPError:
             raise
         except Exception as error:
-            # anyio on uvloop raises an AttributeError for a connection that is reset as soon as
-            # it is made; whatever it is, the api's answer is missing
+            # what a connection that breaks makes of an event loop: the api's answer is missing
             raise httpx.NetworkError(f"{type(error).__name__}: {error}") from error
 
 
@@ -229,7 +229,7 @@ async def open_records(settings: Settings) -> AsyncIterator[RecordsClient]:
     replicas = Replicas([httpx.URL(each) for each in settings.internal_urls])
     async with httpx.AsyncClient(
         headers={"Authorization": f"Bearer {secret}"},
-        timeout=CALL_SECONDS,
+        transport=AiohttpTransport(),
         trust_env=False,
     ) as http:
         yield RecordsClient(http, replicas)

@@ -26,6 +26,7 @@ from worker.deaths import death, is_crash, overdue
 from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import THREADS, Facts, output_name
+from worker.object_store import Hashed
 
 REMEMBERED = 1_000
 """How many files of died zygotes are remembered, the latest ones."""
@@ -44,6 +45,8 @@ class Output:
     width: int | None = None
     height: int | None = None
     pages: int | None = None
+    hashed: Hashed | None = None
+    """Of received bytes, which were hashed when they were verified."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Decoder:
         deadline_seconds: float,
         on_stage: Callable[[Stage], None] = lambda _: None,
         found: FileRejected | None = None,
+        sha256: str | None = None,
     ) -> Processed:
         """Check `staged` against `policy`, convert it, and make its derivatives inside `scratch`.
 
@@ -101,6 +105,7 @@ class Decoder:
         `on_stage` is called as `VALIDATING` and `CONVERTING` begin. However it ends, by
         cancellation too, no process is left behind. With `found`, a verdict that is known, nothing
         is decoded: it is raised with the file's type, or another one where that isn't accepted.
+        `sha256` is that of `staged`, where it is known: it isn't hashed again then.
 
         Raises `FileRejected`, or `TransientError`: `decoder`, counted, when the child exceeded its
         limits, took longer than `deadline_seconds`, crashed or broke down; `busy`, counted, when it
@@ -112,6 +117,7 @@ class Decoder:
         request: Request = {
             "staged": str(staged),
             "scratch": str(scratch),
+            "sha256": sha256,
             "field": field,
             "policy": policy.model_dump(mode="json"),
             "cpu_seconds": math.ceil(deadline_seconds * THREADS) + 1,

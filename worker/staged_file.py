@@ -1,14 +1,13 @@
 """The received file on the volume, which the worker only reads."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 from shared.internal_api import WorkOrder
 from shared.volume import MARKER
 from worker.errors import SourceChanged, TransientError
+from worker.object_store import Hashed, hash_file
 
-CHUNK = 1024 * 1024
 SECOND_LOOK_SECONDS = 1.0
 """A network file system may show a new file late, or a stale one."""
 
@@ -22,40 +21,36 @@ class BytesGone(Exception):  # noqa: N818 - what happened
         self.code = code
 
 
-async def verified(root: Path, order: WorkOrder) -> Path:
-    """The staged file, read whole: size and SHA-256 are those that were acknowledged.
+async def verified(root: Path, order: WorkOrder, part_bytes: int) -> Hashed:
+    """The staged file, read whole: size and SHA-256 are those that were acknowledged. What it is
+    put in parts of is for `hash_file`.
 
     Raises `TransientError("volume")` when the mount is not the volume of the records, and
     `BytesGone` after a second look.
     """
     path = root / order.staged_path
     try:
-        await asyncio.to_thread(_verify, root, path, order)
+        return await asyncio.to_thread(_verify, root, path, order, part_bytes)
     except (OSError, SourceChanged):
         await asyncio.sleep(SECOND_LOOK_SECONDS)
         try:
-            await asyncio.to_thread(_verify, root, path, order)
+            return await asyncio.to_thread(_verify, root, path, order, part_bytes)
         except FileNotFoundError as error:
             raise BytesGone("bytes-lost") from error
         except SourceChanged as error:
             raise BytesGone("bytes-changed") from error
         except OSError as error:
             raise TransientError("volume", counted=False, detail=str(error)) from error
-    return path
 
 
-def _verify(root: Path, path: Path, order: WorkOrder) -> None:
+def _verify(root: Path, path: Path, order: WorkOrder, part_bytes: int) -> Hashed:
     try:
         marker = (root / MARKER).read_text().strip()
     except OSError as error:
         raise TransientError("volume", counted=False, detail=f"no marker: {error}") from error
     if marker != order.volume_id:
         raise TransientError("volume", counted=False, detail="the marker is another volume's")
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    if size != order.size or digest.hexdigest() != order.sha256:
-        raise SourceChanged(f"{size} of {order.size} bytes, or other ones")
+    found = hash_file(path, part_bytes)
+    if (found.size, found.sha256) != (order.size, order.sha256):
+        raise SourceChanged(f"{found.size} of {order.size} bytes, or other ones")
+    return found

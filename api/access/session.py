@@ -102,6 +102,7 @@ def check_write(services: Services, request: Request) -> None:
 
 
 def start(answer: Response, request: Request, services: Services, token: str) -> None:
+    """Keep the token in this browser: from now on our pages are about its form."""
     answer.set_cookie(cookie_name(request), token, **_attributes(request, services))
 
 

@@ -14,6 +14,7 @@ from api.texts.errors import Problem
 
 
 def new_token() -> str:
+    """A form's token, such as `lst_` and 43 characters: 256 random bits."""
     return f"lst_{secrets.token_urlsafe(32)}"
 
 

@@ -16,24 +16,11 @@ from api.settings.settings import Settings
 from api.texts.errors import Problem
 from shared.finding import Finding, ok, warning, wrong
 from shared.reaching import address, why
+from shared.store_answers import meaning, means_us
 
 ANSWER_SECONDS = 10.0
 NO_OBJECT = "longshore-probe/there-is-none"
-_BY_CODE = {
-    "InvalidAccessKeyId": (
-        "S3_ACCESS_KEY_ID",
-        "the store doesn't know this key; use one that it does",
-    ),
-    "SignatureDoesNotMatch": (
-        "S3_SECRET_ACCESS_KEY",
-        "isn't that of S3_ACCESS_KEY_ID, or something before the store changes Host; correct it",
-    ),
-    "NoSuchBucket": ("S3_BUCKET", "there is no bucket of this name; make it, or correct it"),
-    "AuthorizationHeaderMalformed": ("S3_REGION", "isn't the bucket's; correct it"),
-    "AuthorizationQueryParametersError": ("S3_REGION", "isn't the bucket's; correct it"),
-    "PermanentRedirect": ("S3_REGION", "isn't the bucket's; correct it"),
-    "RequestTimeTooSkewed": ("S3_PUBLIC_ENDPOINT_URL", "its clock and ours differ; set both"),
-}
+ENDPOINT = "S3_PUBLIC_ENDPOINT_URL"
 _UNREADABLE: dict[int, tuple[Finding, str]] = {
     HTTPStatus.NOT_FOUND: (
         wrong("S3_BUCKET", "an object that the records know isn't in it; correct the name"),
@@ -54,28 +41,30 @@ async def check_links(links: Links, database: Database, settings: Settings) -> F
     url = await links.presign(
         key or NO_OBJECT, filename="probe", content_type="text/plain", inline=False
     )
-    name, where = "S3_PUBLIC_ENDPOINT_URL", address(settings.s3_public_endpoint_url, 443)
+    where = address(settings.s3_public_endpoint_url, 443)
     try:
         status, body = await asyncio.to_thread(_get, url)
     except (OSError, ValueError) as error:
         cause = error.reason if isinstance(error, URLError) else error
         away = why(cause, where) if isinstance(cause, BaseException) else None
         away = away or f"{where} can't be reached ({cause})"
-        return warning(name, f"{away}; links work if browsers reach it all the same")
-    return _verdict(status, _code(body), has_object=key is not None)
+        return warning(ENDPOINT, f"{away}; links work if browsers reach it all the same")
+    code = _code(body)
+    if means_us(code):
+        bucket, region = settings.s3_bucket, settings.s3_region
+        return meaning(code, endpoint=ENDPOINT, bucket=bucket, region=region)
+    return _verdict(status, code, has_object=key is not None)
 
 
 def _verdict(status: int, code: str, *, has_object: bool) -> Finding:
     name = "S3_ACCESS_KEY_ID"
-    if code in _BY_CODE:
-        return wrong(*_BY_CODE[code])
     if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         return ok(name, "a link that it signs opens a stored object")
     if status in _UNREADABLE:
         found, missing = _UNREADABLE[status]
         return found if has_object else ok(name, missing)
     text = f"a link is answered {status} {code}".rstrip()
-    return warning("S3_PUBLIC_ENDPOINT_URL", f"{text}; look at the store")
+    return warning(ENDPOINT, f"{text}; look at the store")
 
 
 async def _stored_key(database: Database) -> str | None:

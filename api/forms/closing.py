@@ -7,12 +7,15 @@ from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
-from api.texts.errors import Problem
+from api.texts.errors import Problem, error_of
 from shared.status import TERMINAL, UploadStatus
 
 
 async def submit(services: Services, form: FormRow) -> None:
-    """Close the form to the person. Raises `Problem` uploads-pending or form-incomplete."""
+    """Close the form to the person; its back end may go on.
+
+    Raises `Problem` not-found, form-submitted, uploads-pending or form-incomplete.
+    """
     form_type = services.form_types[form.type]
 
     def submitted(tx: Transaction) -> None:
@@ -28,7 +31,9 @@ async def submit(services: Services, form: FormRow) -> None:
         if verdict.errors:
             raise Problem(
                 "form-incomplete",
-                errors=[{"pointer": f"/{each['field']}", **each} for each in verdict.errors],
+                errors=[
+                    error_of(each["field"], each["code"], each["detail"]) for each in verdict.errors
+                ],
             )
         forms.submit(tx, locked)
 

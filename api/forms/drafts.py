@@ -40,6 +40,8 @@ async def create(
 ) -> tuple[FormRow, str, Edits]:
     """A new draft, its token (shown once, stored hashed), and what of `data` was ignored.
 
+    form, token, edits = await create(services, "acceptance", {}, None, beginner=None)
+
     `beginner` is None for a service key, whose drafts nobody counts. Raises `Problem`
     unknown-form-type, form-full or too-many-forms.
     """

@@ -25,13 +25,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """Forms with their uploads, and the cursor of the next page; None on the last."""
+
     forms: list[tuple[FormRow, list[UploadRow]]]
     next: str | None
 
 
 async def list_page(services: Services, wanted: Wanted, after: str | None) -> Page:
-    """Up to `limit` forms after the cursor. Raises `Problem` invalid-request for a cursor that
-    isn't one of ours."""
+    """Up to `limit` forms after the cursor, which is the `next` of the page before, or None.
+
+    Raises `Problem` invalid-request for a cursor that isn't one of ours.
+    """
 
     def found(conn: Connection) -> tuple[list[FormRow], bool, dict[str, list[UploadRow]]]:
         rows = forms.page(

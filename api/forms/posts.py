@@ -54,6 +54,8 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What became of one post of a page: what was saved, and what to show next."""
+
     form_type: FormType
     section: Section | None
     go: str | None

@@ -12,7 +12,7 @@ from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
-from api.texts.errors import Problem, pointer
+from api.texts.errors import Problem, error_of, pointer
 from api.uploads.acknowledge import Refused, add_received, add_refused, deleting_unless_committed
 from api.uploads.quotas import check_form, check_text, open_slots
 from shared.form_definition import FileField, FormType
@@ -37,11 +37,14 @@ class Edits:
     problems: list[dict[str, str]] = field(default_factory=list)
 
     def ignore(self, name: str, reason: str) -> None:
+        """Say in the answer that what came for this field was left aside, and why."""
         self.ignored.append({"field": name, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
+    """A section after its commit."""
+
     edits: Edits
     received: bool
     """Whether a file was taken: then the answer is 202."""
@@ -124,7 +127,13 @@ def edits_of_multipart(form_type: FormType, section: SectionBody) -> Edits:
 async def save(
     services: Services, form: FormRow, edits: Edits, *, if_match: str | None, request_id: str
 ) -> Saved:
-    """Apply everything that was received whole in one transaction."""
+    """Apply everything that was received whole in one transaction.
+
+    saved = await save(services, form, edits_of_json(form_type, body), if_match=None, request_id="")
+
+    What doesn't fit into the form is left out, and named in the `problems` of `edits`. Raises
+    `Problem` not-found, form-submitted or precondition-failed; then no file of it is kept.
+    """
     form_type = services.form_types[form.type]
     mine = [file.received for file in edits.files if file.received]
     added: list[UploadRow] = []
@@ -171,6 +180,10 @@ def check_precondition(form: FormRow, if_match: str | None) -> None:
 
 
 def etag(form: FormRow) -> str:
+    """What a form's ETag is made of: the person's edit, and every change.
+
+    If-Match compares the edit alone, so that a worker's outcome makes no conflict.
+    """
     return f'"{form.edit}.{form.version}"'
 
 
@@ -178,14 +191,13 @@ def unknown_field(form_type: FormType, name: str) -> Problem:
     """unknown-field, with the names that there are."""
     shown = name[:50]
     detail = f"This form has no field {shown!r}."
-    error = {"pointer": pointer(shown), "field": shown, "code": "unknown-field", "detail": detail}
     fields = ", ".join(form_type.fields)
     return Problem(
         "unknown-field",
         f"{detail} It has {fields}.",
         field=shown,
         params={"fields": fields},
-        errors=[error],
+        errors=[error_of(shown, "unknown-field", detail)],
     )
 
 

@@ -49,6 +49,7 @@ AnyTextField = TextField | ChoiceField | CheckboxField
 
 
 def text_field(form_type: FormType, name: str) -> AnyTextField | None:
+    """The field of this name; None where there is none, or it takes files."""
     field = form_type.fields.get(name)
     return None if field is None or isinstance(field, FileField) else field
 
@@ -100,7 +101,9 @@ def value_problem(field: AnyField, code: str, **params: object) -> dict[str, str
     """`{"field", "code", "detail"}` of a value, with a text from `VALUE_PROBLEMS`."""
     detail = VALUE_PROBLEMS[code].format(label=_called(field), **params)
     if code == "required" and isinstance(field, CheckboxField):
-        detail = field.missing or f"Tick {_called(field)}"
+        detail = f"Tick {_called(field)}"
+    if code == "required" and field.missing:
+        detail = field.missing
     return {"field": field.name, "code": code, "detail": detail}
 
 

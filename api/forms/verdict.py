@@ -35,11 +35,15 @@ class Verdict:
 
     @property
     def complete(self) -> bool:
+        """Whether nothing is left to wait for or to do."""
         return not (self.pending or self.errors or self.failed or self.withheld)
 
 
 def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
-    """Judge the values and the newest upload of each slot (protocol P10)."""
+    """Judge the values and the newest upload of each slot (protocol P10).
+
+    judge(form_type, form, uploads.of_form(conn, form.id)).complete
+    """
     verdict = Verdict()
     for name, each in form_type.fields.items():
         if isinstance(each, FileField):

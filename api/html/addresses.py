@@ -23,5 +23,6 @@ def of_section(
 
 
 def of_field(form_type: FormType, field: str, *, missing: bool = False) -> str:
+    """The page of a field's section, at the field; see `of_section`."""
     section = form_type.section(form_type.fields[field].section)
     return of_section(section, field, missing=missing)

@@ -57,6 +57,8 @@ _WAYS = {"form-submitted": (THANK_YOU, "See what became of it")}
 
 
 def problem_page(problem: Problem, request_id: str, root: str) -> HTMLResponse:
+    """A problem as a page, for a person without a script. It shows the request's id, and where
+    to go from here."""
     heading, text = _WORDS.get(problem.code, (problem.title, problem.detail))
     way_on, way_on_text = _WAYS.get(problem.code, (START, "Go to the form"))
     return render(

@@ -12,6 +12,8 @@ UPLOADS = "/v1/uploads/"
 
 
 class TimeAcknowledgements:
+    """Observes the seconds from the last byte of an upload's body to its acknowledgement."""
+
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics

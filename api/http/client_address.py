@@ -26,6 +26,8 @@ _PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"([^"\\]*)"|([^\s";,]*))\s*(?
 
 
 class Origin(NamedTuple):
+    """Where a request comes from, past the proxies that are trusted."""
+
     address: str
     """As `client_address` says."""
     scheme: str | None

@@ -20,6 +20,7 @@ def wait_seconds(request: Request) -> int:
 
 
 def applied(seconds: int) -> dict[str, str]:
+    """Headers that say how long was waited at most (RFC 7240); none where nobody waited."""
     return {"Preference-Applied": f"wait={seconds}"} if seconds else {}
 
 
@@ -35,6 +36,7 @@ def _tags(request: Request) -> list[str]:
 
 
 def wants_json(request: Request) -> bool:
+    """Whether Accept names JSON, as our script does and a browser's navigation doesn't."""
     return "application/json" in request.headers.get("accept", "")
 
 

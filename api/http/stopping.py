@@ -21,13 +21,16 @@ class Stopping:
         self._empty.set()
 
     def begin(self) -> None:
+        """Let nothing new begin."""
         self.begun = True
 
     def entered(self) -> None:
+        """A request is under way, until `left`."""
         self._under_way += 1
         self._empty.clear()
 
     def left(self) -> None:
+        """A request that `entered` is answered, or gone."""
         self._under_way -= 1
         if not self._under_way:
             self._empty.set()

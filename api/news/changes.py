@@ -17,6 +17,7 @@ class Changes:
         self._lookout = lookout
 
     def committed(self, changes: Iterable[Change]) -> None:
+        """Log each transition, and wake who watches one of these forms."""
         for change in changes:
             if change.upload_id and change.before != change.after:
                 log.info(

@@ -44,6 +44,8 @@ class Watch:
 
 
 class Lookout:
+    """Who watches which form, in this process."""
+
     def __init__(self, versions: Versions) -> None:
         self._versions = versions
         self._of_form: defaultdict[str, set[Watch]] = defaultdict(set)
@@ -53,6 +55,7 @@ class Lookout:
         """When the last query that succeeded began, by the loop's clock."""
 
     def watch(self, form_id: str, wake: Callable[[], None]) -> Watch:
+        """Have `wake` called at each change of the form from now on, until `unwatch`."""
         watch = Watch(form_id, wake)
         self._of_form[form_id].add(watch)
         if self._looking is None or self._looking.done():
@@ -61,6 +64,7 @@ class Lookout:
         return watch
 
     def unwatch(self, watch: Watch) -> None:
+        """Let a watch go; the last one of a form ends the looking for it."""
         of_form = self._of_form[watch.form_id]
         of_form.discard(watch)
         if not of_form:
@@ -72,6 +76,7 @@ class Lookout:
             watch.wake()
 
     def close(self) -> None:
+        """Look no more; who watches is not told."""
         if self._looking:
             self._looking.cancel()
 

@@ -12,15 +12,19 @@ class Shares:
         self._of_client: Counter[str] = Counter()
 
     def all_taken(self) -> bool:
+        """Whether nobody else may enter."""
         return bool(self._in_all) and self._of_client.total() >= self._in_all
 
     def has_its_share(self, client: str) -> bool:
+        """Whether this client has as many as one may."""
         return bool(self._per_client) and self._of_client[client] >= self._per_client
 
     def enter(self, client: str) -> None:
+        """Count one of the client's, until `leave`."""
         self._of_client[client] += 1
 
     def leave(self, client: str) -> None:
+        """One of the client's that did `enter` is gone."""
         self._of_client[client] -= 1
         if not self._of_client[client]:
             del self._of_client[client]

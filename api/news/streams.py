@@ -125,6 +125,8 @@ class Stream:
             self.time.reschedule(asyncio.get_running_loop().time())
 
     def tell(self, news: _News) -> None:
+        """Send this reading of the form next, unless it is what the stream has told already. Of
+        several that come before the client takes one, only the last is sent."""
         if not (self.begun and self.known == news.version and self._form == news.form):
             self._news = news
             self._woken.set()

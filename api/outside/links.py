@@ -30,6 +30,11 @@ MAX_SUFFIX = 6
 
 
 class Links:
+    """Signs links to objects, without asking the store.
+
+    url = await links.presign(key, filename="cv.pdf", content_type="application/pdf", inline=True)
+    """
+
     def __init__(self, client: "S3Client", settings: Settings) -> None:
         self._client = client
         self._bucket = settings.s3_bucket
@@ -55,6 +60,7 @@ class Links:
 
 @asynccontextmanager
 async def open_links(settings: Settings) -> AsyncIterator[Links]:
+    """A signer for as long as it is open, with the key that may only read."""
     session = aioboto3.Session(
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),

@@ -57,6 +57,7 @@ class Queue:
         self._waking: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
+        """Give up what isn't enqueued yet: the sweep will wake these uploads."""
         if self._waking:
             self._waking.cancel()
             await asyncio.gather(self._waking, return_exceptions=True)

@@ -25,6 +25,8 @@ _STAYS = {
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
+    """One upload as its field's list shows it."""
+
     id: str
     filename: str
     size: int

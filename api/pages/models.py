@@ -26,6 +26,7 @@ class Draft:
 
     @property
     def data(self) -> Mapping[str, Any]:
+        """The values by field; empty before the first is saved."""
         return self.form.data if self.form else {}
 
     @property

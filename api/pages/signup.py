@@ -59,6 +59,8 @@ class Answer:
     field: AnyField
     text: str
     files: list[FileLine]
+    given: bool
+    """Whether there is an answer to change, be it one that can't be used."""
     problem: str
     can_wait: bool
     """Whether the form can be sent in spite of the problem."""
@@ -231,9 +233,11 @@ def _text(draft: Draft, each: AnyField) -> str:
 def _answer(draft: Draft, each: AnyField, wrong: list[Mistake], in_the_way: set[str]) -> Answer:
     own = [mistake for mistake in wrong if mistake.field == each.name]
     files = file_lines(each, draft.uploads) if isinstance(each, FileField) else []
+    text = "" if isinstance(each, FileField) else _text(draft, each)
     return Answer(
         field=each,
-        text=_text(draft, each),
+        text=text,
+        given=bool(text or files),
         files=[line for line in files if line.status != UploadStatus.REJECTED],
         problem=own[0].detail if own else "",
         can_wait=bool(own) and each.name not in in_the_way,

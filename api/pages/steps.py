@@ -21,6 +21,8 @@ _WORDS: dict[State, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """One section in the list of all, or the check of the answers at its end."""
+
     number: int
     name: str
     """What leads there: the section's name, or `check`."""

@@ -83,6 +83,8 @@ class Body:
 
 
 def too_slow() -> Problem:
+    """request-timeout; the connection ends with it, as what comes of the body later could be taken
+    for a request."""
     return Problem("request-timeout", headers={"Connection": "close"})
 
 

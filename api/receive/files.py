@@ -59,9 +59,14 @@ class Intake:
 
     @property
     def too_large(self) -> bool:
+        """Whether more than `max_bytes` came; then nothing is kept of it."""
         return self.size > self._max
 
     async def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the file.
+
+        Raises `Problem` storage-full or unavailable, as the volume does.
+        """
         self.size += len(data)
         if self.too_large:
             await self.discard()
@@ -78,6 +83,7 @@ class Intake:
         return Received(staged, self.filename, self.declared_type)
 
     async def discard(self) -> None:
+        """Take back what was not finished; does nothing after `finish`, or a second time."""
         if self._writer:
             writer, self._writer = self._writer, None
             await asyncio.shield(writer.discard())
@@ -166,4 +172,5 @@ class _PieceField:
 
 
 def file_too_large(max_bytes: int) -> Problem:
+    """The problem of a file of over `max_bytes`."""
     return Problem("file-too-large", params={"max_bytes": max_bytes, "max_size": size(max_bytes)})

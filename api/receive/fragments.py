@@ -65,6 +65,7 @@ def refuse_by_field(name: str, value: str) -> None:
 
 
 def fragment() -> Problem:
+    """The problem of a piece of a file: whole ones are taken."""
     return Problem("fragment-not-supported")
 
 

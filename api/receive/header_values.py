@@ -14,6 +14,8 @@ _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class HeaderValue(NamedTuple):
+    """A header such as `form-data; name="file"`, taken apart."""
+
     value: str
     """What stands before the first semicolon, in lower case."""
     parameters: list[tuple[str, bytes]]

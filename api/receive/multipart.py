@@ -33,6 +33,8 @@ MANY_EVENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class PartStart:
+    """The head of a part: its data and its end follow, before the next part starts."""
+
     name: str
     filename: str | None
     """None for a text part; may be empty: a file input that nothing was selected for."""
@@ -43,11 +45,13 @@ class PartStart:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
+    """Some of a part's bytes."""
+
     data: memoryview
 
 
 class PartEnd:
-    pass
+    """The part is whole."""
 
 
 Event = PartStart | PartData | PartEnd

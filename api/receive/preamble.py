@@ -10,6 +10,8 @@ _SPACES = re.compile(rb"[ \t]*")
 
 
 class Preamble:
+    """Keeps the preamble from the parser, however the chunks cut it."""
+
     def __init__(self, boundary: bytes) -> None:
         self._line = b"\r\n--" + boundary
         self._seen = b"\r\n"  # as if a line ended before the body

@@ -26,6 +26,8 @@ DEFAULT_CHARSET = "utf-8"
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
+    """A text field of the form, decoded."""
+
     name: str
     value: str
 

@@ -17,6 +17,8 @@ _BEGUN = re.compile(rb"=(?:[0-9A-Fa-f]|\r)?\Z")
 
 
 class Decoder(Protocol):
+    """Decodes one part, piece by piece."""
+
     def feed(self, data: bytes) -> bytes:
         """What is decoded so far. Raises `Problem` malformed-multipart."""
 

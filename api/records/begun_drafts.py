@@ -44,6 +44,7 @@ def any_old(conn: Connection) -> bool:
 
 
 def forget_old(tx: Transaction) -> None:
+    """Delete the counts that no quota looks at any more."""
     tx.conn.execute(delete(begun_drafts).where(_is_old()))
 
 

@@ -1,8 +1,9 @@
 """Doomed prefixes: what the worker is to delete from the bucket (protocol P7)."""
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
 
 from api.records.database import Transaction, now_ms, the_time
+from api.records.prepared import Prepared, given
 from api.records.tables import IS_CLEANED, IS_TO_BE_CLEANED, SPARES, cleanings, uploads
 from shared.internal_api import Cleaning
 
@@ -15,7 +16,29 @@ IS_SPARED = exists().where(uploads.c.from_prefix == cleanings.c.prefix, SPARES)
 """An upload that reuses what lies there still needs it."""
 
 
+_PREFIX = given(cleanings.c.prefix)
+_ORDER = Prepared(
+    insert(cleanings).from_select(
+        ["prefix", "form_id", "not_before", "passes", "at"],
+        select(
+            _PREFIX,
+            given(cleanings.c.form_id),
+            func.coalesce(given(cleanings.c.not_before), now_ms()),
+            literal(0),
+            now_ms(),
+        ).where(~exists().where(cleanings.c.prefix == _PREFIX)),
+    )
+)
+
+
+def order(tx: Transaction, prefix: str, form_id: str, *, not_before: int | None) -> None:
+    """Have what lies under the prefix deleted, from the moment `not_before` on, or None for now.
+    A prefix that was ordered before changes nothing. The form must be locked."""
+    _ORDER.rows(tx.conn, {"prefix": prefix, "form_id": form_id, "not_before": not_before})
+
+
 def is_due(conn: Connection) -> bool:
+    """Whether there is a prefix that a worker is to clean now."""
     found = conn.execute(
         select(cleanings.c.id)
         .where(IS_TO_BE_CLEANED, cleanings.c.not_before <= the_time(), ~IS_SPARED)

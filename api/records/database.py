@@ -6,7 +6,7 @@ Redis, for the bucket or for a request.
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -23,6 +23,7 @@ from api.texts.errors import Problem
 log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class DatabaseUnavailable(Problem):
@@ -128,10 +129,12 @@ class Database(ABC):
     engine: Engine
     """For who listens to its events."""
     at_once: int
-    """How many transactions are worth having under way together."""
+    """How many items `write_each` is to be handed at most: whoever else writes has their turn
+    behind them."""
 
     @property
     def is_sqlite(self) -> bool:
+        """Whether they are in a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
     async def read(
@@ -160,6 +163,37 @@ class Database(ABC):
         """
         return await self._write(lambda tx: body(tx, *args, **kwargs))
 
+    async def write_at_once(
+        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """The same for a `body` of one statement, where that saves the round trips of a
+        transaction; None, and nothing done, where it doesn't.
+
+        Once the statement was sent nobody can know whether it was carried out: `CommitUnknown`.
+        """
+        return await self._write_at_once(lambda tx: body(tx, *args, **kwargs))
+
+    async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - what others do with it
+        return None
+
+    async def write_each(
+        self, body: Callable[[Transaction, Item], object], items: Sequence[Item]
+    ) -> list[Exception | None]:
+        """Carry `body` out for each of the items, committed together, and return what it raised for
+        each: one for which it raises is left as it was, and so harms no other.
+
+        errors = await database.write_each(forms.erase, form_ids)
+
+        Where `body` locks forms, the items are in the order of these forms: two that do the same
+        must not wait for each other. Raises as `write` does when the database goes away meanwhile;
+        some may be committed then.
+        """
+
+        def of(item: Item) -> Callable[[Transaction], object]:
+            return lambda tx: body(tx, item)
+
+        return await self._write_each([of(item) for item in items])
+
     @abstractmethod
     async def _read(self, body: Callable[[Connection], T]) -> T: ...
 
@@ -168,6 +202,11 @@ class Database(ABC):
 
     @abstractmethod
     async def _write(self, body: Callable[[Transaction], T]) -> T: ...
+
+    @abstractmethod
+    async def _write_each(
+        self, bodies: Sequence[Callable[[Transaction], object]]
+    ) -> list[Exception | None]: ...
 
     @abstractmethod
     async def close(self) -> None: ...

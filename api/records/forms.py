@@ -59,11 +59,13 @@ def create(
 
 
 def get(conn: Connection, form_id: str) -> FormRow | None:
+    """The form, also one that is being purged; None when there is none."""
     row = _BY_ID.row(conn, {"id": form_id})
     return FormRow.of(row) if row else None
 
 
 def by_token(conn: Connection, token_hash: str) -> FormRow | None:
+    """The form whose token has this hash (`hash_token`), also one that is being purged."""
     row = _BY_TOKEN.row(conn, {"token_hash": token_hash})
     return FormRow.of(row) if row else None
 
@@ -162,6 +164,7 @@ def touch(tx: Transaction, form_id: str) -> None:
 
 
 def submit(tx: Transaction, form: FormRow) -> None:
+    """Close the form, which must be a locked draft, to the person."""
     moment = _next(tx, forms.c.submitted_at)
     _change(tx, form, status=SUBMITTED, submitted_at=moment, edit=form.edit + 1)
 

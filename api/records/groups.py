@@ -64,6 +64,7 @@ class Groups:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def close(self) -> None:
+        """Let what waits be written, and then the connection go."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
         self._thread.shutdown()

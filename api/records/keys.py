@@ -46,6 +46,7 @@ def is_marked(conn: Connection, form_id: str, field: str, key: str) -> bool:
 
 
 def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
+    """Take away the holder's own mark, and no other."""
     tx.conn.execute(
         delete(running_keys).where(_is(form_id, field, key), running_keys.c.holder == holder)
     )

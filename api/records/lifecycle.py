@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select
-
-from api.records import uploads
-from api.records.database import NOW, Transaction, now_ms
+from api.records import cleaning, uploads
+from api.records.database import NOW, Transaction
 from api.records.rows import Json, UploadRow
-from api.records.tables import cleanings
 from shared.keys import flagged_prefix, generation_prefix
 from shared.status import TERMINAL, UploadStatus
 
@@ -135,20 +132,10 @@ def condemn_rejected_before(
 def _doom(tx: Transaction, upload: UploadRow) -> None:
     """Order the current generation's prefixes deleted. Earlier generations were doomed when they
     ended; an unapplied one waits until its worker can't put any more."""
-    prefixes = prefixes_of(upload)
-    known = tx.conn.execute(select(cleanings.c.prefix).where(cleanings.c.prefix.in_(prefixes)))
     applied = upload.applied_generation == upload.generation
     last_put = (upload.work_until or 0) + CLEANING_MARGIN_MS
-    for prefix in sorted(set(prefixes) - set(known.scalars())):
-        tx.conn.execute(
-            insert(cleanings).values(
-                prefix=prefix,
-                form_id=upload.form_id,
-                not_before=now_ms() if applied else last_put,
-                passes=0,
-                at=now_ms(),
-            )
-        )
+    for prefix in prefixes_of(upload):
+        cleaning.order(tx, prefix, upload.form_id, not_before=None if applied else last_put)
 
 
 def prefixes_of(upload: UploadRow) -> list[str]:

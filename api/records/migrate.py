@@ -76,4 +76,5 @@ def _current(connection: Connection) -> str | None:
 
 
 def run(url: str) -> None:
+    """`upgrade`, for who has no loop."""
     asyncio.run(upgrade(url))

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormRow:
+    """A form as it was read. Moments are milliseconds by the database's clock."""
+
     id: str
     type: str
     reference: str | None
@@ -29,11 +31,14 @@ class FormRow:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
+        """From a row with all columns."""
         return cls(**row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRow:
+    """An upload as it was read. Moments are milliseconds by the database's clock."""
+
     id: str
     form_id: str
     field: str
@@ -86,6 +91,7 @@ class UploadRow:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
+        """From a row with all columns."""
         values: dict[str, Any] = dict(row)
         values["status"] = UploadStatus(values["status"])
         return cls(**values)

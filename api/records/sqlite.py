@@ -7,13 +7,21 @@ what may wait for the disk doesn't: a commit, and what looks at many rows.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from api.records.database import Database, Listener, T, Transaction, unavailable_if_away
+from api.records.database import (
+    CommitUnknown,
+    Database,
+    DatabaseUnavailable,
+    Listener,
+    T,
+    Transaction,
+    unavailable_if_away,
+)
 from api.records.groups import Groups, driver_of
 
 BUSY_SECONDS = 15
@@ -21,6 +29,8 @@ BUSY_SECONDS = 15
 
 
 class SqliteDatabase(Database):
+    """One file, one writer; see the module."""
+
     at_once = 32
 
     def __init__(self, url: URL, on_commit: Listener) -> None:
@@ -57,6 +67,23 @@ class SqliteDatabase(Database):
 
     async def _write(self, body: Callable[[Transaction], T]) -> T:
         return await self._groups.write(body)
+
+    async def _write_each(
+        self, bodies: Sequence[Callable[[Transaction], object]]
+    ) -> list[Exception | None]:
+        """The writer makes groups of them, and bounds for how long each holds up the loop."""
+        done = await asyncio.gather(*map(self._tried, bodies))
+        for error in done:
+            if isinstance(error, DatabaseUnavailable | CommitUnknown):
+                raise error
+        return done
+
+    async def _tried(self, body: Callable[[Transaction], object]) -> Exception | None:
+        try:
+            await self._write(body)
+        except Exception as error:  # noqa: BLE001 - who hands in many is told of each
+            return error
+        return None
 
 
 def _at_one_moment(conn: Connection, body: Callable[[Connection], T]) -> T:

@@ -60,6 +60,7 @@ def long_condemned(conn: Connection, older_than_ms: int) -> list[str]:
 
 
 def forget(tx: Transaction, names: Collection[str]) -> None:
+    """Let go of names: of orphans, whose files are gone."""
     tx.conn.execute(delete(staged_names).where(staged_names.c.name.in_(names)))
 
 
@@ -75,4 +76,5 @@ def name_volume(tx: Transaction, new_id: str) -> None:
 
 
 def confirm_volume(tx: Transaction) -> None:
+    """The volume's marker is written: from now on a volume without one is another."""
     tx.conn.execute(update(volume).values(confirmed=True))

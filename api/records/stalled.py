@@ -1,6 +1,7 @@
 """What the sweep looks for: rows that nobody is driving on."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Select, select, update
 from sqlalchemy import delete as delete_from
@@ -18,7 +19,6 @@ from api.records.tables import (
     staged_names,
     uploads,
 )
-from shared.status import UploadStatus
 
 BATCH = 200
 """Rows that one query of the sweep finds at most."""
@@ -59,24 +59,31 @@ def last_woken(upload: UploadRow) -> int:
     return upload.wake_at - wake_pause_ms(upload.wakes_unanswered)
 
 
-def count_wake(tx: Transaction, upload: UploadRow) -> int | None:
-    """Count one more wake-up and say its number; None when the upload isn't waiting any more."""
-    counted = tx.conn.execute(
-        update(uploads)
-        .where(
-            uploads.c.id == upload.id,
-            uploads.c.status == UploadStatus.STAGED,
-            uploads.c.wake == upload.wake,  # another replica may have woken it
-        )
-        .values(
-            wake=uploads.c.wake + 1,
-            wakes_unanswered=uploads.c.wakes_unanswered + 1,
-            wake_at=now_ms() + wake_pause_ms(upload.wakes_unanswered + 1),
-        )
-        .returning(uploads.c.wake)
+def count_wakes(tx: Transaction, found: Sequence[UploadRow]) -> list[tuple[str, int]]:
+    """Count one more wake-up of each of these and say its number. Left out is what isn't waiting
+    any more, what another replica has woken since it was found, and what another transaction holds
+    just now: it is claimed, or is left to the next sweep."""
+    free = tx.conn.execute(
+        select(uploads.c.id, uploads.c.wake)
+        .where(uploads.c.id.in_([row.id for row in found]), IS_STAGED)
+        .with_for_update(skip_locked=True)
     )
-    wake = counted.scalar_one_or_none()
-    return None if wake is None else int(wake)
+    wakes = {row.id: row.wake for row in free}
+    pauses = defaultdict(list)
+    for row in found:
+        if wakes.get(row.id) == row.wake:
+            pauses[wake_pause_ms(row.wakes_unanswered + 1)].append(row)
+    for pause_ms, rows in pauses.items():
+        tx.conn.execute(
+            update(uploads)
+            .where(uploads.c.id.in_([row.id for row in rows]))
+            .values(
+                wake=uploads.c.wake + 1,
+                wakes_unanswered=uploads.c.wakes_unanswered + 1,
+                wake_at=now_ms() + pause_ms,
+            )
+        )
+    return [(row.id, row.wake + 1) for rows in pauses.values() for row in rows]
 
 
 def lost_leases(conn: Connection, lease_ms: int) -> list[UploadRow]:

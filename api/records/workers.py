@@ -54,6 +54,8 @@ def heard(tx: Transaction, worker_id: str, report: WorkerReport) -> None:
 
 
 def living(conn: Connection) -> Living:
+    """What the workers that were heard of lately say, taken together: the store is as the worst of
+    them finds it."""
     found = conn.execute(
         select(workers.c.store, workers.c.store_since, workers.c.waiting).where(
             workers.c.seen_at > the_time() - ALIVE_MS

@@ -21,6 +21,7 @@ NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXD
 
 
 def link(root: Path, name: str, to: str) -> bool:
+    """See `Staging.link`; blocks."""
     first, second = root / STAGED / name, root / STAGED / to
     try:
         try:
@@ -63,6 +64,7 @@ def unlinked(path: Path) -> bool:
 
 
 def fsync_folder(path: Path) -> None:
+    """Make the names in a folder durable; blocks."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

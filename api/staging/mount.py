@@ -33,6 +33,8 @@ _ANOTHERS = (
 
 
 class Mount:
+    """Knows the volume by its id. `open` it once at start; before, no volume matches."""
+
     def __init__(self, database: Database, staging: Staging) -> None:
         self._database = database
         self._staging = staging
@@ -74,6 +76,7 @@ class Mount:
         return await self._database.read(staged.volume_id) or (made, False)
 
     async def matches(self) -> bool:
+        """Whether the mounted volume is that of the records, asked anew each time."""
         return bool(self.id) and await self._staging.read_marker() == self.id
 
     async def require(self) -> None:

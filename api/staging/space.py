@@ -14,6 +14,8 @@ RETRY_SECONDS = 60
 
 
 class Free(NamedTuple):
+    """What the volume has left."""
+
     bytes: int
     inodes: int | None
     """None on file systems that don't count them, such as btrfs."""
@@ -61,6 +63,7 @@ class Space:
             self._promised_files -= 1
 
     def is_left(self) -> bool:
+        """Whether a body would be let in now."""
         try:
             with self.reserve(0):
                 return True
@@ -69,6 +72,7 @@ class Space:
 
 
 def storage_full() -> Problem:
+    """storage-full, to be tried again in a minute."""
     return Problem("storage-full", retry_after=RETRY_SECONDS)
 
 

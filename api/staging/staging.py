@@ -68,6 +68,7 @@ class Staging:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
+        """Wait for what is under way on the volume; what hasn't begun is not done."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def open(self, name: str) -> "Writer":
@@ -120,6 +121,7 @@ class Staging:
                 yield data
 
     async def exists(self, name: str) -> bool:
+        """Whether the file is staged. Raises `Problem` as `run` does."""
         return await self.run((self.root / STAGED / name).exists)
 
     async def quarantine(self, name: str) -> None:
@@ -139,6 +141,7 @@ class Staging:
         return await self.run(self._passes[folder].next_older_than, seconds)
 
     async def drop(self, folder: str, name: str) -> None:
+        """Take a file off one of the folders; it may be gone already."""
         await self.run((self.root / folder / name).unlink, missing_ok=True)
 
     async def read_marker(self) -> str | None:
@@ -153,6 +156,8 @@ class Staging:
         return await self.run(read)
 
     async def write_marker(self, volume_id: str) -> None:
+        """Make the volume this one, durably; the marker is whole or not there."""
+
         def write() -> None:
             temporary = self.root / f"{MARKER}.{volume_id}.{os.getpid()}.{id(write)}"
             with temporary.open("w") as file:

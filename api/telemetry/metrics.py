@@ -12,24 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.records.database import Change
 from api.texts.errors import ERRORS
-from shared.status import Verdict
+from shared.causes import Cause
+from shared.status import SETTLED, Verdict
 
-SETTLED = ("stored", "rejected", "failed")
-CAUSES = (
-    "deadline",
-    "decoder",
-    "memory",
-    "refused",
-    "scanner",
-    "scanner-refused",
-    "scratch",
-    "busy",
-    "shutdown",
-    "store",
-    "store-refused",
-    "unexpected",
-    "volume",
-)
 OTHER = "other"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -58,6 +43,9 @@ class Longest:
 
 
 class Metrics:
+    """All that `/metrics` shows. Whoever does something counts it here; what the database knows is
+    set when it is scraped."""
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
 
@@ -126,6 +114,7 @@ class Metrics:
         self.last_sweep_at: float | None = None
 
     def text(self) -> bytes:
+        """In Prometheus' text format."""
         return generate_latest(self.registry)
 
     def committed(self, changes: list[Change]) -> None:
@@ -145,6 +134,7 @@ class Metrics:
                 self.last_stored.set(self.last_stored_at)
 
     def swept(self, seconds: float, failed: list[str]) -> None:
+        """A sweep took so long; `failed` are the names of its steps that failed."""
         self.sweeps.observe(seconds)
         for step in failed:
             self.sweep_failures.labels(step).inc()
@@ -157,12 +147,15 @@ class Metrics:
         self._holds.note(seconds)
 
     def scanned(self, verdict: Verdict) -> None:
+        """An outcome said what the scanner found."""
         self.scans.labels(verdict).inc()
 
     def gave_back(self, cause: str) -> None:
-        self.given_back.labels(cause if cause in CAUSES else OTHER).inc()
+        """An outcome gave an upload back."""
+        self.given_back.labels(cause if cause in set(Cause) else OTHER).inc()
 
     def refusal(self, listener: str, code: str) -> None:
+        """The `public` or the `internal` listener answered with a problem."""
         self.refused.labels(listener, known_code(code)).inc()
 
 

@@ -15,6 +15,8 @@ GUIDE = "/docs/errors"
 
 
 class ErrorSpec(NamedTuple):
+    """What a code is answered with."""
+
     status: int
     title: str
     detail: str
@@ -302,10 +304,15 @@ def pointer(*names: str) -> str:
     return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
 
 
+def error_of(name: str, code: str, detail: str) -> dict[str, str]:
+    """One of a problem's `errors`: what is wrong with a member of the body, and where that is."""
+    return {"pointer": pointer(name), "field": name, "code": code, "detail": detail}
+
+
 def wrong_member(name: str, detail: str, *, says: str | None = None) -> Problem:
     """invalid-request: a member of the body that can't be used. `detail` goes on after its name,
     as in "must be an object"; `says` is the whole sentence where that is none."""
-    errors = [{"pointer": pointer(name), "field": name, "code": "invalid-value", "detail": detail}]
+    errors = [error_of(name, "invalid-value", detail)]
     return Problem("invalid-request", says or f"{name} {detail}", field=name, errors=errors)
 
 

@@ -131,13 +131,13 @@ def upload_flag(code: str, params: dict[str, Any], policy: FilePolicy) -> dict[s
 
 
 def accepted(policy: FilePolicy) -> str:
-    """'JPG, PNG or WebP'."""
+    """What the field accepts, as people call it: `JPG, PNG or WebP`."""
     names = [NAMES.get(each, each) for each in policy.accepted_types]
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _with_article(names: str) -> str:
-    """'a JPG, PNG or WebP': `a` or `an`, as the first name is spoken."""
+    """Names of formats behind `a` or `an`, as the first is spoken: `a JPG, PNG or WebP`."""
     return f"{'an' if names[0] in 'AEIOUaeiou' or names.startswith('RTF') else 'a'} {names}"
 
 

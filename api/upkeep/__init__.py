@@ -1,1 +1,1 @@
-"""What is done without being asked: the sweep, and how much waits."""
+"""What is done without being asked: the sweep, a file a duty, and how much waits."""

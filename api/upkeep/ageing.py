@@ -1,42 +1,31 @@
-"""What the sweep does about age: bytes that nobody needs any more, and forms that nobody finished.
+"""What ages: bytes that nobody needs any more, and forms that nobody finished.
 
 Found by an index, done in guarded transactions under the form's lock, as all of the sweep is;
 nothing here deletes by itself. Bytes are condemned and unlinked later (protocol P5), forms are
 purged as by request (P10). What still waits for a worker is never too old: it has a deadline.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
-
 import structlog
 
 from api.forms.closing import purge_locked
-from api.records import ageing, begun_drafts, forms, lifecycle, uploads
-from api.records.database import Transaction
+from api.records import ageing, forms, lifecycle, uploads
+from api.records.database import Database, Transaction
 from api.records.rows import FormRow, UploadRow
-from api.services import Services
+from api.settings.retention import Retention
 from api.texts.rejections import upload_error
+from api.upkeep.each import Each
 from shared.policy import FilePolicy
 from shared.status import UploadStatus
 
 log = structlog.get_logger()
-T = TypeVar("T")
-
-
-class Each(Protocol):
-    """How the sweep does many things: a transaction for each, and one that fails stops no other."""
-
-    async def __call__(
-        self, items: Sequence[T], act: Callable[[Transaction, T], None], /
-    ) -> None: ...
 
 
 class Ageing:
-    """Steps of a sweep."""
+    """Ends what is past its age, by the settings that docs/retention.md explains."""
 
-    def __init__(self, services: Services, each: Each) -> None:
-        self._services = services
-        self._retention = services.settings.retention
+    def __init__(self, database: Database, retention: Retention, each: Each) -> None:
+        self._database = database
+        self._retention = retention
         self._each = each
         self._warned_until = 0
 
@@ -46,7 +35,7 @@ class Ageing:
             (UploadStatus.REJECTED, self._retention.rejected_ms),
             (UploadStatus.FAILED, self._retention.failed_ms),
         ):
-            rows = await self._services.database.scan(ageing.old_bytes, status, kept_ms)
+            rows = await self._database.scan(ageing.old_bytes, status, kept_ms)
             await self._each(rows, self._drop)
 
     def _drop(self, tx: Transaction, row: UploadRow) -> None:
@@ -70,7 +59,7 @@ class Ageing:
         look at it."""
         retention = self._retention
         kept_ms = max(retention.failed_ms - retention.failed_warning_ms, 0)
-        rows = await self._services.database.scan(
+        rows = await self._database.scan(
             ageing.old_bytes, UploadStatus.FAILED, kept_ms, self._warned_until
         )
         for row in rows:
@@ -86,16 +75,16 @@ class Ageing:
 
     async def date_drafts(self) -> None:
         """Give drafts of an earlier version the time from which they age: now."""
-        undated = await self._services.database.scan(ageing.undated_drafts)
+        undated = await self._database.scan(ageing.undated_drafts)
         if undated:
-            await self._services.database.write(ageing.date_drafts, undated)
+            await self._database.write(ageing.date_drafts, undated)
 
     async def purge_old_forms(self) -> None:
         """Purge drafts that were abandoned, and submitted forms past their retention."""
         draft_ms, submitted_ms = self._retention.draft_ms, self._retention.submitted_ms
-        database = self._services.database
-        drafts = await database.scan(ageing.old_drafts, draft_ms)
-        submitted = await database.scan(ageing.old_submitted, submitted_ms) if submitted_ms else []
+        scan = self._database.scan
+        drafts = await scan(ageing.old_drafts, draft_ms)
+        submitted = await scan(ageing.old_submitted, submitted_ms) if submitted_ms else []
         await self._each([*drafts, *submitted], self._purge)
 
     def _purge(self, tx: Transaction, form_id: str) -> None:
@@ -111,9 +100,3 @@ class Ageing:
         if retention.submitted_ms is None:
             return False
         return bool(ageing.old_submitted(tx.conn, retention.submitted_ms, form.id))
-
-    async def forget_begun_drafts(self) -> None:
-        """Counts of drafts that no quota looks at any more."""
-        old = await self._services.database.scan(begun_drafts.any_old)
-        if old:
-            await self._services.database.write(begun_drafts.forget_old)

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from api.records import ageing, waiting, workers
 from api.records.ageing import OnVolume
-from api.services import Services
+from api.records.database import Database
+from api.settings.settings import Settings
 from api.texts.errors import Problem
 
 FRESH_SECONDS = 5.0
@@ -37,8 +38,9 @@ class Waiting:
 class Backlog:
     """Asks at most every few seconds, however many ask it."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
         self._known: Waiting | None = None
         self._asked = 0.0
         self._asking = asyncio.Lock()
@@ -52,9 +54,9 @@ class Backlog:
         return self._known
 
     async def _ask(self) -> Waiting | None:
-        settings = self._services.settings
-        kept_ms = int(settings.quarantine_seconds * 1000)
-        warn_ms = max(settings.retention.failed_ms - settings.retention.failed_warning_ms, 0)
+        kept_ms = int(self._settings.quarantine_seconds * 1000)
+        retention = self._settings.retention
+        warn_ms = max(retention.failed_ms - retention.failed_warning_ms, 0)
 
         def counted(conn: Connection) -> Waiting:
             statuses = waiting.by_status(conn)
@@ -71,6 +73,6 @@ class Backlog:
 
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._services.database.scan(counted)
+                return await self._database.scan(counted)
         except (Problem, TimeoutError):
             return None

@@ -12,6 +12,7 @@ from api.services import Services
 from api.texts.errors import Problem
 from api.texts.rejections import upload_error, upload_flag, upload_notice
 from api.uploads.attempts import give_back, hand_on, heard_of
+from shared.causes import Cause
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Scan, Stored
 from shared.keys import flagged_prefix, generation_prefix
 from shared.policy import FilePolicy
@@ -19,9 +20,6 @@ from shared.status import UploadStatus
 
 log = structlog.get_logger()
 
-SHUTDOWN, DECODER = "shutdown", "decoder"
-"""Causes of a give-back: a worker that was told to stop; a decoding child that crashed, or died of
-its limits."""
 MAX_DEATHS = 2
 """Children that one file may cost. One may have met bad luck; what ends a second is the file."""
 
@@ -62,7 +60,7 @@ async def apply(services: Services, form_id: str, outcome: Outcome) -> UploadRow
         services.metrics.scanned(outcome.scan.verdict)
     if isinstance(outcome, Retry):
         services.metrics.gave_back(outcome.cause)
-    if isinstance(outcome, Retry) and outcome.cause == SHUTDOWN:
+    if isinstance(outcome, Retry) and outcome.cause == Cause.SHUTDOWN:
         services.queue.wake_soon(row.id, row.wake)
     return row
 
@@ -80,7 +78,10 @@ async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
     if missing and not elsewhere:
         return outcome
     return Retry(
-        upload_id=outcome.upload_id, generation=outcome.generation, cause="volume", counted=False
+        upload_id=outcome.upload_id,
+        generation=outcome.generation,
+        cause=Cause.VOLUME,
+        counted=False,
     )
 
 
@@ -122,9 +123,9 @@ def _try_again(
         counted=outcome.counted,
         request_id=row.request_id,
     )
-    if outcome.cause == SHUTDOWN:
+    if outcome.cause == Cause.SHUTDOWN:
         return hand_on(tx, row)
-    if outcome.cause == DECODER and outcome.counted:
+    if outcome.cause == Cause.DECODER and outcome.counted:
         return _after_a_death(services, tx, row, policy)
     return give_back(
         tx,

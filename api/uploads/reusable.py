@@ -52,6 +52,7 @@ def check_still_there(conn: Connection, earlier: Earlier) -> None:
 
 
 def not_reusable(reason: str) -> Problem:
+    """The problem of an upload that can't be reused, with a sentence for the reason."""
     return Problem("upload-not-reusable", REASONS[reason], params={"reason": reason})
 
 

@@ -31,6 +31,8 @@ async def claim(
     that was frozen finds claims that nobody waits for any more, and an order that nobody gets would
     cost an attempt.
 
+    order = await claim(services, upload_id, "a-worker's-own-random-id")
+
     Raises `Problem` upload-final (410), upload-held or upload-not-due (409 with `Retry-After`).
     Repeating a claim returns the same order: its answer may have been lost.
     """

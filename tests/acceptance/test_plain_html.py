@@ -184,7 +184,7 @@ def test_a_person_checks_and_sends_the_form(person: Person) -> None:
     person.page = person.http.get("/signup/documents")
     answer = person.post({"section": "documents"}, {"resume": NO_FILE})
     assert answer.headers["location"] == "/signup/check-answers"
-    assert "Copy of your licence is required" in person.text
+    assert "Choose a copy of your licence" in person.text
     assert "Still needed" in person.text, "nothing was pressed that could be a problem"
     assert 'href="/signup/credentials?missing=1#licence"' in person.page.text
     refused = person.post({"submit": "1"})
@@ -192,7 +192,7 @@ def test_a_person_checks_and_sends_the_form(person: Person) -> None:
     assert "There is a problem" in person.text
     assert "Confirm that what you have given is true and complete" in person.text
     person.page = person.http.get("/signup/credentials?missing=1")
-    assert '<a href="#licence">Copy of your licence is required' in person.page.text
+    assert '<a href="#licence">Choose a copy of your licence' in person.page.text
     person.post({"section": "credentials"}, {"licence": ("l.pdf", pdf(), "application/pdf")})
     person.post({"section": "documents", "agree": "on", "submit": "1"})
     assert "Thank you" in person.text
@@ -209,7 +209,7 @@ def test_an_empty_first_section_is_told_and_begins_no_draft(person: Person) -> N
     answer = person.post({"section": "about", "full_name": " ", "email": ""}, {"headshot": NO_FILE})
     assert answer.headers["location"] == "/?missing=1"
     assert "set-cookie" not in answer.headers
-    assert '<a href="#full_name">Full name is required' in person.page.text
+    assert '<a href="#full_name">Enter your full name' in person.page.text
     assert "Agree" not in person.text
     on = person.post({"section": "about", "go": "practice"}, {"headshot": NO_FILE})
     assert on.headers["location"] == "/signup/practice", "who wants to look around may"

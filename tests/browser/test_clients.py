@@ -301,7 +301,7 @@ def test_curl(stack: Stack, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"{name}: stored, error: None" for name in ("licence.pdf", "insurance.pdf")
+        f"{name}: stored, error: None" for name in ("licence.pdf", "insurance.pdf", "licence.pdf")
     ]
 
 

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
+from api.texts.sizes import size
 from tests.support.client import FormClient
 from tests.support.examples import example
 from tests.support.files import jpeg, pdf, png
@@ -93,6 +94,30 @@ def test_a_file_that_is_too_large_is_refused_whatever_it_is(page: Page, form: Fo
     wait_for(page, "big.png", "rejected")
     expect(line(page, "big.png")).to_contain_text("The selected file must be smaller than 2 KB")
     assert form.read()["uploads"]["tiny"] == []
+
+
+def test_a_size_is_said_as_the_service_says_it(page: Page, signup: FormClient) -> None:
+    counts = [
+        0,
+        1,
+        537,
+        999,
+        1_000,
+        1_150,
+        1_250,
+        999_949,
+        999_950,
+        15_000_000,
+        999_950_000,
+        10**12,
+    ]
+    show(page, signup, field(signup, "certificates"))
+    page.evaluate(
+        """(counts) => document.querySelector('longshore-file').choose(counts.map((size, at) =>
+          Object.defineProperty(new File([], `${at}.pdf`), 'size', {value: size})))""",
+        counts,
+    )
+    expect(page.locator("li .size")).to_have_text([size(count) for count in counts])
 
 
 def test_a_name_with_another_ending_is_no_reason_to_refuse(page: Page, signup: FormClient) -> None:
@@ -352,6 +377,26 @@ def test_all_fields_of_a_page_share_the_form_that_the_first_file_begins(
     begun = page.evaluate("longshore.uploads.list().map((each) => each.form.url)")
     assert len(begun) == 2
     assert len(set(begun)) == 1
+
+
+def test_a_file_of_one_field_is_used_in_another_without_being_sent_again(
+    page: Page, signup: FormClient, stack: Stack
+) -> None:
+    reuse = example(CHECKOUT / "docs/browser.md", "reuse.js")
+    reuse = reuse.replace("https://files.example.org", stack.url) + "window.reuse = reuse;"
+    show(page, signup, field(signup, "licence") + field(signup, "resume"), script=reuse)
+    choose(page, "licence", ("licence.pdf", pdf()))
+    wait_for(page, "licence.pdf", "stored")
+    again = f"""id => {{
+      const [{{ form }}] = document.querySelector('[name=licence]').uploads;
+      return reuse({{ form, id }}, 'resume', '{signup.token}');
+    }}"""
+    page.evaluate(again, signup.read()["uploads"]["licence"][0]["id"])
+    other = page.locator("longshore-file[name=resume] li")
+    expect(other).to_contain_text("Stored")
+    expect(other).to_contain_text("licence.pdf")
+    with pytest.raises(Error, match="no such"):
+        page.evaluate(again, "upl_of_another_form")
 
 
 def test_what_is_chosen_together_goes_to_one_form(

@@ -133,6 +133,24 @@ def test_a_file_that_can_be_refused_here_is_not_sent_and_is_replaced_in_place(
     assert len(sent) == 1
 
 
+def test_a_step_with_a_problem_says_so_while_another_file_is_on_its_way(
+    signup: SignupPage, files: Path
+) -> None:
+    signup.fill(full_name="Ann")
+    signup.go_on()
+    signup.is_at("Your licence")
+    held = Held(signup.page)
+    (files / "notes.exe").write_bytes(b"MZ" + bytes(100))
+    signup.choose("certificates", files / "licence.pdf", files / "notes.exe")
+    held.wait()
+    licence = signup.step("Your licence")
+    expect(licence).to_contain_text("1 problem, uploading")
+    expect(licence).to_have_class(re.compile("is-problem"))
+    signup.page.get_by_role("button", name="Remove notes.exe").click()
+    expect(licence).to_contain_text("Uploading")
+    expect(licence).to_have_class(re.compile("is-uploading"))
+
+
 def test_a_file_that_is_refused_later_is_told_wherever_the_person_is(
     signup: SignupPage, files: Path
 ) -> None:
@@ -148,7 +166,14 @@ def test_a_file_that_is_refused_later_is_told_wherever_the_person_is(
     expect(page.get_by_label("Website")).to_have_value("https://ann.example")
     expect(page.get_by_label("Website")).to_be_focused()
     page.get_by_role("button", name="Your licence", exact=True).click()
-    expect(signup.line("secret.pdf")).to_contain_text("password protected")
+    said = "The selected file is password protected: save it without a password"
+    expect(signup.line("secret.pdf")).to_contain_text(said)
+    field = signup.field("licence")
+    seen = field.locator(".problem, .files").get_by_text(said).locator("visible=true")
+    expect(seen).to_have_count(1)
+    chooser = page.get_by_role("button", name="Copy of your licence Choose another file")
+    hint = field.locator(".hint").first.inner_text()
+    expect(chooser).to_have_accessible_description(f"{hint} {said}")
     signup.choose("licence", files / "licence.pdf")
     expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
     expect(page.get_by_text("There is a problem")).to_have_count(0)
@@ -210,7 +235,10 @@ def test_40_megabytes_on_a_slow_line_hold_nobody_up(signup: SignupPage, tmp_path
     signup.go_to("Your practice")
     page.get_by_label("Website").fill("https://ann.example")
     signup.go_to("Documents")
-    expect(licence).to_contain_text("Uploading")
+    expect(licence).to_contain_text(re.compile(r"Uploading \d+ %, \d min left"), timeout=PATIENCE)
+    expect(page.locator(".caption")).to_have_text(
+        re.compile(r"Step 4 of 5 · Uploading \d+ %, \d min left")
+    )
     page.wait_for_function("() => new Set(progress).size > 5", timeout=PATIENCE)
     limit_sending(20_000_000)
     expect(licence).not_to_contain_text("Uploading", timeout=PATIENCE)
@@ -235,8 +263,9 @@ def test_what_is_missing_is_told_at_once_although_a_file_is_on_its_way(
     expect(page.get_by_role("heading", name="Still needed")).to_be_visible()
     row = page.locator("[data-field=licence]")
     expect(row).to_contain_text("licence.pdf: Uploading")
-    expect(row.get_by_text("is required")).to_be_hidden()
+    expect(row.get_by_text("Choose a copy")).to_be_hidden()
     expect(row.get_by_role("link", name="Change")).to_be_visible()
+    expect(page.get_by_role("link", name="Add Certificates")).to_be_visible()
     needed = page.locator(".summary").get_by_role("link")
     expect(needed).to_have_text([re.compile("Confirm that what you have given")])
     expect(page.get_by_text("One answer is needed before you can send")).to_be_visible()
@@ -298,7 +327,7 @@ def test_fields_and_the_summary_say_the_same_when_a_file_comes(
     page = signup.page
     signup.go_on()
     summary = page.locator(".summary")
-    expect(summary).to_contain_text("Full name is required")
+    expect(summary).to_contain_text("Enter your full name")
     signup.fill(full_name="Ada Diaz", email="ada")
     signup.choose("headshot", files / "me.jpg")
     expect(summary).to_contain_text("must be an email address")
@@ -414,6 +443,57 @@ def test_what_is_typed_just_before_a_reload_is_there_and_is_saved(signup: Signup
     page.wait_for_function(
         "() => Object.keys(sessionStorage).every(each => !each.startsWith('signup '))"
     )
+
+
+def test_a_page_of_a_proxy_is_not_shown_in_place_of_ours(signup: SignupPage) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_to("Check and send")
+    page.route("**/signup/practice*", lambda route: route.fulfill(body="<h1>Who are you?</h1>"))
+    page.get_by_role("link", name="Add Website").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("We could not go on: the service can't be reached.")
+    signup.is_at("Check and send")
+    page.unroute("**/signup/practice*")
+    alert.get_by_role("button", name="Try again").click()
+    signup.is_at("Your practice")
+
+
+def test_what_is_chosen_without_a_connection_before_there_is_a_draft_goes_on_by_itself(
+    signup: SignupPage, files: Path
+) -> None:
+    page = signup.page
+    signup.fill(full_name="Ann", email="ann@example.org")
+    page.context.set_offline(True)
+    with page.expect_event("requestfailed"):
+        signup.choose("headshot", files / "me.jpg")
+    expect(signup.line("me.jpg")).to_contain_text("Waiting")
+    page.context.set_offline(False)
+    expect(signup.line("me.jpg")).to_contain_text("Stored", timeout=PATIENCE)
+    expect(signup.step("About you")).to_contain_text("Done")
+
+
+@pytest.mark.parametrize("does", ["types", "chooses a file"])
+def test_a_tab_whose_form_was_sent_in_another_shows_the_end(
+    signup: SignupPage, context: BrowserContext, files: Path, does: str
+) -> None:
+    signup.fill(full_name="Ann", email="ann@example.org")
+    signup.go_on()
+    signup.is_at("Your licence")
+    signup.choose("licence", files / "licence.pdf")
+    expect(signup.line("licence.pdf")).to_contain_text("Stored", timeout=PATIENCE)
+    left = SignupPage(context.new_page()).open()
+    left.go_to("Your licence")
+    signup.go_to("Documents")
+    signup.page.get_by_label("What I have given is true").check()
+    signup.go_on()
+    signup.page.get_by_role("button", name="Send", exact=True).click()
+    signup.is_sent()
+    if does == "types":
+        left.fill(licence_number="LMFT 1")
+    else:
+        left.choose("certificates", files / "me.jpg")
+    left.is_sent()
 
 
 def test_a_second_tab_has_the_same_form_and_overwrites_nothing_it_didnt_touch(

@@ -160,22 +160,24 @@ def test_an_empty_first_section_is_not_saved_without_a_word(signup: SignupPage) 
     page = signup.page
     signup.go_on()
     summary = page.get_by_role("alert")
-    expect(summary).to_contain_text("Full name is required")
+    expect(summary).to_contain_text("Enter your full name")
     expect(summary).to_be_focused()
     assert page.context.cookies() == []
 
 
-def test_start_over_asks_first_and_then_forgets(signup: SignupPage) -> None:
+def test_start_over_asks_first_and_then_forgets(signup: SignupPage, licence: Path) -> None:
     page = signup.page
     signup.fill(full_name="Ann")
     signup.go_on()
     signup.is_at("Your licence")
+    signup.choose("certificates", licence)
     delete = page.get_by_role("button", name="Delete everything")
     expect(delete).to_be_hidden()
     page.get_by_text("Start over", exact=True).click()
     delete.click()
     expect(page.get_by_label("Full name")).to_have_value("")
     assert page.context.cookies() == []
+    assert page.evaluate("Object.keys(sessionStorage)") == []
 
 
 def test_no_page_is_wider_than_a_phone_and_nothing_is_too_small_for_a_thumb(

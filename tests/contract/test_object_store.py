@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from api.openapi.examples import ORDER
 from shared.internal_api import WorkOrder
 from shared.status import StoreState
+from tests.support.hashes import count_hashed
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
 from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
@@ -25,6 +26,7 @@ from worker.object_store import (
     ObjectGone,
     ObjectStore,
     StoreSettings,
+    hash_file,
     metadata_of,
     open_object_store,
 )
@@ -327,6 +329,77 @@ async def test_a_file_with_another_digest_or_length_is_never_stored(
     with pytest.raises(SourceChanged) as failure:
         await strict_store.put(staged.path, prefix + "a.png", **staged.facts)
     assert (failure.value.cause, failure.value.counted) == ("volume", False)
+    assert keys_under(ministack, prefix) == []
+    assert multiparts_under(ministack, prefix) == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trusted_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
+    """One that was seen to refuse bytes that aren't those of their SHA-256."""
+    async with open_object_store(ministack.settings()) as opened:
+        await opened.self_test()
+        yield opened
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+async def test_what_was_hashed_before_is_put_without_hashing_it_again(
+    trusted_store: ObjectStore,
+    ministack: S3Endpoint,
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+) -> None:
+    staged = stage(tmp_path, size)
+    hashed, facts = hash_file(staged.path, trusted_store.part_bytes), staged.facts
+    count = count_hashed(monkeypatch)
+    await trusted_store.put(staged.path, prefix + "a.png", hashed=hashed, **facts)
+    assert count() < 1000, "the digests of parts are hashed, and no bytes of the file"
+    assert content_of(ministack, prefix + "a.png") == staged.content
+    await trusted_store.put(staged.path, prefix + "b.png", **facts)
+    assert count() >= size
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+@pytest.mark.parametrize("how", ["in place", "by another file"])
+async def test_what_changed_since_it_was_hashed_is_never_stored(
+    trusted_store: ObjectStore,
+    ministack: S3Endpoint,
+    prefix: str,
+    tmp_path: Path,
+    size: int,
+    how: str,
+) -> None:
+    staged = stage(tmp_path, size)
+    hashed = hash_file(staged.path, trusted_store.part_bytes)
+    changed = bytes([staged.content[0] ^ 1]) + staged.content[1:]
+    if how == "in place":
+        with staged.path.open("r+b") as file:
+            file.write(changed[:1])
+    else:
+        (tmp_path / "other").write_bytes(changed)
+        (tmp_path / "other").replace(staged.path)
+    with pytest.raises(SourceChanged):
+        await trusted_store.put(staged.path, prefix + "a.png", hashed=hashed, **staged.facts)
+    assert keys_under(ministack, prefix) == []
+    assert multiparts_under(ministack, prefix) == []
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+@pytest.mark.parametrize("tested", [True, False])
+async def test_bytes_that_a_disk_changed_unseen_since_they_were_hashed_are_never_stored(
+    ministack: S3Endpoint, prefix: str, tmp_path: Path, size: int, *, tested: bool
+) -> None:
+    """Whether the store was seen to notice them or not."""
+    staged = stage(tmp_path, size)
+    before = hash_file(staged.path, ministack.settings().part_bytes)
+    staged.path.write_bytes(bytes([staged.content[0] ^ 1]) + staged.content[1:])
+    hashed = before._replace(state=hash_file(staged.path, MIB).state)  # as if nobody had written
+    async with open_object_store(ministack.settings()) as store:
+        if tested:
+            await store.self_test()
+        with pytest.raises(SourceChanged):
+            await store.put(staged.path, prefix + "a.png", hashed=hashed, **staged.facts)
     assert keys_under(ministack, prefix) == []
     assert multiparts_under(ministack, prefix) == []
 

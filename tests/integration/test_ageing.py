@@ -120,7 +120,7 @@ async def test_a_failed_upload_is_warned_of_once_in_the_week_before_its_bytes_go
         await sweep.once()
         await sweep.once()
     assert [each["upload_id"] for each in _warnings(logs)] == [upload.id]
-    waiting = await Backlog(scene.services).read()
+    waiting = await Backlog(scene.services.database, scene.services.settings).read()
     assert waiting is not None
     assert waiting.ending_soon == 1
     assert _on_volume(scene) == {upload.id}
@@ -134,7 +134,7 @@ async def test_a_failed_upload_that_is_tried_again_while_the_sweep_looks_keeps_i
     sweep = willing_sweep(scene.services)
     found = await scene.now(upload)
     await retry(scene.services, found, by=BACK_END)
-    await scene.services.database.write(sweep._ageing._drop, found)
+    await scene.services.database.write(sweep.ageing._drop, found)
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.STAGED, "kept")
 
@@ -199,7 +199,7 @@ async def test_a_person_who_comes_back_while_the_sweep_looks_keeps_the_draft(
     edits = sections.Edits(text={"note": "here again"})
     await sections.save(scene.services, scene.form, edits, if_match=None, request_id="req")
     sweep = willing_sweep(scene.services)
-    await scene.services.database.write(sweep._ageing._purge, scene.form.id)  # it was found before
+    await scene.services.database.write(sweep.ageing._purge, scene.form.id)  # it was found before
     assert (await _form(scene)).data == {"note": "here again"}
 
 
@@ -273,7 +273,7 @@ async def test_what_lies_on_the_volume_is_told_by_status_with_its_age(scene: Sce
     old = await _rejected(scene)
     earlier = f"UPDATE uploads SET created_at = created_at - {DAY} WHERE id = '{old.id}'"  # noqa: S608 - ours
     await execute(scene.services.database, earlier)
-    waiting = await Backlog(scene.services).read()
+    waiting = await Backlog(scene.services.database, scene.services.settings).read()
     assert waiting is not None
     sizes = {status: each.size for status, each in waiting.on_volume.items()}
     assert sizes == {"staged": 5, "processing": 0, "rejected": 5, "failed": 0}

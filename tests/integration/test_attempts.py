@@ -18,7 +18,7 @@ async def _lost(scene: Scene, upload: UploadRow) -> WorkOrder:
     await scene.set_all(next_attempt_at=0)
     order = await scene.claimed(upload)
     await scene.set_all(lease_until=1)
-    await willing_sweep(scene.services).take_back_lost_leases()
+    await willing_sweep(scene.services).lost_leases.take_back_lost_leases()
     return order
 
 

@@ -5,14 +5,14 @@ import structlog
 
 from api.access.tokens import PERSON
 from api.records.rows import UploadRow
-from api.uploads.outcomes import DECODER
 from api.uploads.retry_or_remove import retry
+from shared.causes import Cause
 from shared.status import UploadStatus
 from tests.support.services import Scene, given_back, stored
 from tests.support.sweeping import willing_sweep
 
 
-async def _dies(scene: Scene, upload: UploadRow, cause: str = DECODER) -> UploadRow:
+async def _dies(scene: Scene, upload: UploadRow, cause: str = Cause.DECODER) -> UploadRow:
     await scene.set_all(next_attempt_at=0)
     return await scene.report(given_back(await scene.claimed(upload), cause=cause))
 
@@ -38,7 +38,7 @@ async def test_the_outcome_that_rejected_it_may_be_repeated(scene: Scene) -> Non
     upload = await scene.staged()
     await _dies(scene, upload)
     await scene.set_all(next_attempt_at=0)
-    outcome = given_back(await scene.claimed(upload), cause=DECODER)
+    outcome = given_back(await scene.claimed(upload), cause=Cause.DECODER)
     first = await scene.report(outcome)
     assert await scene.report(outcome) == first
 
@@ -57,7 +57,7 @@ async def test_a_decoder_that_could_not_be_started_is_no_death(scene: Scene) -> 
     upload = row = await scene.staged()
     for _ in range(3):
         await scene.set_all(next_attempt_at=0)
-        outcome = given_back(await scene.claimed(upload), cause=DECODER, counted=False)
+        outcome = given_back(await scene.claimed(upload), cause=Cause.DECODER, counted=False)
         row = await scene.report(outcome)
     assert (row.status, row.decoder_deaths) == (UploadStatus.STAGED, 0)
 
@@ -68,7 +68,7 @@ async def test_a_worker_that_was_killed_is_no_death(scene: Scene) -> None:
     await scene.set_all(next_attempt_at=0)
     await scene.claimed(upload)
     await scene.set_all(lease_until=1)
-    await willing_sweep(scene.services).take_back_lost_leases()
+    await willing_sweep(scene.services).lost_leases.take_back_lost_leases()
     row = await scene.now(upload)
     assert (row.status, row.attempts, row.decoder_deaths) == (UploadStatus.STAGED, 2, 1)
 

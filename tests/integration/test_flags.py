@@ -250,7 +250,7 @@ async def test_both_prefixes_of_whatever_ends_are_cleaned(scene: Scene) -> None:
     assert set(await scene.doomed()) == both, "of a generation that came to nothing"
     lost = await scene.claimed(await scene.staged("pair"))
     await scene.set_all(lease_until=1)
-    await willing_sweep(scene.services).take_back_lost_leases()
+    await willing_sweep(scene.services).lost_leases.take_back_lost_leases()
     both |= {lost.key_prefix, lost.flagged_prefix}
     assert set(await scene.doomed()) == both, "of a lost lease"
     kept = await _flagged(scene, "pair")

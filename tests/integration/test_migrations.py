@@ -1,15 +1,17 @@
 """The schema that the migrations make is the one that the code knows."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from api.records import migrate
 from api.records.opening import open_database
-from api.records.tables import metadata
+from api.records.rows import FormRow, UploadRow
+from api.records.tables import forms, metadata, uploads
 from tests.integration.conftest import DATABASES
 from tests.support.postgres import new_database
 
@@ -25,6 +27,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_the_migrations_make_the_tables_and_indexes_of_the_code(database_url: str) -> None:
     await migrate.upgrade(database_url)
     await _is_what_the_code_knows(database_url)
+
+
+@pytest.mark.parametrize(("row", "table"), [(FormRow, forms), (UploadRow, uploads)])
+def test_a_row_has_a_member_for_each_column(row: type, table: Table) -> None:
+    members = {each.name for each in fields(row)}
+    assert members == {column.name for column in table.c}, f"{row.__name__} of api/records/rows.py"
 
 
 async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url: str) -> None:
@@ -43,5 +51,5 @@ async def _is_what_the_code_knows(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    assert await database.scan(differences) == []
+    assert await database.scan(differences) == [], "api/records/tables.py and the last migration"
     await database.close()

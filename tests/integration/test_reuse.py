@@ -67,7 +67,7 @@ async def test_a_file_on_the_volume_gets_a_second_name_that_outlives_the_first(
     assert second.policy["max_files"] == 2
     assert second.key_base.endswith("/pair")
     await remove(scene.services, first, by=PERSON)
-    await willing_sweep(scene.services).clear_volume()
+    await willing_sweep(scene.services).clearing.clear_volume()
     assert {name: path.read_bytes() for name, path in _staged(scene).items()} == {
         second.id: b"bytes"
     }
@@ -136,7 +136,7 @@ async def test_an_upload_stored_between_the_look_and_the_link_is_found_in_the_bu
 
     async def late(name: str, to: str) -> bool:
         await scene.report(stored(await scene.claimed(first)))
-        await willing_sweep(scene.services).clear_volume()
+        await willing_sweep(scene.services).clearing.clear_volume()
         return await link(name, to)
 
     monkeypatch.setattr(scene.services.staging, "link", late)
@@ -169,10 +169,10 @@ async def test_a_link_without_a_record_is_no_orphan_while_it_is_young_and_is_one
         path = _staged(scene)[first.id]
         os.utime(path, (1, 1))
         assert await services.staging.link(first.id, "upl_second")
-        await willing_sweep(services).clear_volume()
+        await willing_sweep(services).clearing.clear_volume()
         assert set(_staged(scene)) == {first.id, "upl_second"}
         os.utime(path, (1, 1))
-        await willing_sweep(services).clear_volume()
+        await willing_sweep(services).clearing.clear_volume()
         assert set(_staged(scene)) == {first.id}
 
 

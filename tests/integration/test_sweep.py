@@ -19,6 +19,8 @@ from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
 from api.texts.errors import Problem
+from api.upkeep import lost_leases
+from api.upkeep.lost_leases import LostLeases
 from api.upkeep.sweep import Sweep
 from api.uploads import work
 from api.uploads.acknowledge import acknowledge
@@ -63,7 +65,7 @@ class Woken:
 def patient(services: Services) -> Sweep:
     """A sweep whose first lease after its start is over."""
     sweep = Sweep(services)
-    sweep._hearing_since = -math.inf
+    sweep.patience.hearing_since = -math.inf
     return sweep
 
 
@@ -90,12 +92,12 @@ async def test_a_staged_upload_whose_wake_up_was_lost_is_woken_again_and_again(
     woken = Woken(scene.services)
     upload = await scene.staged()
     sweep = patient(scene.services)
-    await sweep.wake_due()
+    await sweep.waking.wake_due()
     assert woken.wakes == [], "its first wake-up was a moment ago"
     pauses = []
     for _ in range(8):
         await scene.set_all(wake_at=0)
-        await sweep.wake_due()
+        await sweep.waking.wake_due()
         row = await scene.now(upload)
         pauses.append(round((row.wake_at - await _clock(scene)) / 1000))
     assert [wake for _, wake in woken.wakes] == list(range(2, 10)), "each with a fresh job id"
@@ -108,8 +110,8 @@ async def test_what_another_replica_woke_while_the_sweep_looked_is_not_woken_twi
     woken = Woken(scene.services)
     upload = await scene.staged()
     await scene.set_all(wake_at=0)
-    once_found(monkeypatch, "due", patient(scene.services).wake_due)
-    await patient(scene.services).wake_due()
+    once_found(monkeypatch, "due", patient(scene.services).waking.wake_due)
+    await patient(scene.services).waking.wake_due()
     assert woken.wakes == [(upload.id, 2)]
     assert (await scene.now(upload)).wakes_unanswered == 1
 
@@ -121,7 +123,7 @@ async def test_what_a_worker_claims_while_the_sweep_looks_is_not_woken(
     upload = await scene.staged()
     await scene.set_all(wake_at=0)
     once_found(monkeypatch, "due", lambda: scene.claimed(upload))
-    await patient(scene.services).wake_due()
+    await patient(scene.services).waking.wake_due()
     assert woken.wakes == []
 
 
@@ -132,39 +134,20 @@ async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_tur
     upload = await scene.staged("pair")
     sweep = patient(scene.services)
     await scene.set_all(wake_at=0)
-    await sweep.wake_due()
+    await sweep.waking.wake_due()
     fresh = await scene.staged("pair")  # its first wake-up may be on its way
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     woken.forgotten = True
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     assert woken.wakes == [(upload.id, 2)], "the queue holds it, or it was woken just now"
     await _let_pass(scene, 10_000)
     woken.forgotten = False
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     assert woken.wakes == [(upload.id, 2)], "the queue holds it"
     woken.forgotten = True
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     assert woken.wakes == [(upload.id, 2), (upload.id, 3)]
     assert (await scene.now(fresh)).wake == 1
-
-
-async def test_what_was_counted_is_woken_though_the_database_goes_away_at_the_next(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = await scene.staged("pair"), await scene.staged("pair")
-    count = stalled.count_wake
-
-    def counted(tx: Transaction, row: UploadRow) -> int | None:
-        if row.id == first.id:
-            raise DatabaseUnavailable
-        return count(tx, row)
-
-    woken = Woken(scene.services)
-    await scene.set_all(wake_at=0)
-    monkeypatch.setattr(stalled, "count_wake", counted)
-    with pytest.raises(DatabaseUnavailable):
-        await patient(scene.services).wake_due()
-    assert woken.wakes == [(second.id, 2)]
 
 
 async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
@@ -186,9 +169,9 @@ async def test_the_queue_is_asked_for_all_that_was_woken_a_batch_at_a_time(
         return set(wakes)
 
     scene.services.queue.holds = holds  # type: ignore[method-assign] # a stand-in
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     assert len(asked) == stalled.BATCH
-    await sweep.wake_forgotten()
+    await sweep.waking.wake_forgotten()
     assert len(asked) == stalled.BATCH + 50
     assert woken.wakes == []
 
@@ -200,7 +183,7 @@ async def test_nothing_is_enqueued_while_redis_is_away_or_the_queue_is_long(
     woken = Woken(scene.services, length=length)
     upload = await scene.staged()
     await scene.set_all(wake_at=0)
-    await patient(scene.services).wake_due()
+    await patient(scene.services).waking.wake_due()
     assert woken.wakes == []
     assert (await scene.now(upload)).wake == 1
 
@@ -210,10 +193,10 @@ async def test_an_upload_that_was_given_back_is_woken_when_it_is_due(scene: Scen
     upload = await scene.staged()
     await scene.report(given_back(await scene.claimed(upload)))
     sweep = patient(scene.services)
-    await sweep.wake_due()
+    await sweep.waking.wake_due()
     assert woken.wakes == []
     await scene.set_all(next_attempt_at=0, wake_at=0)
-    await sweep.wake_due()
+    await sweep.waking.wake_due()
     assert [each for each, _ in woken.wakes] == [upload.id]
 
 
@@ -221,10 +204,10 @@ async def test_a_lost_lease_gives_the_upload_to_the_next_worker(scene: Scene) ->
     upload = await scene.staged()
     order = await scene.claimed(upload)
     sweep = patient(scene.services)
-    await sweep.take_back_lost_leases()
+    await sweep.lost_leases.take_back_lost_leases()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
     await scene.set_all(lease_until=1)
-    await sweep.take_back_lost_leases()
+    await sweep.lost_leases.take_back_lost_leases()
     row = await scene.now(upload)
     assert (row.status, row.attempts) == (UploadStatus.STAGED, 1)
     assert order.key_prefix in await scene.doomed()
@@ -243,7 +226,7 @@ async def test_a_lease_that_is_renewed_while_the_sweep_looks_is_not_lost(
         await work.heartbeat(scene.services, upload.id, order.generation, "storing")
 
     once_found(monkeypatch, "lost_leases", renew)
-    await patient(scene.services).take_back_lost_leases()
+    await patient(scene.services).lost_leases.take_back_lost_leases()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
     assert (await scene.report(stored(order))).status is UploadStatus.STORED
 
@@ -262,7 +245,7 @@ async def test_an_upload_that_is_claimed_anew_while_the_sweep_looks_is_its_new_w
         await scene.set_all(lease_until=1)  # of the same moment, by chance
 
     once_found(monkeypatch, "lost_leases", claim_anew)
-    await patient(scene.services).take_back_lost_leases()
+    await patient(scene.services).lost_leases.take_back_lost_leases()
     row = await scene.now(upload)
     assert (row.status, row.generation) == (UploadStatus.PROCESSING, 2)
 
@@ -280,7 +263,7 @@ async def test_a_lease_that_ran_out_while_no_api_was_there_counts_no_attempt(
         await asyncio.sleep(0.1)
         await work.heartbeat(services, renewed.id, order.generation, "storing")
         await asyncio.sleep(0.5)
-        await sweep.take_back_lost_leases()
+        await sweep.lost_leases.take_back_lost_leases()
         rows = [await scene.now(silent), await scene.now(renewed)]
         assert [row.status for row in rows] == [UploadStatus.STAGED, UploadStatus.STAGED]
         assert [row.attempts for row in rows] == [0, 1]
@@ -300,7 +283,7 @@ async def test_an_upload_that_ends_worker_and_api_together_runs_out_of_attempts(
             await scene.set_all(lease_until=await _clock(scene) + 150)
             sweep = Sweep(services)  # after a start, and nobody renews
             await asyncio.sleep(0.3)
-            await sweep.take_back_lost_leases()
+            await sweep.lost_leases.take_back_lost_leases()
         assert (await scene.now(upload)).status is UploadStatus.FAILED
 
 
@@ -308,7 +291,7 @@ async def test_a_lease_further_ahead_than_two_lengths_is_over(scene: Scene) -> N
     upload = await scene.staged()
     await scene.claimed(upload)
     await scene.set_all(lease_until=await _clock(scene) + 3_600_000)
-    await patient(scene.services).take_back_lost_leases()
+    await patient(scene.services).lost_leases.take_back_lost_leases()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
 
@@ -316,7 +299,7 @@ async def test_no_lease_is_lost_in_the_first_lease_after_a_start(scene: Scene) -
     upload = await scene.staged()
     await scene.claimed(upload)
     await scene.set_all(lease_until=1)
-    await Sweep(scene.services).take_back_lost_leases()
+    await Sweep(scene.services).lost_leases.take_back_lost_leases()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
 
@@ -343,7 +326,7 @@ async def test_a_worker_lost_at_the_last_attempt_ends_the_upload_failed(scene: S
     upload = await scene.staged()
     await scene.claimed(upload)
     await scene.set_all(lease_until=1, attempts=5)
-    await patient(scene.services).take_back_lost_leases()
+    await patient(scene.services).lost_leases.take_back_lost_leases()
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.FAILED, "kept")
 
@@ -351,10 +334,10 @@ async def test_a_worker_lost_at_the_last_attempt_ends_the_upload_failed(scene: S
 async def test_an_upload_past_its_deadline_ends_failed_with_its_bytes_kept(scene: Scene) -> None:
     upload = await scene.staged()
     sweep = patient(scene.services)
-    await sweep.fail_overdue()
+    await sweep.overdue.fail_overdue()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
     await scene.set_all(deadline=1)
-    await sweep.fail_overdue()
+    await sweep.overdue.fail_overdue()
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.FAILED, "kept")
     assert row.error
@@ -367,13 +350,13 @@ async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene:
     tomorrow = await _clock(scene) + 86_400_000
     await scene.set_all(deadline=1, next_attempt_at=tomorrow, backoffs=9)
     sweep = patient(scene.services)
-    await sweep.fail_overdue()
+    await sweep.overdue.fail_overdue()
     fresh = await retry(scene.services, upload, by=PERSON)
     settings = scene.services.settings
     assert fresh.deadline - fresh.updated_at == pytest.approx(
         settings.deadline_seconds * 1000, abs=1000
     )
-    await sweep.fail_overdue()
+    await sweep.overdue.fail_overdue()
     assert (await scene.claimed(upload)).attempt == 1
     assert fresh.backoffs == 0
 
@@ -385,11 +368,11 @@ async def test_an_upload_that_is_tried_again_while_the_sweep_looks_is_not_overdu
     await scene.set_all(deadline=1)
 
     async def fail_and_try_again() -> None:
-        await patient(scene.services).fail_overdue()  # of another replica
+        await patient(scene.services).overdue.fail_overdue()  # of another replica
         await retry(scene.services, upload, by=PERSON)
 
     once_found(monkeypatch, "overdue", fail_and_try_again)
-    await patient(scene.services).fail_overdue()
+    await patient(scene.services).overdue.fail_overdue()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
 
@@ -399,7 +382,7 @@ async def test_an_upload_that_is_claimed_while_the_sweep_looks_is_not_overdue(
     upload = await scene.staged()
     await scene.set_all(deadline=1)
     once_found(monkeypatch, "overdue", lambda: scene.claimed(upload))
-    await patient(scene.services).fail_overdue()
+    await patient(scene.services).overdue.fail_overdue()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
 
@@ -407,12 +390,12 @@ async def test_condemned_bytes_are_unlinked_and_kept_ones_are_not(scene: Scene) 
     kept = await scene.staged()
     gone = await scene.stored()
     await scene.services.staging.exists(gone.id)
-    await patient(scene.services).unlink_condemned()
+    await patient(scene.services).clearing.unlink_condemned()
     assert (await scene.now(gone)).bytes == "gone"
     assert not await scene.services.staging.exists(gone.id)
     # kept was replaced by the stored one; a fresh one stays
     fresh = await scene.staged()
-    await patient(scene.services).unlink_condemned()
+    await patient(scene.services).clearing.unlink_condemned()
     assert await scene.services.staging.exists(fresh.id)
     assert (await scene.now(kept)).bytes == "gone"
 
@@ -428,12 +411,12 @@ async def test_bytes_that_cant_be_unlinked_are_tried_again_and_hold_nothing_up(
         (staged / name).unlink()
         (staged / name).mkdir()
     sweep = patient(scene.services)
-    await sweep.unlink_condemned()
+    await sweep.clearing.unlink_condemned()
     assert not (staged / last).exists()
     assert [(await scene.now(rows[name])).bytes for name in stuck] == ["condemned"] * 3
     for name in stuck:
         (staged / name).rmdir()
-    await sweep.unlink_condemned()
+    await sweep.clearing.unlink_condemned()
     assert [(await scene.now(rows[name])).bytes for name in stuck] == ["gone"] * 3
 
 
@@ -463,26 +446,26 @@ async def test_an_orphan_goes_to_quarantine_and_later_for_good(scene: Scene) -> 
     half = root / "incoming" / new_id("upl")
     half.write_bytes(b"half")
     sweep = patient(scene.services)
-    await sweep.quarantine_orphans()
+    await sweep.clearing.quarantine_orphans()
     assert half.exists(), "it may still be arriving"
     for path in (half, root / "staged" / owned.id, root / "staged" / orphan.staged.name):
         _age(path, 7200)
-    await sweep.quarantine_orphans()
+    await sweep.clearing.quarantine_orphans()
     assert not half.exists()
     assert (root / "staged" / owned.id).exists()
     assert not (root / "staged" / orphan.staged.name).exists()
     aside = root / "quarantine" / orphan.staged.name
     assert aside.exists()
     _age(aside, 8 * 86400)
-    await sweep.quarantine_orphans()
+    await sweep.clearing.quarantine_orphans()
     assert not aside.exists()
 
 
 async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) -> None:
     late = await scene.received()
     _age(scene.services.staging.root / "staged" / late.staged.name, 7200)
-    await patient(scene.services).quarantine_orphans()
-    await patient(scene.services).forget_done()
+    await patient(scene.services).clearing.quarantine_orphans()
+    await patient(scene.services).forgetting.forget_done()
     field = scene.services.form_types["acceptance"].file_fields["needed"]
     with pytest.raises(Problem, match="unavailable"):
         await acknowledge(scene.services, scene.form.id, field, late, request_id="req")
@@ -497,7 +480,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     database = scene.services.database
     upload = await scene.stored()
     await remove(scene.services, upload, by=PERSON)
-    await patient(scene.services).order_cleaning()
+    await patient(scene.services).erasing.order_cleaning()
     assert woken.cleanings == 1
     (order,) = await database.write(cleaning.claim, 10)
     assert order.prefix == f"acceptance/{scene.form.id}/needed/{upload.id}.1/"
@@ -510,7 +493,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     not_before, passes = (await scene.doomed())[order.prefix]
     assert passes == 1
     assert not_before - await _clock(scene) == pytest.approx(86_400_000, abs=5_000)
-    await patient(scene.services).forget_done()
+    await patient(scene.services).forgetting.forget_done()
     assert order.prefix in await scene.doomed()
 
     async def left() -> tuple[list[int], list[Cleaning]]:
@@ -520,7 +503,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     assert await left() == ([order.id], []), "cleaned twice, a day apart"
     await database.write(cleaning.confirm, order.id, order.passes)  # that of the first pass, late
     assert await left() == ([order.id], [])
-    await patient(scene.services).forget_done()
+    await patient(scene.services).forgetting.forget_done()
     assert await scene.doomed() == {}
 
 
@@ -529,15 +512,15 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
     Woken(scene.services)
     await scene.stored()
     await closing.purge(scene.services, scene.form, by=PERSON)
-    await sweep.erase_purged()
+    await sweep.erasing.erase_purged()
     assert await _exists(scene), "its bytes are still on the volume"
-    await sweep.unlink_condemned()
-    await sweep.erase_purged()
+    await sweep.clearing.unlink_condemned()
+    await sweep.erasing.erase_purged()
     assert await _exists(scene), "its object is still in the bucket"
     database = scene.services.database
     for order in await database.write(cleaning.claim, 10):
         await database.write(cleaning.confirm, order.id, order.passes)
-    await sweep.erase_purged()
+    await sweep.erasing.erase_purged()
     assert not await _exists(scene)
     for table in ("uploads", "events", "forms"):
         count = f"SELECT count(*) FROM {table}"  # noqa: S608 - ours
@@ -550,10 +533,10 @@ async def test_a_purged_form_that_has_bytes_and_no_object_is_erased_behind_them(
     sweep = patient(scene.services)
     await scene.staged()
     await closing.purge(scene.services, scene.form, by=PERSON)
-    await sweep.erase_purged()
+    await sweep.erasing.erase_purged()
     assert await _exists(scene)
-    await sweep.unlink_condemned()
-    await sweep.erase_purged()
+    await sweep.clearing.unlink_condemned()
+    await sweep.erasing.erase_purged()
     assert not await _exists(scene)
 
 
@@ -565,7 +548,7 @@ async def test_a_step_that_fails_doesnt_stop_the_others(scene: Scene) -> None:
     async def broken() -> None:
         raise RuntimeError("no")
 
-    sweep.wake_due = broken  # type: ignore[method-assign] # a stand-in
+    sweep.waking.wake_due = broken  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.FAILED
 
@@ -577,16 +560,17 @@ async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
     await scene.claimed(bad)
     await scene.claimed(good)
     await scene.set_all(lease_until=1)
-    original = Sweep._take_back
+    original = LostLeases._take_back
 
-    def picky(self: Sweep, tx: Transaction, row: UploadRow) -> None:
+    def picky(self: LostLeases, tx: Transaction, row: UploadRow, hearing_since: float) -> None:
+        original(self, tx, row, hearing_since)
         if row.id == bad.id:
             raise ValueError("what is this")
-        original(self, tx, row)
 
-    monkeypatch.setattr(Sweep, "_take_back", picky)
-    await patient(scene.services).take_back_lost_leases()
+    monkeypatch.setattr(LostLeases, "_take_back", picky)
+    await patient(scene.services).lost_leases.take_back_lost_leases()
     assert (await scene.now(good)).status is UploadStatus.STAGED
+    assert (await scene.now(bad)).status is UploadStatus.PROCESSING, "nothing of it is committed"
 
 
 async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
@@ -600,7 +584,7 @@ async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
     async def broken() -> None:
         raise OSError("no")
 
-    sweep.clear_volume = broken  # type: ignore[method-assign] # a stand-in
+    sweep.clearing.clear_volume = broken  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
@@ -614,10 +598,10 @@ async def test_a_database_that_was_away_makes_it_patient(scene: Scene) -> None:
     async def away() -> None:
         raise DatabaseUnavailable
 
-    real, sweep.wake_due = sweep.wake_due, away  # type: ignore[method-assign] # a stand-in
+    real, sweep.waking.wake_due = sweep.waking.wake_due, away  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     await scene.set_all(lease_until=1)
-    sweep.wake_due = real  # type: ignore[method-assign] # a stand-in
+    sweep.waking.wake_due = real  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
 
@@ -627,17 +611,17 @@ async def test_a_process_that_hung_takes_no_lease_back_for_one_lease(scene: Scen
     await scene.claimed(upload)
     await scene.set_all(lease_until=1)
     sweep = patient(scene.services)
-    sweep._last_seen_alive -= 60
+    sweep.patience._last_alive -= 60
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.PROCESSING
-    sweep._hearing_since = -math.inf
+    sweep.patience.hearing_since = -math.inf
     await sweep.once()
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
 
-@pytest.mark.parametrize("hangs", ["wake_due", "_unchanged"])
+@pytest.mark.parametrize("hangs", ["wake_due", "as_found"])
 async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
-    tmp_path: Path, database_url: str, hangs: str
+    tmp_path: Path, database_url: str, hangs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = {"lease_seconds": 0.4, "heartbeat_seconds": 0.1, "sweep_seconds": 0.1}
     async with services_on(tmp_path, database_url, **quick) as services:
@@ -646,7 +630,8 @@ async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
         await scene.claimed(upload)
         await scene.set_all(lease_until=1)
         sweep = patient(services)
-        real = getattr(sweep, hangs)
+        hanging: object = lost_leases if hangs == "as_found" else sweep.waking
+        real = getattr(hanging, hangs)
 
         async def hangs_before() -> object:
             await asyncio.sleep(0.4)  # as on a database that is frozen, and then answers
@@ -656,7 +641,8 @@ async def test_a_sweep_that_hung_itself_takes_no_lease_for_lost(
             time.sleep(0.4)
             return real(*arguments)
 
-        setattr(sweep, hangs, hangs_within if hangs == "_unchanged" else hangs_before)
+        within = hangs == "as_found"
+        monkeypatch.setattr(hanging, hangs, hangs_within if within else hangs_before)
         await sweep.once()
         row = await scene.now(upload)
         assert (row.status, row.attempts) == (UploadStatus.PROCESSING, 1)

@@ -83,13 +83,13 @@ async def test_a_sweep_finds_a_batch_at_most_and_goes_on_with_the_next(
     async with services_on(tmp_path, database_url) as services:
         await fill(services.database, 1000, Work(overdue=250, condemned=450, purging=250))
         sweep = willing_sweep(services)
-        await sweep.fail_overdue()
+        await sweep.overdue.fail_overdue()
         assert await _count(services.database, "uploads WHERE status = 'failed'") == stalled.BATCH
-        await sweep.erase_purged()
+        await sweep.erasing.erase_purged()
         assert await _count(services.database, "forms WHERE status = 'purging'") == 50
-        await sweep.erase_purged()
+        await sweep.erasing.erase_purged()
         assert await _count(services.database, "forms WHERE status = 'purging'") == 0
-        await sweep.unlink_condemned()
+        await sweep.clearing.unlink_condemned()
         assert await _count(services.database, "uploads WHERE bytes = 'condemned'") == 0
 
 
@@ -101,8 +101,8 @@ async def test_purged_forms_that_still_wait_dont_hold_up_those_behind_them(
         kept = "UPDATE uploads SET bytes = 'kept' WHERE id <= 'upl_1000000240'"
         await execute(services.database, kept)
         sweep = willing_sweep(services)
-        await sweep.erase_purged()
-        await sweep.erase_purged()
+        await sweep.erasing.erase_purged()
+        await sweep.erasing.erase_purged()
         assert await _count(services.database, "forms WHERE status = 'purging'") == 240
 
 

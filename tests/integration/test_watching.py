@@ -15,6 +15,7 @@ from api.records.tables import workers
 from api.services import Services
 from api.telemetry.metrics import Metrics
 from api.upkeep.sweep import Sweep
+from shared.causes import Cause
 from tests.support.listeners import SECRET, internal, new_form, public, send
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
@@ -65,7 +66,7 @@ async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
     orphan = await scene.received()
     os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
     sweep = Sweep(scene.services)
-    sweep._hearing_since = -math.inf
+    sweep.patience.hearing_since = -math.inf
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_leases_lost_total", ()] == 1
@@ -81,7 +82,7 @@ async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scen
     async def fail_overdue() -> None:
         raise RuntimeError("no")
 
-    sweep.fail_overdue = fail_overdue  # type: ignore[method-assign] # a stand-in
+    sweep.overdue.fail_overdue = fail_overdue  # type: ignore[method-assign] # a stand-in
     await sweep.once()
     seen = await _scraped(scene.services)
     assert seen["longshore_sweep_failures_total", ("fail_overdue",)] == 1
@@ -254,9 +255,12 @@ def test_what_a_worker_invents_adds_no_labels() -> None:
     for number in range(50):
         metrics.gave_back(f"invented-{number}")
         metrics.refusal("public", f"invented-{number}")
+    for cause in Cause:
+        metrics.gave_back(cause)
     text = metrics.text().decode()
     assert "invented" not in text
     assert 'longshore_given_back_total{cause="other"} 50.0' in text
+    assert 'longshore_given_back_total{cause="office"} 1.0' in text
 
 
 async def _scraped(services: Services) -> Samples:

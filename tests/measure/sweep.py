@@ -39,8 +39,8 @@ async def measure(
             busy = await _seconds(sweep.once)
         await _let_nothing_be_due(services)
         idle = [await _seconds(sweep.once) for _ in range(rounds)]
-        files_only = [await _seconds(sweep.quarantine_orphans) for _ in range(rounds)]
-        backlog = [await _seconds(lambda: Backlog(services).read()) for _ in range(rounds)]
+        files_only = [await _seconds(sweep.clearing.quarantine_orphans) for _ in range(rounds)]
+        backlog = [await _seconds(lambda: _backlog(services).read()) for _ in range(rounds)]
         return {
             "rows": rows,
             "files": files,
@@ -51,6 +51,11 @@ async def measure(
             "version": await _version(services),
             "plans": await _plans(services, statements),
         }
+
+
+def _backlog(services: Services) -> Backlog:
+    """A fresh one each time, which has nothing in mind."""
+    return Backlog(services.database, services.settings)
 
 
 def _make_files(folder: Path, rows: int, files: int) -> None:

@@ -413,7 +413,8 @@ class House:
 
         async def do(services: Services) -> str:
             sweep = willing_sweep(services)
-            await getattr(sweep if hasattr(sweep, step) else sweep._ageing, step)()
+            steps = (*sweep._steps(), sweep.clearing.quarantine_orphans)
+            await {each.__name__: each for each in steps}[step]()
             return "ok"
 
         return Operation(f"sweep: {step}", do, expects[step], is_sweep=True)

@@ -12,7 +12,9 @@ from shared.policy import FilePolicy
 from tests.support.sql import execute
 
 DAY = 86_400_000
-NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
+AT_ONCE = 200_000
+"""Rows in one statement: a million take longer than one may, where others work too."""
 FIRST = 1_000_000_000
 """Ids are this and a row's number, so that they have the same length."""
 
@@ -76,9 +78,10 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
     )
     policy = FilePolicy.model_validate({"accept": ["image/png"], "max_bytes": 1000})
 
-    def filled(tx: Transaction) -> None:
+    def filled(tx: Transaction, first: int) -> None:
         now = clock(tx.conn)
-        number, count = f"CAST({FIRST} + i AS VARCHAR)", NUMBERS.format(count=rows)
+        number = f"CAST({FIRST} + i AS VARCHAR)"
+        count = NUMBERS.format(first=first, last=min(rows, first + AT_ONCE - 1))
         for statement in (
             f"""INSERT INTO forms (id, type, status, token_hash, data, version, edit, created_at,
                 updated_at, edited_at, submitted_at) {count} SELECT 'frm_' || {number},
@@ -112,5 +115,6 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
             used = parameters if ":policy" in statement else {}
             tx.conn.execute(text(statement), used)
 
-    await database.write(filled)
+    for first in range(1, rows + 1, AT_ONCE):
+        await database.write(filled, first)
     await execute(database, "ANALYZE")

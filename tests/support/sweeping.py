@@ -27,5 +27,5 @@ def willing_sweep(services: Services) -> Sweep:
     services.queue.wake = wake  # type: ignore[method-assign] # a stand-in
     services.queue.order_cleaning = order_cleaning  # type: ignore[method-assign] # a stand-in
     sweep = Sweep(services)
-    sweep._hearing_since = -math.inf
+    sweep.patience.hearing_since = -math.inf
     return sweep

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from api.texts.error_guide import UPLOADS
+from api.texts.errors import ERRORS
 from shared.codes import NOTICES, REJECTIONS
 
-WORKER = Path(__file__).parents[2] / "worker"
+CHECKOUT = Path(__file__).parents[2]
+WORKER = CHECKOUT / "worker"
 
 
 def said() -> Iterator[tuple[str, str]]:
@@ -23,12 +25,26 @@ def said() -> Iterator[tuple[str, str]]:
                         yield node.func.id, constant.value
 
 
+def written() -> Iterator[str]:
+    """What is written out in the sources of both services, but where codes are explained."""
+    explained = {CHECKOUT / "api" / "texts", CHECKOUT / "api" / "openapi"}
+    for path in sorted([*(CHECKOUT / "api").rglob("*.py"), *WORKER.rglob("*.py")]):
+        if path.parent not in explained:
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
+
+
+def test_every_error_code_is_raised_somewhere() -> None:
+    assert set(ERRORS) <= set(written()), "raise Problem or FileRejected with it, or take it away"
+
+
 def test_every_rejection_and_notice_of_the_worker_is_one_that_the_api_can_word() -> None:
     codes = list(said())
     rejections = {code for how, code in codes if how == "FileRejected"}
     notices = {code for how, code in codes if how in {"notice", "Notice"}}
-    assert rejections <= REJECTIONS
-    assert notices <= NOTICES
+    assert rejections <= REJECTIONS, "REJECTION_PLACEHOLDERS of shared/codes.py"
+    assert notices <= NOTICES, "NOTICE_PLACEHOLDERS of shared/codes.py"
     assert {"file-corrupt", "image-too-small"} <= rejections, "they are found"
     assert {"converted", "low-resolution"} <= notices, "they are found"
 

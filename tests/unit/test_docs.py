@@ -110,9 +110,9 @@ def test_a_generated_table_is_what_would_be_generated_now(page: Path) -> None:
 
 def test_every_error_code_says_when_it_comes_up_and_what_to_do() -> None:
     assert set(ERRORS) == {*ANSWERS, *UPLOADS, *INTERNAL}, (
-        f"see api/texts/error_guide.py; then {HOW}"
+        f"ERRORS of api/texts/errors.py; ANSWERS, UPLOADS, INTERNAL beside it; then {HOW}"
     )
-    assert set(ERRORS) == set(TO_DO), f"see api/texts/error_guide.py; then {HOW}"
+    assert set(ERRORS) == set(TO_DO), f"TO_DO of api/texts/error_guide.py; then {HOW}"
 
 
 def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:
@@ -190,7 +190,8 @@ def test_the_table_of_transitions_explains_every_one_and_no_other() -> None:
 @pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
 def test_every_setting_says_what_it_is_for(settings: type[BaseSettings]) -> None:
     fields = settings.model_fields
-    assert [name for name, field in fields.items() if not field.description] == []
+    silent = [name for name, field in fields.items() if not field.description]
+    assert silent == [], "Annotated[…, Field(description=…)]"
 
 
 def test_what_the_local_stack_passes_on_is_said() -> None:
@@ -258,7 +259,11 @@ async def document(listener: str) -> dict[str, Any]:
         pace=Pace(idle_seconds=1),
     )
     parts = SimpleNamespace(
-        settings=settings, metrics=Metrics(), stopping=Stopping(), watchdog=Watchdog(Metrics())
+        settings=settings,
+        database=None,
+        metrics=Metrics(),
+        stopping=Stopping(),
+        watchdog=Watchdog(Metrics()),
     )
     app = create(cast("Services", parts))
     transport = httpx.ASGITransport(app=app)
@@ -309,14 +314,19 @@ async def test_the_table_of_endpoints_has_the_errors_that_are_declared(listener:
     rows = table_rows(chapter(text_of("architecture.md"), listener))
     told = {(row[0], quoted(row[1])[0]): set(quoted(row[4])) for row in rows}
     for endpoint, responses in (await served(listener)).items():
-        assert told[endpoint] == codes(responses), endpoint
+        assert told[endpoint] == codes(responses), (
+            f"{endpoint} in docs/architecture.md, or its `errors` in api/openapi/"
+        )
 
 
 async def test_every_error_code_is_declared_somewhere() -> None:
     public, internal = await served("Public listener"), await served("Internal listener")
     declared = {code for each in public.values() for code in codes(each)}
-    assert set(ANSWERS) - ANYWHERE <= declared
-    assert set(INTERNAL) <= {code for each in internal.values() for code in codes(each)}
+    assert set(ANSWERS) - ANYWHERE <= declared, (
+        "the `errors` of an operation in api/openapi/of_*.py"
+    )
+    declared = {code for each in internal.values() for code in codes(each)}
+    assert set(INTERNAL) <= declared, "the `errors` of an operation in api/routes/internal.py"
 
 
 @pytest.mark.parametrize("listener", ["Public listener", "Internal listener"])

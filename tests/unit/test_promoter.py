@@ -22,6 +22,7 @@ from worker.errors import FileRejected
 from worker.main import _own_scratch, storing_for
 from worker.object_store import ObjectStore
 from worker.pipeline import Promoter
+from worker.received_file import Received
 from worker.records_client import RecordsClient
 from worker.sandbox import Decoder, Output, Processed
 from worker.settings import Settings
@@ -157,8 +158,8 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every file is found good, and some bytes are made of it; the files that were checked."""
     checked: list[Path] = []
 
-    async def verified(*_: object) -> Path:
-        return Path("/staged")
+    async def verified(*_: object) -> Received:
+        return Received(Path("/staged"))
 
     async def process(_: Decoder, staged: Path, scratch: Path, **__: object) -> Processed:
         checked.append(staged)
@@ -184,8 +185,8 @@ def finds(monkeypatch: pytest.MonkeyPatch, folder: Path, bad: FileRejected) -> N
     staged = folder / "staged"
     staged.write_bytes(b"as it came")
 
-    async def verified(*_: object) -> Path:
-        return staged
+    async def verified(*_: object) -> Received:
+        return Received(staged)
 
     async def process(*_: object, **__: object) -> Processed:
         raise bad
@@ -370,8 +371,8 @@ async def test_what_goes_to_the_bucket_as_it_came_is_held_to_its_acknowledgement
     staged.write_bytes(b"as it came")
     acknowledged = (ORDER["size"], ORDER["sha256"])
 
-    async def received(*_: object) -> Path:
-        return staged
+    async def received(*_: object) -> Received:
+        return Received(staged)
 
     async def process(_: Decoder, staged: Path, scratch: Path, **__: object) -> Processed:
         made = scratch / "headshot-thumb.jpg"

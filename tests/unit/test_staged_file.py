@@ -13,6 +13,7 @@ from worker.errors import TransientError
 from worker.staged_file import BytesGone, verified
 
 CONTENT = b"as it was acknowledged"
+PART = 1000
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,8 @@ def order(tmp_path: Path) -> WorkOrder:
 
 
 async def test_the_file_is_the_one_that_was_acknowledged(tmp_path: Path, order: WorkOrder) -> None:
-    assert (await verified(tmp_path, order)).read_bytes() == CONTENT
+    found = await verified(tmp_path, order, PART)
+    assert (found.size, found.sha256) == (len(CONTENT), order.sha256)
 
 
 @pytest.mark.parametrize("marker", ["vol_another", "", None])
@@ -47,7 +49,7 @@ async def test_on_another_volume_nothing_is_known_of_the_file(
     if not there:
         (tmp_path / order.staged_path).unlink()
     with pytest.raises(TransientError) as waits:
-        await verified(tmp_path, order)
+        await verified(tmp_path, order, PART)
     assert (waits.value.cause, waits.value.counted) == ("volume", False)
 
 
@@ -69,7 +71,7 @@ async def test_bytes_that_are_gone_or_others_are_told(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BytesGone) as gone:
-        await verified(tmp_path, order)
+        await verified(tmp_path, order, PART)
     assert gone.value.code == code
 
 
@@ -79,7 +81,7 @@ async def test_a_file_that_cant_be_read_is_the_volumes_fault(
     (tmp_path / order.staged_path).unlink()
     (tmp_path / order.staged_path).mkdir()
     with pytest.raises(TransientError) as waits:
-        await verified(tmp_path, order)
+        await verified(tmp_path, order, PART)
     assert (waits.value.cause, waits.value.counted) == ("volume", False)
 
 
@@ -98,4 +100,4 @@ async def test_a_file_that_is_shown_late_is_looked_at_twice(
         await really(seconds)
 
     monkeypatch.setattr("worker.staged_file.asyncio.sleep", sleep)
-    assert await verified(tmp_path, order) == path
+    assert (await verified(tmp_path, order, PART)).sha256 == order.sha256

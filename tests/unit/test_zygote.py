@@ -15,6 +15,7 @@ from tests.support import images
 from tests.support.decoders import alive, decoder_of, ends, pid_in, run, stage
 from worker import children
 from worker.children import Children, Commands
+from worker.decoder.zygote import SPARES
 from worker.errors import FileRejected, TransientError
 from worker.sandbox import Decoder
 
@@ -101,41 +102,74 @@ def children_of(zygote: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()]
 
 
-async def waiting_below(zygote: int) -> int:
-    """The child that has no file yet, once there is no other."""
+async def waiting_below(zygote: int) -> set[int]:
+    """The children that have no file yet, once there are as many as there are to be, and no
+    others."""
     for _ in range(1000):
-        living = [child for child in children_of(zygote) if alive(child)]
-        if len(living) == 1:
-            return living[0]
+        living = {child for child in children_of(zygote) if alive(child)}
+        if len(living) == SPARES:
+            return living
         await asyncio.sleep(0.01)
-    raise AssertionError("no child waits")
+    raise AssertionError("too few children wait, or too many")
 
 
-async def test_a_child_that_died_before_it_had_a_file_costs_the_next_one_nothing(
+@pytest.mark.parametrize("killed", range(1, SPARES + 1))
+async def test_children_that_died_before_they_had_a_file_cost_the_next_ones_nothing(
+    tmp_path: Path, folders: Iterator[Path], killed: int
+) -> None:
+    staged = stage(tmp_path, b"answer")
+    async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
+        first, second, third = (next(folders) for _ in range(3))
+        assert await answers(decoder, staged, first)
+        spares = await waiting_below(zygote_in(first))
+        for spare in sorted(spares)[:killed]:
+            os.kill(spare, signal.SIGKILL)
+            assert await ends(spare)
+        assert await answers(decoder, staged, second)
+        await waiting_below(zygote_in(first))
+        assert await answers(decoder, staged, third)
+    assert zygote_in(third) == zygote_in(second) == zygote_in(first)
+
+
+async def test_a_file_gets_a_child_that_waits_for_one_and_another_waits_then(
     tmp_path: Path, folders: Iterator[Path]
 ) -> None:
     staged = stage(tmp_path, b"answer")
     async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
         first, second = next(folders), next(folders)
         assert await answers(decoder, staged, first)
-        spare = await waiting_below(zygote_in(first))
-        os.kill(spare, signal.SIGKILL)
-        assert await ends(spare)
+        spares = await waiting_below(zygote_in(first))
         assert await answers(decoder, staged, second)
-    assert zygote_in(second) == zygote_in(first)
+        taken = int((second / "pid").read_text())
+        assert taken in spares
+        assert spares - await waiting_below(zygote_in(first)) == {taken}
 
 
-async def test_a_file_gets_the_child_that_waits_for_one_and_another_waits_then(
-    tmp_path: Path, folders: Iterator[Path]
-) -> None:
+async def test_no_child_has_two_files(tmp_path: Path, folders: Iterator[Path]) -> None:
+    """However many come at once, and more than there are children waiting."""
     staged = stage(tmp_path, b"answer")
     async with decoder_of("forked", SLEEP_OR_ANSWER) as decoder:
+        scratches = list(folders)
+        await asyncio.gather(*(answers(decoder, staged, scratch) for scratch in scratches))
+    pids = [(scratch / "pid").read_text() for scratch in scratches]
+    assert len(set(pids)) == len(pids) > SPARES
+
+
+async def test_children_that_wait_end_when_their_zygote_is_killed_or_replaced(
+    tmp_path: Path, folders: Iterator[Path]
+) -> None:
+    crash = SLEEP_OR_ANSWER.replace("time.sleep(60)", "os.abort()")
+    async with decoder_of("forked", crash) as decoder:
         first, second = next(folders), next(folders)
-        assert await answers(decoder, staged, first)
-        spare = await waiting_below(zygote_in(first))
-        assert await answers(decoder, staged, second)
-        assert int((second / "pid").read_text()) == spare
-        assert await waiting_below(zygote_in(first)) != spare
+        assert await answers(decoder, stage(tmp_path, b"answer"), first)
+        waiting = await waiting_below(zygote_in(first))
+        with pytest.raises(TransientError):
+            await run(decoder, stage(tmp_path, b"sleep"), next(folders))
+        assert all([await ends(spare) for spare in waiting]), "of one that is replaced"
+        assert await answers(decoder, stage(tmp_path, b"answer"), second)
+        waiting = await waiting_below(zygote_in(second))
+        os.kill(zygote_in(second), signal.SIGKILL)
+        assert all([await ends(spare) for spare in waiting]), "of one that is killed"
 
 
 async def test_a_rehearsal_leaves_one_thread_and_nothing_open() -> None:
@@ -192,9 +226,9 @@ async def test_no_process_outlives_its_decoder(tmp_path: Path, folders: Iterator
         scratch = next(folders)
         assert await answers(decoder, stage(tmp_path, b"answer"), scratch)
         assert alive(zygote_in(scratch))
-        spare = await waiting_below(zygote_in(scratch))
+        spares = await waiting_below(zygote_in(scratch))
     assert not alive(zygote_in(scratch))
-    assert await ends(spare)
+    assert all([await ends(spare) for spare in spares])
 
 
 FAILING = {

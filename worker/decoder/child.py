@@ -93,6 +93,7 @@ def _decode(
             policy=policy,
             format=FORMATS[detected],
             begin=lambda stage: _say(answers, {"stage": stage}),
+            sha256=request["sha256"],
         )
     )
     return {

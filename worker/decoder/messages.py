@@ -14,6 +14,8 @@ class Verdict(TypedDict):
 class Request(TypedDict):
     staged: str
     scratch: str
+    sha256: str | None
+    """Of the staged file, where it is known."""
     field: str
     policy: dict[str, Any]
     """A `shared.policy.FilePolicy`."""

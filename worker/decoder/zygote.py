@@ -2,8 +2,8 @@
 
 `python -m worker.decoder.zygote`, with a socket as stdin. The worker sends it three open files and
 a socket for each file to decode; a child gets the files as its standard streams, confines itself,
-does its one file and ends. One child, the spare, is forked before there is a file for it: what a
-process costs to begin is paid while nobody waits.
+does its one file and ends. Some children, the spares, are forked before there are files for them:
+what a process costs to begin is paid while nobody waits. Each gets one file, as any child.
 
 Only the zygote, their parent, kills and buries children, so that no process id is ever taken for
 another's:
@@ -11,8 +11,8 @@ another's:
 - When the worker shuts the child's socket, the child is killed with all it started.
 - When the child has ended, its exit status is sent through that socket, which is then closed. A
   socket that closes without one tells that the zygote has died, and with it every child.
-- When the worker closes the zygote's own socket, the zygote ends with its last child. The spare
-  ends at once.
+- When the worker closes the zygote's own socket, the zygote ends with its last child. The spares
+  end at once.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,9 @@ from worker.decoder.rehearsal import rehearse
 
 OPEN_FILES = 1024
 """Of which each child in flight takes two."""
+SPARES = 2
+"""To fork one takes as long as a small file does. Where such files come one after the other, the
+second spare is there while the first one's place is filled again."""
 _STREAMS = 3
 _MESSAGE_BYTES = 64
 
@@ -50,7 +54,7 @@ class _Child:
     door: socket.socket
     """What its streams are sent through."""
     worker: socket.socket | None = None
-    """Who waits for its end: nobody, as long as it is the spare."""
+    """Who waits for its end: nobody, as long as it is a spare."""
     is_kept: bool = True
     """Whether the worker still wants it."""
 
@@ -85,14 +89,14 @@ class _Zygote:
     def __init__(self, orders: socket.socket, life: Life) -> None:
         self._orders = orders
         self._life = life
-        self._spare: _Child | None = None
+        self._spares: deque[_Child] = deque()
         self._is_asked = True
         """Whether there may be another file."""
         self._selector = selectors.DefaultSelector()
         self._watch(orders.fileno(), self._take_order)
 
     def run(self) -> None:
-        self._keep_spare()
+        self._keep_spares()
         while watched := self._selector.get_map():
             for key, _ in self._selector.select():
                 if watched.get(key.fd) is key:  # an event before this one may have closed it
@@ -106,8 +110,8 @@ class _Zygote:
         if not message:
             self._selector.unregister(self._orders.fileno())
             self._is_asked = False
-            if self._spare:
-                self._spare.door.close()
+            for spare in self._spares:
+                spare.door.close()
             return
         *streams, last = files
         worker = socket.socket(fileno=last)
@@ -125,8 +129,8 @@ class _Zygote:
 
     def _hand_on(self, streams: list[int]) -> _Child:
         """The child that has `streams` now. Raises `OSError` when there is no process to be had."""
-        spare, self._spare = self._spare, None
-        if spare:
+        while self._spares:
+            spare = self._spares.popleft()
             with contextlib.suppress(ConnectionError), spare.door:  # it died as it waited
                 socket.send_fds(spare.door, [b"file"], streams)
                 return spare
@@ -135,10 +139,11 @@ class _Zygote:
             socket.send_fds(child.door, [b"file"], streams)
         return child
 
-    def _keep_spare(self) -> None:
+    def _keep_spares(self) -> None:
         """Not while a child has just begun: both would wait for the same pages."""
         with contextlib.suppress(OSError):  # then one is tried to be had when it is needed
-            self._spare = self._spare or self._fork()
+            while len(self._spares) < SPARES:
+                self._spares.append(self._fork())
 
     def _fork(self) -> _Child:
         own_pid = os.getpid()
@@ -167,8 +172,8 @@ class _Zygote:
         _, status, used = os.wait4(ended.pid, 0)
         self._selector.unregister(ended.ending)
         os.close(ended.ending)
-        if self._spare is ended:
-            self._spare = None
+        if ended in self._spares:
+            self._spares.remove(ended)
             ended.door.close()
         if worker := ended.worker:
             if ended.is_kept:
@@ -178,7 +183,7 @@ class _Zygote:
             _tell(worker, {"exit_code": exit_code, "cpu_seconds": cpu_seconds})
             worker.close()
             if self._is_asked:
-                self._keep_spare()
+                self._keep_spares()
 
 
 def _tell(worker: socket.socket, message: dict[str, object]) -> None:

@@ -45,6 +45,8 @@ class Job:
     format: Format
     begin: Callable[[Stage], None]
     """Tells the parent what is being done now."""
+    sha256: str | None = None
+    """Of the staged file, where it is known."""
 
     @property
     def target(self) -> str:
@@ -83,10 +85,12 @@ def facts_of(
     width: int | None = None,
     height: int | None = None,
     pages: int | None = None,
+    sha256: str | None = None,
 ) -> Facts:
-    """What is known of the finished file at `path`."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    """What is known of the finished file at `path`, which is hashed unless `sha256` is known."""
+    if sha256 is None:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "content_type": content_type,
         "size": path.stat().st_size,
@@ -95,3 +99,8 @@ def facts_of(
         "height": height,
         "pages": pages,
     }
+
+
+def facts_of_staged(job: Job, *, pages: int | None = None) -> Facts:
+    """What is known of the file as it came."""
+    return facts_of(job.staged, job.format.media_type, pages=pages, sha256=job.sha256)

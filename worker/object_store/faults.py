@@ -7,14 +7,10 @@ from http import HTTPStatus
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.store_answers import means_us
 from worker.errors import REFUSED, STORE, KeyTaken, TransientError
 
 STORE_ERRORS = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
-
-_REFUSALS = frozenset(
-    {"AuthorizationHeaderMalformed", "InvalidBucketName", "NoSuchBucket", "PermanentRedirect"}
-)
-"""Answers that mean us and not the moment, beside 401 and 403."""
 
 
 @contextmanager
@@ -24,7 +20,7 @@ def as_transient() -> Iterator[None]:
         yield
     except ClientError as error:
         status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
-        refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code in _REFUSALS
+        refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or means_us(code)
         cause = REFUSED if refused else STORE
         detail = f"{error.operation_name}: {status} {code}"
         raise TransientError(cause, counted=False, detail=detail) from error

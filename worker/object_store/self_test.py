@@ -51,6 +51,8 @@ class SelfTest:
         self._folder = f"{PREFIX}{uuid.uuid4().hex}/"
         self._whole, self._parts = f"{self._folder}whole", f"{self._folder}parts"
         self.findings: list[Finding] = []
+        self.refuses_other_bytes = False
+        """Whether it was seen to refuse bytes that aren't those of their SHA-256."""
 
     async def run(self) -> SelfTested:
         """Never raises what a store can cause, and ends within `SECONDS` and some cleaning.
@@ -146,6 +148,7 @@ class SelfTest:
             )
         except ClientError as error:
             if status_of(error) == HTTPStatus.BAD_REQUEST:
+                self.refuses_other_bytes = True
                 return
             raise
         self._warn("takes bytes that aren't those of their SHA-256: only reading back tells")

@@ -24,6 +24,7 @@ from worker.object_store.faults import (
     status_of,
 )
 from worker.object_store.fetch import fetch
+from worker.object_store.hashed import Hashed
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,
@@ -55,6 +56,7 @@ class _Put(NamedTuple):
     size: int
     sha256: str
     metadata: Mapping[str, str]
+    hashed: Hashed | None
 
 
 class ObjectStore:
@@ -70,10 +72,12 @@ class ObjectStore:
         self._client = client
         self._settings = settings
         self._bucket = settings.bucket
-        self._part_bytes = settings.part_bytes
+        self.part_bytes = settings.part_bytes
         self._put_concurrency = settings.put_concurrency
         self._breaker = breaker or Breaker()
         self._knows_conditions = True
+        self._refuses_other_bytes = False
+        """Until it was seen to: then what was hashed before needn't be hashed again."""
 
     async def put(
         self,
@@ -84,16 +88,19 @@ class ObjectStore:
         size: int,
         sha256: str,
         metadata: Mapping[str, str] | None = None,
+        hashed: Hashed | None = None,
     ) -> None:
         """Store the file at `path` under `key` and verify what the store holds. `metadata` goes
-        with the object; `worker.object_store.metadata` makes values that any store takes.
+        with the object; `worker.object_store.metadata` makes values that any store takes. `hashed`
+        (by `part_bytes`) spares hashing a file again that is still in the state of then, if the
+        store was seen to hold bytes to their SHA-256.
 
         Safe to repeat: an object that is already there with these bytes is success, one with
         other bytes is `TransientError`. A file that isn't `size` bytes with the hex digest
         `sha256` is never stored: `SourceChanged`. When cancelled, it takes up to `ABORT_SECONDS`
         more to leave no multipart open. Holds at most `part_bytes * put_concurrency` in memory.
         """
-        put = _Put(path, key, content_type, size, sha256, metadata or {})
+        put = _Put(path, key, content_type, size, sha256, metadata or {}, hashed)
         with self._telling_breaker():
             checksum = await self._send_past_conflicts(put)
             if not await self._holds(put, checksum):
@@ -144,7 +151,10 @@ class ObjectStore:
     async def self_test(self) -> SelfTested:
         """What the store can't do, in words; one finding when it can do all. Never raises what a
         store can cause, and takes a bounded time."""
-        return await SelfTest(self._client, self._settings).run()
+        test = SelfTest(self._client, self._settings)
+        tested = await test.run()
+        self._refuses_other_bytes = test.refuses_other_bytes
+        return tested
 
     @contextmanager
     def _telling_breaker(self) -> Iterator[None]:
@@ -176,9 +186,22 @@ class ObjectStore:
         return await self._send(put)
 
     async def _send(self, put: _Put) -> str:
-        """Write the object, unless the key is taken; the checksum S3 will have for these bytes."""
-        send = self._send_whole if put.size < self._part_bytes else self._send_in_parts
-        async with open_source(put.path, size=put.size, sha256=put.sha256) as source:
+        """Write the object, unless the key is taken; the checksum S3 will have for these bytes.
+
+        What was hashed before is hashed again where the store wouldn't notice other bytes, and
+        where it did.
+        """
+        hashed = put.hashed if self._refuses_other_bytes else None
+        try:
+            return await self._send_source(put, hashed)
+        except ClientError as error:
+            if hashed is None or status_of(error) != HTTPStatus.BAD_REQUEST:
+                raise
+            return await self._send_source(put, None)
+
+    async def _send_source(self, put: _Put, hashed: Hashed | None) -> str:
+        send = self._send_whole if put.size < self.part_bytes else self._send_in_parts
+        async with open_source(put.path, size=put.size, sha256=put.sha256, hashed=hashed) as source:
             return await send(put, source)
 
     async def _send_whole(self, put: _Put, source: Source) -> str:
@@ -213,7 +236,7 @@ class ObjectStore:
                 bucket=self._bucket,
                 key=put.key,
                 upload_id=upload_id,
-                part_bytes=self._part_bytes,
+                part_bytes=self.part_bytes,
                 concurrency=self._put_concurrency,
             )
             checksum = composite_checksum(parts)

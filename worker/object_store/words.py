@@ -12,29 +12,11 @@ from botocore.exceptions import (
 
 from shared.finding import Finding, wrong
 from shared.reaching import address, why
+from shared.store_answers import meaning, means_us
 from worker.object_store.client import StoreSettings
 from worker.object_store.faults import status_of
 
 ENDPOINT = "S3_ENDPOINT_URL"
-_BY_CODE = {
-    "NoSuchBucket": (
-        "S3_BUCKET",
-        "there is no bucket {bucket!r}; make it, or correct the name",
-    ),
-    "InvalidBucketName": ("S3_BUCKET", "{bucket!r} is no name of a bucket; correct it"),
-    "InvalidAccessKeyId": (
-        "S3_ACCESS_KEY_ID",
-        "the store doesn't know this key; use one that it does",
-    ),
-    "SignatureDoesNotMatch": (
-        "S3_SECRET_ACCESS_KEY",
-        "isn't that of S3_ACCESS_KEY_ID; correct it",
-    ),
-    "PermanentRedirect": ("S3_REGION", "{region} isn't the bucket's; correct it"),
-    "AuthorizationHeaderMalformed": ("S3_REGION", "{region} isn't the bucket's; correct it"),
-    "IllegalLocationConstraintException": ("S3_REGION", "{region} isn't the bucket's; correct it"),
-    "RequestTimeTooSkewed": (ENDPOINT, "its clock and this machine's differ; set them"),
-}
 _REFUSED = {401, 403}
 _BROKEN = 500
 _PERMISSIONS = {
@@ -65,9 +47,8 @@ def explain(error: BaseException, settings: StoreSettings) -> Finding:
 def _answered(error: ClientError, settings: StoreSettings) -> Finding:
     code = error.response.get("Error", {}).get("Code", "")
     status = status_of(error)
-    if code in _BY_CODE:
-        name, text = _BY_CODE[code]
-        return wrong(name, text.format(bucket=settings.bucket, region=settings.region))
+    if means_us(code):
+        return meaning(code, endpoint=ENDPOINT, bucket=settings.bucket, region=settings.region)
     operation = error.operation_name
     if status in _REFUSED:
         missing = _PERMISSIONS.get(operation, f"{operation} on the bucket")

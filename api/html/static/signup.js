@@ -14,6 +14,8 @@ const GATHERED = 250;
 const RESTED = 1000;
 /** Milliseconds after which what could not be saved is saved again. */
 const AGAIN = 10_000;
+/** Milliseconds after which the speed of an upload says how long the rest may take. */
+const SETTLED = 5000;
 /** Milliseconds between two attempts to send a form whose files are still being checked. */
 const PATIENCE = 1000;
 
@@ -48,7 +50,7 @@ async function visit(url, { push = true, ...init } = {}) {
   const fetched = await page(url, { ...init, signal });
   if (signal.aborted) return;
   document.documentElement.classList.remove('busy');
-  if (!fetched) tell('We could not go on: there is no connection. What you typed is still here. ', () => visit(url, { push, ...init }));
+  if (!fetched) tell(`We could not go on: ${navigator.onLine ? "the service can't be reached" : 'there is no connection'}. What you typed is still here. `, () => visit(url, { push, ...init }));
   else if (init.body && !fetched.ok) tell(problem(fetched.page));
   else {
     if (init.body) drop(section()); // it is saved
@@ -59,14 +61,17 @@ async function visit(url, { push = true, ...init } = {}) {
 /** What a page says that tells of a problem. @param {Document} page */
 const problem = (page) => ['h1', 'h1 + p'].map((each) => find(each, page)?.textContent).join('. ');
 
-/** @param {string} url @param {RequestInit} [init] @returns the page at an address, or null */
+/**
+ * The page at an address. Null if there is none, or one that isn't ours: a proxy's, a hotel's network's.
+ * @param {string} url @param {RequestInit} [init]
+ */
 async function page(url, init) {
   try {
     const answer = await fetch(url, { ...init, headers: { Accept: 'text/html' } });
     const { ok, url: at } = answer;
     const parsed = new DOMParser().parseFromString(await answer.text(), 'text/html');
     find('[autofocus]', parsed)?.removeAttribute('autofocus'); // what is put in place has no such moment
-    return { page: parsed, url: at, ok };
+    return find('#page', parsed) && { page: parsed, url: at, ok };
   } catch {
     return null;
   }
@@ -98,6 +103,11 @@ function settle() {
   if (print) forget();
   const form = find('#send') ?? section();
   if (form && has_draft(/** @type {HTMLFormElement} */ (form))) uploads.open(/** @type {HTMLFormElement} */ (form).action);
+  for (const each of document.querySelectorAll('longshore-file input')) {
+    // Of the list, <longshore-file> itself says what matters.
+    const ids = (each.getAttribute('aria-describedby') ?? '').split(' ').filter((id) => !id.endsWith('-files'));
+    each.setAttribute('aria-describedby', ids.join(' '));
+  }
   put_back();
   connection();
   mark();
@@ -109,7 +119,7 @@ const link_button = (textContent, onclick) => Object.assign(document.createEleme
 /** Stop sending, and keep no names of files and nothing typed: the person is done here. */
 function forget() {
   for (const each of uploads.list()) if (!each.record) each.remove();
-  for (const each of Object.keys(storage)) if (each.startsWith(KEPT)) delete storage[each];
+  for (const each of Object.keys(storage)) if (each.startsWith(KEPT) || each.startsWith('longshore ')) delete storage[each];
 }
 
 /**
@@ -229,6 +239,7 @@ async function save(init) {
     if (storage[kept_as(form)] === sent) drop(form); // or something was typed meanwhile
     return;
   }
+  if (saved && /401|409/.test(`${saved.status}`)) return gone();
   typed = true;
   if (!saved || saved.status >= 500) resting = setTimeout(() => save(), AGAIN);
 }
@@ -251,7 +262,10 @@ addEventListener('visibilitychange', () => document.hidden && save({ keepalive: 
 
 addEventListener('submit', (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
-  if (form.closest('.start-over')) forget();
+  if (form.closest('.start-over')) {
+    forget();
+    addEventListener('pagehide', forget); // an answer may come until then
+  }
   if (form.id !== 'section' && form.id !== 'send') return;
   event.preventDefault();
   if (form.id === 'send') send(form, event.submitter);
@@ -307,7 +321,7 @@ async function send(form, submitter) {
   let lost = false;
   while (sending === mine) {
     const left = uploads.list().filter(unfinished);
-    waiting(form, left.length, lost || !navigator.onLine);
+    waiting(form, left.length, lost);
     if (left.length) {
       await new Promise((resolve) => uploads.addEventListener('change', resolve, { once: true }));
     } else if (bad().some((each) => !refused.has(each))) {
@@ -338,14 +352,15 @@ const hindrances = (page = document) =>
 /** Files that the person has to look at. */
 const bad = () => uploads.list().filter((each) => /rejected|failed|unsent/.test(each.status));
 
-/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} offline */
-function waiting(form, left, offline) {
+/** Say what the form waits for. @param {HTMLFormElement} form @param {number} left files @param {boolean} lost whether the service wasn't there */
+function waiting(form, left, lost) {
   const note = find('#send-note', form);
   const button = find('button', form);
   if (!note || !button) return;
   const files = left === 1 ? 'a file is' : `${left} files are`;
   const checked = left ? `Your form is sent as soon as ${files} checked. Keep this page open.` : 'We are sending your form.';
-  const text = offline ? 'You are offline. The form is sent when the connection is back. Keep this page open.' : checked;
+  const unreachable = navigator.onLine ? "The service can't be reached. The form is sent when it can." : 'You are offline. The form is sent when the connection is back.';
+  const text = lost || !navigator.onLine ? `${unreachable} Keep this page open.` : checked;
   note.className = 'note checking';
   note.setAttribute('role', 'status');
   if (note.textContent !== text) note.textContent = text;
@@ -357,20 +372,45 @@ function waiting(form, left, offline) {
 addEventListener('longshore-select', (event) => {
   const form = section();
   const { waitUntil } = /** @type {CustomEvent} */ (event).detail;
-  if (!form || has_draft(form)) return;
-  beginning ??= begin(form).finally(() => (beginning = null));
-  waitUntil(beginning);
+  if (form && !has_draft(form)) waitUntil(draft_for(form));
 });
+
+/** The draft's address, once there is one: what was chosen waits for a connection. @param {HTMLFormElement} form */
+async function draft_for(form) {
+  for (;;) {
+    const there = [form, find('#send'), section()].find((each) => each && has_draft(/** @type {HTMLFormElement} */ (each)));
+    if (there) return /** @type {HTMLFormElement} */ (there).action;
+    try {
+      return await (beginning ??= begin(form).finally(() => (beginning = null)));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // the service doesn't want it
+      await connected();
+    }
+  }
+}
+
+/** Wait until there is a connection again, or may be. */
+const connected = () =>
+  new Promise((resolve) => {
+    addEventListener('online', resolve, { once: true });
+    setTimeout(resolve, AGAIN);
+  });
 
 addEventListener('longshore-error', (event) => {
   const { upload, problem } = /** @type {CustomEvent} */ (event).detail;
-  if (!upload) tell(problem.detail); // of no file in the list
+  if (/^(unauthorized|form-submitted)$/.test(problem.code)) gone();
+  else if (!upload) tell(problem.detail); // of no file in the list
 });
+
+/** The form was sent in another tab, or started over: show what the service says of that. */
+const gone = () => visit(location.href, { push: false });
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let gathering;
 uploads.addEventListener('change', (event) => {
-  const { status, record } = /** @type {CustomEvent} */ (event).detail;
+  const { detail } = /** @type {CustomEvent} */ (event);
+  const { status, record } = detail;
+  if (status !== 'uploading') first_seen.delete(detail); // it begins again, if it does
   mark();
   if (!record && status !== 'removed') return; // nothing of it is in the page that the server has
   clearTimeout(gathering);
@@ -438,10 +478,16 @@ function mark() {
     step.dataset.words ??= find('.words', step)?.textContent ?? '';
     const has_problem = problems && !step.dataset.state.includes('is-problem');
     step.className = has_problem ? step.dataset.state.replace(/is-\w+/, 'is-problem') : step.dataset.state;
-    step.classList.toggle('is-uploading', moving.length > 0);
-    if (moving.length) say(step, progress(moving));
-    else say(step, has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words);
+    const words = has_problem ? `${problems} problem${problems > 1 ? 's' : ''}` : step.dataset.words;
+    // Files go on by themselves; a problem needs the person, and keeps its mark.
+    const mended = !step.classList.contains('is-problem');
+    step.classList.toggle('is-uploading', moving.length > 0 && mended);
+    if (!moving.length) say(step, words);
+    else say(step, mended ? progress(moving) : `${words}, ${progress(moving).toLowerCase()}`);
   }
+  const on_phones = find('.on-its-way'); // where steps have no words to be seen
+  const all = uploads.list().filter(under_way);
+  if (on_phones) on_phones.textContent = all.length ? ` · ${progress(all)}` : '';
   shorten_summary();
   for (const each of document.querySelectorAll('[data-field]')) on_its_way(/** @type {HTMLElement} */ (each));
   const form = find('#send');
@@ -474,6 +520,8 @@ function on_its_way(row) {
   if (!moving.length) line.remove();
   else if (line.textContent !== text) line.textContent = text;
   if (moving.length && !line.isConnected) find('dd', row)?.prepend(line);
+  const change = find('.change a', row)?.firstChild;
+  if (moving.length && change) change.textContent = 'Change'; // there is nothing to add any more
 }
 
 /** @param {Upload[]} moving */
@@ -482,7 +530,23 @@ function progress(moving) {
   if (moving.every((each) => /paused|offline/.test(each.status))) return 'No connection';
   const loaded = moving.reduce((sum, each) => sum + each.loaded, 0);
   const size = moving.reduce((sum, each) => sum + each.size, 0);
-  return `Uploading ${Math.floor((100 * loaded) / size)} %`;
+  const minutes = Math.ceil((size - loaded) / speed(moving) / 60_000);
+  return `Uploading ${Math.floor((100 * loaded) / size)} %${minutes > 1 && minutes < 600 ? `, ${minutes} min left` : ''}`;
+}
+
+/** Where an upload was when it was first seen to move. @type {WeakMap<Upload, {loaded: number, at: number}>} */
+const first_seen = new WeakMap();
+
+/** Bytes a millisecond that leave together; 0 until there is enough to tell by. @param {Upload[]} moving */
+function speed(moving) {
+  const now = performance.now();
+  let sum = 0;
+  for (const upload of moving.filter((each) => each.status === 'uploading')) {
+    const first = first_seen.get(upload);
+    if (!first) first_seen.set(upload, { loaded: upload.loaded, at: now });
+    else if (now - first.at > SETTLED) sum += (upload.loaded - first.loaded) / (now - first.at);
+  }
+  return sum;
 }
 
 /** @param {Element} step @param {string} text */

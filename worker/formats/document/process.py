@@ -9,7 +9,7 @@ from worker.formats.document.archives import look_into_archive
 from worker.formats.document.findings import BrokenDocumentError, Findings
 from worker.formats.document.rtf import look_into_rtf
 from worker.formats.document.word_binary import look_into_doc
-from worker.formats.job import Job, Made, Notice, facts_of, notice
+from worker.formats.job import Job, Made, Notice, facts_of_staged, notice
 from worker.formats.refusals import Refusals
 from worker.formats.verdicts import within
 
@@ -39,7 +39,7 @@ def process_document(job: Job) -> Made:
             notices.append(notice("not-converted"))
     if found.macros and limits.macros != "allow":
         notices.append(notice("has-macros"))
-    return Made(facts_of(job.staged, job.format.media_type), object_is_staged=True, notices=notices)
+    return Made(facts_of_staged(job), object_is_staged=True, notices=notices)
 
 
 def _check(job: Job, found: Findings) -> None:

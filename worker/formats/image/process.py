@@ -4,7 +4,7 @@ from shared.formats import NAMES
 from shared.status import Stage
 from worker.formats.image.load import open_image
 from worker.formats.image.write import write_derivatives, write_object
-from worker.formats.job import Job, Made, Notice, facts_of, notice
+from worker.formats.job import Job, Made, Notice, facts_of_staged, notice
 
 
 def process_image(job: Job) -> Made:
@@ -18,7 +18,7 @@ def process_image(job: Job) -> Made:
         ),
         object_is_staged=False,
         derivatives=write_derivatives(opened.first, job.scratch, job.field, policy.derivatives),
-        original=facts_of(job.staged, job.format.media_type) if policy.keep_original else None,
+        original=facts_of_staged(job) if policy.keep_original else None,
         notices=[*opened.notices, *_converted(job)],
     )
 

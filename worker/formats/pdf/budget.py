@@ -99,7 +99,7 @@ def _addresses_in_use(hard: int) -> int:
 
 def _can_have(count: int) -> bool:
     try:
-        mmap.mmap(-1, count).close()
+        mmap.mmap(-1, count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError):
         return False
     return True

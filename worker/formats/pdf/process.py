@@ -5,7 +5,16 @@ from pathlib import Path
 
 from shared.status import Stage
 from worker.errors import FileRejected
-from worker.formats.job import Facts, Job, Made, Notice, facts_of, notice, output_name
+from worker.formats.job import (
+    Facts,
+    Job,
+    Made,
+    Notice,
+    facts_of,
+    facts_of_staged,
+    notice,
+    output_name,
+)
 from worker.formats.pdf.budget import Objects
 from worker.formats.pdf.findings import is_signed, look_into, settle
 from worker.formats.pdf.mend import mended
@@ -31,7 +40,7 @@ def process_pdf(job: Job) -> Made:
     except NeedsPassword as error:
         if not limits.encrypted:
             raise FileRejected("file-encrypted") from error
-        facts = facts_of(job.staged, job.format.media_type)
+        facts = facts_of_staged(job)
         return Made(facts, object_is_staged=True, notices=[notice("pages-not-checked")])
     made.notices = [*_notices(job, opened), *found]
     _add_derivatives(job, opened, made)
@@ -53,7 +62,7 @@ def _notices(job: Job, opened: Opened) -> list[Notice]:
 
 def _as_received(job: Job, opened: Opened) -> Made:
     pages = len(opened.pages.found)
-    return Made(facts_of(job.staged, job.format.media_type, pages=pages), object_is_staged=True)
+    return Made(facts_of_staged(job, pages=pages), object_is_staged=True)
 
 
 # --- without what is to be taken out
@@ -74,7 +83,7 @@ def _rewritten(job: Job, opened: Opened) -> Made:
     return Made(
         _facts_of_rewritten(path, job, opened),
         object_is_staged=False,
-        original=facts_of(job.staged, job.format.media_type) if job.policy.keep_original else None,
+        original=facts_of_staged(job) if job.policy.keep_original else None,
     )
 
 

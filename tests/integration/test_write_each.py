@@ -1,0 +1,67 @@
+"""Many things handed in together, on either database: each is committed or not by itself."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from api.records.database import Change, CommitUnknown, Database, DatabaseUnavailable, Transaction
+from api.records.opening import open_database
+from api.texts.errors import Problem
+from tests.support.commits import commits_that
+from tests.support.sql import execute, values_of
+
+REFUSED = 13
+
+
+@pytest.fixture
+async def told() -> list[list[Change]]:
+    return []
+
+
+@pytest.fixture
+async def database(database_url: str, told: list[list[Change]]) -> AsyncIterator[Database]:
+    opened = open_database(database_url, told.append)
+    await execute(opened, "CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
+    yield opened
+    await opened.close()
+
+
+def add(tx: Transaction, number: int) -> None:
+    tx.conn.execute(text("INSERT INTO numbers VALUES (:number)"), {"number": number})
+    tx.changes.append(Change(form_id=str(number)))
+    if number == REFUSED:
+        raise Problem("not-found")
+
+
+async def kept(database: Database) -> list[int]:
+    return await values_of(database, "SELECT number FROM numbers ORDER BY number")
+
+
+async def test_one_that_fails_harms_no_other_and_says_why(
+    database: Database, told: list[list[Change]]
+) -> None:
+    errors = await database.write_each(add, [1, REFUSED, 1, 2])
+    assert [type(each) for each in errors] == [type(None), Problem, IntegrityError, type(None)]
+    assert await kept(database) == [1, 2]
+    assert [change.form_id for each in told for change in each] == ["1", "2"]
+
+
+async def test_a_commit_that_nobody_knows_of_is_unknown_for_all(
+    database: Database, told: list[list[Change]]
+) -> None:
+    with commits_that("is answered too late"), pytest.raises(CommitUnknown):
+        await database.write_each(add, [1, 2])
+    assert await kept(database) == [1, 2]
+    assert told == []
+
+
+async def test_a_database_that_goes_away_meanwhile_is_no_items_fault(database: Database) -> None:
+    def goes_away(tx: Transaction, number: int) -> None:
+        add(tx, number)
+        raise ConnectionResetError
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.write_each(goes_away, [1])
+    assert await kept(database) == []
