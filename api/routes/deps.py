@@ -1,5 +1,6 @@
 """What routes ask for: the services, and the form or upload that the caller may touch."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
@@ -7,17 +8,23 @@ from sqlalchemy import Connection
 
 from api.access import session
 from api.access.tokens import (
+    Credential,
+    FormToken,
     ServiceKey,
     bearer,
-    form_of_token,
+    credential_of,
+    form_of,
+    hash_token,
+    opens,
     require_internal,
     service_key,
     unauthorized,
 )
 from api.http.client_address import address_of
 from api.openapi.examples import FORM_ID, UPLOAD_ID, prefilled
-from api.records import forms, uploads
-from api.records.rows import FormRow, UploadRow
+from api.records import forms, polled, uploads
+from api.records.polled import PolledForm, PolledUpload
+from api.records.rows import FormRow, ShownUpload, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads.quotas import Beginner
@@ -37,17 +44,29 @@ Caller = FormRow | ServiceKey
 
 
 async def caller(request: Request, services: Serving) -> Caller:
-    """Who asks: the form whose token it is, or a service key. Raises `Problem` unauthorized."""
-    token = bearer(request)
-    return service_key(services, token) or await form_of_token(services, token)
+    """Who asks: the form whose token it is, or a service key. Raises `Problem` unauthorized, or
+    not-found where the form is being purged."""
+    return await _caller(services, credential_of(services, bearer(request)))
 
 
 async def caller_or_page(request: Request, services: Serving) -> Caller:
     """The same, or a page of ours, which has no token that a script could read: then it is the
-    form of its cookie. Raises `Problem` unauthorized or not-found."""
+    form of its cookie."""
+    return await _caller(services, credential_or_page(request, services))
+
+
+async def _caller(services: Services, credential: Credential) -> Caller:
+    if isinstance(credential, FormToken):
+        return await form_of(services, credential)
+    return credential
+
+
+def credential_or_page(request: Request, services: Services) -> Credential:
+    """What the caller shows; of a page of ours its cookie. Raises `Problem` unauthorized where that
+    is nothing."""
     if session.has_bearer(request):
-        return await caller(request, services)
-    return await session.form_of_page(services, request)
+        return credential_of(services, bearer(request))
+    return FormToken(hash_token(session.token_of_page(services, request)))
 
 
 Asking = Annotated[Caller, Depends(caller)]
@@ -135,6 +154,42 @@ async def _upload_for(services: Services, asking: Caller, upload_id: str) -> Upl
     if not isinstance(asking, ServiceKey) and asking.id != form.id:
         raise Problem("not-found")
     return row
+
+
+async def polled_form(
+    request: Request, services: Services, form_id: str, shown: Callable[[PolledForm], bool]
+) -> tuple[PolledForm, list[ShownUpload]]:
+    """The form and, where it is `shown`, its uploads, for who may read it: see `form_of_page`."""
+    credential = credential_or_page(request, services)
+    if is_id(form_id):
+        found, rows = await services.database.read(
+            polled.form,
+            form_id,
+            shown=lambda form: _is_open(credential, form.status, form.token_hash) and shown(form),
+        )
+        if found and _is_open(credential, found.status, found.token_hash):
+            return found, rows
+    raise await _nothing(services, credential)
+
+
+async def polled_upload(request: Request, services: Services, upload_id: str) -> PolledUpload:
+    """The upload, for who may read it: see `upload_of_page`."""
+    credential = credential_or_page(request, services)
+    found = await services.database.read(polled.upload, upload_id) if is_id(upload_id) else None
+    if found and _is_open(credential, found.form_status, found.token_hash):
+        return found
+    raise await _nothing(services, credential)
+
+
+def _is_open(credential: Credential, status: str, token_hash: str) -> bool:
+    return status != forms.PURGING and opens(credential, token_hash)
+
+
+async def _nothing(services: Services, credential: Credential) -> Problem:
+    """Why nothing is shown: there is nothing for this caller. Raises `Problem` unauthorized where
+    the credential is nobody's."""
+    await _caller(services, credential)
+    return Problem("not-found")
 
 
 OwnForm = Annotated[FormRow, Depends(own_form)]

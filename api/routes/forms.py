@@ -22,7 +22,7 @@ from api.routes.answers import (
     not_modified,
     wait_for_form,
 )
-from api.routes.deps import Asking, BackEnd, FormOrPages, OwnForm, Serving, beginner_of, request_id
+from api.routes.deps import Asking, BackEnd, FormId, OwnForm, Serving, beginner_of, request_id
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
@@ -108,12 +108,13 @@ async def list_forms(
     summary="Read the record and its uploads",
     **described.READ_FORM,
 )
-async def read_form(request: Request, services: Serving, form: FormOrPages) -> Response:
-    form, rows = await wait_for_form(request, services, form)
+async def read_form(request: Request, services: Serving, form_id: FormId) -> Response:
+    form, rows = await wait_for_form(request, services, form_id)
     etag = sections.etag(form)
     if matches(request, etag):
         return not_modified(request, etag)
-    return form_answer(request, services, form, rows, headers=applied(wait_seconds(request)))
+    headers = applied(wait_seconds(request))
+    return form_answer(request, services, form.row(), rows, headers=headers)
 
 
 @router.patch(
@@ -156,7 +157,7 @@ async def save_section(
 async def submit_form(request: Request, services: Serving, form: OwnForm) -> Response:
     seconds = wait_seconds(request)
     if seconds:
-        await wait_for_form(request, services, form)
+        await wait_for_form(request, services, form.id)
     await closing.submit(services, form)
     form, rows = await form_and_uploads(services, form.id)
     return form_answer(request, services, form, rows, headers=applied(seconds))

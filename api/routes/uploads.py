@@ -41,6 +41,7 @@ from api.routes.deps import (
     OwnForm,
     OwnUpload,
     Serving,
+    UploadId,
     UploadOrPages,
     request_id,
 )
@@ -126,11 +127,12 @@ async def upload_raw(
     summary="Follow an upload",
     **described.READ_UPLOAD,
 )
-async def read_upload(request: Request, services: Serving, upload: UploadOrPages) -> Response:
-    upload = await wait_for_upload(request, services, upload)
-    if matches(request, upload_etag(upload)):
-        return not_modified(request, upload_etag(upload))
-    return upload_answer(request, services, upload, headers=applied(wait_seconds(request)))
+async def read_upload(request: Request, services: Serving, upload_id: UploadId) -> Response:
+    upload = await wait_for_upload(request, services, upload_id)
+    etag = upload_etag(upload)
+    if matches(request, etag):
+        return not_modified(request, etag)
+    return upload_answer(request, services, upload.shown(), headers=applied(wait_seconds(request)))
 
 
 @router.get(

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from dev.bench import figures, machine
 from dev.bench.load import Job, send
@@ -115,7 +114,9 @@ def _begin(port: int) -> tuple[list[Polled], list[Polled]]:
         for number in range(UPLOADS_A_FORM):
             target = f"{path}/fields/bulk/uploads/{number}"
             sent = _ask(connection, "PUT", target, credential, ACCEPTED)
-            uploads.append(_read(connection, f"/v1/uploads/{json.loads(sent[1])['id']}", credential))
+            uploads.append(
+                _read(connection, f"/v1/uploads/{json.loads(sent[1])['id']}", credential)
+            )
         forms.append(_read(connection, path, credential))
     connection.close()
     return forms, uploads
