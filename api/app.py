@@ -89,7 +89,9 @@ def _app(
     )
     app.state.services = services
     for module in modules:
-        app.include_router(module.router)
+        for each in module.router.routes:
+            each.unique_id = each.name
+        app.router.routes += module.router.routes
     app.router.routes += [*browser_module(), *static_files()]
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
