@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from api.access.session import cookies_below
@@ -45,7 +47,7 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    routes = (form_types, forms, events, html_forms, uploads, filepond)
+    routes = (forms, uploads, form_types, events, html_forms, filepond)
     modules = (*routes, operations, docs, pages)
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
@@ -85,15 +87,22 @@ def _app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,  # what links and clients call it
+        # FastAPI's own would tell a collector the texts of errors, and looks for one at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     for module in modules:
-        for each in module.router.routes:
-            each.unique_id = each.name
-        app.router.routes += module.router.routes
+        # The routes themselves: a router that is included is searched twice for each request.
+        app.router.routes += map(_named, module.router.routes)
     app.router.routes += [*browser_module(), *static_files()]
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)
     return app
+
+
+def _named(route: BaseRoute) -> BaseRoute:
+    """A route that the description calls as its function is called: so do links and clients."""
+    if isinstance(route, APIRoute):
+        route.unique_id = route.name
+    return route

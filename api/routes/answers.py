@@ -1,11 +1,11 @@
 """The two resources clients poll, as answers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from api.forms.expiry import expires_at
 from api.forms.listing import Page
@@ -19,7 +19,7 @@ from api.records.rows import FormRow, ShownUpload, UploadRow
 from api.routes.deps import base_url, polled_form, polled_upload
 from api.services import Services
 from api.texts.errors import Problem
-from api.views.rows import FormList, form_view, upload_view
+from api.views.rows import FormList, NewFormView, form_view, upload_view
 from shared.status import PENDING
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ def form_answer(
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    token: str | None = None,
     ignored: list[dict[str, str]] | None = None,
     problems: list[dict[str, str]] | None = None,
 ) -> Response:
@@ -157,10 +157,9 @@ def form_answer(
         problems=problems,
     )
     return json_answer(
-        view,
+        NewFormView(**dict(view), token=token) if token else view,
         status=status,
         headers={**PRIVATE, "ETag": form_etag(form), **(headers or {})},
-        extra=extra,
     )
 
 
@@ -184,13 +183,7 @@ def not_modified(request: Request, etag: str) -> Response:
     )
 
 
-def json_answer(
-    view: BaseModel,
-    *,
-    status: int,
-    headers: Mapping[str, str],
-    extra: Mapping[str, Any] | None = None,
-) -> JSONResponse:
-    return JSONResponse(
-        {**view.model_dump(mode="json"), **(extra or {})}, status_code=status, headers=dict(headers)
+def json_answer(view: BaseModel, *, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(
+        view.model_dump_json(), status, headers=dict(headers), media_type="application/json"
     )

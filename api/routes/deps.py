@@ -32,9 +32,13 @@ from shared.form_definition import FileField
 from shared.ids import is_id
 
 
-async def services_of(request: Request) -> Services:
+def services_in(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+async def services_of(request: Request) -> Services:
+    return services_in(request)
 
 
 Serving = Annotated[Services, Depends(services_of)]

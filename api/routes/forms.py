@@ -22,7 +22,17 @@ from api.routes.answers import (
     not_modified,
     wait_for_form,
 )
-from api.routes.deps import Asking, BackEnd, FormId, OwnForm, Serving, beginner_of, request_id
+from api.routes.deps import (
+    Asking,
+    BackEnd,
+    FormId,
+    OwnForm,
+    Serving,
+    beginner_of,
+    request_id,
+    services_in,
+)
+from api.routes.plain import PlainRoute
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
@@ -66,7 +76,7 @@ async def create_form(request: Request, services: Serving) -> Response:
         [],
         status=201,
         headers={"Location": f"/v1/forms/{form.id}", "Cache-Control": "no-store"},
-        extra={"token": token},
+        token=token,
         ignored=edits.ignored,
     )
 
@@ -102,19 +112,25 @@ async def list_forms(
     return forms_answer(request, services, page)
 
 
-@router.get(
-    "/{form_id}",
-    response_model=FormView,
-    summary="Read the record and its uploads",
-    **described.READ_FORM,
-)
-async def read_form(request: Request, services: Serving, form_id: FormId) -> Response:
+async def read_form(request: Request, form_id: FormId) -> Response:
+    services = services_in(request)
     form, rows = await wait_for_form(request, services, form_id)
     etag = sections.etag(form)
     if matches(request, etag):
         return not_modified(request, etag)
     headers = applied(wait_seconds(request))
     return form_answer(request, services, form.row(), rows, headers=headers)
+
+
+router.add_api_route(
+    "/{form_id}",
+    read_form,
+    methods=["GET"],
+    route_class_override=PlainRoute,
+    response_model=FormView,
+    summary="Read the record and its uploads",
+    **described.READ_FORM,
+)
 
 
 @router.patch(

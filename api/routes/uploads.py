@@ -44,7 +44,9 @@ from api.routes.deps import (
     UploadId,
     UploadOrPages,
     request_id,
+    services_in,
 )
+from api.routes.plain import PlainRoute
 from api.services import Services
 from api.texts.errors import Problem, about
 from api.uploads import release as flags
@@ -121,18 +123,24 @@ async def upload_raw(
     return accepted(request, services, row)
 
 
-@router.get(
-    "/uploads/{upload_id}",
-    response_model=UploadView,
-    summary="Follow an upload",
-    **described.READ_UPLOAD,
-)
-async def read_upload(request: Request, services: Serving, upload_id: UploadId) -> Response:
+async def read_upload(request: Request, upload_id: UploadId) -> Response:
+    services = services_in(request)
     upload = await wait_for_upload(request, services, upload_id)
     etag = upload_etag(upload)
     if matches(request, etag):
         return not_modified(request, etag)
     return upload_answer(request, services, upload.shown(), headers=applied(wait_seconds(request)))
+
+
+router.add_api_route(
+    "/uploads/{upload_id}",
+    read_upload,
+    methods=["GET"],
+    route_class_override=PlainRoute,
+    response_model=UploadView,
+    summary="Follow an upload",
+    **described.READ_UPLOAD,
+)
 
 
 @router.get(
