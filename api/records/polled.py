@@ -95,8 +95,7 @@ def _as_text(columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
 
 
 def _parsed(row: Row, names: Iterable[str]) -> Row:
-    texts = {name: row[name] for name in names}
-    return row | {name: text and json.loads(text) for name, text in texts.items()}
+    return row | {name: json.loads(row[name]) for name in names if row[name] is not None}
 
 
 _FORM = Prepared(select(*_as_text(forms.c)).where(forms.c.id == given(forms.c.id)))
