@@ -87,7 +87,7 @@ def _app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # FastAPI's own would tell a collector the texts of errors, and looks for one at each request.
+        # FastAPI's own tells a collector the texts of errors, and looks for one at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services

@@ -39,6 +39,16 @@ class ServiceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Who holds the form's token, or sits at its page: may change the form while it is a draft."""
+
+
+PERSON = Person()
+Actor = Person | ServiceKey
+"""Who does something to a form or an upload that they may touch."""
+
+
+@dataclass(frozen=True, slots=True)
 class FormToken:
     """Any other bearer token: which form it opens, or whether one, is in the records."""
 

@@ -1,12 +1,13 @@
 """Ending a form: it is sent, or erased."""
 
+from api.access.rights import check_draft, check_may_change
+from api.access.tokens import Actor
 from api.forms.verdict import judge
 from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft
 from shared.status import TERMINAL, UploadStatus
 
 
@@ -34,14 +35,13 @@ async def submit(services: Services, form: FormRow) -> None:
     await services.database.write(submitted)
 
 
-async def purge(services: Services, form: FormRow, *, always: bool) -> None:
-    """Erase the form: at once for everybody outside, its bytes and objects soon after. The person
-    may while it is a draft, a service key `always`."""
+async def purge(services: Services, form: FormRow, *, by: Actor) -> None:
+    """Erase the form: at once for everybody outside, its bytes and objects soon after. Raises
+    `Problem` form-submitted."""
 
     def purged(tx: Transaction) -> None:
         locked = forms.lock(tx, form.id)
-        if not always:
-            check_draft(locked)
+        check_may_change(locked, by)
         purge_locked(tx, locked)
 
     await services.database.write(purged)

@@ -6,6 +6,7 @@ use cases that everybody else calls, and nothing else.
 
 from dataclasses import dataclass
 
+from api.access.tokens import PERSON
 from api.forms import closing, drafts, sections
 from api.forms.verdict import value_problems
 from api.receive.files import Received
@@ -153,7 +154,7 @@ async def _apply(
         removed = [_named(before, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:
-        await remove(services, row, always=False)
+        await remove(services, row, by=PERSON)
     refused_files = [
         {"field": row.field, "code": str(row.error["code"])}
         for row in await _uploads(services, form)

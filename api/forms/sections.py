@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.access.rights import check_draft
 from api.forms.values import from_form, from_json, text_field, value_problem
 from api.receive.sections import FilePart, SectionBody
 from api.records import forms, lifecycle, uploads
@@ -14,8 +15,7 @@ from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, pointer
 from api.uploads.acknowledge import Refused, add_received, add_refused, deleting_unless_committed
-from api.uploads.quotas import check_form, check_text
-from api.uploads.room import check_draft, open_slots
+from api.uploads.quotas import check_form, check_text, open_slots
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
 from shared.status import TERMINAL, UploadStatus

@@ -13,7 +13,7 @@ from api.pages.files import FileLine, file_lines
 from api.pages.models import Draft, Mistake, hindrances, mistakes
 from api.pages.steps import steps
 from api.records.rows import FormRow
-from api.uploads.room import open_slots
+from api.uploads.quotas import open_slots
 from shared.form_definition import AnyField, FileField, Section
 from shared.status import PENDING, UploadStatus
 

@@ -29,7 +29,13 @@ class Body:
     """
 
     def __init__(
-        self, request: Request, *, limit: int, pace: Pace, over: Problem | None = None
+        self,
+        request: Request,
+        *,
+        limit: int,
+        pace: Pace,
+        over: Problem | None = None,
+        hashed: bool = False,
     ) -> None:
         self._request = request
         self._limit = limit
@@ -37,8 +43,7 @@ class Body:
         self._pace = pace
         self.declared = declared_length(request)
         """Content-Length in bytes; None for a chunked body."""
-        self.hash: hashlib._Hash | None = None
-        """Set it before reading to have the body hashed as it was sent."""
+        self._hash = hashlib.sha256() if hashed else None
         if self.declared is not None and self.declared > limit:
             raise self._over
 
@@ -63,9 +68,14 @@ class Body:
             if received > self._limit:
                 raise self._over
             if chunk:
-                if self.hash:
-                    self.hash.update(chunk)
+                if self._hash:
+                    self._hash.update(chunk)
                 yield chunk
+
+    @property
+    def sha256(self) -> str | None:
+        """In hex, of what has come, as it was sent; None unless it is `hashed`."""
+        return self._hash.hexdigest() if self._hash else None
 
     async def read(self) -> bytes:
         """The whole body, for bodies that are small by their limit."""

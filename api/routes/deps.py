@@ -8,6 +8,8 @@ from sqlalchemy import Connection
 
 from api.access import session
 from api.access.tokens import (
+    PERSON,
+    Actor,
     Credential,
     FormToken,
     ServiceKey,
@@ -75,6 +77,11 @@ def credential_or_page(request: Request, services: Services) -> Credential:
 
 Asking = Annotated[Caller, Depends(caller)]
 AskingOrPage = Annotated[Caller, Depends(caller_or_page)]
+
+
+def actor_of(asking: Caller) -> Actor:
+    """As whom they act on what they may touch."""
+    return asking if isinstance(asking, ServiceKey) else PERSON
 
 
 def _key_of(request: Request, services: Services) -> ServiceKey | None:

@@ -14,7 +14,7 @@ from api.openapi import of_filepond as described
 from api.outside.links import ANY_BYTES, content_disposition, link_of
 from api.receive.body import Body
 from api.records.rows import FormRow, UploadRow
-from api.routes.deps import Asking, Caller, OwnFileField, OwnForm, Serving, own_upload
+from api.routes.deps import Asking, Caller, OwnFileField, OwnForm, Serving, actor_of, own_upload
 from api.routes.uploads import receive_multipart
 from api.services import Services
 from api.texts.errors import Problem
@@ -63,7 +63,7 @@ async def filepond_revert(
 ) -> Response:
     body = await Body(request, limit=MAX_BODY, pace=services.settings.pace).read()
     upload = await _of_field(services, asking, form, policy, body.decode(errors="replace").strip())
-    await remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, by=actor_of(asking))
     return Response(status_code=204)
 
 

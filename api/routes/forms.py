@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.access.tokens import ServiceKey
+from api.access.rights import check_draft
 from api.forms import closing, drafts, sections
 from api.forms.given import given_of
 from api.forms.listing import Wanted, list_page
@@ -28,6 +28,7 @@ from api.routes.deps import (
     FormId,
     OwnForm,
     Serving,
+    actor_of,
     beginner_of,
     request_id,
     services_in,
@@ -36,7 +37,6 @@ from api.routes.plain import PlainRoute
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
-from api.uploads.room import check_draft
 from api.views.rows import FormList, FormView, NewFormView
 
 router = APIRouter(prefix="/v1/forms", tags=["forms"])
@@ -186,7 +186,7 @@ async def submit_form(request: Request, services: Serving, form: OwnForm) -> Res
     **described.PURGE_FORM,
 )
 async def purge_form(services: Serving, asking: Asking, form: OwnForm) -> Response:
-    await closing.purge(services, form, always=isinstance(asking, ServiceKey))
+    await closing.purge(services, form, by=actor_of(asking))
     return Response(status_code=204)
 
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access import session
-from api.access.tokens import form_of_token
+from api.access.rights import check_draft
+from api.access.tokens import PERSON, form_of_token
 from api.forms import closing, posts
 from api.forms.way_back import WayBack
 from api.html import addresses
@@ -24,7 +25,6 @@ from api.routes.pages import SIGNUP
 from api.routes.section_bodies import receive_html_form
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft
 from shared.ids import is_id
 
 router = APIRouter(tags=["forms"])
@@ -125,7 +125,7 @@ async def start_over(request: Request, services: Serving) -> Response:
     session.check_write(services, request)
     form = await session.draft_of_session(services, request)
     if form:
-        await closing.purge(services, form, always=False)
+        await closing.purge(services, form, by=PERSON)
     answer = _to(addresses.START)
     session.end(answer, request, services)
     return answer

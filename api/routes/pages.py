@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from api.access.rights import check_draft
 from api.access.session import draft_of_session, form_of_session, has_bearer, sent_form
 from api.html import addresses
 from api.html.render import Site
@@ -17,7 +18,6 @@ from api.records.rows import FormRow
 from api.routes.deps import Serving
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft
 
 router = APIRouter(include_in_schema=False)
 

@@ -12,10 +12,9 @@ from api.receive.first_part import first_text
 from api.receive.multipart import Event, boundary_of, read_parts
 from api.receive.sections import SectionBody, receive_section
 from api.receive.urlencoded import MAX_URLENCODED, TOKEN, URLENCODED, receive_urlencoded
-from api.records import uploads
 from api.records.rows import FormRow
 from api.services import Services
-from api.uploads.quotas import check_form
+from api.uploads.admission import section_open
 from shared.form_definition import FileField, FormType
 
 Admit = Callable[[bytes | None], Awaitable[None]]
@@ -38,8 +37,7 @@ async def receive_multipart(
     require_whole_files(request)
     boundary = boundary_of(request.headers.get("content-type"))
     body = Body(request, limit=_limit(form_type), pace=services.settings.pace)
-    await _check_form(services, form, body)
-    return await _receive(services, form_type, body, read_parts(body, boundary))
+    return await _receive(services, form_type, form, body, read_parts(body, boundary))
 
 
 async def receive_html_form(
@@ -62,7 +60,7 @@ async def receive_html_form(
         parts = read_parts(body, boundary)
         if admit:
             await admit(await first_text(parts, TOKEN))
-        return await _receive(services, form_type, body, parts, controls)
+        return await _receive(services, form_type, None, body, parts, controls)
 
     def known(name: str) -> None:
         if name not in form_type.fields and name not in controls:
@@ -79,12 +77,12 @@ async def _anybody(_: bytes | None) -> None:
 async def _receive(
     services: Services,
     form_type: FormType,
+    form: FormRow | None,
     body: Body,
     parts: AsyncIterator[Event],
     controls: Collection[str] = (),
 ) -> SectionBody:
     """Whatever the body has, no more of it is kept than a form may hold."""
-    await services.mount.require()
 
     def limit_of(name: str) -> int:
         field = form_type.fields.get(name)
@@ -92,17 +90,11 @@ async def _receive(
             raise unknown_field(form_type, name)
         return field.max_bytes if isinstance(field, FileField) else 0
 
-    most = _limit(form_type)
-    with services.staging.space.reserve(min(body.declared or 0, most)):
+    declared, most = body.declared or 0, _limit(form_type)
+    async with section_open(
+        services, form_type, form, least=declared - TEXT_ALLOWANCE, most=min(declared, most)
+    ):
         return await receive_section(services.staging, parts, limit_of, most)
-
-
-async def _check_form(services: Services, form: FormRow, body: Body) -> None:
-    """What may be text is let through: a full form is still filled in."""
-    files = (body.declared or 0) - TEXT_ALLOWANCE
-    if files > 0:
-        rows = await services.database.read(uploads.of_form, form.id)
-        check_form(services.settings, services.form_types[form.type], rows, more=files)
 
 
 def _limit(form_type: FormType) -> int:

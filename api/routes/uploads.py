@@ -1,6 +1,5 @@
 """Uploads: send a file for a field, follow it, fetch it, retry it, take it away."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,9 +19,8 @@ from api.openapi import of_uploads as described
 from api.openapi.examples import prefilled
 from api.outside.links import link_of
 from api.receive.body import Body
-from api.receive.files import Received, file_too_large, receive_one_of_multipart, receive_raw
+from api.receive.files import file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
-from api.records import uploads
 from api.records.rows import FormRow, UploadRow
 from api.routes.answers import (
     accepted,
@@ -43,22 +41,19 @@ from api.routes.deps import (
     Serving,
     UploadId,
     UploadOrPages,
+    actor_of,
     request_id,
     services_in,
 )
 from api.routes.plain import PlainRoute
 from api.services import Services
-from api.texts.errors import Problem, about
-from api.uploads import release as flags
-from api.uploads.acknowledge import acknowledge
-from api.uploads.idempotency import holding_key
-from api.uploads.quotas import check_form
+from api.texts.errors import about
+from api.uploads.admission import Admission
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import from_of, reuse
-from api.uploads.room import check_draft, check_room
 from api.views.rows import UploadView
 from shared.form_definition import FileField
-from shared.ids import new_id
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
@@ -109,17 +104,16 @@ async def upload_raw(
 ) -> Response:
     with about(policy.name):
         key = key_of_path(request)
-        body = await _open_body(request, services, form, policy, 0, key=key)
-        async with _receiving(services, form, policy, body, key):
+        async with _admitted(request, services, form, policy, key) as (admission, body):
             received = await receive_raw(
                 services.staging,
                 body,
-                new_id("upl"),
+                admission.upload_id,
                 max_bytes=policy.max_bytes,
                 filename=filename_of(request.headers.get("content-disposition")) or key,
                 declared_type=clean_media_type(request.headers.get("content-type")),
             )
-            row = await _acknowledge(request, services, form, policy, received, body, key)
+            row = await admission.acknowledge(received, body.sha256)
     return accepted(request, services, row)
 
 
@@ -188,8 +182,8 @@ async def read_derivative(
 async def retry_upload(
     request: Request, services: Serving, asking: AskingOrPage, upload: UploadOrPages
 ) -> Response:
-    always = isinstance(asking, ServiceKey)
-    return accepted(request, services, await retry(services, upload, always=always))
+    row = await retry(services, upload, by=actor_of(asking))
+    return accepted(request, services, row)
 
 
 @router.post(
@@ -201,7 +195,7 @@ async def retry_upload(
 async def release_upload(
     request: Request, services: Serving, back_end: BackEnd, upload: OwnUpload
 ) -> Response:
-    row = await flags.release(services, upload, by=back_end)
+    row = await release(services, upload, by=back_end)
     return upload_answer(request, services, row)
 
 
@@ -212,27 +206,24 @@ async def release_upload(
     **described.REMOVE_UPLOAD,
 )
 async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadOrPages) -> Response:
-    await remove(services, upload, always=isinstance(asking, ServiceKey))
+    await remove(services, upload, by=actor_of(asking))
     return Response(status_code=204)
 
 
 async def _reuse(
     request: Request, services: Services, form: FormRow, policy: FileField
 ) -> Response:
-    check_draft(form)
-    require_whole_files(request)
-    key = key_of_header(request)
-    from_id = from_of(await read_json(request, pace=services.settings.pace))
-    row = await reuse(
+    admission = Admission(
         services,
         form,
         policy,
-        from_id,
-        upload_id=new_id("upl"),
         request_id=request_id(request),
-        key=key,
+        key=key_of_header(request),
         digest=sent_digest(request),
     )
+    require_whole_files(request)
+    from_id = from_of(await read_json(request, pace=services.settings.pace))
+    row = await reuse(services, admission, from_id)
     return accepted(request, services, row)
 
 
@@ -243,70 +234,43 @@ async def receive_multipart(
     with about(policy.name):
         boundary = boundary_of(request.headers.get("content-type"))
         key = key_of_header(request)
-        body = await _open_body(request, services, form, policy, MULTIPART_ALLOWANCE, key=key)
-        async with _receiving(services, form, policy, body, key):
+        async with _admitted(request, services, form, policy, key, beside=MULTIPART_ALLOWANCE) as (
+            admission,
+            body,
+        ):
             received = await receive_one_of_multipart(
-                services.staging, body, boundary, new_id("upl"), max_bytes=policy.max_bytes
+                services.staging, body, boundary, admission.upload_id, max_bytes=policy.max_bytes
             )
-            return await _acknowledge(request, services, form, policy, received, body, key)
-
-
-async def _open_body(
-    request: Request,
-    services: Services,
-    form: FormRow,
-    policy: FileField,
-    allowance: int,
-    key: str | None = None,
-) -> Body:
-    """The request's body, after everything that its headers and the record decide."""
-    check_draft(form)
-    require_whole_files(request)
-    body = Body(
-        request,
-        limit=policy.max_bytes + allowance,
-        pace=services.settings.pace,
-        over=file_too_large(policy.max_bytes),
-    )
-    rows = await services.database.read(uploads.of_form, form.id)
-    of_field = [row for row in rows if row.field == policy.name]
-    if key is None or all(row.key != key for row in of_field):  # a repeated key adds nothing
-        check_room(policy, of_field)
-        more = max((body.declared or 0) - allowance, 0)
-        check_form(services.settings, services.form_types[form.type], rows, more=more)
-    await services.mount.require()
-    if sent_digest(request):
-        body.hash = hashlib.sha256()
-    return body
+            return await admission.acknowledge(received, body.sha256)
 
 
 @asynccontextmanager
-async def _receiving(
-    services: Services, form: FormRow, policy: FileField, body: Body, key: str | None
-) -> AsyncIterator[None]:
-    """Around receiving a body: room on the volume, and its key."""
-    with services.staging.space.reserve(body.declared or 0):
-        async with holding_key(services, form.id, policy.name, key):
-            yield
-
-
-async def _acknowledge(
+async def _admitted(
     request: Request,
     services: Services,
     form: FormRow,
     policy: FileField,
-    received: Received,
-    body: Body,
     key: str | None,
-) -> UploadRow:
-    sent = sent_digest(request)
-    arrived = {received.staged.sha256, body.hash.hexdigest() if body.hash else None}
-    if sent and sent not in arrived:  # of the file, or of the whole body as RFC 9530 has it
-        await services.staging.delete(received.staged.name)
-        raise Problem("digest-mismatch", field=policy.name)
-    return await acknowledge(
-        services, form.id, policy, received, request_id=request_id(request), key=key
+    *,
+    beside: int = 0,
+) -> AsyncIterator[tuple[Admission, Body]]:
+    """The admission of the request's file, open, and its body, which may have so many bytes
+    `beside` the file."""
+    digest = sent_digest(request)
+    admission = Admission(
+        services, form, policy, request_id=request_id(request), key=key, digest=digest
     )
+    require_whole_files(request)
+    body = Body(
+        request,
+        limit=policy.max_bytes + beside,
+        pace=services.settings.pace,
+        over=file_too_large(policy.max_bytes),
+        hashed=digest is not None,
+    )
+    declared = body.declared or 0
+    async with admission.open(least=max(declared - beside, 0), most=declared):
+        yield admission, body
 
 
 async def _content(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import forms, lifecycle, staged, stalled, uploads
 from api.records.database import NOW, CommitUnknown, Moment, Transaction
@@ -13,9 +14,8 @@ from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.texts.rejections import upload_error
-from api.uploads.quotas import check_form
+from api.uploads.quotas import check_field, check_form
 from api.uploads.reusable import check_still_there
-from api.uploads.room import check_draft, check_room
 from shared.crash_points import reached
 from shared.form_definition import FileField
 from shared.keys import render_key_base
@@ -47,7 +47,7 @@ async def acknowledge(
             if received.earlier:
                 check_still_there(tx.conn, received.earlier)
             rows = uploads.of_form(tx.conn, form_id)
-            check_room(field, [row for row in rows if row.field == field.name])
+            check_field(field, [row for row in rows if row.field == field.name])
             form_type = services.form_types[form.type]
             check_form(services.settings, form_type, rows, more=received.staged.size)
             added.append(

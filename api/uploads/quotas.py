@@ -1,4 +1,4 @@
-"""How much one form, and one client, may take up.
+"""How much a field, a form and a client may take up.
 
 What headers and the record decide is refused before a body is read; the same is asked again under
 the form's lock, for others may have come meanwhile.
@@ -19,13 +19,25 @@ from api.services import Services
 from api.settings.settings import Settings
 from api.texts.errors import Problem
 from api.texts.sizes import size
-from shared.form_definition import FormType
+from shared.form_definition import FileField, FormType
 from shared.status import TERMINAL, UploadStatus
 
 log = structlog.get_logger()
 
 DRAFTS_PER_HOUR = 60
 """For one client address, where addresses tell clients apart."""
+
+
+def check_field(field: FileField, of_field: Sequence[UploadRow]) -> None:
+    """A field for many files is full at `max_files`; a field for one replaces."""
+    if field.max_files > 1 and open_slots(field, of_field) < 1:
+        raise Problem("too-many-files", field=field.name, params={"max_files": field.max_files})
+
+
+def open_slots(field: FileField, of_field: Sequence[UploadRow]) -> int:
+    """How many files a field for many takes yet. What was rejected takes up no room."""
+    taken = [row for row in of_field if row.status not in {*TERMINAL, UploadStatus.REJECTED}]
+    return field.max_files - len(taken)
 
 
 def bytes_held(rows: Sequence[UploadRow]) -> int:

@@ -1,25 +1,24 @@
 """What a person decides about an upload that is there: try it again, take it away."""
 
+from api.access.rights import check_may_change
+from api.access.tokens import Actor
 from api.records import forms, lifecycle, stalled, uploads
 from api.records.database import NOW, Moment, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.room import check_draft
 from shared.status import TERMINAL, UploadStatus
 
 
-async def retry(services: Services, upload: UploadRow, *, always: bool) -> UploadRow:
-    """Give a `failed` upload a new start, with all its attempts and a new deadline; `always` also
-    when its form isn't a draft any more, as a service key may.
+async def retry(services: Services, upload: UploadRow, *, by: Actor) -> UploadRow:
+    """Give a `failed` upload a new start, with all its attempts and a new deadline.
 
     Raises `Problem` not-found, form-submitted, not-failed.
     """
 
     def retried(tx: Transaction) -> UploadRow:
         form = forms.lock(tx, upload.form_id)
-        if not always:
-            check_draft(form)
+        check_may_change(form, by)
         row = _current(tx, upload)
         retryable = row.status is UploadStatus.FAILED and (row.error or {}).get("retryable")
         if not retryable or row.bytes != "kept":
@@ -46,14 +45,13 @@ async def retry(services: Services, upload: UploadRow, *, always: bool) -> Uploa
     return row
 
 
-async def remove(services: Services, upload: UploadRow, *, always: bool) -> None:
-    """Take an upload away; repeating it changes nothing. `always` also when its form isn't a draft
-    any more, as a service key may. Raises `Problem` not-found, form-submitted."""
+async def remove(services: Services, upload: UploadRow, *, by: Actor) -> None:
+    """Take an upload away; repeating it changes nothing. Raises `Problem` not-found,
+    form-submitted."""
 
     def removed(tx: Transaction) -> None:
         form = forms.lock(tx, upload.form_id)
-        if not always:
-            check_draft(form)
+        check_may_change(form, by)
         row = _current(tx, upload)
         if row.status not in TERMINAL:
             forms.touch(tx, form.id)

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from api.access.rights import check_draft
 from api.receive.files import Earlier, Received, file_too_large
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.staging.staging import Staged
 from api.texts.errors import Problem, wrong_member
-from api.uploads.acknowledge import acknowledge
-from api.uploads.idempotency import holding_key
-from api.uploads.quotas import check_form
+from api.uploads.admission import Admission
 from api.uploads.reusable import earlier_of, not_reusable
-from api.uploads.room import check_draft, check_room
 from shared.form_definition import FileField
 
 
@@ -25,43 +23,26 @@ def from_of(body: dict[str, Any]) -> str:
     raise wrong_member("from", "must be the id of an upload of the form")
 
 
-async def reuse(
-    services: Services,
-    form: FormRow,
-    field: FileField,
-    from_id: str,
-    *,
-    upload_id: str,
-    request_id: str,
-    key: str | None = None,
-    digest: str | None = None,
-) -> UploadRow:
-    """A new upload, `upload_id`, for `field`, of the bytes of another one of the form: held
-    against its policy, with a generation and a key of its own. Nothing becomes of the other.
+async def reuse(services: Services, admission: Admission, from_id: str) -> UploadRow:
+    """A new upload of the bytes of another one of the form: held against its own field's policy,
+    with a generation and a key of its own. Nothing becomes of the other.
 
-    With a `key` that was used before for the same upload, the earlier answer is the answer.
-    Raises `Problem` not-found, digest-mismatch for another SHA-256 (in hex) than the upload's,
-    upload-not-reusable, file-too-large, too-many-files, form-full.
+    With a key that was used before for the same upload, the earlier answer is the answer. The
+    digest may be of the file as it was sent, or as it is kept.
+    Raises `Problem` not-found, digest-mismatch, upload-not-reusable, file-too-large, and what
+    `Admission` raises.
     """
+    form, field = admission.form, admission.field
     rows = await _uploads(services, form)
-    winner = next((row for row in rows if key and (row.field, row.key) == (field.name, key)), None)
+    winner = admission.winner_of(rows)
     if winner and winner.from_id == from_id:
         return winner
     row = _named(rows, from_id)
-    earlier = earlier_of(row)
-    if digest and digest not in (row.sha256, earlier.sha256):  # as it was sent, or as it is kept
-        raise Problem("digest-mismatch", field=field.name)
-    size = _checked(field, earlier).size
-    if winner is None:  # a key that is repeated adds nothing
-        check_room(field, [row for row in rows if row.field == field.name])
-        check_form(services.settings, services.form_types[form.type], rows, more=size)
-    await services.mount.require()
-    with services.staging.space.reserve(0):
-        async with holding_key(services, form.id, field.name, key):
-            received = await _found(services, form, field, from_id, upload_id)
-            return await acknowledge(
-                services, form.id, field, received, request_id=request_id, key=key
-            )
+    earlier = _checked(field, earlier_of(row))
+    admission.check_digest(row.sha256, earlier.sha256)
+    async with admission.open(least=earlier.size, most=0, rows=rows):
+        received = await _found(services, form, field, from_id, admission.upload_id)
+        return await admission.acknowledge(received, row.sha256)
 
 
 async def _found(

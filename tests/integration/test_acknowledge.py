@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from api.access.tokens import PERSON
 from api.forms import closing
 from api.forms.sections import Edits, Saved, edits_of_json, save
 from api.receive.files import Received
@@ -42,7 +43,7 @@ async def test_a_form_that_is_purged_while_a_body_is_in_flight_takes_it_no_more(
     scene: Scene,
 ) -> None:
     in_flight = await scene.received()
-    await closing.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     with pytest.raises(Problem, match="not-found"):
         await _acknowledge(scene, in_flight)
     assert not await scene.services.staging.exists(in_flight.staged.name)

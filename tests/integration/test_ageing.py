@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import select
 from structlog.typing import EventDict
 
+from api.access.tokens import PERSON
 from api.forms import sections
 from api.forms.expiry import expires_at
 from api.records import forms
@@ -20,7 +21,7 @@ from api.upkeep.backlog import Backlog
 from api.uploads import work
 from api.uploads.retry_or_remove import remove, retry
 from shared.status import UploadStatus
-from tests.support.services import Scene, given_back, rejected, services_on
+from tests.support.services import BACK_END, Scene, given_back, rejected, services_on
 from tests.support.sql import execute, rows_of, values_of
 from tests.support.sweeping import willing_sweep
 
@@ -59,7 +60,7 @@ async def test_bytes_of_an_upload_that_is_rejected_after_a_newer_one_came_are_no
     first, second, third = [await scene.staged() for _ in range(3)]
     for upload in (second, first):
         await scene.report(rejected(await scene.claimed(upload)))
-    await remove(scene.services, third, always=False)
+    await remove(scene.services, third, by=PERSON)
     last = await _rejected(scene)
     await _sweep(scene)
     assert _on_volume(scene) == {last.id}
@@ -103,7 +104,7 @@ async def test_bytes_of_a_failed_upload_go_after_thirty_days_and_its_error_says_
     assert (row.error["code"], row.error["retryable"]) == ("bytes-expired", False)
     assert row.version > upload.version, "clients that watch are told"
     with pytest.raises(Problem, match="not-failed"):
-        await retry(scene.services, row, always=True)
+        await retry(scene.services, row, by=BACK_END)
 
 
 async def test_a_failed_upload_is_warned_of_once_in_the_week_before_its_bytes_go(
@@ -132,7 +133,7 @@ async def test_a_failed_upload_that_is_tried_again_while_the_sweep_looks_keeps_i
     await _settled_ago(scene, upload, 30 * DAY + AGO)
     sweep = willing_sweep(scene.services)
     found = await scene.now(upload)
-    await retry(scene.services, found, always=True)
+    await retry(scene.services, found, by=BACK_END)
     await scene.services.database.write(sweep._ageing._drop, found)
     row = await scene.now(upload)
     assert (row.status, row.bytes) == (UploadStatus.STAGED, "kept")
@@ -165,11 +166,11 @@ async def test_each_edit_moves_the_end_of_a_draft(scene: Scene) -> None:
     await has_moved()
     upload = await scene.staged()
     await has_moved()
-    await remove(services, upload, always=False)
+    await remove(services, upload, by=PERSON)
     await has_moved()
     failed = await _failed(scene)
     await _edited_ago(scene, 29 * DAY)
-    await retry(services, failed, always=False)
+    await retry(services, failed, by=PERSON)
     await has_moved()
 
 

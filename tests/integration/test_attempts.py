@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.access.tokens import PERSON
 from api.records.rows import UploadRow
 from api.texts.errors import Problem
 from api.uploads import work
@@ -91,7 +92,7 @@ async def test_a_retry_by_a_person_leaves_nothing_to_give_back(scene: Scene) -> 
     upload = await scene.staged()
     await scene.set_all(attempts=4)
     order = await _lost(scene, upload)
-    await retry(scene.services, upload, always=False)
+    await retry(scene.services, upload, by=PERSON)
     await _heartbeat(scene, order)
     assert (await scene.now(upload)).attempts == 0
 

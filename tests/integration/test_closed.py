@@ -4,32 +4,32 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api.access.tokens import ServiceKey
+from api.access.tokens import PERSON, Actor
 from api.forms import closing, sections
 from api.records.rows import UploadRow
 from api.texts.errors import Problem
-from api.uploads import release as flags
+from api.uploads.admission import Admission
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import reuse
-from shared.ids import new_id
 from shared.status import UploadStatus
-from tests.support.services import Scene
+from tests.support.services import BACK_END, Scene
 
 pytestmark = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
 )
-Write = Callable[[Scene, UploadRow, bool], Awaitable[object]]
+Write = Callable[[Scene, UploadRow, Actor], Awaitable[object]]
 
 
-async def _save(scene: Scene, _: UploadRow, __: bool) -> object:  # noqa: FBT001 - a table's column
+async def _save(scene: Scene, _: UploadRow, __: Actor) -> object:
     edits = sections.Edits(text={"note": "late"})
     return await sections.save(scene.services, scene.form, edits, if_match=None, request_id="r")
 
 
-async def _reuse(scene: Scene, upload: UploadRow, _: bool) -> object:  # noqa: FBT001 - a table's column
+async def _reuse(scene: Scene, upload: UploadRow, _: Actor) -> object:
     field = scene.services.form_types[scene.form.type].file_fields["pair"]
-    ids = {"upload_id": new_id("upl"), "request_id": "r", "key": "k"}
-    return await reuse(scene.services, scene.form, field, upload.id, **ids)
+    admission = Admission(scene.services, scene.form, field, request_id="r", key="k")
+    return await reuse(scene.services, admission, upload.id)
 
 
 OF_THE_PERSON: dict[str, Write] = {
@@ -38,14 +38,12 @@ OF_THE_PERSON: dict[str, Write] = {
     "submit": lambda scene, _, __: closing.submit(scene.services, scene.form),
 }
 OF_BOTH: dict[str, Write] = {
-    "retry": lambda scene, upload, always: retry(scene.services, upload, always=always),
-    "remove": lambda scene, upload, always: remove(scene.services, upload, always=always),
-    "purge": lambda scene, _, always: closing.purge(scene.services, scene.form, always=always),
+    "retry": lambda scene, upload, by: retry(scene.services, upload, by=by),
+    "remove": lambda scene, upload, by: remove(scene.services, upload, by=by),
+    "purge": lambda scene, _, by: closing.purge(scene.services, scene.form, by=by),
 }
 OF_THE_BACK_END: dict[str, Write] = {
-    "release": lambda scene, upload, _: flags.release(
-        scene.services, upload, by=ServiceKey("tests")
-    )
+    "release": lambda scene, upload, _: release(scene.services, upload, by=BACK_END)
 }
 WRITES = OF_THE_PERSON | OF_BOTH | OF_THE_BACK_END
 
@@ -54,14 +52,14 @@ WRITES = OF_THE_PERSON | OF_BOTH | OF_THE_BACK_END
 async def test_once_a_form_is_sent_the_person_changes_nothing(scene: Scene, write: str) -> None:
     upload = await scene.stored()
     if write == "reuse":  # a key that was used before is no way around it
-        await _reuse(scene, upload, False)
+        await _reuse(scene, upload, PERSON)
         await scene.set_all(status=UploadStatus.STORED)
     await closing.submit(scene.services, scene.form)
     if write == "retry":
         await _fail(scene)
     before = await scene.now(upload)
     with pytest.raises(Problem, match="form-submitted"):
-        await WRITES[write](scene, upload, False)
+        await WRITES[write](scene, upload, PERSON)
     assert await scene.now(upload) == before
 
 
@@ -71,17 +69,17 @@ async def test_and_the_back_end_may_all_the_same(scene: Scene, write: str) -> No
     await closing.submit(scene.services, scene.form)
     if write == "retry":
         await _fail(scene)
-    await WRITES[write](scene, upload, True)
+    await WRITES[write](scene, upload, BACK_END)
     assert (await scene.now(upload)).status in (UploadStatus.STAGED, UploadStatus.REMOVED)
 
 
 @pytest.mark.parametrize("write", WRITES)
 async def test_once_a_form_is_purged_nobody_finds_it(scene: Scene, write: str) -> None:
     upload = await scene.stored()
-    await closing.purge(scene.services, scene.form, always=False)
-    for always in (False, True):
+    await closing.purge(scene.services, scene.form, by=PERSON)
+    for by in (PERSON, BACK_END):
         with pytest.raises(Problem, match="not-found"):
-            await WRITES[write](scene, upload, always)
+            await WRITES[write](scene, upload, by)
 
 
 async def _fail(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import structlog
 
+from api.access.tokens import PERSON
 from api.records.rows import UploadRow
 from api.uploads.outcomes import DECODER
 from api.uploads.retry_or_remove import retry
@@ -78,7 +79,7 @@ async def test_a_retry_by_a_person_forgets_a_death(scene: Scene) -> None:
     await scene.set_all(attempts=4)
     failed = await _dies(scene, upload, "unexpected")
     assert failed.status is UploadStatus.FAILED
-    await retry(scene.services, upload, always=False)
+    await retry(scene.services, upload, by=PERSON)
     assert (await _dies(scene, upload)).status is UploadStatus.STAGED
     await scene.set_all(next_attempt_at=0)
     assert (await scene.report(stored(await scene.claimed(upload)))).status is UploadStatus.STORED

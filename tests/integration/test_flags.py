@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import select
 
-from api.access.tokens import ServiceKey
 from api.forms import closing
 from api.forms.verdict import judge
 from api.outside.links import link_of
@@ -15,16 +14,14 @@ from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads import release as flags
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.views.rows import FormView, form_view, upload_view
 from shared.internal_api import Flag, StoredObject
 from shared.status import UploadStatus
-from tests.support.services import A_SHA, Scene, flagged, given_back, rejected, stored
+from tests.support.services import A_SHA, BACK_END, Scene, flagged, given_back, rejected, stored
 from tests.support.sql import values_of
 from tests.support.sweeping import willing_sweep
-
-BACK_END = ServiceKey("backend")
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ async def _view(scene: Scene) -> FormView:
 
 
 async def _release(scene: Scene, upload: UploadRow) -> UploadRow:
-    return await flags.release(scene.services, upload, by=BACK_END)
+    return await release(scene.services, upload, by=BACK_END)
 
 
 async def test_an_order_has_a_prefix_for_flagged_files_only_where_the_field_keeps_some(
@@ -104,7 +101,7 @@ async def test_there_is_nothing_to_release_of_what_is_good_pending_rejected_or_g
     scene: Scene,
 ) -> None:
     gone = await _flagged(scene)
-    await remove(scene.services, gone, always=True)
+    await remove(scene.services, gone, by=BACK_END)
     pending = await scene.staged("pair")
     bad = await scene.report(rejected(await scene.claimed(await scene.staged("pair"))))
     for row in (gone, pending, bad, await scene.stored()):
@@ -184,7 +181,7 @@ async def test_a_form_with_a_failed_upload_may_be_submitted_and_is_complete_late
     await closing.submit(scene.services, scene.form)
     view = await _view(scene)
     assert (view.status, view.complete) == ("submitted", False)
-    again = await retry(scene.services, failed, always=True)
+    again = await retry(scene.services, failed, by=BACK_END)
     await scene.report(stored(await scene.claimed(again)))
     assert (await _view(scene)).complete
 
@@ -203,7 +200,7 @@ async def test_a_rejected_file_after_a_flagged_one_leaves_the_flagged_one_standi
 
 async def test_a_form_whose_flagged_file_was_taken_away_is_incomplete(scene: Scene) -> None:
     doubtful = await _flagged(scene)
-    await remove(scene.services, doubtful, always=True)
+    await remove(scene.services, doubtful, by=BACK_END)
     with pytest.raises(Problem, match="form-incomplete"):
         await closing.submit(scene.services, scene.form)
 
@@ -257,7 +254,7 @@ async def test_both_prefixes_of_whatever_ends_are_cleaned(scene: Scene) -> None:
     both |= {lost.key_prefix, lost.flagged_prefix}
     assert set(await scene.doomed()) == both, "of a lost lease"
     kept = await _flagged(scene, "pair")
-    await closing.purge(scene.services, scene.form, always=True)
+    await closing.purge(scene.services, scene.form, by=BACK_END)
     doomed = await scene.doomed()
     flagged_key = str((kept.object or {})["key"])
     (prefix,) = [each for each in doomed if flagged_key.startswith(each)]

@@ -14,7 +14,7 @@ from api.records.rows import FormRow
 from api.records.tables import forms as form_table
 from api.services import Services
 from tests.support.commits import held_before_the_commit
-from tests.support.services import Scene
+from tests.support.services import BACK_END, Scene
 from tests.support.sql import execute, rows_of
 
 
@@ -72,7 +72,7 @@ async def test_a_form_that_is_purged_is_listed_no_more(scene: Scene, status: str
     wanted.append(replace(everything, status=status))
     for each in wanted:
         assert len((await list_page(services, each, None)).forms) == 1
-    await closing.purge(services, scene.form, always=True)
+    await closing.purge(services, scene.form, by=BACK_END)
     for each in wanted:
         assert (await list_page(services, each, None)).forms == []
 
@@ -101,7 +101,7 @@ async def test_nothing_of_the_person_is_in_the_records_once_the_form_is_purged(
         flags=personal,
     )
     assert await _count(services, "personal") == 2
-    await closing.purge(services, form, always=True)
+    await closing.purge(services, form, by=BACK_END)
     assert await _count(services, "personal") == 0
     assert await _count(services, upload.id) == 1, "its bytes are still to be unlinked"
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from api.access.tokens import PERSON
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads import outcomes, work
@@ -13,7 +14,7 @@ from shared.internal_api import Failed, Outcome, Rejected, Retry, StoredObject
 from shared.keys import FLAGGED
 from shared.status import UploadStatus
 from shared.volume import MARKER
-from tests.support.services import A_SHA, Scene, given_back, rejected, stored
+from tests.support.services import A_SHA, BACK_END, Scene, given_back, rejected, stored
 
 
 async def test_a_claim_takes_the_next_generation_and_a_lease(scene: Scene) -> None:
@@ -75,7 +76,7 @@ async def test_a_repeated_outcome_changes_nothing_whatever_came_after(scene: Sce
     order = await scene.claimed(upload)
     first = await scene.report(stored(order))
     assert await scene.report(stored(order)) == first
-    await remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     assert (await scene.report(stored(order))).status is UploadStatus.REMOVED
 
 
@@ -261,7 +262,7 @@ async def test_a_failed_upload_that_is_retried_starts_anew(scene: Scene) -> None
         row = await scene.report(given_back(await scene.claimed(upload)))
         await _make_due(scene)
     assert row.status is UploadStatus.FAILED
-    fresh = await retry(scene.services, upload, always=False)
+    fresh = await retry(scene.services, upload, by=PERSON)
     assert (fresh.status, fresh.attempts, fresh.error) == (UploadStatus.STAGED, 0, None)
     assert fresh.wake > upload.wake
     assert (await scene.report(stored(await scene.claimed(upload)))).status is UploadStatus.STORED
@@ -291,9 +292,9 @@ async def test_what_failed_for_good_is_not_tried_again(scene: Scene, code: str) 
     row = await outcomes.apply(scene.services, scene.form.id, failed)
     assert row.error
     assert (row.status, row.error["retryable"]) == (UploadStatus.FAILED, False)
-    for always in (False, True):
+    for by in (PERSON, BACK_END):
         with pytest.raises(Problem, match="not-failed"):
-            await retry(scene.services, row, always=always)
+            await retry(scene.services, row, by=by)
     assert await scene.now(upload) == row
 
 
@@ -330,9 +331,9 @@ async def test_only_what_failed_by_our_fault_and_has_its_bytes_can_be_tried_agai
     for change in changes:
         await scene.set_all(**failed | change)
         with pytest.raises(Problem, match="not-failed"):
-            await retry(scene.services, upload, always=True)
+            await retry(scene.services, upload, by=BACK_END)
     await scene.set_all(**failed)
-    retried = await retry(scene.services, upload, always=True)
+    retried = await retry(scene.services, upload, by=BACK_END)
     assert retried.status is UploadStatus.STAGED
 
 
@@ -366,7 +367,7 @@ async def test_an_older_upload_that_is_stored_late_replaces_nothing_newer(scene:
 async def test_a_removed_upload_leaves_its_worker_nothing(scene: Scene) -> None:
     upload = await scene.staged()
     order = await scene.claimed(upload)
-    await remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     with pytest.raises(Problem, match="stale-generation"):
         await work.heartbeat(scene.services, upload.id, order.generation, "storing")
     with pytest.raises(Problem, match="stale-generation"):

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from api.access.tokens import ServiceKey
+from api.access.tokens import PERSON, ServiceKey
 from api.forms import closing
 from api.records import cleaning
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads import outcomes
-from api.uploads import release as flags
+from api.uploads.admission import Admission
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove
 from api.uploads.reuse import reuse
-from shared.ids import new_id
 from shared.internal_api import Failed, Rejected, StoredObject
 from shared.status import UploadStatus
 from shared.volume import STAGED
@@ -37,15 +37,8 @@ async def _reuse(
 ) -> UploadRow:
     services = scene.services
     target = services.form_types[scene.form.type].file_fields[field]
-    return await reuse(
-        services,
-        scene.form,
-        target,
-        upload.id,
-        upload_id=new_id("upl"),
-        request_id="req",
-        key=key,
-    )
+    admission = Admission(services, scene.form, target, request_id="req", key=key)
+    return await reuse(services, admission, upload.id)
 
 
 async def _refused(scene: Scene, upload: UploadRow, field: str = "pair") -> str:
@@ -73,7 +66,7 @@ async def test_a_file_on_the_volume_gets_a_second_name_that_outlives_the_first(
     assert (second.sha256, second.size, second.filename) == (SENT, 5, "a.png")
     assert second.policy["max_files"] == 2
     assert second.key_base.endswith("/pair")
-    await remove(scene.services, first, always=False)
+    await remove(scene.services, first, by=PERSON)
     await willing_sweep(scene.services).clear_volume()
     assert {name: path.read_bytes() for name, path in _staged(scene).items()} == {
         second.id: b"bytes"
@@ -93,7 +86,7 @@ async def test_a_stored_file_is_found_in_the_bucket_and_spared_until_it_is_store
     order = await scene.claimed(second)
     prefix = f"{first.key_base}/{first.id}.1/"
     assert order.from_key == f"{prefix}object.png"
-    await remove(scene.services, first, always=False)
+    await remove(scene.services, first, by=PERSON)
     assert await _due_prefixes(scene.services) == [], "its bytes are still needed"
     await scene.report(given_back(order))
     assert prefix not in await _due_prefixes(scene.services)
@@ -128,10 +121,10 @@ async def test_an_upload_that_reuses_a_stored_one_can_be_used_again_itself(scene
     second = await _reuse(scene, first)
     third = await _reuse(scene, second, "needed")
     assert (third.from_id, third.from_prefix) == (second.id, second.from_prefix)
-    await remove(scene.services, first, always=False)
-    await remove(scene.services, second, always=False)
+    await remove(scene.services, first, by=PERSON)
+    await remove(scene.services, second, by=PERSON)
     assert await _due_prefixes(scene.services) == []
-    await remove(scene.services, third, always=False)
+    await remove(scene.services, third, by=PERSON)
     assert await _due_prefixes(scene.services) == [second.from_prefix]
 
 
@@ -159,7 +152,7 @@ async def test_a_file_that_is_removed_after_its_link_was_made_is_not_used_again(
 
     async def early(name: str, to: str) -> bool:
         made = await link(name, to)
-        await remove(scene.services, first, always=False)
+        await remove(scene.services, first, by=PERSON)
         return made
 
     monkeypatch.setattr(scene.services.staging, "link", early)
@@ -212,11 +205,11 @@ async def test_what_failed_or_is_gone_or_kept_aside_is_refused(services: Service
         Failed(upload_id=failed.id, generation=order.generation, code="bytes-changed"),
     )
     assert await _refused(scene, failed) == "failed"
-    await remove(services, failed, always=False)
+    await remove(services, failed, by=PERSON)
     assert await _refused(scene, failed) == "gone"
     withheld = await scene.report(flagged(await scene.claimed(await scene.staged())))
     assert await _refused(scene, withheld) == "flagged"
-    await flags.release(services, withheld, by=ServiceKey("backend"))
+    await release(services, withheld, by=ServiceKey("backend"))
     assert (await _reuse(scene, withheld)).from_prefix == (
         f"flagged/{withheld.key_base}/{withheld.id}.1/"
     )
@@ -261,7 +254,7 @@ async def test_a_key_names_one_upload_however_far_the_other_has_come(scene: Scen
     assert (await _reuse(scene, first, key="k")).id == second.id
     await scene.report(stored(await scene.claimed(first)))
     assert (await _reuse(scene, first, key="k")).id == second.id
-    await remove(scene.services, first, always=False)
+    await remove(scene.services, first, by=PERSON)
     assert (await _reuse(scene, first, key="k")).id == second.id
     other = await scene.staged("needed", b"other")
     with pytest.raises(Problem, match="key-reused"):
@@ -282,13 +275,13 @@ async def test_a_volume_that_fails_refuses_it_and_nothing_is_left(
 async def test_a_purge_takes_all_of_it_with_it(scene: Scene) -> None:
     first = await scene.stored()
     await _reuse(scene, first)
-    await closing.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     assert await _due_prefixes(scene.services) == [f"{first.key_base}/{first.id}.1/"]
 
 
 async def test_what_a_purge_takes_meanwhile_is_told_as_a_form_that_is_gone(scene: Scene) -> None:
     first = await scene.staged()
-    await closing.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     with pytest.raises(Problem, match="not-found"):
         await _reuse(scene, first)
 

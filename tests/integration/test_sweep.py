@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from api.access.tokens import PERSON
 from api.forms import closing
 from api.records import cleaning, forms, migrate, stalled, uploads
 from api.records.database import Database, DatabaseUnavailable, Transaction
@@ -367,7 +368,7 @@ async def test_an_upload_that_is_tried_again_has_its_whole_time_from_then(scene:
     await scene.set_all(deadline=1, next_attempt_at=tomorrow, backoffs=9)
     sweep = patient(scene.services)
     await sweep.fail_overdue()
-    fresh = await retry(scene.services, upload, always=False)
+    fresh = await retry(scene.services, upload, by=PERSON)
     settings = scene.services.settings
     assert fresh.deadline - fresh.updated_at == pytest.approx(
         settings.deadline_seconds * 1000, abs=1000
@@ -385,7 +386,7 @@ async def test_an_upload_that_is_tried_again_while_the_sweep_looks_is_not_overdu
 
     async def fail_and_try_again() -> None:
         await patient(scene.services).fail_overdue()  # of another replica
-        await retry(scene.services, upload, always=False)
+        await retry(scene.services, upload, by=PERSON)
 
     once_found(monkeypatch, "overdue", fail_and_try_again)
     await patient(scene.services).fail_overdue()
@@ -495,7 +496,7 @@ async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(
     woken = Woken(scene.services)
     database = scene.services.database
     upload = await scene.stored()
-    await remove(scene.services, upload, always=False)
+    await remove(scene.services, upload, by=PERSON)
     await patient(scene.services).order_cleaning()
     assert woken.cleanings == 1
     (order,) = await database.write(cleaning.claim, 10)
@@ -527,7 +528,7 @@ async def test_a_purged_form_is_erased_once_bytes_and_objects_are_gone(scene: Sc
     sweep = patient(scene.services)
     Woken(scene.services)
     await scene.stored()
-    await closing.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     await sweep.erase_purged()
     assert await _exists(scene), "its bytes are still on the volume"
     await sweep.unlink_condemned()
@@ -548,7 +549,7 @@ async def test_a_purged_form_that_has_bytes_and_no_object_is_erased_behind_them(
 ) -> None:
     sweep = patient(scene.services)
     await scene.staged()
-    await closing.purge(scene.services, scene.form, always=False)
+    await closing.purge(scene.services, scene.form, by=PERSON)
     await sweep.erase_purged()
     assert await _exists(scene)
     await sweep.unlink_condemned()

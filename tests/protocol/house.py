@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, select, update
 
-from api.access.tokens import ServiceKey
+from api.access.tokens import PERSON, Actor, ServiceKey
 from api.forms import closing, sections
 from api.receive.files import Received
 from api.records import cleaning, forms, uploads
@@ -25,11 +25,11 @@ from api.services import Services
 from api.staging.folders import INCOMING, QUARANTINE
 from api.texts.errors import Problem
 from api.uploads import outcomes, work
-from api.uploads import release as flags
 from api.uploads.acknowledge import acknowledge
+from api.uploads.admission import Admission
+from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import reuse
-from api.uploads.room import check_draft
 from api.views.rows import form_view
 from shared.ids import new_id
 from shared.internal_api import Failed, Outcome, Rejected, Retry, Stored, StoredObject
@@ -38,7 +38,7 @@ from shared.status import TRANSITIONS, UploadStatus
 from shared.volume import STAGED
 from tests.protocol.reference import Prefix, Reference
 from tests.support.commits import commits_that, held_before_the_commit
-from tests.support.services import A_SHA, Scene, services_on
+from tests.support.services import A_SHA, BACK_END, Scene, services_on
 from tests.support.sql import execute
 from tests.support.sql import rows_of as all_rows
 from tests.support.sweeping import willing_sweep
@@ -295,7 +295,7 @@ class House:
     def remove(self, upload_id: str, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
             row = await self._row(upload_id)
-            await remove(services, row, always=always)
+            await remove(services, row, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -307,7 +307,7 @@ class House:
     def retry(self, upload_id: str, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
             row = await self._row(upload_id)
-            await retry(services, row, always=always)
+            await retry(services, row, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -318,7 +318,7 @@ class House:
 
     def release(self, upload_id: str) -> Operation:
         async def do(services: Services) -> str:
-            await flags.release(services, await self._row(upload_id), by=ServiceKey("backend"))
+            await release(services, await self._row(upload_id), by=ServiceKey("backend"))
             return "ok"
 
         return Operation(f"release {upload_id}", do, lambda reference: reference.release(upload_id))
@@ -339,10 +339,10 @@ class House:
             form = await services.database.scan(forms.get, self.scene.form.id)
             if form is None or form.status == forms.PURGING:
                 raise Problem("not-found")
-            check_draft(form)
             target = services.form_types[FORM_TYPE].file_fields[field]
-            row = await reuse(services, form, target, from_id, upload_id=name, request_id="req")
-            return row.id
+            admission = Admission(services, form, target, request_id="req")
+            admission.upload_id = name
+            return (await reuse(services, admission, from_id)).id
 
         return Operation(
             f"reuse {from_id} as {name} for {field}",
@@ -373,7 +373,7 @@ class House:
 
     def purge(self, *, always: bool) -> Operation:
         async def do(services: Services) -> str:
-            await closing.purge(services, self.scene.form, always=always)
+            await closing.purge(services, self.scene.form, by=_actor(always=always))
             return "ok"
 
         return Operation(
@@ -661,3 +661,8 @@ def outcome_of(order: Order, outcome: str) -> Outcome:
             cause = {"shutdown": "shutdown", "died": "decoder"}.get(outcome, "store")
             counted = outcome in ("counted", "died")
             return Retry.model_validate({**ids, "cause": cause, "counted": counted})
+
+
+def _actor(*, always: bool) -> Actor:
+    """Who may change a form even when it was sent is the back end."""
+    return BACK_END if always else PERSON

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
+from api.access.tokens import ServiceKey
 from api.forms import drafts
 from api.receive.files import Received
 from api.records import migrate, uploads
@@ -23,6 +24,8 @@ from shared.ids import new_id
 from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
 from tests.support.sql import execute, rows_of
 from tests.support.stack import forms_folder
+
+BACK_END = ServiceKey("tests")
 
 A_SHA = hashlib.sha256(b"object").hexdigest()
 

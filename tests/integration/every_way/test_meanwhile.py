@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from api.access.tokens import PERSON
 from api.forms import closing
 from api.records.rows import UploadRow
 from api.uploads.acknowledge import acknowledge
@@ -35,7 +36,7 @@ async def test_a_form_that_is_purged_meanwhile_takes_the_file_no_more(
     begun: Begun, way: str
 ) -> None:
     async def purge() -> None:
-        await closing.purge(begun.scene.services, begun.scene.form, always=False)
+        await closing.purge(begun.scene.services, begun.scene.form, by=PERSON)
 
     answer = await begun.send(way, midway=purge)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

@@ -8,6 +8,7 @@ import pytest_asyncio
 from redis import Redis
 from redis.exceptions import RedisError
 
+from api.access.tokens import PERSON
 from api.records.rows import UploadRow
 from api.services import Services
 from api.uploads.retry_or_remove import retry
@@ -69,4 +70,4 @@ async def test_and_so_it_is_for_one_that_is_used_again_or_handed_on_or_tried_aga
         ids = {"upload_id": first.id, "generation": order.generation}
         await _is_woken(redis, await scene.report(Retry(**ids, cause="shutdown", counted=False)))
         await scene.set_all(status="failed", error={"code": "deadline-passed", "retryable": True})
-        await _is_woken(redis, await retry(waking, first, always=False))
+        await _is_woken(redis, await retry(waking, first, by=PERSON))

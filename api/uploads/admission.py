@@ -1,0 +1,130 @@
+"""Letting files in, alike for every transport: is there room, the bytes, the acknowledgement.
+
+What headers and the record decide is refused before a byte is read. A transport brings the bytes,
+and nothing else:
+
+    admission = Admission(services, form, field, request_id=…, key=…, digest=…)
+    async with admission.open(least=size, most=size):
+        received = await receive_raw(services.staging, body, admission.upload_id, …)
+        row = await admission.acknowledge(received)
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from api.access.rights import check_draft
+from api.receive.files import Received
+from api.records import uploads
+from api.records.rows import FormRow, UploadRow
+from api.services import Services
+from api.texts.errors import Problem
+from api.uploads.acknowledge import acknowledge
+from api.uploads.idempotency import holding_key
+from api.uploads.quotas import check_field, check_form
+from shared.form_definition import FileField, FormType
+from shared.ids import new_id
+
+
+class Admission:
+    """One file for one field of a form. Raises `Problem` form-submitted."""
+
+    def __init__(
+        self,
+        services: Services,
+        form: FormRow,
+        field: FileField,
+        *,
+        request_id: str,
+        key: str | None = None,
+        digest: str | None = None,
+    ) -> None:
+        """`key` is the client's own, which makes the upload idempotent (protocol P9); `digest` the
+        SHA-256 in hex that it says of the file, or of the body that brings it (RFC 9530)."""
+        check_draft(form)
+        self.upload_id = new_id("upl")
+        self._services = services
+        self.form = form
+        self.field = field
+        self._request_id = request_id
+        self._key = key
+        self._digest = digest
+
+    @asynccontextmanager
+    async def open(
+        self, *, least: int, most: int, rows: Sequence[UploadRow] | None = None
+    ) -> AsyncIterator[None]:
+        """Around taking the bytes: the file has at `least` so many, and takes at `most` so many on
+        the volume. `rows` are the form's uploads, if they were read already.
+
+        Raises `Problem` too-many-files, form-full, upload-running, storage-full or unavailable.
+        """
+        services = self._services
+        if rows is None:
+            rows = await services.database.read(uploads.of_form, self.form.id)
+        self._check(rows, least)
+        async with (
+            _on_volume(services, most),
+            holding_key(services, self.form.id, self.field.name, self._key),
+        ):
+            yield
+
+    async def acknowledge(self, received: Received, body_sha256: str | None = None) -> UploadRow:
+        """Make the file, which is durable by now, an upload: from then on it is ours to deliver.
+
+        `body_sha256` is that of the body that brought it, where the client told a digest. Raises
+        `Problem` digest-mismatch, key-reused, and whatever stands against the form by now.
+        """
+        try:
+            self.check_digest(received.staged.sha256, body_sha256)
+        except Problem:
+            await self._services.staging.delete(received.staged.name)
+            raise
+        return await acknowledge(
+            self._services,
+            self.form.id,
+            self.field,
+            received,
+            request_id=self._request_id,
+            key=self._key,
+        )
+
+    def check_digest(self, *those: str | None) -> None:
+        """Raise `Problem` digest-mismatch if the client told another one than all of `those`."""
+        if self._digest and self._digest not in those:
+            raise Problem("digest-mismatch", field=self.field.name)
+
+    def winner_of(self, rows: Sequence[UploadRow]) -> UploadRow | None:
+        """The upload that was sent with the key before."""
+        key = self._key
+        mine = (row for row in rows if key and (row.field, row.key) == (self.field.name, key))
+        return next(mine, None)
+
+    def _check(self, rows: Sequence[UploadRow], least: int) -> None:
+        if self.winner_of(rows):
+            return  # a key that is repeated adds nothing
+        check_field(self.field, [row for row in rows if row.field == self.field.name])
+        form_type = self._services.form_types[self.form.type]
+        check_form(self._services.settings, form_type, rows, more=least)
+
+
+@asynccontextmanager
+async def section_open(
+    services: Services, form_type: FormType, form: FormRow | None, *, least: int, most: int
+) -> AsyncIterator[None]:
+    """Around taking the files of a section, which have at `least` so many bytes together, and take
+    at `most` so many on the volume. `form` is None where none is refused before its body.
+
+    Raises `Problem` form-full, storage-full or unavailable.
+    """
+    if form and least > 0:  # what may be text is let through: a full form is still filled in
+        rows = await services.database.read(uploads.of_form, form.id)
+        check_form(services.settings, form_type, rows, more=least)
+    async with _on_volume(services, most):
+        yield
+
+
+@asynccontextmanager
+async def _on_volume(services: Services, most: int) -> AsyncIterator[None]:
+    await services.mount.require()
+    with services.staging.space.reserve(most):
+        yield
