@@ -14,6 +14,7 @@ from api.http.preferences import applied, matches, wait_seconds
 from api.openapi import of_forms as described
 from api.openapi.bodies import MAX_REFERENCE
 from api.records.rows import FormRow
+from api.routes import plain
 from api.routes.answers import (
     RETRY_AFTER,
     form_and_uploads,
@@ -33,7 +34,6 @@ from api.routes.deps import (
     request_id,
     services_in,
 )
-from api.routes.plain import PlainRoute
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
@@ -112,6 +112,13 @@ async def list_forms(
     return forms_answer(request, services, page)
 
 
+@plain.get(
+    router,
+    "/{form_id}",
+    response_model=FormView,
+    summary="Read the record and its uploads",
+    **described.READ_FORM,
+)
 async def read_form(request: Request, form_id: FormId) -> Response:
     services = services_in(request)
     form, rows = await wait_for_form(request, services, form_id)
@@ -120,17 +127,6 @@ async def read_form(request: Request, form_id: FormId) -> Response:
         return not_modified(request, etag)
     headers = applied(wait_seconds(request))
     return form_answer(request, services, form.row(), rows, headers=headers)
-
-
-router.add_api_route(
-    "/{form_id}",
-    read_form,
-    methods=["GET"],
-    route_class_override=PlainRoute,
-    response_model=FormView,
-    summary="Read the record and its uploads",
-    **described.READ_FORM,
-)
 
 
 @router.patch(

@@ -22,6 +22,7 @@ from api.receive.body import Body
 from api.receive.files import file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records.rows import FormRow, UploadRow
+from api.routes import plain
 from api.routes.answers import (
     accepted,
     not_modified,
@@ -45,7 +46,6 @@ from api.routes.deps import (
     request_id,
     services_in,
 )
-from api.routes.plain import PlainRoute
 from api.services import Services
 from api.texts.errors import about
 from api.uploads.admission import Admission
@@ -117,6 +117,13 @@ async def upload_raw(
     return accepted(request, services, row)
 
 
+@plain.get(
+    router,
+    "/uploads/{upload_id}",
+    response_model=UploadView,
+    summary="Follow an upload",
+    **described.READ_UPLOAD,
+)
 async def read_upload(request: Request, upload_id: UploadId) -> Response:
     services = services_in(request)
     upload = await wait_for_upload(request, services, upload_id)
@@ -124,17 +131,6 @@ async def read_upload(request: Request, upload_id: UploadId) -> Response:
     if matches(request, etag):
         return not_modified(request, etag)
     return upload_answer(request, services, upload.shown(), headers=applied(wait_seconds(request)))
-
-
-router.add_api_route(
-    "/uploads/{upload_id}",
-    read_upload,
-    methods=["GET"],
-    route_class_override=PlainRoute,
-    response_model=UploadView,
-    summary="Follow an upload",
-    **described.READ_UPLOAD,
-)
 
 
 @router.get(
