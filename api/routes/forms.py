@@ -112,8 +112,9 @@ async def list_forms(
     return forms_answer(request, services, page)
 
 
-@plain.get(
+@plain.route(
     router,
+    "GET",
     "/{form_id}",
     response_model=FormView,
     summary="Read the record and its uploads",

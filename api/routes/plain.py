@@ -34,12 +34,15 @@ class PlainRoute(APIRoute):
         return handle
 
 
-def get(router: APIRouter, path: str, **described: Any) -> Callable[[Endpoint], Endpoint]:
-    """As `router.get` is used."""
+def route(
+    router: APIRouter, method: str, path: str, **described: Any
+) -> Callable[[Endpoint], Endpoint]:
+    """Decorate a function to be a plain route: `@plain.route(router, "GET", "/forms/{form_id}")`,
+    with what a decorator of the router takes besides."""
 
     def added(endpoint: Endpoint) -> Endpoint:
         router.add_api_route(
-            path, endpoint, methods=["GET"], route_class_override=PlainRoute, **described
+            path, endpoint, methods=[method], route_class_override=PlainRoute, **described
         )
         return endpoint
 

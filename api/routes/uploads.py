@@ -117,8 +117,9 @@ async def upload_raw(
     return accepted(request, services, row)
 
 
-@plain.get(
+@plain.route(
     router,
+    "GET",
     "/uploads/{upload_id}",
     response_model=UploadView,
     summary="Follow an upload",

@@ -15,7 +15,7 @@ Name = Annotated[str, Path(description="whom to greet", max_length=3)]
 async def test_a_plain_route_is_described_and_its_parameters_are_not_validated() -> None:
     app, router = FastAPI(), APIRouter(prefix="/v1")
 
-    @plain.get(router, "/greetings/{name}")
+    @plain.route(router, "GET", "/greetings/{name}")
     async def greet(request: Request, name: Name) -> Response:
         return PlainTextResponse(f"{request.method} {name}")
 
@@ -33,4 +33,4 @@ def test_a_plain_route_that_asks_for_more_than_parts_of_the_path_is_refused() ->
         return PlainTextResponse(f"{request.method} {name} {tone}")
 
     with pytest.raises(TypeError, match="tone"):
-        plain.get(APIRouter(), "/greetings/{name}")(greet)
+        plain.route(APIRouter(), "GET", "/greetings/{name}")(greet)
