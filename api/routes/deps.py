@@ -210,16 +210,13 @@ UploadOrPages = Annotated[UploadRow, Depends(upload_of_page)]
 
 
 async def own_file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
-    """The file field of that name. Raises `Problem` not-found, which lists those that there are."""
-    return _file_field(services, form, field)
+    """See `file_field_of`."""
+    return file_field_of(services, form, field)
 
 
-async def file_field_of_page(services: Serving, form: FormOrPages, field: FieldName) -> FileField:
-    """The same, and for our own page."""
-    return _file_field(services, form, field)
-
-
-def _file_field(services: Services, form: FormRow, field: str) -> FileField:
+def file_field_of(services: Services, form: FormRow, field: str) -> FileField:
+    """The form's file field of that name. Raises `Problem` not-found, which lists those that there
+    are."""
     form_type = services.form_types[form.type]
     found = form_type.file_fields.get(field)
     if found is None:
@@ -236,7 +233,6 @@ def _file_field(services: Services, form: FormRow, field: str) -> FileField:
 
 
 OwnFileField = Annotated[FileField, Depends(own_file_field)]
-FileFieldOrPages = Annotated[FileField, Depends(file_field_of_page)]
 
 
 async def internal_caller(request: Request, services: Serving) -> None:

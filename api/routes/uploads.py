@@ -34,15 +34,18 @@ from api.routes.deps import (
     AskingOrPage,
     BackEnd,
     Caller,
-    FileFieldOrPages,
-    FormOrPages,
-    OwnFileField,
-    OwnForm,
+    FieldName,
+    FormId,
     OwnUpload,
     Serving,
     UploadId,
     UploadOrPages,
     actor_of,
+    caller,
+    caller_or_page,
+    file_field_of,
+    form_of_page,
+    own_form,
     request_id,
     services_in,
 )
@@ -65,23 +68,28 @@ MULTIPART_ALLOWANCE = 64 * 1024
 """Bytes of a multipart body beside its file."""
 
 
-@router.post(
+@plain.route(
+    router,
+    "POST",
     "/forms/{form_id}/fields/{field}/uploads",
     status_code=202,
     response_model=UploadView,
     summary="Send a file as multipart/form-data, or name one that the form has",
     **described.UPLOAD_MULTIPART,
 )
-async def upload_multipart(
-    request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
-) -> Response:
+async def upload_multipart(request: Request, form_id: FormId, field: FieldName) -> Response:
+    services = services_in(request)
+    form = await form_of_page(services, await caller_or_page(request, services), form_id)
+    policy = file_field_of(services, form, field)
     if media_type(request) == "application/json":
         with about(policy.name):
             return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
-@router.put(
+@plain.route(
+    router,
+    "PUT",
     "/forms/{form_id}/fields/{field}/uploads/{key:path}",
     status_code=202,
     response_model=UploadView,
@@ -90,9 +98,8 @@ async def upload_multipart(
 )
 async def upload_raw(
     request: Request,
-    services: Serving,
-    form: OwnForm,
-    policy: OwnFileField,
+    form_id: FormId,
+    field: FieldName,
     key: Annotated[
         str,
         Path(
@@ -102,6 +109,9 @@ async def upload_raw(
         ),
     ],
 ) -> Response:
+    services = services_in(request)
+    form = await own_form(services, await caller(request, services), form_id)
+    policy = file_field_of(services, form, field)
     with about(policy.name):
         key = key_of_path(request)
         async with _admitted(request, services, form, policy, key) as (admission, body):
