@@ -35,6 +35,7 @@ from api.routes import (
     uploads,
     watching,
 )
+from api.routes.plain import PlainRoute
 from api.services import Services
 from api.settings.public_url import path_of
 from api.upkeep.backlog import Backlog
@@ -47,7 +48,7 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    routes = (forms, uploads, form_types, events, html_forms, filepond)
+    routes = (form_types, forms, events, html_forms, uploads, filepond)
     modules = (*routes, operations, docs, pages)
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
@@ -95,6 +96,8 @@ def _app(
         # The routes themselves: a router that is included is searched twice for each request.
         app.router.routes += map(_named, module.router.routes)
     app.router.routes += [*browser_module(), *static_files()]
+    # What is asked all the time is looked for first.
+    app.router.routes.sort(key=lambda route: not isinstance(route, PlainRoute))
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)

@@ -258,7 +258,10 @@ def anonymous(request: Request, services: Services) -> Beginner:
 
 def base_url(request: Request, services: Services) -> str:
     """What clients call this service."""
-    return (services.settings.public_url or str(request.base_url)).rstrip("/")
+    if services.settings.public_url:
+        return services.settings.public_url.rstrip("/")
+    host = request.headers.get("host")  # judged by `api.http.head`
+    return f"{request.scope['scheme']}://{host}" if host else str(request.base_url).rstrip("/")
 
 
 def request_id(request: Request) -> str:

@@ -29,7 +29,8 @@ class PlainRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
-            return await self.endpoint(request, **request.path_params)
+            answer: Response = await self.endpoint(request, **request.path_params)
+            return answer
 
         return handle
 
