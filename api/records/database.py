@@ -163,6 +163,19 @@ class Database(ABC):
         """
         return await self._write(lambda tx: body(tx, *args, **kwargs))
 
+    async def write_at_once(
+        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """The same for a `body` of one statement, where that saves the round trips of a
+        transaction; None, and nothing done, where it doesn't.
+
+        Once the statement was sent nobody can know whether it was carried out: `CommitUnknown`.
+        """
+        return await self._write_at_once(lambda tx: body(tx, *args, **kwargs))
+
+    async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - what others do with it
+        return None
+
     async def write_each(
         self, body: Callable[[Transaction, Item], object], items: Sequence[Item]
     ) -> list[Exception | None]:

@@ -1,12 +1,16 @@
 """Records on PostgreSQL: row locks serialise writers, and the server groups their commits."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from api.records.database import (
     Change,
@@ -24,6 +28,8 @@ GROUP = 16
 """Of many things that are handed in together, so many share a transaction."""
 STATEMENT_SECONDS = 20
 """One statement gets this long: one whose server's host is gone would never answer."""
+ASK_AFTER_SECONDS = 20
+"""A connection that was idle for so long may be gone with nobody having said so."""
 IDLE_SECONDS = 60
 """The server ends a transaction that is silent for so long: an api whose host is gone would hold a
 form's lock for hours."""
@@ -38,10 +44,10 @@ class PostgresDatabase(Database):
         self._async_engine = create_async_engine(
             url,
             pool_size=8,
-            pool_pre_ping=True,
             connect_args=_connect_args(None if migrating else STATEMENT_SECONDS),
         )
         self.engine = self._async_engine.sync_engine
+        _look_before_use(self.engine)
         # Statements of a reader see what is committed when they begin, in a transaction or not.
         self._reading = self._async_engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -70,6 +76,21 @@ class PostgresDatabase(Database):
             self._on_commit(changes)
         return result
 
+    async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:
+        changes: list[Change] = []
+        async with AsyncExitStack() as stack:
+            with unavailable_if_away():
+                connection = await stack.enter_async_context(self._reading.connect())
+            try:
+                result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
+            except Exception as error:
+                if is_away(error):
+                    raise CommitUnknown from error
+                raise
+        if changes:
+            self._on_commit(changes)
+        return result
+
     async def _write_each(
         self, bodies: Sequence[Callable[[Transaction], object]]
     ) -> list[Exception | None]:
@@ -86,6 +107,27 @@ class PostgresDatabase(Database):
                 raise of_group
             errors += of_group
         return errors
+
+
+def _look_before_use(engine: Engine) -> None:
+    """Have the pool connect anew in place of handing out a connection that is gone: one that the
+    server closed is known to be, and one that was idle for long is asked. To ask each, as the pool
+    can by itself, takes three round trips a use."""
+
+    @event.listens_for(engine, "checkin")
+    def returned(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def handed_out(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+        if idle > ASK_AFTER_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise DisconnectionError from error
 
 
 def _each_by_itself(

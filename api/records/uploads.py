@@ -1,6 +1,6 @@
 """Uploads: rows, and the one function that changes their status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -15,13 +15,7 @@ from shared.ids import is_id
 from shared.status import TRANSITIONS, UploadStatus
 
 _BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
-_BY_KEY = Prepared(
-    select(uploads).where(
-        uploads.c.form_id == given(uploads.c.form_id),
-        uploads.c.field == given(uploads.c.field),
-        uploads.c.key == given(uploads.c.key),
-    )
-)
+_HELD = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)).with_for_update())
 _OF_FORM = Prepared(
     select(uploads)
     .where(uploads.c.form_id == given(uploads.c.form_id))
@@ -39,6 +33,13 @@ def get(conn: Connection, upload_id: str) -> UploadRow | None:
     return UploadRow.of(row) if row else None
 
 
+def hold(tx: Transaction, upload_id: str) -> UploadRow | None:
+    """The upload, after a heartbeat that is under way, and before any other until this transaction
+    ends: heartbeats don't lock the form. That must be locked."""
+    row = _HELD.row(tx.conn, {"id": upload_id})
+    return UploadRow.of(row) if row else None
+
+
 def lock(tx: Transaction, upload_id: str) -> UploadRow:
     """The upload as it is once its form is locked, even one that is being purged (protocol P1).
 
@@ -51,12 +52,6 @@ def lock(tx: Transaction, upload_id: str) -> UploadRow:
     if row is None:
         raise Problem("not-found")
     return row
-
-
-def by_key(conn: Connection, form_id: str, field: str, key: str) -> UploadRow | None:
-    """The upload that a client's own key named first."""
-    row = _BY_KEY.row(conn, {"form_id": form_id, "field": field, "key": key})
-    return UploadRow.of(row) if row else None
 
 
 def of_form(conn: Connection, form_id: str) -> list[UploadRow]:
@@ -104,29 +99,29 @@ def any_stored(conn: Connection) -> str | None:
 def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
     """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
     version = forms.bump(tx, form_id, edited_at=NOW)
-    created = insert_row(
-        tx.conn,
-        uploads,
-        dict(
-            id=upload_id,
-            form_id=form_id,
-            seq=version,
-            version=version,
-            generation=0,
-            applied_generation=0,
-            attempts=0,
-            backoffs=0,
-            next_attempt_at=NOW,
-            derivatives={},
-            notices=[],
-            created_at=NOW,
-            updated_at=NOW,
-            **values,
-        ),
-    )
+    as_new = new_upload(upload_id, form_id, values)
+    created = insert_row(tx.conn, uploads, {**as_new, "seq": version, "version": version})
     row = UploadRow.of(created)
     _record(tx, row, before=None)
     return row
+
+
+def new_upload(upload_id: str, form_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a new upload, but for the version at which it comes into its form."""
+    return dict(
+        id=upload_id,
+        form_id=form_id,
+        generation=0,
+        applied_generation=0,
+        attempts=0,
+        backoffs=0,
+        next_attempt_at=NOW,
+        derivatives={},
+        notices=[],
+        created_at=NOW,
+        updated_at=NOW,
+        **values,
+    )
 
 
 def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: Any) -> UploadRow:
@@ -209,16 +204,19 @@ def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> 
         stage=row.stage,
         generation=row.generation,
     )
-    tx.changes.append(
-        Change(
-            form_id=row.form_id,
-            upload_id=row.id,
-            field=row.field,
-            before=before,
-            after=row.status,
-            generation=row.generation,
-            request_id=row.request_id,
-            size=row.size,
-            code=row.error["code"] if row.error else None,
-        )
+    tx.changes.append(change_of(row, before=before))
+
+
+def change_of(row: UploadRow, *, before: UploadStatus | None) -> Change:
+    """What its last change is told as."""
+    return Change(
+        form_id=row.form_id,
+        upload_id=row.id,
+        field=row.field,
+        before=before,
+        after=row.status,
+        generation=row.generation,
+        request_id=row.request_id,
+        size=row.size,
+        code=row.error["code"] if row.error else None,
     )

@@ -50,6 +50,6 @@ def _batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def as_found(tx: Transaction, row: UploadRow) -> UploadRow | None:
     """The row under its form's lock, if it is still in the state it was found in."""
     forms.lock_any(tx, row.form_id)
-    current = uploads.get(tx.conn, row.id)
+    current = uploads.hold(tx, row.id)
     same = current and (current.status, current.generation) == (row.status, row.generation)
     return current if same else None

@@ -1,14 +1,14 @@
 """Making a durable file an upload of its form: from then on it is ours to deliver."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from api.access.rights import check_draft
 from api.receive.files import Received
-from api.records import forms, lifecycle, staged, stalled, uploads
+from api.records import at_once, forms, lifecycle, staged, stalled, uploads
 from api.records.database import NOW, CommitUnknown, Moment, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
@@ -22,6 +22,14 @@ from shared.keys import render_key_base
 from shared.status import UploadStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A form, and its uploads as they were at that moment or later."""
+
+    form: FormRow
+    rows: Sequence[UploadRow]
+
+
 async def acknowledge(
     services: Services,
     form_id: str,
@@ -30,44 +38,110 @@ async def acknowledge(
     *,
     request_id: str,
     key: str | None = None,
+    seen: Seen | None = None,
 ) -> UploadRow:
     """Make a durable file an upload of the form: after this it is ours to deliver.
 
     With a `key` that was used before, the earlier upload is the answer if it has the same bytes
-    (protocol P9). What is used again must still be there.
+    (protocol P9). What is used again must still be there. `seen` is what was looked at before the
+    bytes came: where nothing has changed in the form since, it needn't be looked at again.
     """
-    upload_id = received.staged.name
+    new = _New(services, field, received, request_id, key)
     added: list[UploadRow] = []
-
-    def acknowledged(tx: Transaction) -> UploadRow | None:
-        form = forms.lock(tx, form_id)
-        check_draft(form)
-        winner = uploads.by_key(tx.conn, form_id, field.name, key) if key else None
-        if winner is None:
-            if received.earlier:
-                check_still_there(tx.conn, received.earlier)
-            rows = uploads.of_form(tx.conn, form_id)
-            check_field(field, [row for row in rows if row.field == field.name])
-            form_type = services.form_types[form.type]
-            check_form(services.settings, form_type, rows, more=received.staged.size)
-            added.append(
-                add_received(
-                    services, tx, form, field, received, rows, request_id=request_id, key=key
-                )
-            )
-        return winner
-
     winner = None  # so it stays where the answer to the commit is lost, and the row is found
     async with deleting_unless_committed(services, [received], added):
-        winner = await services.database.write(acknowledged)
+        if seen and (row := await _at_once(services, new, seen)):
+            added.append(row)
+        else:
+            winner = await services.database.write(new.add_locked, form_id, added)
     if winner is not None:
-        await services.staging.delete(upload_id)
+        await services.staging.delete(received.staged.name)
         if not _is_the_same(winner, received):
             raise Problem("key-reused", field=field.name)
         return winner
     reached("api-after-commit")
-    services.queue.wake_soon(upload_id, added[0].wake)
+    services.queue.wake_soon(added[0].id, added[0].wake)
     return added[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A file that is to become an upload."""
+
+    services: Services
+    field: FileField
+    received: Received
+    request_id: str
+    key: str | None
+
+    def add_locked(self, tx: Transaction, form_id: str, added: list[UploadRow]) -> UploadRow | None:
+        """Add it under the form's lock, and put its row into `added`; or return the upload that
+        was sent with the key before."""
+        form = forms.lock(tx, form_id)
+        rows = uploads.of_form(tx.conn, form_id)
+        winner = self._check(form, rows)
+        if winner is None:
+            if self.received.earlier:
+                check_still_there(tx.conn, self.received.earlier)
+            row = add_received(
+                *(self.services, tx, form, self.field, self.received, rows),
+                request_id=self.request_id,
+                key=self.key,
+            )
+            added.append(row)
+        return winner
+
+    def add_at_once(self, tx: Transaction, seen: Seen) -> UploadRow | None:
+        """Add it by one statement; None, with nothing done, where it has to be looked closer."""
+        form, rows = seen.form, seen.rows
+        with suppress(Problem):  # it may be so no longer
+            if not (self._check(form, rows) or self.received.earlier or self._replaces(rows)):
+                values = _new_row(
+                    *(self.services, form, self.field, self.received),
+                    request_id=self.request_id,
+                    key=self.key,
+                )
+                return at_once.create(
+                    tx, self.received.staged.name, form.id, form.version, **values
+                )
+        return None
+
+    def _check(self, form: FormRow, rows: Sequence[UploadRow]) -> UploadRow | None:
+        """The upload of the same key, if any; else raises `Problem` if the form takes no more."""
+        check_draft(form)
+        winner = of_key(rows, self.field, self.key)
+        if winner is None:
+            check_field(self.field, [row for row in rows if row.field == self.field.name])
+            form_type = self.services.form_types[form.type]
+            more = self.received.staged.size
+            check_form(self.services.settings, form_type, rows, more=more)
+        return winner
+
+    def _replaces(self, rows: Sequence[UploadRow]) -> bool:
+        """Whether bytes of a rejected upload go with it."""
+        return any(
+            row.slot == self.field.name
+            and row.status is UploadStatus.REJECTED
+            and row.bytes == "kept"
+            for row in rows
+        )
+
+
+async def _at_once(services: Services, new: _New, seen: Seen) -> UploadRow | None:
+    try:
+        return await services.database.write_at_once(new.add_at_once, seen)
+    except CommitUnknown:
+        row = await services.database.read(uploads.get, new.received.staged.name)
+        if row is None:
+            raise  # it may yet come to be: the file stays
+        return row
+
+
+def of_key(rows: Sequence[UploadRow], field: FileField, key: str | None) -> UploadRow | None:
+    """The upload of the field that was sent with the key before."""
+    if key is None:
+        return None
+    return next((row for row in rows if (row.field, row.key) == (field.name, key)), None)
 
 
 def _is_the_same(winner: UploadRow, received: Received) -> bool:
@@ -112,17 +186,29 @@ def add_received(
     key: str | None = None,
 ) -> UploadRow:
     """Insert the row of a received file beside `others`; the form is locked and open."""
-    settings = services.settings
-    upload_id, earlier = received.staged.name, received.earlier
+    upload_id = received.staged.name
+    values = _new_row(services, form, field, received, request_id=request_id, key=key)
     staged.own(tx, upload_id)
-    row = uploads.create(
-        tx,
-        upload_id,
-        form.id,
-        **_common(form, field, upload_id),
+    row = uploads.create(tx, upload_id, form.id, **values)
+    lifecycle.condemn_rejected_before(tx, row, others)
+    return row
+
+
+def _new_row(
+    services: Services,
+    form: FormRow,
+    field: FileField,
+    received: Received,
+    *,
+    request_id: str,
+    key: str | None,
+) -> dict[str, Any]:
+    earlier = received.earlier
+    return dict(
+        **_common(form, field, received.staged.name),
         key=key,
         status=UploadStatus.STAGED,
-        deadline=Moment(int(settings.deadline_seconds * 1000)),
+        deadline=Moment(int(services.settings.deadline_seconds * 1000)),
         wake=1,
         wakes_unanswered=0,
         wake_at=Moment(stalled.FIRST_WAKE_MS),
@@ -136,8 +222,6 @@ def add_received(
         from_name=earlier.name if earlier else None,
         request_id=request_id,
     )
-    lifecycle.condemn_rejected_before(tx, row, others)
-    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from api.records import uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.acknowledge import acknowledge
+from api.uploads.acknowledge import Seen, acknowledge, of_key
 from api.uploads.idempotency import holding_key
 from api.uploads.quotas import check_field, check_form
 from shared.form_definition import FileField, FormType
@@ -48,6 +48,7 @@ class Admission:
         self._request_id = request_id
         self._key = key
         self._digest = digest
+        self._seen: Seen | None = None
 
     @asynccontextmanager
     async def open(
@@ -62,6 +63,7 @@ class Admission:
         if rows is None:
             rows = await services.database.read(uploads.of_form, self.form.id)
         self._check(rows, least)
+        self._seen = Seen(self.form, rows)
         async with (
             _on_volume(services, most),
             holding_key(services, self.form.id, self.field.name, self._key),
@@ -86,6 +88,7 @@ class Admission:
             received,
             request_id=self._request_id,
             key=self._key,
+            seen=self._seen,
         )
 
     def check_digest(self, *those: str | None) -> None:
@@ -95,9 +98,7 @@ class Admission:
 
     def winner_of(self, rows: Sequence[UploadRow]) -> UploadRow | None:
         """The upload that was sent with the key before."""
-        key = self._key
-        mine = (row for row in rows if key and (row.field, row.key) == (self.field.name, key))
-        return next(mine, None)
+        return of_key(rows, self.field, self._key)
 
     def _check(self, rows: Sequence[UploadRow], least: int) -> None:
         if self.winner_of(rows):

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, event, make_url, text
 
 from api.outside.queue import Queue
 from api.records import forms
@@ -17,6 +18,7 @@ from api.upkeep.backlog import Backlog
 from dev.faulty_link import Fault, FaultyLink
 from tests.support.commits import held_before_the_commit
 from tests.support.postgres import new_database
+from tests.support.round_trips import counted
 from tests.support.services import Scene, services_on
 from tests.support.sql import execute, rows_of
 
@@ -118,6 +120,42 @@ async def test_a_connection_lost_within_a_statement_is_no_error_of_ours(
     finally:
         await monitor.close()
         await database.close()
+
+
+async def test_a_connection_that_was_closed_between_two_uses_is_replaced(
+    url: str, link: FaultyLink
+) -> None:
+    database = open_database(url)
+    opened: list[Any] = []
+    event.listen(database.engine, "connect", lambda made, _: opened.append(made.driver_connection))
+    try:
+        await rows_of(database, "SELECT 1")
+        link.cut()
+        async with asyncio.timeout(20):
+            while not opened[0].is_closed():  # noqa: ASYNC110 - the driver rings no bell
+                await asyncio.sleep(0.01)
+        await rows_of(database, "SELECT 1")
+        assert len(opened) == 2
+    finally:
+        await database.close()
+
+
+async def test_a_connection_that_was_idle_for_long_is_asked_before_it_is_used(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with counted(url) as (address, turns):
+        database = open_database(address)
+        try:
+            taken = []
+            for ask_after in (20, 20, 0):  # the first one connects
+                monkeypatch.setattr(records, "ASK_AFTER_SECONDS", ask_after)
+                before = turns.taken
+                await rows_of(database, "SELECT 1")
+                taken.append(turns.taken - before)
+        finally:
+            await database.close()
+    assert taken[1] == 1
+    assert taken[2] > 1
 
 
 async def test_a_transaction_of_an_api_whose_host_is_gone_frees_its_form(

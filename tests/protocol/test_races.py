@@ -110,10 +110,14 @@ OPERATIONS: dict[str, Make] = {
 }
 
 
+OF_THE_HELD = {"store", "flag", "reject", "heartbeat"}
+"""By the worker that holds it."""
+
+
 async def _race(house: House, first: str, second: str) -> None:
     await house.move_in()
     there = await _furnish(house)
-    if "submit" in (first, second) and not {"store", "reject"} & {first, second}:
+    if "submit" in (first, second) and not OF_THE_HELD & {first, second}:
         await house.just_do(house.report(house.orders[0], "stored"))  # so that nothing is pending
         await house.just_do(house.remove(there.waiting, always=False))
     operations = [OPERATIONS[name](house, there) for name in (first, second)]

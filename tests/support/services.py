@@ -69,8 +69,8 @@ class Scene:
         form, _, _ = await drafts.create(services, form_type, {}, None, beginner=None)
         return cls(services, form)
 
-    async def received(self, content: bytes = b"bytes") -> Received:
-        writer = self.services.staging.open(new_id("upl"))
+    async def received(self, content: bytes = b"bytes", name: str | None = None) -> Received:
+        writer = self.services.staging.open(name or new_id("upl"))
         await writer.write(content)
         return Received(await writer.finish(), "a.png", "image/png")
 

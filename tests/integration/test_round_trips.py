@@ -1,0 +1,153 @@
+"""On PostgreSQL each statement is a round trip: how many an acknowledgement takes, and that nothing
+is lost where it takes but one."""
+
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from api.access.tokens import PERSON
+from api.forms import closing
+from api.records import at_once, forms, staged, uploads
+from api.records.database import CommitUnknown, Transaction
+from api.records.rows import UploadRow
+from api.texts.errors import Problem
+from api.uploads.admission import Admission
+from shared.status import UploadStatus
+from tests.support.round_trips import counted
+from tests.support.services import Scene, rejected, services_on
+from tests.support.sql import rows_of
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+class Sent:
+    """A file on its way: let in, with its bytes on the volume, and not acknowledged yet."""
+
+    def __init__(
+        self, scene: Scene, field: str = "needed", key: str | None = None, content: bytes = b"bytes"
+    ) -> None:
+        form_type = scene.services.form_types[scene.form.type]
+        self._scene = scene
+        self._content = content
+        self.admission = Admission(
+            scene.services, scene.form, form_type.file_fields[field], request_id="req", key=key
+        )
+        self._open = self.admission.open(least=len(content), most=len(content))
+
+    async def __aenter__(self) -> Self:
+        await self._open.__aenter__()
+        self._received = await self._scene.received(self._content, self.admission.upload_id)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._open.__aexit__(*error)  # type: ignore[arg-type] # passed on as they come
+
+    async def acknowledge(self) -> UploadRow:
+        return await self.admission.acknowledge(self._received)
+
+
+async def test_an_acknowledgement_is_one_round_trip_and_what_is_before_it_another(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        counted(database_url) as (address, turns),
+        services_on(tmp_path, address) as services,
+    ):
+        taken = []
+        for _ in range(3):  # the first one connects, and has its statements prepared
+            scene = await Scene.create(services)
+            before = turns.taken
+            async with Sent(scene) as sent:
+                let_in = turns.taken
+                await sent.acknowledge()
+            taken.append((let_in - before, turns.taken - let_in))
+    assert taken[-1] == (1, 1)
+
+
+async def test_it_is_the_same_upload_as_one_that_is_looked_at_under_the_lock(scene: Scene) -> None:
+    async with Sent(scene, "pair", "one") as sent:
+        quick = await sent.acknowledge()
+    slow = await scene.staged("pair")
+    own = {"id", "slot", "seq", "version", "key", "key_base", "created_at", "updated_at"}
+    times = {"next_attempt_at", "deadline", "wake_at"}
+    for name in UploadRow.__dataclass_fields__.keys() - own - times:
+        assert getattr(quick, name) == getattr(slow, name), name
+    for name in times:
+        assert getattr(slow, name) - getattr(quick, name) < 60_000
+    assert (quick.seq, quick.version, slow.seq) == (quick.version, slow.version - 1, slow.version)
+    first, second = await rows_of(
+        scene.services.database,
+        "SELECT from_status, to_status, stage, generation, version FROM events "
+        "WHERE upload_id IS NOT NULL ORDER BY id",
+    )
+    assert tuple(first)[:4] == tuple(second)[:4]
+    assert (first.version, second.version) == (quick.version, slow.version)
+
+
+async def test_what_came_meanwhile_is_seen(scene: Scene) -> None:
+    async with Sent(scene, "pair") as one, Sent(scene, "pair") as two, Sent(scene, "pair") as three:
+        assert (await one.acknowledge()).seq < (await two.acknowledge()).seq
+        with pytest.raises(Problem, match="too-many-files"):
+            await three.acknowledge()
+    async with Sent(scene) as late:
+        await closing.purge(scene.services, scene.form, by=PERSON)
+        with pytest.raises(Problem, match="not-found"):
+            await late.acknowledge()
+
+
+async def test_of_two_with_one_key_at_two_replicas_one_is_the_upload(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url) as here,
+        services_on(tmp_path, database_url) as there,
+    ):
+        scene = await Scene.create(here)
+        other = Scene(there, scene.form)
+        async with Sent(scene, key="k") as one, Sent(other, key="k") as two:
+            first = await one.acknowledge()
+            assert (await two.acknowledge()).id == first.id
+        assert not await there.staging.exists(two.admission.upload_id)
+        async with Sent(other, key="k", content=b"others") as third:
+            with pytest.raises(Problem, match="key-reused"):
+                await third.acknowledge()
+
+
+async def test_a_name_that_the_sweep_took_for_an_orphans_is_nobodys_upload(scene: Scene) -> None:
+    async with Sent(scene) as sent:
+        await scene.services.database.write(staged.condemn, [sent.admission.upload_id])
+        with pytest.raises(Problem, match="unavailable"):
+            await sent.acknowledge()
+    assert not await scene.services.database.scan(uploads.of_form, scene.form.id)
+
+
+async def test_what_was_rejected_in_the_slot_before_needs_no_bytes(scene: Scene) -> None:
+    order = await scene.claimed(await scene.staged())
+    bad = await scene.report(rejected(order))
+    form = await scene.services.database.read(forms.get, scene.form.id)
+    assert form
+    async with Sent(Scene(scene.services, form)) as sent:
+        await sent.acknowledge()
+    assert (await scene.now(bad)).bytes == "condemned"
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+async def test_where_the_answer_is_lost_the_row_is_looked_for_and_the_file_stays(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_carried_out: bool
+) -> None:
+    create = at_once.create
+
+    def lost(tx: Transaction, *args: object, **values: object) -> UploadRow | None:
+        if is_carried_out:
+            create(tx, *args, **values)  # type: ignore[arg-type] # passed on as they come
+        raise ConnectionResetError
+
+    monkeypatch.setattr(at_once, "create", lost)
+    async with Sent(scene) as sent:
+        if is_carried_out:
+            assert (await sent.acknowledge()).status is UploadStatus.STAGED
+        else:
+            with pytest.raises(CommitUnknown):
+                await sent.acknowledge()
+    assert await scene.services.staging.exists(sent.admission.upload_id)
