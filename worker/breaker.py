@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import structlog
 
+from shared.causes import Cause
 from shared.status import StoreState
-from worker.errors import REFUSED, STORE, TransientError
+from worker.errors import TransientError
 
 log = structlog.get_logger()
 
@@ -15,7 +16,9 @@ class Breaker:
     """Closed while the service does what it is asked; open from its first failure until its
     self-test passes, or a call that was under way. What else is done to find out: see `Watch`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, name: str = STORE) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, name: Cause = Cause.STORE
+    ) -> None:
         """`name` is the service's, in logs and as the cause of what is given back for its sake."""
         self._clock = clock
         self.name = name
@@ -39,9 +42,9 @@ class Breaker:
         return self._clock() - self._answered_at
 
     @property
-    def cause(self) -> str | None:
+    def cause(self) -> Cause | None:
         """Of what is given back because it is open; None while it is closed."""
-        causes = {StoreState.AWAY: self.name, StoreState.REFUSED: f"{self.name}-refused"}
+        causes = {StoreState.AWAY: self.name, StoreState.REFUSED: Cause(f"{self.name}-refused")}
         return causes.get(self.state)
 
     def answered(self) -> None:
@@ -50,7 +53,8 @@ class Breaker:
 
     def failed(self, error: TransientError) -> None:
         """Open for an error that is the service's, and not one file's."""
-        self.trip(StoreState.REFUSED if error.cause == REFUSED else StoreState.AWAY, str(error))
+        refused = error.cause == Cause.STORE_REFUSED
+        self.trip(StoreState.REFUSED if refused else StoreState.AWAY, str(error))
 
     def trip(self, state: StoreState, reason: str) -> None:
         """Open, or stay open for another reason."""

@@ -6,13 +6,14 @@ outside, or gets no memory though it is far from its limit, says nothing of its 
 
 import signal
 
+from shared.causes import Cause
 from worker.children import Ending
 from worker.decoder.shortage import (
     MEMORY_SHORT,
     SCRATCH_FAILS,
     machine_may_refuse_memory,
 )
-from worker.errors import BUSY, TransientError
+from worker.errors import TransientError
 from worker.formats.blame import says_no_memory
 
 CRASHES = {
@@ -58,16 +59,16 @@ def overdue(what: str, *, seconds: float, cpu_seconds: float | None) -> Transien
     busy = cpu_seconds is not None and cpu_seconds < seconds * _BUSY_SHARE
     used = "" if cpu_seconds is None else f", with {cpu_seconds:.3g} s of the processor"
     detail = f"{what} within {seconds:.3g} s{used}"
-    return TransientError(BUSY if busy else "decoder", counted=True, detail=detail)
+    return TransientError(Cause.BUSY if busy else Cause.DECODER, counted=True, detail=detail)
 
 
-def _cause(ending: Ending, cpu_seconds: int, said: str) -> str:
+def _cause(ending: Ending, cpu_seconds: int, said: str) -> Cause:
     if ending.exit_code in (MEMORY_SHORT, SCRATCH_FAILS):
-        return "memory" if ending.exit_code == MEMORY_SHORT else "scratch"
+        return Cause.MEMORY if ending.exit_code == MEMORY_SHORT else Cause.SCRATCH
     if ending.exit_code >= 0:
-        return "decoder"
+        return Cause.DECODER
     if -ending.exit_code not in _OF_THE_FILE:
         used_up = ending.cpu_seconds is not None and ending.cpu_seconds >= cpu_seconds
-        return "decoder" if used_up else "memory"
+        return Cause.DECODER if used_up else Cause.MEMORY
     refused = says_no_memory(said) and machine_may_refuse_memory()
-    return "memory" if refused else "decoder"
+    return Cause.MEMORY if refused else Cause.DECODER

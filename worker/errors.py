@@ -1,11 +1,7 @@
 """The two ways a promotion can fail: the file is bad, or the world is."""
 
+from shared.causes import Cause
 from shared.codes import Params
-
-STORE, REFUSED, SHUTDOWN, OFFICE = "store", "store-refused", "shutdown", "office"
-BUSY = "busy"
-SCANNER, SCANNER_REFUSED = "scanner", "scanner-refused"
-"""Causes that more than one module knows."""
 
 
 class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a fault of ours
@@ -26,18 +22,11 @@ class FileRejected(Exception):  # noqa: N818 - a verdict about the file, not a f
 class TransientError(Exception):
     """Nothing is known to be wrong with the file: try again later.
 
-    `cause` is a slug for logs and metrics: `store` (the bucket can't be reached or misbehaves),
-    `store-refused` (it answers, but not to us: an operator must look), `scanner` (there is no
-    verdict), `scanner-refused` (its verdicts are worth nothing: an operator must look), `volume`,
-    `decoder` (the child crashed, or exceeded its limits of time or memory: perhaps the file's
-    doing), `busy` (it ran out of time and had little of the processor meanwhile), `memory` (the
-    child was killed from outside, or the machine had no memory for it),
-    `scratch` (it couldn't write), `office` (a document waits for LibreOffice, which is missing or
-    doesn't start: an operator must look), `shutdown`, `unexpected`. `counted` says whether the try
-    uses up one of the upload's attempts: it does where the file may have had a part in it.
+    `counted` says whether the try uses up one of the upload's attempts: it does where the file may
+    have had a part in it.
     """
 
-    def __init__(self, cause: str, *, counted: bool, detail: str = "") -> None:
+    def __init__(self, cause: Cause, *, counted: bool, detail: str = "") -> None:
         super().__init__(f"{cause}: {detail}" if detail else cause)
         self.cause = cause
         self.counted = counted
@@ -51,7 +40,7 @@ class KeyTaken(TransientError):  # noqa: N818 - says what happened, as FileRejec
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(STORE, counted=False, detail=f"{key} holds other bytes")
+        super().__init__(Cause.STORE, counted=False, detail=f"{key} holds other bytes")
 
 
 class SourceChanged(TransientError):  # noqa: N818 - says what happened, as FileRejected does
@@ -62,4 +51,4 @@ class SourceChanged(TransientError):  # noqa: N818 - says what happened, as File
     """
 
     def __init__(self, detail: str) -> None:
-        super().__init__("volume", counted=False, detail=detail)
+        super().__init__(Cause.VOLUME, counted=False, detail=detail)

@@ -15,6 +15,7 @@ from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 from redis.asyncio import ConnectionPool
 
+from shared.causes import Cause
 from shared.finding import Level, refuse_or_tell, warning
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
 from worker.breaker import Breaker
@@ -23,7 +24,7 @@ from worker.diagnosis.folders import check_folders
 from worker.diagnosis.office import check_office
 from worker.diagnosis.records import check_records
 from worker.diagnosis.redis import check_redis
-from worker.errors import SCANNER, TransientError
+from worker.errors import TransientError
 from worker.listening import listen
 from worker.object_store import StoreSettings, open_object_store
 from worker.office.converter import Office
@@ -193,7 +194,7 @@ def scanner_for(settings: Settings, records: RecordsClient) -> Scanner | None:
         return None
     return Scanner(
         Clamd(parse(settings.clamd_address)),
-        Breaker(name=SCANNER),
+        Breaker(name=Cause.SCANNER),
         scans=settings.max_scans,
         seconds=settings.scan_seconds,
         largest_field=records.largest_scanned_bytes,

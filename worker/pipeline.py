@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from shared.causes import Cause
 from shared.crash_points import reached
 from shared.ids import new_id
 from shared.internal_api import (
@@ -28,7 +29,7 @@ from shared.internal_api import (
 )
 from shared.status import Stage
 from worker.checking import Checking
-from worker.errors import OFFICE, REFUSED, SCANNER_REFUSED, SHUTDOWN, FileRejected, TransientError
+from worker.errors import FileRejected, TransientError
 from worker.flagging import Checked
 from worker.object_store import ObjectStore, metadata_of
 from worker.office.converter import Office
@@ -56,7 +57,7 @@ HAND_IN_SECONDS = 2.5
 """For all cancelled promotions together; the supervisor's patience is longer."""
 KNOWN = 10_000
 """Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
-_ALARMS = {OFFICE, REFUSED, SCANNER_REFUSED}
+_ALARMS = {Cause.OFFICE, Cause.STORE_REFUSED, Cause.SCANNER_REFUSED}
 """Causes for which somebody has to act."""
 
 
@@ -198,7 +199,7 @@ class Promoter:
         except OutcomeRefused as error:
             log.error("outcome_refused", reason=str(error))
             if not isinstance(outcome, Retry):  # else nothing is left to say: the lease runs out
-                await self._report(order, _retry(order, "refused", counted=True), until)
+                await self._report(order, _retry(order, Cause.REFUSED, counted=True), until)
         except RecordsUnavailable as error:
             log.error("outcome_not_reported", reason=str(error))
         except Over as over:
@@ -230,12 +231,12 @@ class Promoter:
         except TimeoutError:
             slow_store = stages.now is Stage.STORING  # not the file's doing
             slow_scanner = stages.now is Stage.SCANNING
-            cause = (self._storing.breaker.cause if slow_store else None) or "deadline"
+            cause = (self._storing.breaker.cause if slow_store else None) or Cause.DEADLINE
             log.warning("promotion_given_back", cause=cause, stage=stages.now)
             return _retry(order, cause, counted=not (slow_store or slow_scanner))
         except Exception:
             log.exception("promotion_broke")
-            return _retry(order, "unexpected", counted=True)
+            return _retry(order, Cause.UNEXPECTED, counted=True)
 
     async def _store_it(self, order: WorkOrder, stages: Stages, kept: AsyncExitStack) -> Stored:
         """Check the file and put what becomes of it. Its room is `kept` until it is reported.
@@ -311,7 +312,7 @@ class Promoter:
         """The worker is stopping: report what came of the work, else hand the upload to the next
         worker, which is no attempt."""
         known = work.result() if work and work.done() and not work.cancelled() else None
-        outcome = known or _retry(order, SHUTDOWN, counted=False)
+        outcome = known or _retry(order, Cause.SHUTDOWN, counted=False)
         with contextlib.suppress(RecordsUnavailable, OutcomeRefused, Over):
             await self._records.report(order, outcome, seconds=HAND_IN_SECONDS)
 
@@ -335,7 +336,7 @@ async def _scratch(root: Path) -> AsyncIterator[Path]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _retry(order: WorkOrder, cause: str, *, counted: bool) -> Retry:
+def _retry(order: WorkOrder, cause: Cause, *, counted: bool) -> Retry:
     return Retry(
         upload_id=order.upload_id, generation=order.generation, cause=cause, counted=counted
     )

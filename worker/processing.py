@@ -12,11 +12,12 @@ from pathlib import Path
 
 import structlog
 
+from shared.causes import Cause
 from shared.formats import FORMATS, PDF, Format, original_name
 from shared.internal_api import Notice
 from shared.policy import FilePolicy, PdfLimits
 from shared.status import Stage
-from worker.errors import OFFICE, FileRejected, TransientError
+from worker.errors import FileRejected, TransientError
 from worker.office.converter import Office
 from worker.sandbox import Decoder, Processed
 from worker.settings import Settings
@@ -63,7 +64,7 @@ class Processing:
         except FileRejected as bad:
             if bad.code not in _OF_THE_DOCUMENT:
                 detail = f"LibreOffice made a PDF that is rejected: {bad.code}"
-                raise TransientError("decoder", counted=True, detail=detail) from bad
+                raise TransientError(Cause.DECODER, counted=True, detail=detail) from bad
             raise FileRejected(bad.code, bad.params, detected_type=document.media_type) from bad
         return _converted(document, checked, made, policy)
 
@@ -112,7 +113,7 @@ class Processing:
             try:
                 return await decode(policy)
             except TransientError as death:
-                if death.cause != "decoder" or not _may_have_died_drawing(policy, began):
+                if death.cause != Cause.DECODER or not _may_have_died_drawing(policy, began):
                     raise
                 made = await decode(policy.model_copy(update={"derivatives": {}}))
                 if made.detected_type != PDF.media_type:
@@ -151,7 +152,7 @@ def _to_be_converted(checked: Processed, policy: FilePolicy) -> Format | None:
 def _without_office(checked: Processed, policy: FilePolicy) -> Processed:
     if policy.document.without_converter == "refuse":
         detail = "LibreOffice isn't installed here"
-        raise TransientError(OFFICE, counted=False, detail=detail)
+        raise TransientError(Cause.OFFICE, counted=False, detail=detail)
     said = {notice.code for notice in checked.notices}
     if policy.document.macros == "strip" and "has-macros" in said:
         raise FileRejected("file-has-macros", detected_type=checked.detected_type)

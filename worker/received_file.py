@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
+from shared.causes import Cause
 from shared.internal_api import WorkOrder
-from worker.errors import STORE, TransientError
+from worker.errors import TransientError
 from worker.object_store import Hashed, ObjectGone, ObjectStore
 from worker.staged_file import BytesGone, verified
 
@@ -39,5 +40,6 @@ async def received_file(
     except ObjectGone as error:
         raise BytesGone("object-lost") from error
     except TimeoutError as error:  # not the file's doing
-        raise TransientError(STORE, counted=False, detail="the object takes too long") from error
+        detail = "the object takes too long"
+        raise TransientError(Cause.STORE, counted=False, detail=detail) from error
     return Received(path)

@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
+from shared.causes import Cause
 from shared.formats import FORMATS, original_name
 from shared.internal_api import Code, MediaType, Notice, Params
 from shared.policy import FilePolicy
@@ -157,7 +158,7 @@ class Decoder:
             except (ValueError, TypeError) as error:
                 raise _gave_up(f"its answer makes no sense: {error!r}") from error
             except CantStart as error:
-                raise TransientError("memory", counted=False, detail=str(error)) from error
+                raise TransientError(Cause.MEMORY, counted=False, detail=str(error)) from error
             except ZygoteLost as error:
                 raise self._lost_with_zygote(staged) from error
             if is_crash(ending):
@@ -172,7 +173,7 @@ class Decoder:
         self._lost[staged] = None
         if len(self._lost) > REMEMBERED:
             del self._lost[next(iter(self._lost))]
-        return TransientError("memory", counted=counted, detail="the zygote died")
+        return TransientError(Cause.MEMORY, counted=counted, detail="the zygote died")
 
 
 async def _cpu_seconds(killed: Child | None) -> float | None:
@@ -184,7 +185,7 @@ async def _cpu_seconds(killed: Child | None) -> float | None:
 
 
 def _gave_up(detail: str) -> TransientError:
-    return TransientError("decoder", counted=True, detail=detail)
+    return TransientError(Cause.DECODER, counted=True, detail=detail)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from shared.causes import Cause
 from shared.internal_api import WorkOrder
 from shared.volume import MARKER
 from worker.errors import SourceChanged, TransientError
@@ -40,16 +41,16 @@ async def verified(root: Path, order: WorkOrder, part_bytes: int) -> Hashed:
         except SourceChanged as error:
             raise BytesGone("bytes-changed") from error
         except OSError as error:
-            raise TransientError("volume", counted=False, detail=str(error)) from error
+            raise TransientError(Cause.VOLUME, counted=False, detail=str(error)) from error
 
 
 def _verify(root: Path, path: Path, order: WorkOrder, part_bytes: int) -> Hashed:
     try:
         marker = (root / MARKER).read_text().strip()
     except OSError as error:
-        raise TransientError("volume", counted=False, detail=f"no marker: {error}") from error
+        raise TransientError(Cause.VOLUME, counted=False, detail=f"no marker: {error}") from error
     if marker != order.volume_id:
-        raise TransientError("volume", counted=False, detail="the marker is another volume's")
+        raise TransientError(Cause.VOLUME, counted=False, detail="the marker is another volume's")
     found = hash_file(path, part_bytes)
     if (found.size, found.sha256) != (order.size, order.sha256):
         raise SourceChanged(f"{found.size} of {order.size} bytes, or other ones")

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from shared.causes import Cause
 from worker.bell import Bell
 from worker.breaker import Breaker
-from worker.errors import REFUSED, SHUTDOWN, TransientError
+from worker.errors import TransientError
 from worker.object_store import concerns_store
 
 PUT_TRIES = 3
@@ -86,7 +87,7 @@ class Storing:
             except TransientError as error:
                 if not (more and concerns_store(error)):
                     raise
-                level = log.error if error.cause == REFUSED else log.warning
+                level = log.error if error.cause == Cause.STORE_REFUSED else log.warning
                 level("put_postponed", reason=str(error))
 
     def _has_room(self, scratch_bytes: int) -> bool:
@@ -108,5 +109,5 @@ class Storing:
 
     async def _something_changes(self) -> None:
         if self._stopping:
-            raise TransientError(SHUTDOWN, counted=False)
+            raise TransientError(Cause.SHUTDOWN, counted=False)
         await self._bell.heard()

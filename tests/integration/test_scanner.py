@@ -12,6 +12,7 @@ import pikepdf
 import pytest
 from structlog.testing import capture_logs
 
+from shared.causes import Cause
 from shared.finding import Level
 from shared.form_definition import load_form_types
 from shared.internal_api import Scan
@@ -47,7 +48,7 @@ def scanner_of(
 
     return Scanner(
         client_of(clamd),
-        Breaker(name="scanner"),
+        Breaker(name=Cause.SCANNER),
         scans=scans,
         seconds=seconds,
         largest_field=largest_field,

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from shared.causes import Cause
 from shared.finding import Finding, ok, warning, wrong
 from shared.status import StoreState
 from worker.breaker import Breaker
-from worker.errors import REFUSED, STORE, KeyTaken, SourceChanged, TransientError
+from worker.errors import KeyTaken, SourceChanged, TransientError
 from worker.object_store import concerns_store
 from worker.object_store.self_test import refuses_us
 from worker.watch import Pauses, SelfTested, Watch
@@ -75,7 +76,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def failure(cause: str = STORE) -> TransientError:
+def failure(cause: Cause = Cause.STORE) -> TransientError:
     return TransientError(cause, counted=False, detail="why")
 
 
@@ -91,7 +92,7 @@ def test_it_opens_at_the_first_failure_and_says_for_how_long_it_was_open() -> No
         now[0] = 130
         breaker.failed(failure())
         breaker.failed(failure())
-        assert (breaker.is_open, breaker.cause, breaker.seconds) == (True, STORE, 0)
+        assert (breaker.is_open, breaker.cause, breaker.seconds) == (True, Cause.STORE, 0)
         now[0] = 142.5
         assert breaker.seconds == 12.5
         breaker.close()
@@ -108,8 +109,8 @@ def test_it_opens_at_the_first_failure_and_says_for_how_long_it_was_open() -> No
 def test_a_store_that_refuses_us_and_then_hangs_has_been_away_since_it_refused() -> None:
     now = [0.0]
     breaker = Breaker(lambda: now[0])
-    breaker.failed(failure(REFUSED))
-    assert (breaker.state, breaker.cause) == (StoreState.REFUSED, REFUSED)
+    breaker.failed(failure(Cause.STORE_REFUSED))
+    assert (breaker.state, breaker.cause) == (StoreState.REFUSED, Cause.STORE_REFUSED)
     now[0] = 5
     breaker.trip(StoreState.AWAY, "hangs")
     assert (breaker.state, breaker.seconds) == (StoreState.AWAY, 5)
@@ -118,9 +119,9 @@ def test_a_store_that_refuses_us_and_then_hangs_has_been_away_since_it_refused()
 @pytest.mark.parametrize(
     ("error", "concerns"),
     [
-        (failure(STORE), True),
-        (failure(REFUSED), True),
-        (failure("volume"), False),
+        (failure(Cause.STORE), True),
+        (failure(Cause.STORE_REFUSED), True),
+        (failure(Cause.VOLUME), False),
         (SourceChanged("shrank"), False),
         (KeyTaken("a/b"), False),
     ],
@@ -185,7 +186,7 @@ async def test_the_alarm_lasts_from_a_refusal_until_the_store_takes_us_again() -
     async with watching(store, breaker) as watch:
         assert not watch.alarm
         with store.refusing():
-            breaker.failed(failure(REFUSED))
+            breaker.failed(failure(Cause.STORE_REFUSED))
             await until(lambda: watch.alarm)
             with store.gone():
                 await until(lambda: not watch.alarm)

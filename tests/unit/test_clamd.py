@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.causes import Cause
 from shared.status import StoreState
 from worker.breaker import Breaker
 from worker.errors import TransientError
@@ -105,7 +106,7 @@ async def talking(talker: Talker, seconds: float = 5) -> AsyncIterator[Scanner]:
     async def nobody_says() -> int | None:
         return None
 
-    breaker = Breaker(name="scanner")
+    breaker = Breaker(name=Cause.SCANNER)
     scanner = Scanner(
         Clamd(("127.0.0.1", port)), breaker, scans=2, seconds=seconds, largest_field=nobody_says
     )

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from shared.causes import Cause
 from shared.internal_api import Cleaning
 from shared.status import StoreState
 from worker.breaker import Breaker
@@ -37,7 +38,7 @@ class Store:
 
     async def clean(self, _: str) -> int:
         if self.cleaned:
-            error = TransientError("store", counted=False)
+            error = TransientError(Cause.STORE, counted=False)
             self._breaker.failed(error)
             raise error
         self.cleaned += 1

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import pytest
 
+from shared.causes import Cause
 from shared.status import StoreState
 from worker.breaker import Breaker
 from worker.errors import KeyTaken, TransientError
@@ -84,7 +85,7 @@ async def test_a_put_that_the_store_failed_waits_for_it_and_is_tried_again() -> 
         tried.append(one.breaker.is_open)
         if len(tried) == 1:
             away(one)
-            raise TransientError("store", counted=False)
+            raise TransientError(Cause.STORE, counted=False)
 
     async with under_way(one.put(put)) as (task,):
         assert not task.done()
@@ -99,14 +100,14 @@ async def test_an_upload_that_the_store_never_takes_is_given_back_after_some_tri
 
     async def put() -> None:
         tried.append(True)
-        raise TransientError("store", counted=False)
+        raise TransientError(Cause.STORE, counted=False)
 
     with pytest.raises(TransientError, match="store"):
         await one.put(put)
     assert len(tried) == PUT_TRIES
 
 
-@pytest.mark.parametrize("error", [KeyTaken("a/b"), TransientError("volume", counted=False)])
+@pytest.mark.parametrize("error", [KeyTaken("a/b"), TransientError(Cause.VOLUME, counted=False)])
 async def test_what_is_one_uploads_own_matter_is_not_tried_again(error: TransientError) -> None:
     tried = []
 

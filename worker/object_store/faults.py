@@ -7,8 +7,9 @@ from http import HTTPStatus
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.causes import Cause
 from shared.store_answers import means_us
-from worker.errors import REFUSED, STORE, KeyTaken, TransientError
+from worker.errors import KeyTaken, TransientError
 
 STORE_ERRORS = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
 
@@ -21,16 +22,16 @@ def as_transient() -> Iterator[None]:
     except ClientError as error:
         status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
         refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or means_us(code)
-        cause = REFUSED if refused else STORE
+        cause = Cause.STORE_REFUSED if refused else Cause.STORE
         detail = f"{error.operation_name}: {status} {code}"
         raise TransientError(cause, counted=False, detail=detail) from error
     except STORE_ERRORS as error:
-        raise TransientError(STORE, counted=False, detail=repr(error)) from error
+        raise TransientError(Cause.STORE, counted=False, detail=repr(error)) from error
 
 
 def concerns_store(error: TransientError) -> bool:
     """Whether the next put may well meet the same, whatever it puts."""
-    return error.cause in (STORE, REFUSED) and not isinstance(error, KeyTaken)
+    return error.cause in (Cause.STORE, Cause.STORE_REFUSED) and not isinstance(error, KeyTaken)
 
 
 def is_failure(status: int) -> bool:

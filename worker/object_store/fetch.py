@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import ClientError
 
-from worker.errors import STORE, TransientError
+from shared.causes import Cause
+from worker.errors import TransientError
 from worker.object_store.faults import as_transient, status_of
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
@@ -46,7 +47,7 @@ async def fetch(
                 digest.update(chunk)
                 await asyncio.to_thread(_write, file, chunk)
     if got != size or digest.hexdigest() != sha256:
-        raise TransientError(STORE, counted=True, detail=f"{key} came as other bytes")
+        raise TransientError(Cause.STORE, counted=True, detail=f"{key} came as other bytes")
 
 
 def _created(path: Path) -> BinaryIO:
@@ -66,7 +67,7 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
 
 
 def _no_room(error: OSError) -> TransientError:
-    return TransientError("scratch", counted=True, detail=error.strerror or str(error))
+    return TransientError(Cause.SCRATCH, counted=True, detail=error.strerror or str(error))
 
 
 def _code(error: ClientError) -> str:

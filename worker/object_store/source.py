@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from shared.causes import Cause
 from worker.errors import SourceChanged, TransientError
 from worker.object_store.hashed import Hashed, state_of
 
@@ -84,4 +85,4 @@ async def open_source(
 
 
 def _unreadable(error: OSError) -> TransientError:
-    return TransientError("volume", counted=False, detail=error.strerror or str(error))
+    return TransientError(Cause.VOLUME, counted=False, detail=error.strerror or str(error))

@@ -21,9 +21,10 @@ from typing import IO
 
 import structlog
 
+from shared.causes import Cause
 from shared.formats import DOC, DOCX, ODT, RTF, Format
 from worker.deaths import overdue
-from worker.errors import OFFICE, FileRejected, TransientError
+from worker.errors import FileRejected, TransientError
 from worker.office.confine import SOCKETS
 from worker.office.profile import write_settings
 
@@ -83,7 +84,7 @@ class Office:
                     break
             if status:
                 detail = f"{self._program} doesn't start ({status}): {_said(folder)}"
-                raise TransientError(OFFICE, counted=False, detail=detail)
+                raise TransientError(Cause.OFFICE, counted=False, detail=detail)
             await asyncio.to_thread(shutil.rmtree, self._template, ignore_errors=True)
             (folder / "profile").rename(self._template)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -94,7 +95,7 @@ class Office:
             return await self._run(["--terminate_after_init"], None, folder, _FIRST_START_SECONDS)
         except _OutOfTime:
             detail = f"{self._program} doesn't start within {_FIRST_START_SECONDS:g} s"
-            raise TransientError(OFFICE, counted=False, detail=detail) from None
+            raise TransientError(Cause.OFFICE, counted=False, detail=detail) from None
 
     async def convert(self, document: Path, detected: Format, folder: Path) -> Path:
         """The PDF of `document`, in `folder`, which is there, empty, and the caller's to remove.
@@ -117,7 +118,9 @@ class Office:
         if status:
             detail = f"LibreOffice ended with {status}: {_said(folder)}"
             killed = status == -signal.SIGKILL  # from outside: its own limits have other signals
-            raise TransientError("memory" if killed else "decoder", counted=True, detail=detail)
+            raise TransientError(
+                Cause.MEMORY if killed else Cause.DECODER, counted=True, detail=detail
+            )
         if made.is_symlink() or not made.is_file():
             log.info("office_made_nothing", said=_said(folder))
             raise FileRejected("file-corrupt", detected_type=detected.media_type)
@@ -169,7 +172,7 @@ class Office:
                 )
             except OSError as error:
                 detail = f"can't start: {error}"
-                raise TransientError(OFFICE, counted=False, detail=detail) from error
+                raise TransientError(Cause.OFFICE, counted=False, detail=detail) from error
             try:
                 async with asyncio.timeout(seconds):
                     return await child.wait()

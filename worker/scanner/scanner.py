@@ -9,11 +9,12 @@ from pathlib import Path
 
 import structlog
 
+from shared.causes import Cause
 from shared.finding import Finding
 from shared.internal_api import Scan
 from shared.status import StoreState, Verdict
 from worker.breaker import Breaker
-from worker.errors import SCANNER, SourceChanged, TransientError
+from worker.errors import SourceChanged, TransientError
 from worker.scanner import probes
 from worker.scanner.clamd import Clamd, ScannerAway
 from worker.scanner.self_test import SelfTest, away
@@ -149,7 +150,7 @@ class Scanner:
 
 
 def _waits(detail: str) -> TransientError:
-    return TransientError(SCANNER, counted=False, detail=detail)
+    return TransientError(Cause.SCANNER, counted=False, detail=detail)
 
 
 async def _pieces(path: Path, size: int) -> AsyncIterator[bytes]:
