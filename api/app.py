@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from api.access.session import cookies_below
@@ -33,6 +35,7 @@ from api.routes import (
     uploads,
     watching,
 )
+from api.routes.plain import PlainRoute
 from api.services import Services
 from api.settings.public_url import path_of
 from api.upkeep.backlog import Backlog
@@ -85,13 +88,24 @@ def _app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,  # what links and clients call it
+        # FastAPI's own tells a collector the texts of errors, and looks for one at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     for module in modules:
-        app.include_router(module.router)
+        # The routes themselves: a router that is included is searched twice for each request.
+        app.router.routes += map(_named, module.router.routes)
     app.router.routes += [*browser_module(), *static_files()]
+    # What is asked all the time is looked for first.
+    app.router.routes.sort(key=lambda route: not isinstance(route, PlainRoute))
     routes = [route for module in modules for route in module.router.routes]
     problems.install(app, routes, _refusals(services, listener))
     document.install(app, description)
     return app
+
+
+def _named(route: BaseRoute) -> BaseRoute:
+    """A route that the description calls as its function is called: so do links and clients."""
+    if isinstance(route, APIRoute):
+        route.unique_id = route.name
+    return route

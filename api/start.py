@@ -34,7 +34,7 @@ def staging_of(settings: Settings) -> Staging:
         min_free_bytes=settings.min_free_bytes,
         min_free_inodes=settings.min_free_inodes,
     )
-    return Staging(settings.staging_dir, space)
+    return Staging(settings.staging_dir, space, small=settings.small_body_bytes)
 
 
 @asynccontextmanager

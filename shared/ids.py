@@ -1,13 +1,13 @@
-"""Identifiers: a prefix that says of what, and 128 random bits."""
+"""Identifiers: a prefix that says of what, and 130 random bits."""
 
-import base64
 import re
 import secrets
 
-BITS = 128
-
-
-_ID = re.compile(r"[a-z]{3}_[a-z2-7]{26}")
+LENGTH = 26
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS = _ALPHABET * (256 // len(_ALPHABET))
+"""One for each byte, and each as often as any other."""
+_ID = re.compile(rf"[a-z]{{3}}_[a-z2-7]{{{LENGTH}}}")
 
 
 def is_id(text: str) -> bool:
@@ -17,5 +17,4 @@ def is_id(text: str) -> bool:
 
 def new_id(prefix: str) -> str:
     """`upl_…`: lower-case letters and digits, so that it is safe in paths, keys and URLs."""
-    raw = base64.b32encode(secrets.token_bytes(BITS // 8)).decode().rstrip("=").lower()
-    return f"{prefix}_{raw}"
+    return f"{prefix}_{secrets.token_bytes(LENGTH).translate(_LETTERS).decode()}"

@@ -70,15 +70,15 @@ async def form_of_session(services: Services, request: Request) -> FormRow:
     return await form_of_token(services, token)
 
 
-async def form_of_page(services: Services, request: Request) -> FormRow:
-    """The form of the cookie, which counts for nothing where a page of another origin asks.
+def token_of_page(services: Services, request: Request) -> str:
+    """The token of the cookie, which counts for nothing where a page of another origin asks.
 
-    Raises `Problem` unauthorized or not-found.
+    Raises `Problem` unauthorized.
     """
     token = _cookie(request)
     if not token or not is_our_page(request, services.settings.public_url):
         raise unauthorized()
-    return await form_of_token(services, token)
+    return token
 
 
 async def draft_of_session(services: Services, request: Request) -> FormRow | None:

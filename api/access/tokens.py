@@ -49,16 +49,39 @@ Actor = Person | ServiceKey
 """Who does something to a form or an upload that they may touch."""
 
 
-def service_key(services: Services, token: str) -> ServiceKey | None:
-    """The service key that a bearer token is, if it is one; all are compared, each in constant
-    time."""
+@dataclass(frozen=True, slots=True)
+class FormToken:
+    """Any other bearer token: which form it opens, or whether one, is in the records."""
+
+    hash: str
+
+
+Credential = FormToken | ServiceKey
+
+
+def credential_of(services: Services, token: str) -> Credential:
+    """What a bearer token is, as far as it can be told without the records. All service keys are
+    compared, each in constant time."""
     given = hash_token(token)
     same = [
         name
         for name, secret in services.settings.service_keys
         if hmac.compare_digest(given, hash_token(secret))
     ]
-    return ServiceKey(same[0]) if same else None
+    return ServiceKey(same[0]) if same else FormToken(given)
+
+
+def opens(credential: Credential, token_hash: str) -> bool:
+    """Whether it opens the form whose token has this hash."""
+    if isinstance(credential, ServiceKey):
+        return True
+    return hmac.compare_digest(credential.hash, token_hash)
+
+
+def service_key(services: Services, token: str) -> ServiceKey | None:
+    """The service key that a bearer token is, if it is one."""
+    credential = credential_of(services, token)
+    return credential if isinstance(credential, ServiceKey) else None
 
 
 async def form_of_token(services: Services, token: str) -> FormRow:
@@ -66,9 +89,13 @@ async def form_of_token(services: Services, token: str) -> FormRow:
 
     Raises `Problem` unauthorized for an unknown token, not-found for a form being purged.
     """
-    wanted = hash_token(token)
-    form = await services.database.read(forms.by_token, wanted)
-    if form is None or not hmac.compare_digest(form.token_hash, wanted):
+    return await form_of(services, FormToken(hash_token(token)))
+
+
+async def form_of(services: Services, token: FormToken) -> FormRow:
+    """The same."""
+    form = await services.database.read(forms.by_token, token.hash)
+    if form is None or not opens(token, form.token_hash):
         raise unauthorized()
     if form.status == forms.PURGING:
         raise Problem("not-found")

@@ -10,6 +10,7 @@ from api.forms.values import from_form, from_json, text_field, value_problem
 from api.receive.sections import FilePart, SectionBody
 from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
+from api.records.polled import PolledForm
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, error_of, pointer
@@ -179,7 +180,7 @@ def check_precondition(form: FormRow, if_match: str | None) -> None:
         raise Problem("precondition-failed", headers={"ETag": etag(form)})
 
 
-def etag(form: FormRow) -> str:
+def etag(form: FormRow | PolledForm) -> str:
     """What a form's ETag is made of: the person's edit, and every change.
 
     If-Match compares the edit alone, so that a worker's outcome makes no conflict.

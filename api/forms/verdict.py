@@ -1,11 +1,12 @@
 """What stands between a form and being whole: its values, and the newest upload of each slot
 (protocol P10)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from api.forms.values import VALUE_PROBLEMS, missing, problem_of
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import FormRow, ShownUpload
 from shared.form_definition import FileField, FormType
 from shared.status import PENDING, TERMINAL, UploadStatus
 
@@ -24,13 +25,13 @@ def value_problems(form_type: FormType, data: dict[str, Any]) -> list[dict[str, 
 class Verdict:
     """What stands between a form and being whole."""
 
-    pending: list[UploadRow] = field(default_factory=list)
+    pending: list[ShownUpload] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
     """Of values and of required files: the person must act."""
     notices: list[dict[str, str]] = field(default_factory=list)
-    failed: list[UploadRow] = field(default_factory=list)
+    failed: list[ShownUpload] = field(default_factory=list)
     """Our fault: submitting goes on, completeness waits."""
-    withheld: list[UploadRow] = field(default_factory=list)
+    withheld: list[ShownUpload] = field(default_factory=list)
     """Kept aside until the back end decides: the person has done their part."""
 
     @property
@@ -39,7 +40,7 @@ class Verdict:
         return not (self.pending or self.errors or self.failed or self.withheld)
 
 
-def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
+def judge(form_type: FormType, form: FormRow, rows: Sequence[ShownUpload]) -> Verdict:
     """Judge the values and the newest upload of each slot (protocol P10).
 
     judge(form_type, form, uploads.of_form(conn, form.id)).complete
@@ -57,7 +58,7 @@ def judge(form_type: FormType, form: FormRow, rows: list[UploadRow]) -> Verdict:
     return verdict
 
 
-def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> None:
+def _judge_files(each: FileField, rows: Sequence[ShownUpload], verdict: Verdict) -> None:
     newest = list({row.slot: row for row in rows}.values())  # rows come oldest first
     stored = [row for row in rows if row.status is UploadStatus.STORED]
     bad_slots = {row.slot for row in newest if row.status is UploadStatus.REJECTED}
@@ -82,7 +83,7 @@ def _judge_files(each: FileField, rows: list[UploadRow], verdict: Verdict) -> No
         verdict.errors.append({"field": each.name, "code": code, "detail": detail})
 
 
-def _notice(each: FileField, row: UploadRow, *, kept: bool) -> dict[str, str]:
+def _notice(each: FileField, row: ShownUpload, *, kept: bool) -> dict[str, str]:
     reason = str((row.error or {}).get("detail", ""))
     detail = f"{each.label}: {'the earlier file is kept. ' if kept else ''}{reason}"
     return {"field": each.name, "code": "upload-rejected", "detail": detail}

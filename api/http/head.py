@@ -5,7 +5,6 @@ parses it works on little, however it does so.
 """
 
 import re
-from collections import Counter
 
 from api.texts.errors import Problem
 
@@ -45,6 +44,8 @@ MAX_HEADER: dict[bytes, int] = {
     b"x-forwarded-proto": 1024,
 }
 """Bytes of each header that is parsed; of one that is sent in several lines, of all of them."""
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""Without either a request has no body (RFC 9112, section 6.3)."""
 _VERSIONS = ("1.0", "1.1")
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)(?::\d{0,5})?"
@@ -58,10 +59,11 @@ def framing_problem(method: str, version: str, headers: Headers) -> Problem | No
         return Problem("http-version-not-supported")
     if method == "CONNECT":
         return Problem("method-not-implemented")
-    for framing in (b"content-length", b"transfer-encoding"):
-        if sum(len(value) for name, value in headers if name == framing) > MAX_HEADER[framing]:
-            return _too_large(framing)
-    if not any(name == b"transfer-encoding" for name, _ in headers):
+    sizes = _sizes([each for each in headers if each[0] in _FRAMING])
+    for name, size in sizes.items():
+        if size > MAX_HEADER[name]:
+            return _too_large(name)
+    if b"transfer-encoding" not in sizes:
         return None
     if version == "1.0":  # RFC 9112, section 6.1: treat it as if its framing were faulty
         return Problem("bad-request", "HTTP/1.0 has no Transfer-Encoding.")
@@ -73,16 +75,14 @@ def problem_of(target: bytes, version: str, headers: Headers) -> tuple[Problem, 
     """What is wrong with a head whose body can be read all the same, and in which header."""
     if len(target) > MAX_TARGET:
         return Problem("uri-too-long", params={"max_bytes": MAX_TARGET}), b""
-    sizes: Counter[bytes] = Counter()
-    for name, value in headers:
-        sizes[name] += len(value)
+    sizes = _sizes(headers)
     for name, size in sizes.items():
         if size > MAX_HEADER.get(name, size):
             return _too_large(name), name
     wrong = _host_problem(version, [value for name, value in headers if name == b"host"])
     if wrong:
         return wrong, b"host"
-    return _encoding_problem(headers)
+    return None if sizes.keys().isdisjoint(_FRAMING) else _encoding_problem(headers)
 
 
 def origin_form(target: bytes, headers: Headers) -> tuple[bytes, Headers]:
@@ -121,6 +121,14 @@ def _encoding_problem(headers: Headers) -> tuple[Problem, bytes] | None:
         return None
     problem = Problem("unsupported-content-encoding", headers={"Accept-Encoding": "identity"})
     return problem, b"content-encoding"
+
+
+def _sizes(headers: Headers) -> dict[bytes, int]:
+    """Bytes of each header; of one that is sent in several lines, of all of them."""
+    sizes: dict[bytes, int] = {}
+    for name, value in headers:
+        sizes[name] = sizes.get(name, 0) + len(value)
+    return sizes
 
 
 def _too_large(name: bytes) -> Problem:

@@ -13,10 +13,10 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 def wait_seconds(request: Request) -> int:
     """How long the client is ready to wait, at most `MAX_WAIT`; 0 when it didn't say, or when it
     has `*`: nothing that could come would differ from that."""
-    if "*" in _tags(request):
-        return 0
     found = _WAIT.search(request.headers.get("prefer", ""))
-    return min(int(found.group(1)), MAX_WAIT) if found else 0
+    if found is None or "*" in _tags(request):
+        return 0
+    return min(int(found.group(1)), MAX_WAIT)
 
 
 def applied(seconds: int) -> dict[str, str]:

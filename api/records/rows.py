@@ -36,45 +36,21 @@ class FormRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadRow:
-    """An upload as it was read. Moments are milliseconds by the database's clock."""
+class ShownUpload:
+    """An upload as far as clients are shown it. Moments are milliseconds, by the database."""
 
     id: str
     form_id: str
     field: str
     slot: str
-    seq: int
-    key: str | None
     status: UploadStatus
     stage: str | None
     version: int
-    generation: int
-    applied_generation: int
-    claim_id: str | None
-    work_until: int | None
-    lease_until: int | None
     attempts: int
-    lost_generations: list[int]
-    decoder_deaths: int
-    backoffs: int
-    next_attempt_at: int
-    deadline: int
-    wake: int
-    wakes_unanswered: int
-    wake_at: int
     filename: str
     size: int
     sha256: str | None
     declared_type: str | None
-    bytes: str
-    from_id: str | None
-    """The upload of the form that it reuses."""
-    from_prefix: str | None
-    """Where in the bucket its bytes are; None where they are on the volume."""
-    from_name: str | None
-    policy: Json
-    key_base: str
-    request_id: str | None
     detected_type: str | None
     object: Json | None
     derivatives: dict[str, Json]
@@ -95,3 +71,33 @@ class UploadRow:
         values: dict[str, Any] = dict(row)
         values["status"] = UploadStatus(values["status"])
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRow(ShownUpload):
+    """An upload as it was read."""
+
+    seq: int
+    key: str | None
+    generation: int
+    applied_generation: int
+    claim_id: str | None
+    work_until: int | None
+    lease_until: int | None
+    lost_generations: list[int]
+    decoder_deaths: int
+    backoffs: int
+    next_attempt_at: int
+    deadline: int
+    wake: int
+    wakes_unanswered: int
+    wake_at: int
+    bytes: str
+    from_id: str | None
+    """The upload of the form that it reuses."""
+    from_prefix: str | None
+    """Where in the bucket its bytes are; None where they are on the volume."""
+    from_name: str | None
+    policy: Json
+    key_base: str
+    request_id: str | None

@@ -59,12 +59,6 @@ def of_form(conn: Connection, form_id: str) -> list[UploadRow]:
     return [UploadRow.of(row) for row in _OF_FORM.rows(conn, {"form_id": form_id})]
 
 
-def get_at(conn: Connection, form_id: str, upload_id: str) -> tuple[UploadRow | None, int]:
-    """The upload, and the version at which its form was before it was looked at."""
-    version = forms.versions(conn, [form_id]).get(form_id, 0)
-    return get(conn, upload_id), version
-
-
 def of_form_at(conn: Connection, form_id: str) -> tuple[list[UploadRow], int]:
     """A form's uploads, and the version at which it was before they were looked at."""
     version = forms.versions(conn, [form_id]).get(form_id, 0)

@@ -1,11 +1,11 @@
 """The two resources clients poll, as answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from api.forms.expiry import expires_at
 from api.forms.listing import Page
@@ -13,12 +13,13 @@ from api.forms.sections import etag as form_etag
 from api.http.client_address import address_of
 from api.http.preferences import applied, matches, wait_seconds
 from api.receive.body import gone
-from api.records import forms, uploads
-from api.records.rows import FormRow, UploadRow
-from api.routes.deps import base_url
+from api.records import forms, polled, uploads
+from api.records.polled import PolledForm, PolledUpload
+from api.records.rows import FormRow, ShownUpload, UploadRow
+from api.routes.deps import base_url, polled_form, polled_upload
 from api.services import Services
 from api.texts.errors import Problem
-from api.views.rows import FormList, form_view, upload_view
+from api.views.rows import FormList, NewFormView, form_view, upload_view
 from shared.status import PENDING
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ PRIVATE = {"Cache-Control": "private, no-cache"}
 def upload_answer(
     request: Request,
     services: Services,
-    row: UploadRow,
+    row: ShownUpload,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
@@ -48,32 +49,34 @@ def upload_answer(
     )
 
 
-def accepted(request: Request, services: Services, row: UploadRow) -> Response:
+def accepted(request: Request, services: Services, row: ShownUpload) -> Response:
     """202: received, durable, and ours to deliver."""
     headers = {"Location": f"/v1/uploads/{row.id}"}
     return upload_answer(request, services, row, status=202, headers=headers)
 
 
-def upload_etag(row: UploadRow) -> str:
-    return f'"{row.version}"'
+def upload_etag(upload: ShownUpload | PolledUpload) -> str:
+    return f'"{upload.version}"'
 
 
-async def wait_for_upload(request: Request, services: Services, row: UploadRow) -> UploadRow:
-    """The upload once it differs from what the client has, or once it is final."""
+async def wait_for_upload(request: Request, services: Services, upload_id: str) -> PolledUpload:
+    """The upload of that id, if the caller may read it: at once, or as long as the client is ready
+    to wait once it differs from what it has, or is final."""
+    first = await polled_upload(request, services, upload_id)
     conditional = "if-none-match" in request.headers
 
-    async def read() -> tuple[UploadRow, int]:
-        found, version = await services.database.read(uploads.get_at, row.form_id, row.id)
-        if found is None:
+    async def read() -> tuple[PolledUpload, int]:
+        found = await services.database.read(polled.upload, upload_id)
+        if found is None or found.form_status == forms.PURGING:
             raise Problem("not-found")
-        return found, version
+        return found, found.form_version
 
-    def done(found: UploadRow) -> bool:
+    def done(found: PolledUpload) -> bool:
         if conditional:
             return not matches(request, upload_etag(found))
         return found.status not in PENDING
 
-    return await _wait(request, services, row.form_id, read, done)
+    return await _wait(request, services, first.form_id, first, read, done)
 
 
 async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[UploadRow]]:
@@ -86,36 +89,47 @@ async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, l
 
 
 async def wait_for_form(
-    request: Request, services: Services, form: FormRow
-) -> tuple[FormRow, list[UploadRow]]:
-    """The form once it differs from what the client has, or once nothing in it is pending."""
+    request: Request, services: Services, form_id: str
+) -> tuple[PolledForm, list[ShownUpload]]:
+    """The form of that id, if the caller may read it, and its uploads, unless the client has them:
+    at once, or as long as it is ready to wait once they differ, or nothing of it is pending."""
     conditional = "if-none-match" in request.headers
 
-    def done(found: tuple[FormRow, list[UploadRow]]) -> bool:
+    def differs(form: PolledForm) -> bool:
+        return not conditional or not matches(request, form_etag(form))
+
+    async def read() -> tuple[tuple[PolledForm, list[ShownUpload]], int]:
+        form, rows = await services.database.read(polled.form, form_id, shown=differs)
+        if form is None or form.status == forms.PURGING:
+            raise Problem("not-found")
+        return (form, rows), form.version
+
+    def done(found: tuple[PolledForm, list[ShownUpload]]) -> bool:
         if conditional:
-            return not matches(request, form_etag(found[0]))
+            return differs(found[0])
         return not any(row.status in PENDING for row in found[1])
 
-    async def read() -> tuple[tuple[FormRow, list[UploadRow]], int]:
-        found = await form_and_uploads(services, form.id)
-        return found, found[0].version
-
-    return await _wait(request, services, form.id, read, done)
+    first = await polled_form(request, services, form_id, differs)
+    return await _wait(request, services, form_id, first, read, done)
 
 
 async def _wait(
     request: Request,
     services: Services,
     form_id: str,
+    first: T,
     read: Callable[[], Awaitable[tuple[T, int]]],
     done: Callable[[T], bool],
 ) -> T:
     """As long as the client asked for, and no longer than it stays."""
+    seconds = wait_seconds(request)
+    if not seconds or done(first):
+        return first
     return await services.waiters.wait_until(
         form_id,
         read,
         done,
-        wait_seconds(request),
+        seconds,
         client=address_of(request.scope),
         left=lambda: gone(request),
     )
@@ -125,11 +139,11 @@ def form_answer(
     request: Request,
     services: Services,
     form: FormRow,
-    rows: list[UploadRow],
+    rows: Sequence[ShownUpload],
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    token: str | None = None,
     ignored: list[dict[str, str]] | None = None,
     problems: list[dict[str, str]] | None = None,
 ) -> Response:
@@ -143,10 +157,9 @@ def form_answer(
         problems=problems,
     )
     return json_answer(
-        view,
+        NewFormView(**dict(view), token=token) if token else view,
         status=status,
         headers={**PRIVATE, "ETag": form_etag(form), **(headers or {})},
-        extra=extra,
     )
 
 
@@ -170,13 +183,7 @@ def not_modified(request: Request, etag: str) -> Response:
     )
 
 
-def json_answer(
-    view: BaseModel,
-    *,
-    status: int,
-    headers: Mapping[str, str],
-    extra: Mapping[str, Any] | None = None,
-) -> JSONResponse:
-    return JSONResponse(
-        {**view.model_dump(mode="json"), **(extra or {})}, status_code=status, headers=dict(headers)
+def json_answer(view: BaseModel, *, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(
+        view.model_dump_json(), status, headers=dict(headers), media_type="application/json"
     )

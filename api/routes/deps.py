@@ -1,5 +1,6 @@
 """What routes ask for: the services, and the form or upload that the caller may touch."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
@@ -9,17 +10,23 @@ from api.access import session
 from api.access.tokens import (
     PERSON,
     Actor,
+    Credential,
+    FormToken,
     ServiceKey,
     bearer,
-    form_of_token,
+    credential_of,
+    form_of,
+    hash_token,
+    opens,
     require_internal,
     service_key,
     unauthorized,
 )
 from api.http.client_address import address_of
 from api.openapi.examples import FORM_ID, UPLOAD_ID, prefilled
-from api.records import forms, uploads
-from api.records.rows import FormRow, UploadRow
+from api.records import forms, polled, uploads
+from api.records.polled import PolledForm, PolledUpload
+from api.records.rows import FormRow, ShownUpload, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads.quotas import Beginner
@@ -27,9 +34,13 @@ from shared.form_definition import FileField
 from shared.ids import is_id
 
 
-async def services_of(request: Request) -> Services:
+def services_in(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+async def services_of(request: Request) -> Services:
+    return services_in(request)
 
 
 Serving = Annotated[Services, Depends(services_of)]
@@ -39,17 +50,29 @@ Caller = FormRow | ServiceKey
 
 
 async def caller(request: Request, services: Serving) -> Caller:
-    """Who asks: the form whose token it is, or a service key. Raises `Problem` unauthorized."""
-    token = bearer(request)
-    return service_key(services, token) or await form_of_token(services, token)
+    """Who asks: the form whose token it is, or a service key. Raises `Problem` unauthorized, or
+    not-found where the form is being purged."""
+    return await _caller(services, credential_of(services, bearer(request)))
 
 
 async def caller_or_page(request: Request, services: Serving) -> Caller:
     """The same, or a page of ours, which has no token that a script could read: then it is the
-    form of its cookie. Raises `Problem` unauthorized or not-found."""
+    form of its cookie."""
+    return await _caller(services, credential_or_page(request, services))
+
+
+async def _caller(services: Services, credential: Credential) -> Caller:
+    if isinstance(credential, FormToken):
+        return await form_of(services, credential)
+    return credential
+
+
+def credential_or_page(request: Request, services: Services) -> Credential:
+    """What the caller shows; of a page of ours its cookie. Raises `Problem` unauthorized where that
+    is nothing."""
     if session.has_bearer(request):
-        return await caller(request, services)
-    return await session.form_of_page(services, request)
+        return credential_of(services, bearer(request))
+    return FormToken(hash_token(session.token_of_page(services, request)))
 
 
 Asking = Annotated[Caller, Depends(caller)]
@@ -144,6 +167,42 @@ async def _upload_for(services: Services, asking: Caller, upload_id: str) -> Upl
     return row
 
 
+async def polled_form(
+    request: Request, services: Services, form_id: str, shown: Callable[[PolledForm], bool]
+) -> tuple[PolledForm, list[ShownUpload]]:
+    """The form and, where it is `shown`, its uploads, for who may read it: see `form_of_page`."""
+    credential = credential_or_page(request, services)
+    if is_id(form_id):
+        found, rows = await services.database.read(
+            polled.form,
+            form_id,
+            shown=lambda form: _is_open(credential, form.status, form.token_hash) and shown(form),
+        )
+        if found and _is_open(credential, found.status, found.token_hash):
+            return found, rows
+    raise await _nothing(services, credential)
+
+
+async def polled_upload(request: Request, services: Services, upload_id: str) -> PolledUpload:
+    """The upload, for who may read it: see `upload_of_page`."""
+    credential = credential_or_page(request, services)
+    found = await services.database.read(polled.upload, upload_id) if is_id(upload_id) else None
+    if found and _is_open(credential, found.form_status, found.token_hash):
+        return found
+    raise await _nothing(services, credential)
+
+
+def _is_open(credential: Credential, status: str, token_hash: str) -> bool:
+    return status != forms.PURGING and opens(credential, token_hash)
+
+
+async def _nothing(services: Services, credential: Credential) -> Problem:
+    """Why nothing is shown: there is nothing for this caller. Raises `Problem` unauthorized where
+    the credential is nobody's."""
+    await _caller(services, credential)
+    return Problem("not-found")
+
+
 OwnForm = Annotated[FormRow, Depends(own_form)]
 OwnUpload = Annotated[UploadRow, Depends(own_upload)]
 FormOrPages = Annotated[FormRow, Depends(form_of_page)]
@@ -151,16 +210,13 @@ UploadOrPages = Annotated[UploadRow, Depends(upload_of_page)]
 
 
 async def own_file_field(services: Serving, form: OwnForm, field: FieldName) -> FileField:
-    """The file field of that name. Raises `Problem` not-found, which lists those that there are."""
-    return _file_field(services, form, field)
+    """See `file_field_of`."""
+    return file_field_of(services, form, field)
 
 
-async def file_field_of_page(services: Serving, form: FormOrPages, field: FieldName) -> FileField:
-    """The same, and for our own page."""
-    return _file_field(services, form, field)
-
-
-def _file_field(services: Services, form: FormRow, field: str) -> FileField:
+def file_field_of(services: Services, form: FormRow, field: str) -> FileField:
+    """The form's file field of that name. Raises `Problem` not-found, which lists those that there
+    are."""
     form_type = services.form_types[form.type]
     found = form_type.file_fields.get(field)
     if found is None:
@@ -177,7 +233,6 @@ def _file_field(services: Services, form: FormRow, field: str) -> FileField:
 
 
 OwnFileField = Annotated[FileField, Depends(own_file_field)]
-FileFieldOrPages = Annotated[FileField, Depends(file_field_of_page)]
 
 
 async def internal_caller(request: Request, services: Serving) -> None:
@@ -203,7 +258,10 @@ def anonymous(request: Request, services: Services) -> Beginner:
 
 def base_url(request: Request, services: Services) -> str:
     """What clients call this service."""
-    return (services.settings.public_url or str(request.base_url)).rstrip("/")
+    if services.settings.public_url:
+        return services.settings.public_url.rstrip("/")
+    host = request.headers.get("host")  # judged by `api.http.head`
+    return f"{request.scope['scheme']}://{host}" if host else str(request.base_url).rstrip("/")
 
 
 def request_id(request: Request) -> str:

@@ -14,6 +14,7 @@ from api.http.preferences import applied, matches, wait_seconds
 from api.openapi import of_forms as described
 from api.openapi.bodies import MAX_REFERENCE
 from api.records.rows import FormRow
+from api.routes import plain
 from api.routes.answers import (
     RETRY_AFTER,
     form_and_uploads,
@@ -25,12 +26,13 @@ from api.routes.answers import (
 from api.routes.deps import (
     Asking,
     BackEnd,
-    FormOrPages,
+    FormId,
     OwnForm,
     Serving,
     actor_of,
     beginner_of,
     request_id,
+    services_in,
 )
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
@@ -74,7 +76,7 @@ async def create_form(request: Request, services: Serving) -> Response:
         [],
         status=201,
         headers={"Location": f"/v1/forms/{form.id}", "Cache-Control": "no-store"},
-        extra={"token": token},
+        token=token,
         ignored=edits.ignored,
     )
 
@@ -110,18 +112,22 @@ async def list_forms(
     return forms_answer(request, services, page)
 
 
-@router.get(
+@plain.route(
+    router,
+    "GET",
     "/{form_id}",
     response_model=FormView,
     summary="Read the record and its uploads",
     **described.READ_FORM,
 )
-async def read_form(request: Request, services: Serving, form: FormOrPages) -> Response:
-    form, rows = await wait_for_form(request, services, form)
+async def read_form(request: Request, form_id: FormId) -> Response:
+    services = services_in(request)
+    form, rows = await wait_for_form(request, services, form_id)
     etag = sections.etag(form)
     if matches(request, etag):
         return not_modified(request, etag)
-    return form_answer(request, services, form, rows, headers=applied(wait_seconds(request)))
+    headers = applied(wait_seconds(request))
+    return form_answer(request, services, form.row(), rows, headers=headers)
 
 
 @router.patch(
@@ -164,7 +170,7 @@ async def save_section(
 async def submit_form(request: Request, services: Serving, form: OwnForm) -> Response:
     seconds = wait_seconds(request)
     if seconds:
-        await wait_for_form(request, services, form)
+        await wait_for_form(request, services, form.id)
     await closing.submit(services, form)
     form, rows = await form_and_uploads(services, form.id)
     return form_answer(request, services, form, rows, headers=applied(seconds))

@@ -22,6 +22,7 @@ from api.receive.body import Body
 from api.receive.files import file_too_large, receive_one_of_multipart, receive_raw
 from api.receive.multipart import boundary_of, clean_media_type, filename_of
 from api.records.rows import FormRow, UploadRow
+from api.routes import plain
 from api.routes.answers import (
     accepted,
     not_modified,
@@ -33,15 +34,20 @@ from api.routes.deps import (
     AskingOrPage,
     BackEnd,
     Caller,
-    FileFieldOrPages,
-    FormOrPages,
-    OwnFileField,
-    OwnForm,
+    FieldName,
+    FormId,
     OwnUpload,
     Serving,
+    UploadId,
     UploadOrPages,
     actor_of,
+    caller,
+    caller_or_page,
+    file_field_of,
+    form_of_page,
+    own_form,
     request_id,
+    services_in,
 )
 from api.services import Services
 from api.texts.errors import about
@@ -62,23 +68,28 @@ MULTIPART_ALLOWANCE = 64 * 1024
 """Bytes of a multipart body beside its file."""
 
 
-@router.post(
+@plain.route(
+    router,
+    "POST",
     "/forms/{form_id}/fields/{field}/uploads",
     status_code=202,
     response_model=UploadView,
     summary="Send a file as multipart/form-data, or name one that the form has",
     **described.UPLOAD_MULTIPART,
 )
-async def upload_multipart(
-    request: Request, services: Serving, form: FormOrPages, policy: FileFieldOrPages
-) -> Response:
+async def upload_multipart(request: Request, form_id: FormId, field: FieldName) -> Response:
+    services = services_in(request)
+    form = await form_of_page(services, await caller_or_page(request, services), form_id)
+    policy = file_field_of(services, form, field)
     if media_type(request) == "application/json":
         with about(policy.name):
             return await _reuse(request, services, form, policy)
     return accepted(request, services, await receive_multipart(request, services, form, policy))
 
 
-@router.put(
+@plain.route(
+    router,
+    "PUT",
     "/forms/{form_id}/fields/{field}/uploads/{key:path}",
     status_code=202,
     response_model=UploadView,
@@ -87,9 +98,8 @@ async def upload_multipart(
 )
 async def upload_raw(
     request: Request,
-    services: Serving,
-    form: OwnForm,
-    policy: OwnFileField,
+    form_id: FormId,
+    field: FieldName,
     key: Annotated[
         str,
         Path(
@@ -99,6 +109,9 @@ async def upload_raw(
         ),
     ],
 ) -> Response:
+    services = services_in(request)
+    form = await own_form(services, await caller(request, services), form_id)
+    policy = file_field_of(services, form, field)
     with about(policy.name):
         key = key_of_path(request)
         async with _admitted(request, services, form, policy, key) as (admission, body):
@@ -114,17 +127,21 @@ async def upload_raw(
     return accepted(request, services, row)
 
 
-@router.get(
+@plain.route(
+    router,
+    "GET",
     "/uploads/{upload_id}",
     response_model=UploadView,
     summary="Follow an upload",
     **described.READ_UPLOAD,
 )
-async def read_upload(request: Request, services: Serving, upload: UploadOrPages) -> Response:
-    upload = await wait_for_upload(request, services, upload)
-    if matches(request, upload_etag(upload)):
-        return not_modified(request, upload_etag(upload))
-    return upload_answer(request, services, upload, headers=applied(wait_seconds(request)))
+async def read_upload(request: Request, upload_id: UploadId) -> Response:
+    services = services_in(request)
+    upload = await wait_for_upload(request, services, upload_id)
+    etag = upload_etag(upload)
+    if matches(request, etag):
+        return not_modified(request, etag)
+    return upload_answer(request, services, upload.shown(), headers=applied(wait_seconds(request)))
 
 
 @router.get(

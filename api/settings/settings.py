@@ -30,6 +30,7 @@ from shared.setting_types import (
     refuse_weak,
 )
 
+SMALL = 256 * 1024
 _EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 
 
@@ -270,6 +271,14 @@ class Settings(BaseSettings):
     min_free_inodes: Annotated[
         int, Field(description="free inodes on the volume below which uploads are refused", ge=0)
     ] = 1000
+    small_body_bytes: Annotated[
+        int,
+        Field(
+            description="a file up to this is gathered in memory and put on the volume by one call;"
+            " 0 gathers none",
+            ge=0,
+        ),
+    ] = SMALL
     queue_high_water: Annotated[
         int, Field(description="jobs on the queue above which the sweep enqueues no more", gt=0)
     ] = 1000

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -53,6 +54,7 @@ def network(entry: str) -> Network:
     return found
 
 
+@lru_cache(maxsize=1024)
 def address_in(text: str) -> Address | None:
     """IPv4 in its IPv6 form (RFC 4291, section 2.5.5.2) is IPv4; a zone is left out."""
     try:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import structlog
 
+from api.settings.settings import SMALL
 from api.staging.durable import fsync_folder, link, unlinked
 from api.staging.folder_pass import FolderPass
 from api.staging.folder_sync import FolderSync
@@ -30,11 +31,8 @@ from shared.volume import MARKER, STAGED
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
-SMALL = 256 * 1024
-"""A body up to this is gathered whole and put on the volume by one call, its file opened no
-earlier: most of what people send is small, and each call costs a hop to a thread."""
 GATHERED = 8 * 1024 * 1024
-"""What all bodies together may hold so; beyond it they are written batch by batch."""
+"""What all small bodies together may hold; beyond it they are written batch by batch."""
 PIECE = 256
 """What a piece takes up beside its bytes: a client may send two at a time."""
 
@@ -52,11 +50,16 @@ class Staged:
 
 
 class Staging:
-    """The volume below `root`. Blocking calls run in threads of its own."""
+    """The volume below `root`. Blocking calls run in threads of its own.
 
-    def __init__(self, root: Path, space: Space, *, threads: int = 4) -> None:
+    A file of up to `small` bytes is gathered whole and put on the volume by one call, its file
+    opened no earlier: most of what people send is small, and each call costs a hop to a thread.
+    """
+
+    def __init__(self, root: Path, space: Space, *, small: int = SMALL, threads: int = 4) -> None:
         self.root = root
         self.space = space
+        self.small = small
         self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
         self._sync = FolderSync(root / STAGED, self.in_thread)
@@ -205,7 +208,7 @@ class Writer:
         held = len(data) + PIECE
         self._gathered += held
         has_room = self._staging.gather(held)
-        if self._gathered > (SMALL if has_room and not self._is_large else BATCH):
+        if self._gathered > (self._staging.small if has_room and not self._is_large else BATCH):
             self._is_large = True
             await self._flush()
 

@@ -60,23 +60,25 @@ class Watchdog:
     @contextmanager
     def step(self, name: Callable[[], str]) -> Generator[None]:
         """One synchronous piece of work; `name` is asked only when it took too long."""
-        began = self._begin()
+        began = self.begin()
         try:
             yield
         finally:
-            self._end(began, name)
+            self.end(began, name)
 
     async def watch(self, work: Coroutine[Any, Any, Any], name: Callable[[], str]) -> Any:
         """Await the work and time its steps."""
         return await _Steps(work, self, name)
 
-    def _begin(self) -> float:
+    def begin(self) -> float:
+        """The same in two calls, for a step that is taken at every request: `end` is told when it
+        began."""
         now = self._clock()
         if now - self._known_at > _REFRESH_SECONDS:
             self._known, self._known_at = self._starved(), now
         return now
 
-    def _end(self, began: float, name: Callable[[], str]) -> None:
+    def end(self, began: float, name: Callable[[], str]) -> None:
         held = self._clock() - began
         if held > _DOUBT_SECONDS:
             starved = self._starved()
@@ -102,11 +104,13 @@ class _Steps:
         thrown: BaseException | None = None
         try:
             while True:
+                began = self._watchdog.begin()
                 try:
-                    with self._watchdog.step(self._name):
-                        waits_for = self._step(sent, thrown)
+                    waits_for = self._step(sent, thrown)
                 except StopIteration as end:
                     return end.value
+                finally:
+                    self._watchdog.end(began, self._name)
                 sent = thrown = None
                 try:
                     sent = yield waits_for

@@ -1,5 +1,6 @@
 """Rows as clients see them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic import (
 
 from api.forms.verdict import judge, value_problems
 from api.records import forms
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import FormRow, ShownUpload
 from shared.form_definition import FormType
 from shared.status import PENDING, UploadStatus, Verdict
 
@@ -182,7 +183,7 @@ class NewFormView(FormView):
     """Shown this once."""
 
 
-def upload_view(row: UploadRow, base_url: str) -> UploadView:
+def upload_view(row: ShownUpload, base_url: str) -> UploadView:
     shown = row.status is UploadStatus.STORED
     return UploadView(
         id=row.id,
@@ -216,7 +217,7 @@ def upload_view(row: UploadRow, base_url: str) -> UploadView:
     )
 
 
-def _scan_view(row: UploadRow) -> ScanView | None:
+def _scan_view(row: ShownUpload) -> ScanView | None:
     """By which signatures stays in the record: people could try out what they don't know."""
     if row.scan is None:
         return None
@@ -226,7 +227,7 @@ def _scan_view(row: UploadRow) -> ScanView | None:
 def form_view(
     form_type: FormType,
     form: FormRow,
-    rows: list[UploadRow],
+    rows: Sequence[ShownUpload],
     base_url: str,
     *,
     expires_at: int | None = None,
@@ -270,7 +271,7 @@ def form_view(
     )
 
 
-def _file_values(form_type: FormType, rows: list[UploadRow]) -> dict[str, str | list[str]]:
+def _file_values(form_type: FormType, rows: Sequence[ShownUpload]) -> dict[str, str | list[str]]:
     values: dict[str, str | list[str]] = {}
     for name, field in form_type.file_fields.items():
         urls = [

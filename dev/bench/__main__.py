@@ -13,6 +13,7 @@ from dev import environments, state
 from dev.bench.convert import convert
 from dev.bench.decoder import decoder
 from dev.bench.longshore_api import redis_server
+from dev.bench.poll import poll
 from dev.bench.promote import promote
 from dev.bench.receive import receive
 from dev.bench.sections import sections
@@ -28,6 +29,7 @@ class Bench:
     rounds: int
     what: str
     needs_redis: bool = True
+    takes_database: bool = False
 
 
 BENCHES = {
@@ -36,6 +38,13 @@ BENCHES = {
     ),
     "promote": Bench(
         promote, ("run", "s3"), 1, "from the acknowledgement to the bucket, through the whole stack"
+    ),
+    "poll": Bench(
+        poll,
+        (),
+        5,
+        "asking again for what hasn't changed, beside a route that answers from memory",
+        takes_database=True,
     ),
     "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
     "sections": Bench(
@@ -82,6 +91,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             default=state.DEFAULT,
             help="a folder on the volume to measure (default: .longshore in the checkout)",
         )
+        if bench.takes_database:
+            one.add_argument(
+                "--database-url",
+                metavar="URL",
+                help="an empty database of its own, as DATABASE_URL has it (default: SQLite)",
+            )
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (2 if options.quick else BENCHES[options.bench].rounds)
     return options

@@ -20,6 +20,8 @@ TURN = 1024 * 1024
 """Bytes sent on one connection before the others have their turn."""
 CAN_SEND = select.EPOLLIN | select.EPOLLOUT
 CAN_ONLY_READ = select.EPOLLIN
+NOT_MODIFIED = b"304"
+"""An answer of this status has no body, and needs no length (RFC 9112, section 6.3)."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -59,7 +61,7 @@ class Connection:
         try:
             while turn > 0:
                 if self._pending:
-                    more = socket.MSG_MORE if self._in_head else 0
+                    more = socket.MSG_MORE if self._in_head and self._left else 0
                     sent = self.socket.send(self._pending, more)
                     self._pending = self._pending[sent:]
                 elif self._left:
@@ -82,7 +84,10 @@ class Connection:
         self._answer += data
         head, found, body = self._answer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head + b"\r\n")
-        is_whole = found and (len(body) >= int(length[1]) if length else not data)
+        ends_by_itself = found and head.split(b" ", 2)[1] == NOT_MODIFIED
+        is_whole = ends_by_itself or (
+            found and (len(body) >= int(length[1]) if length else not data)
+        )
         if not data and not is_whole:
             raise UnexpectedAnswer(f"the server closed the connection after {self._answer!r}")
         if not is_whole:

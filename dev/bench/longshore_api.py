@@ -37,9 +37,11 @@ max_files = 10
 
 
 class LongshoreApi(Server):
-    def __init__(self, folder: Path, redis: str) -> None:
+    def __init__(self, folder: Path, redis: str, database_url: str | None = None) -> None:
+        """`database_url` is of a database that nobody else uses; else it is SQLite in `folder`."""
         super().__init__(folder)
         self._redis = redis
+        self._database_url = database_url or f"sqlite:///{folder / 'longshore.db'}"
         self._internal = (0, "")
 
     @property
@@ -56,7 +58,7 @@ class LongshoreApi(Server):
         state.write_text("forms/bench.toml", FORM_TYPE)
         state.write_text("redis/redis.conf", services.redis_conf())
         env = services.api() | {
-            "DATABASE_URL": f"sqlite:///{self.folder / 'longshore.db'}",
+            "DATABASE_URL": self._database_url,
             "FORMS_DIR": str(self.folder / "forms"),
             # There is no worker, and the bench removes the staged files itself: nothing to sweep.
             "SWEEP_SECONDS": "3600",

@@ -1,10 +1,12 @@
-"""What Longshore's api is held against: the naive app, and nginx as the mark for fast."""
+"""What Longshore's api is held against: the naive app, nginx as the mark for fast, and a route that
+answers from memory."""
 
 import grp
+import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,31 @@ class NaiveApp(Server):
     async def _job(self, path: str, load: Load) -> Job:
         heads = [multipart_head("POST", path, load.body_bytes)] * load.count
         return Job(self.port, heads, load.body_bytes, TAIL, 202, load.connections, load.seconds)
+
+
+class BareRoute(Server):
+    """A FastAPI route that knows the answers."""
+
+    def __init__(self, folder: Path, answers: Mapping[str, str]) -> None:
+        """`answers` are JSON, by path."""
+        super().__init__(folder)
+        self._answers = answers
+
+    @property
+    def kept(self) -> Sequence[Path]:
+        return []
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        self.folder.mkdir(parents=True)
+        file = self.folder / "answers.json"
+        file.write_text(json.dumps(self._answers), "utf-8")
+        command = [sys.executable, "-m", "dev.bench.bare_route", str(self.port), str(file)]
+        async with self.process(command, {}, "/readyz"):
+            yield
+
+    def ways(self) -> list[Way]:
+        return []  # it takes no files
 
 
 NGINX_CONF = """\

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from api.settings.settings import SMALL
 from api.staging import folder_sync
 from api.staging.durable import fsync_folder
 from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE
 from api.staging.space import Space
-from api.staging.staging import BATCH, PIECE, SMALL, Staging, Writer
+from api.staging.staging import BATCH, PIECE, Staging, Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
@@ -42,6 +43,22 @@ async def test_what_is_written_in_pieces_is_staged_whole_with_its_hash(
     assert (staging.root / STAGED / "upl_a").read_bytes() == content
     assert (done.size, done.sha256) == (size, hashlib.sha256(content).hexdigest())
     assert _names(staging, INCOMING) == []
+
+
+@pytest.mark.parametrize(("small", "is_there"), [(0, True), (SMALL, False)])
+async def test_only_what_may_be_gathered_waits_in_memory_for_its_end(
+    tmp_path: Path, *, small: int, is_there: bool
+) -> None:
+    staging = Staging(tmp_path, Space(tmp_path, min_free_bytes=0, min_free_inodes=0), small=small)
+    staging.prepare()
+    writer = staging.open("upl_a")
+    for _ in range(2):
+        await writer.write(b"x" * (BATCH // 2 + 1))
+    if is_there:
+        await writer._settle()  # a thread has it
+    assert bool(_names(staging, INCOMING)) is is_there
+    await writer.discard()
+    staging.close()
 
 
 @pytest.mark.parametrize("what", ["a file", "a copy", "a link", "the marker"])

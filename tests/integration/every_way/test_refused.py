@@ -28,10 +28,8 @@ async def test_a_file_of_another_digest_leaves_nothing(begun: Begun, way: str) -
 
 
 @each_way
-async def test_a_client_that_goes_away_leaves_nothing(
-    begun: Begun, way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.staging.staging.SMALL", 1000)
+async def test_a_client_that_goes_away_leaves_nothing(begun: Begun, way: str) -> None:
+    begun.scene.services.staging.small = 1000
     written = []
 
     async def go() -> None:

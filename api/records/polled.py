@@ -1,0 +1,116 @@
+"""What clients poll, found by one statement each: whether it may be shown, to whom, and whether
+they have it already. Nothing is made of the rest of it until it is to be shown.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Text, cast, select
+
+from api.records.prepared import Prepared, Row, given
+from api.records.rows import FormRow, ShownUpload
+from api.records.tables import forms, uploads
+from shared.status import UploadStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PolledForm:
+    id: str
+    status: str
+    token_hash: str
+    version: int
+    edit: int
+    _row: Row = field(repr=False)
+
+    def row(self) -> FormRow:
+        """The whole of it."""
+        return FormRow.of(_parsed(self._row, _FORMS_JSON))
+
+
+@dataclass(frozen=True, slots=True)
+class PolledUpload:
+    id: str
+    status: UploadStatus
+    version: int
+    form_id: str
+    form_status: str
+    form_version: int
+    """At the same moment."""
+    token_hash: str
+    """Of its form's token."""
+    _row: Row = field(repr=False)
+
+    def shown(self) -> ShownUpload:
+        return ShownUpload.of(_parsed(self._row, _UPLOADS_JSON))
+
+
+def form(
+    conn: Connection, form_id: str, *, shown: Callable[[PolledForm], bool]
+) -> tuple[PolledForm | None, list[ShownUpload]]:
+    """The form and, where it is `shown`, its uploads, oldest first."""
+    row = _FORM.row(conn, {"id": form_id})
+    if row is None:
+        return None, []
+    found = PolledForm(**{name: row[name] for name in _OF_FORM}, _row=row)
+    if not shown(found):
+        return found, []
+    rows = _UPLOADS.rows(conn, {"form_id": form_id})
+    return found, [ShownUpload.of(each) for each in rows]
+
+
+def upload(conn: Connection, upload_id: str) -> PolledUpload | None:
+    row = _UPLOAD.row(conn, {"id": upload_id})
+    if row is None:
+        return None
+    of_form = {name: row.pop(name) for name in ("form_status", "form_version", "token_hash")}
+    return PolledUpload(
+        id=row["id"],
+        status=UploadStatus(row["status"]),
+        version=row["version"],
+        form_id=row["form_id"],
+        **of_form,
+        _row=row,
+    )
+
+
+_OF_FORM = ("id", "status", "token_hash", "version", "edit")
+_SHOWN = [uploads.c[each.name] for each in fields(ShownUpload)]
+
+
+def _json(columns: Iterable[Column[Any]]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns if isinstance(column.type, JSON))
+
+
+_FORMS_JSON, _UPLOADS_JSON = _json(forms.c), _json(_SHOWN)
+
+
+def _as_text(columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+    """What neither driver nor SQLAlchemy parses by itself."""
+    return [
+        cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
+        for column in columns
+    ]
+
+
+def _parsed(row: Row, names: Iterable[str]) -> Row:
+    return row | {name: json.loads(row[name]) for name in names if row[name] is not None}
+
+
+_FORM = Prepared(select(*_as_text(forms.c)).where(forms.c.id == given(forms.c.id)))
+_UPLOAD = Prepared(
+    select(
+        *_as_text(_SHOWN),
+        forms.c.status.label("form_status"),
+        forms.c.version.label("form_version"),
+        forms.c.token_hash,
+    )
+    .join_from(uploads, forms)
+    .where(uploads.c.id == given(uploads.c.id))
+)
+_UPLOADS = Prepared(
+    select(*_SHOWN)
+    .where(uploads.c.form_id == given(uploads.c.form_id))
+    .order_by(uploads.c.seq, uploads.c.id)
+)
