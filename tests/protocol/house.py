@@ -333,7 +333,9 @@ class House:
     def reuse(self, from_id: str, field: str) -> Operation:
         """As a route does, which looks at the form before."""
         name = new_id("upl")
-        self.abandoned.add(name)  # until it has a row
+        earlier = self.reference.uploads.get(from_id)
+        if earlier and earlier.status != "stored":  # of a stored one nothing is on the volume
+            self.abandoned.add(name)  # until it has a row
 
         async def do(services: Services) -> str:
             form = await services.database.scan(forms.get, self.scene.form.id)
