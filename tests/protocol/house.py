@@ -397,6 +397,7 @@ class House:
             f"clean, confirmed {confirmed}",
             do,
             lambda reference: reference.clean(confirmed=confirmed),
+            is_sweep=True,
         )
 
     def sweep(self, step: str) -> Operation:

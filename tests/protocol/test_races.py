@@ -54,6 +54,7 @@ RACES = [
     ("reuse the waiting", "remove the waiting"),
     ("remove the waiting", "reuse the waiting"),
     ("purge", "reuse the stored"),
+    ("heartbeat", "take back"),
     ("reuse the stored", "clean"),
 ]
 
