@@ -176,6 +176,16 @@ class Database(ABC):
     async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - what others do with it
         return None
 
+    async def note(
+        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for what nobody was promised: it needn't be on disk, so a power cut may take it
+        back. Whatever is written after it carries it along.
+
+        await database.note(keys.mark, form_id, field, key, holder)
+        """
+        return await self._write(lambda tx: body(tx, *args, **kwargs), durable=False)
+
     async def write_each(
         self, body: Callable[[Transaction, Item], object], items: Sequence[Item]
     ) -> list[Exception | None]:
@@ -201,7 +211,7 @@ class Database(ABC):
     async def _scan(self, body: Callable[[Connection], T]) -> T: ...
 
     @abstractmethod
-    async def _write(self, body: Callable[[Transaction], T]) -> T: ...
+    async def _write(self, body: Callable[[Transaction], T], *, durable: bool = True) -> T: ...
 
     @abstractmethod
     async def _write_each(

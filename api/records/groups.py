@@ -45,6 +45,8 @@ class _Write:
     body: Callable[[Transaction], Any]
     answer: asyncio.Future[Any]
     context: contextvars.Context
+    durable: bool
+    """Whether it has to be on disk before it is answered."""
     changes: list[Change] = field(default_factory=list)
     result: Any = None
     error: Exception | None = None
@@ -61,6 +63,8 @@ class Groups:
         self._waiting: deque[_Write] = deque()
         self._working: asyncio.Task[None] | None = None
         self._conn: Connection | None = None
+        self._durable = True
+        """Whether the group under way is: nothing durable is taken into one that isn't."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def close(self) -> None:
@@ -70,10 +74,10 @@ class Groups:
         self._thread.shutdown()
         self._disconnect()
 
-    async def write(self, body: Callable[[Transaction], T]) -> T:
-        """See `Database.write`."""
+    async def write(self, body: Callable[[Transaction], T], *, durable: bool) -> T:
+        """See `Database.write`, and `Database.note` for what isn't `durable`."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Write(body, answer, contextvars.copy_context()))
+        self._waiting.append(_Write(body, answer, contextvars.copy_context(), durable))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), context=contextvars.Context())
         return await answer
@@ -98,6 +102,9 @@ class Groups:
             driver_of(self._conn).execute("PRAGMA busy_timeout=0")
         until, pause = loop.time() + self._patience, FIRST_PAUSE
         while True:
+            self._durable = any(each.durable for each in self._waiting)
+            synchronous = "FULL" if self._durable else "NORMAL"  # which is no fsync for each commit
+            driver_of(self._conn).execute(f"PRAGMA synchronous={synchronous}")
             try:
                 driver_of(self._conn).execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -146,6 +153,9 @@ class Groups:
         driver = driver_of(conn)
         until = time.monotonic() + LONGEST_SECONDS
         for each in self._in_turn():
+            if each.durable and not self._durable:
+                self._waiting.appendleft(each)
+                return
             group.append(each)
             driver.execute("SAVEPOINT one")
             try:

@@ -62,11 +62,13 @@ class PostgresDatabase(Database):
     async def _scan(self, body: Callable[[Connection], T]) -> T:
         return await self._read(body)
 
-    async def _write(self, body: Callable[[Transaction], T]) -> T:
+    async def _write(self, body: Callable[[Transaction], T], *, durable: bool = True) -> T:
         changes: list[Change] = []
         with unavailable_if_away():
             async with self._async_engine.connect() as connection:
                 begun = await connection.begin()
+                if not durable:
+                    await connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
                 result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
                 try:
                     await begun.commit()

@@ -65,8 +65,8 @@ class SqliteDatabase(Database):
         with unavailable_if_away():
             return await asyncio.to_thread(scanned)
 
-    async def _write(self, body: Callable[[Transaction], T]) -> T:
-        return await self._groups.write(body)
+    async def _write(self, body: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        return await self._groups.write(body, durable=durable)
 
     async def _write_each(
         self, bodies: Sequence[Callable[[Transaction], object]]

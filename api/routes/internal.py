@@ -157,5 +157,5 @@ async def office_needs(services: Serving) -> OfficeNeeds:
 )
 async def note_worker(services: Serving, worker_id: WorkerId, body: WorkerReport) -> Response:
     """Shown to operators; nothing follows from it. A worker that is silent for 20 s is none."""
-    await services.database.write(workers.heard, worker_id, body)
+    await services.database.note(workers.heard, worker_id, body)
     return Response(status_code=204)

@@ -64,7 +64,7 @@ class _Mark:
         while not await self._is_over_within(pause):
             self._is_set = True
             with contextlib.suppress(Problem):
-                await self._database.write(_mark, *self._of)
+                await self._database.note(_mark, *self._of)
             pause = RENEW_SECONDS
 
     async def _is_over_within(self, seconds: float) -> bool:
@@ -78,7 +78,7 @@ class _Mark:
         await asyncio.wait([self._setting])  # not cancelled: its mark might come after the end
         if self._is_set:
             with contextlib.suppress(Problem):  # it ends by itself
-                await self._database.write(keys.unmark, *self._of)
+                await self._database.note(keys.unmark, *self._of)
 
 
 def _mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:

@@ -270,3 +270,27 @@ async def test_a_disk_that_cant_be_read_is_unavailable_and_the_next_read_begins_
         with pytest.raises(DatabaseUnavailable):
             await reads(body)
     assert await reads(lambda conn: list(conn.execute(text("VALUES (1)")).scalars())) == [1]
+
+
+async def test_a_note_needs_no_disk_and_what_is_promised_beside_it_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own word: 1 is NORMAL, where a commit is no fsync, and 2 is FULL."""
+    commits: list[tuple[int, list[int]]] = []
+    commit = Groups._commit
+
+    async def seen(self: Groups, conn: Connection, *, changing: bool) -> None:
+        (synchronous,) = driver_of(conn).execute("PRAGMA synchronous").fetchone()
+        numbers = [number for (number,) in driver_of(conn).execute(ALL)]
+        commits.append((synchronous, numbers))
+        await commit(self, conn, changing=changing)
+
+    monkeypatch.setattr(Groups, "_commit", seen)
+    await database.note(adds(1))
+    await database.write(adds(2))
+    first = asyncio.create_task(database.note(adds(3)))  # the group of its own is under way
+    await asyncio.sleep(0)
+    await asyncio.gather(first, database.write(adds(4)), database.note(adds(5)))
+    assert commits[:2] == [(1, [1]), (2, [1, 2])]
+    assert {synchronous for synchronous, numbers in commits if 4 in numbers} == {2}
+    assert await kept(database) == [1, 2, 3, 4, 5]
