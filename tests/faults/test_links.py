@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -203,16 +204,24 @@ def test_a_database_that_is_away_is_a_503_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize("faulty", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["one statement", "a transaction"])
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_counts(
-    faulty: FaultyStack, ledger: Ledger
+    faulty: FaultyStack, ledger: Ledger, how: str
 ) -> None:
-    content = document()
-    with faulty.links["database"](drop_answer=True, marker=b"COMMIT;") as link:
-        answer = ledger.form.send("needed", content)
+    """A file alone is acknowledged by one statement, which its name goes with; a section isn't."""
+    content, name = document(), f"lost-{uuid4().hex}.pdf"
+    marker = b"COMMIT;" if how == "a transaction" else name.encode()
+    form = ledger.form
+    with faulty.links["database"](drop_answer=True, marker=marker) as link:
+        if how == "a transaction":
+            files = {"needed": (name, content, "application/pdf")}
+            answer = form.http.patch(form.path, files=files)
+        else:
+            answer = form.send("needed", content, filename=name, kind="application/pdf")
         assert link.hits, "the commit was met"
     assert answer.status_code in {202, 503}, "found, or nobody could tell"
-    (listed,) = ledger.form.read()["uploads"]["needed"]
-    ledger.wait(ledger.enter(listed, content, ledger.form), "stored")
+    (listed,) = form.read()["uploads"]["needed"]
+    ledger.wait(ledger.enter(listed, content, form), "stored")
     ledger.settle()
 
 
