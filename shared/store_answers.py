@@ -36,5 +36,5 @@ def meaning(code: str, *, endpoint: str, bucket: str, region: str) -> Finding:
     Raises `KeyError` for a code of which `means_us` says no.
     """
     setting, text = _MEANINGS[code]
-    name = endpoint if setting is _ENDPOINT else setting
+    name = endpoint if setting == _ENDPOINT else setting
     return wrong(name, text.format(bucket=bucket, region=region))

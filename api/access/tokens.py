@@ -93,7 +93,7 @@ async def form_of_token(services: Services, token: str) -> FormRow:
 
 
 async def form_of(services: Services, token: FormToken) -> FormRow:
-    """The same."""
+    """The form that a token opens which was hashed before. Raises as `form_of_token` does."""
     form = await services.database.read(forms.by_token, token.hash)
     if form is None or not opens(token, form.token_hash):
         raise unauthorized()

@@ -1,1 +1,1 @@
-"""Forms: begun, filled in section by section, judged, sent, erased."""
+"""Forms: begun, filled in section by section, judged, submitted, purged."""

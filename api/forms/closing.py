@@ -1,4 +1,4 @@
-"""Ending a form: it is sent, or erased."""
+"""Closing a form: it is submitted, or purged."""
 
 from api.access.rights import check_draft, check_may_change
 from api.access.tokens import Actor

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
-from api.settings.pace import Meter, Pace
+from api.receive.meter import Meter
+from api.settings.pace import Pace
 from api.texts.errors import Problem
 
 

@@ -8,7 +8,8 @@ from api.receive import fragments
 from api.receive.body import Body
 from api.receive.multipart import PartData, PartEnd, PartStart, read_parts
 from api.receive.names import clean_filename
-from api.staging.staging import Staged, Staging, Writer
+from api.staging.staging import Staging
+from api.staging.writer import Staged, Writer
 from api.texts.errors import Problem
 from api.texts.sizes import size
 

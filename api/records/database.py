@@ -120,9 +120,8 @@ class Database(ABC):
     """Where the records are. Readers see what is committed; writers are serialised by row locks,
     on SQLite by being the only one.
 
-    `read`, `scan` and `write` each carry out `body`, a function over a connection, with the
-    arguments that follow it. They raise what it raises, and `DatabaseUnavailable` when the database
-    can't be reached.
+    Each method carries out `body`, a function over a connection, with the arguments that follow it.
+    They raise what it raises, and `DatabaseUnavailable` when the database can't be reached.
     """
 
     url: URL
@@ -163,7 +162,17 @@ class Database(ABC):
         """
         return await self._write(lambda tx: body(tx, *args, **kwargs))
 
-    async def write_at_once(
+    async def note(
+        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `write` does, what nobody was promised: it needn't be on disk, so a power cut may take
+        it back. Whatever is written after it carries it along.
+
+        await database.note(keys.mark, form_id, field, key, holder)
+        """
+        return await self._write(lambda tx: body(tx, *args, **kwargs), durable=False)
+
+    async def write_by_one_statement(
         self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
         """The same for a `body` of one statement, where that saves the round trips of a
@@ -171,20 +180,10 @@ class Database(ABC):
 
         Once the statement was sent nobody can know whether it was carried out: `CommitUnknown`.
         """
-        return await self._write_at_once(lambda tx: body(tx, *args, **kwargs))
+        return await self._write_by_one_statement(lambda tx: body(tx, *args, **kwargs))
 
-    async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - what others do with it
+    async def _write_by_one_statement(self, body: Callable[[Transaction], T]) -> T | None:  # noqa: ARG002 - what others do with it
         return None
-
-    async def note(
-        self, body: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """The same for what nobody was promised: it needn't be on disk, so a power cut may take it
-        back. Whatever is written after it carries it along.
-
-        await database.note(keys.mark, form_id, field, key, holder)
-        """
-        return await self._write(lambda tx: body(tx, *args, **kwargs), durable=False)
 
     async def write_each(
         self, body: Callable[[Transaction, Item], object], items: Sequence[Item]
@@ -253,3 +252,8 @@ def is_away(error: Exception) -> bool:
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_AWAY)
+
+
+def clock(conn: Connection) -> int:
+    """The database's time, in milliseconds."""
+    return int(conn.execute(select(now_ms())).scalar_one())

@@ -35,7 +35,7 @@ def create(
     data: dict[str, Any],
     **columns: Any,
 ) -> FormRow:
-    """`columns` are those columns that a back end fills: see `api.forms.forms.Given`."""
+    """`columns` are those columns that a back end fills: see `api.forms.drafts.Given`."""
     now = _next(tx, forms.c.created_at)
     created = insert_row(
         tx.conn,

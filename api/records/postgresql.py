@@ -49,14 +49,14 @@ class PostgresDatabase(Database):
         self.engine = self._async_engine.sync_engine
         _look_before_use(self.engine)
         # Statements of a reader see what is committed when they begin, in a transaction or not.
-        self._reading = self._async_engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._autocommit = self._async_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         await self._async_engine.dispose()
 
     async def _read(self, body: Callable[[Connection], T]) -> T:
         with unavailable_if_away():
-            async with self._reading.connect() as connection:
+            async with self._autocommit.connect() as connection:
                 return await connection.run_sync(body)
 
     async def _scan(self, body: Callable[[Connection], T]) -> T:
@@ -78,11 +78,11 @@ class PostgresDatabase(Database):
             self._on_commit(changes)
         return result
 
-    async def _write_at_once(self, body: Callable[[Transaction], T]) -> T | None:
+    async def _write_by_one_statement(self, body: Callable[[Transaction], T]) -> T | None:
         changes: list[Change] = []
         async with AsyncExitStack() as stack:
             with unavailable_if_away():
-                connection = await stack.enter_async_context(self._reading.connect())
+                connection = await stack.enter_async_context(self._autocommit.connect())
             try:
                 result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
             except Exception as error:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from api.records import forms
-from api.records.database import NOW, Change, Moment, Transaction, now_ms
+from api.records.database import NOW, Change, Moment, Transaction
 from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import UploadRow
 from api.records.tables import KEEPS_BYTES, uploads
@@ -179,11 +179,6 @@ def forget_personal(tx: Transaction, form_id: str) -> None:
         .where(uploads.c.form_id == form_id)
         .values(filename="", declared_type=None, key=None, error=None, notices=[], flags=[])
     )
-
-
-def clock(conn: Connection) -> int:
-    """The database's time, in milliseconds."""
-    return int(conn.execute(select(now_ms())).scalar_one())
 
 
 def _record(tx: Transaction, row: UploadRow, *, before: UploadStatus | None) -> None:

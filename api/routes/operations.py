@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from api.openapi.operation import answer, operation
-from api.records import uploads
+from api.records.database import clock
 from api.routes.deps import Serving
 from api.services import Services
 from api.texts.errors import Problem
@@ -73,7 +73,7 @@ def readiness(checked: dict[str, bool], **details: object) -> Response:
 
 async def _database_answers(services: Services) -> bool:
     try:
-        await services.database.read(uploads.clock)
+        await services.database.read(clock)
     except Problem:
         return False
     return True

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from api.staging.durable import fsync_folder
+from api.staging.file_calls import fsync_folder
 from api.staging.space import volume_problem
 
 

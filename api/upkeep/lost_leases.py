@@ -2,8 +2,8 @@
 
 import structlog
 
-from api.records import stalled, uploads
-from api.records.database import Database, Transaction
+from api.records import stalled
+from api.records.database import Database, Transaction, clock
 from api.records.rows import UploadRow
 from api.settings.settings import Settings
 from api.telemetry.metrics import Metrics
@@ -38,7 +38,7 @@ class LostLeases:
             return
         rows = await self._database.scan(stalled.lost_leases, self._lease_ms)
         if rows:
-            now_ms = await self._database.scan(uploads.clock)
+            now_ms = await self._database.scan(clock)
             hearing_since = now_ms - self._patience.heard_seconds * 1000
             await self._each(rows, lambda tx, row: self._take_back(tx, row, hearing_since))
 

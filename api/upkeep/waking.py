@@ -1,8 +1,8 @@
 """Uploads that wait for a worker: one is woken for them, again and again (protocol P4)."""
 
 from api.outside.queue import Queue
-from api.records import stalled, uploads
-from api.records.database import Database
+from api.records import stalled
+from api.records.database import Database, clock
 from api.records.rows import UploadRow
 
 
@@ -27,7 +27,7 @@ class Waking:
         if not await self._queue_takes_more():
             return
         found, now = await self._database.scan(
-            lambda conn: (stalled.woken(conn, self._asked_until), uploads.clock(conn))
+            lambda conn: (stalled.woken(conn, self._asked_until), clock(conn))
         )
         self._asked_until = found[-1].wake_at if len(found) == stalled.BATCH else 0
         # A job that ended without a claim is no longer held either: no reason to hurry.

@@ -8,7 +8,7 @@ from typing import Any
 
 from api.access.rights import check_draft
 from api.receive.files import Received
-from api.records import at_once, forms, lifecycle, staged, stalled, uploads
+from api.records import forms, lifecycle, one_statement, staged, stalled, uploads
 from api.records.database import NOW, CommitUnknown, Moment, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
@@ -50,7 +50,7 @@ async def acknowledge(
     added: list[UploadRow] = []
     winner = None  # so it stays where the answer to the commit is lost, and the row is found
     async with deleting_unless_committed(services, [received], added):
-        if seen and (row := await _at_once(services, new, seen)):
+        if seen and (row := await _by_one_statement(services, new, seen)):
             added.append(row)
         else:
             winner = await services.database.write(new.add_locked, form_id, added)
@@ -91,7 +91,7 @@ class _New:
             added.append(row)
         return winner
 
-    def add_at_once(self, tx: Transaction, seen: Seen) -> UploadRow | None:
+    def add_by_one_statement(self, tx: Transaction, seen: Seen) -> UploadRow | None:
         """Add it by one statement; None, with nothing done, where it has to be looked closer."""
         form, rows = seen.form, seen.rows
         with suppress(Problem):  # it may be so no longer
@@ -101,7 +101,7 @@ class _New:
                     request_id=self.request_id,
                     key=self.key,
                 )
-                return at_once.create(
+                return one_statement.create(
                     tx, self.received.staged.name, form.id, form.version, **values
                 )
         return None
@@ -127,9 +127,9 @@ class _New:
         )
 
 
-async def _at_once(services: Services, new: _New, seen: Seen) -> UploadRow | None:
+async def _by_one_statement(services: Services, new: _New, seen: Seen) -> UploadRow | None:
     try:
-        return await services.database.write_at_once(new.add_at_once, seen)
+        return await services.database.write_by_one_statement(new.add_by_one_statement, seen)
     except CommitUnknown:
         row = await services.database.read(uploads.get, new.received.staged.name)
         if row is None:

@@ -6,7 +6,7 @@ import structlog
 
 from api.outside.links import object_url
 from api.records import lifecycle, uploads
-from api.records.database import Transaction
+from api.records.database import Transaction, clock
 from api.records.rows import Json, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
@@ -191,7 +191,7 @@ def _kept(tx: Transaction, scan: Scan | None) -> Json | None:
     """What the scanner said, and when it was told."""
     if scan is None:
         return None
-    now = uploads.clock(tx.conn)
+    now = clock(tx.conn)
     return {**scan.model_dump(mode="json", exclude_none=True), "at": now}
 
 

@@ -8,7 +8,7 @@ from api.receive.files import Earlier, Received, file_too_large
 from api.records import forms, uploads
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
-from api.staging.staging import Staged
+from api.staging.writer import Staged
 from api.texts.errors import Problem, wrong_member
 from api.uploads.admission import Admission
 from api.uploads.reusable import earlier_of, not_reusable

@@ -35,7 +35,7 @@ IN_PROCESSES = {
     "api/http/public_path.py": ("tests/integration/test_public_path.py",),
     "api/receive/": ("tests/integration/test_bounded_parsers.py",),
     "api/uploads/idempotency.py": ("tests/integration/test_claims.py",),
-    "api/forms/forms.py": ("tests/integration/test_quotas.py",),
+    "api/forms/drafts.py": ("tests/integration/test_quotas.py",),
     "api/uploads/quotas.py": ("tests/integration/test_quotas.py",),
     "worker/confinement/": ("tests/unit/test_sandbox.py",),
 }

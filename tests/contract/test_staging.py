@@ -13,11 +13,12 @@ import pytest
 
 from api.settings.settings import SMALL
 from api.staging import folder_sync
-from api.staging.durable import fsync_folder
+from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE
 from api.staging.space import Space
-from api.staging.staging import BATCH, PIECE, Staging, Writer
+from api.staging.staging import Staging
+from api.staging.writer import BATCH, PIECE, Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail

@@ -8,7 +8,7 @@ import pytest
 
 from api.access.tokens import PERSON
 from api.forms import closing
-from api.records import at_once, forms, staged, uploads
+from api.records import forms, one_statement, staged, uploads
 from api.records.database import CommitUnknown, Transaction
 from api.records.rows import UploadRow
 from api.texts.errors import Problem
@@ -136,14 +136,14 @@ async def test_what_was_rejected_in_the_slot_before_needs_no_bytes(scene: Scene)
 async def test_where_the_answer_is_lost_the_row_is_looked_for_and_the_file_stays(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_carried_out: bool
 ) -> None:
-    create = at_once.create
+    create = one_statement.create
 
     def lost(tx: Transaction, *args: object, **values: object) -> UploadRow | None:
         if is_carried_out:
             create(tx, *args, **values)  # type: ignore[arg-type] # passed on as they come
         raise ConnectionResetError
 
-    monkeypatch.setattr(at_once, "create", lost)
+    monkeypatch.setattr(one_statement, "create", lost)
     async with Sent(scene) as sent:
         if is_carried_out:
             assert (await sent.acknowledge()).status is UploadStatus.STAGED

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from api.access.tokens import PERSON
 from api.forms import closing
 from api.records import cleaning, forms, migrate, stalled, uploads
-from api.records.database import Database, DatabaseUnavailable, Transaction
+from api.records.database import Database, DatabaseUnavailable, Transaction, clock
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
@@ -703,7 +703,7 @@ def _age(path: Path, seconds: float) -> None:
 
 
 async def _clock(scene: Scene) -> int:
-    return await scene.services.database.scan(uploads.clock)
+    return await scene.services.database.scan(clock)
 
 
 async def _uploads(scene: Scene) -> list[UploadRow]:

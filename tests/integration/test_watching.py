@@ -9,8 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select, update
 
-from api.records import uploads
-from api.records.database import DatabaseUnavailable
+from api.records.database import DatabaseUnavailable, clock
 from api.records.tables import workers
 from api.services import Services
 from api.telemetry.metrics import Metrics
@@ -290,4 +289,4 @@ async def _silent_for(services: Services, worker: str, seconds: int) -> None:
 
 
 async def _now(services: Services) -> int:
-    return await services.database.scan(uploads.clock)
+    return await services.database.scan(clock)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from api.records.database import Database, Transaction
-from api.records.uploads import clock
+from api.records.database import Database, Transaction, clock
 from shared.policy import FilePolicy
 from tests.support.sql import execute
 

@@ -405,6 +405,17 @@ def test_every_line_of_troubleshooting_is_one_that_is_said() -> None:
 # --- words and places
 
 
+def test_the_packages_are_drawn_as_they_are_checked() -> None:
+    pyproject = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+    (rows,) = [
+        contract["layers"]
+        for contract in pyproject["tool"]["importlinter"]["contracts"]
+        if contract.get("containers") == ["api"]
+    ]
+    drawn = chapter(text_of("architecture.md"), "The packages of the api")
+    assert "```\n" + "\n".join(rows) + "\n```" in drawn
+
+
 def test_every_layering_rule_is_named() -> None:
     pyproject = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
     rules = [contract["name"] for contract in pyproject["tool"]["importlinter"]["contracts"]]

@@ -1,6 +1,7 @@
 """How slow a body may be."""
 
-from api.settings.pace import Meter, Pace
+from api.receive.meter import Meter
+from api.settings.pace import Pace
 
 
 def test_nothing_is_judged_before_the_first_window_is_over() -> None:

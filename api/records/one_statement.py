@@ -1,5 +1,5 @@
 """An upload acknowledged by one statement, on PostgreSQL: there each statement is a round trip, and
-a transaction that locks, looks and writes has nine of them.
+a transaction that locks, looks and writes has eight of them.
 
 It is the same as `staged.own` and `uploads.create` under the form's lock, if nothing has changed in
 the form since it was looked at: every change raises its version, and this holds for that version
