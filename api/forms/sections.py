@@ -14,7 +14,7 @@ from api.records.polled import PolledForm
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, error_of, pointer
-from api.uploads.acknowledge import Refused, add_received, add_refused, deleting_unless_committed
+from api.uploads.acknowledge import NewUpload, Refused, add_refused, deleting_unless_committed
 from api.uploads.quotas import check_form, check_text, open_slots
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
@@ -255,9 +255,7 @@ def _add(
     full: bool,
 ) -> UploadRow:
     if file.received and not full:
-        return add_received(
-            services, tx, form, field_, file.received, others, request_id=request_id
-        )
+        return NewUpload(services, field_, file.received, request_id).add(tx, form, others)
     refused = Refused(
         upload_id=new_id("upl"),
         filename=file.filename,

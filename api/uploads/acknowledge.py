@@ -46,7 +46,7 @@ async def acknowledge(
     (protocol P9). What is used again must still be there. `seen` is what was looked at before the
     bytes came: where nothing has changed in the form since, it needn't be looked at again.
     """
-    new = _New(services, field, received, request_id, key)
+    new = NewUpload(services, field, received, request_id, key)
     added: list[UploadRow] = []
     winner = None  # so it stays where the answer to the commit is lost, and the row is found
     async with deleting_unless_committed(services, [received], added):
@@ -65,45 +65,44 @@ async def acknowledge(
 
 
 @dataclass(frozen=True, slots=True)
-class _New:
-    """A file that is to become an upload."""
+class NewUpload:
+    """A received file that is to become an upload of a field."""
 
     services: Services
     field: FileField
     received: Received
     request_id: str
-    key: str | None
+    key: str | None = None
+
+    def add(self, tx: Transaction, form: FormRow, others: Sequence[UploadRow]) -> UploadRow:
+        """Insert its row beside `others`, all that the form has; the form is locked and open."""
+        upload_id = self.received.staged.name
+        staged.own(tx, upload_id)
+        row = uploads.create(tx, upload_id, form.id, **self._columns(form))
+        lifecycle.condemn_rejected_before(tx, row, others)
+        return row
 
     def add_locked(self, tx: Transaction, form_id: str, added: list[UploadRow]) -> UploadRow | None:
         """Add it under the form's lock, and put its row into `added`; or return the upload that
-        was sent with the key before."""
+        was sent with the key before. Raises `Problem` if the form takes no more."""
         form = forms.lock(tx, form_id)
         rows = uploads.of_form(tx.conn, form_id)
         winner = self._check(form, rows)
         if winner is None:
             if self.received.earlier:
                 check_still_there(tx.conn, self.received.earlier)
-            row = add_received(
-                *(self.services, tx, form, self.field, self.received, rows),
-                request_id=self.request_id,
-                key=self.key,
-            )
-            added.append(row)
+            added.append(self.add(tx, form, rows))
         return winner
 
     def add_by_one_statement(self, tx: Transaction, seen: Seen) -> UploadRow | None:
-        """Add it by one statement; None, with nothing done, where it has to be looked closer."""
+        """The same for a form in which nothing has changed since it was `seen`; None, with nothing
+        done, where it has to be looked at again."""
         form, rows = seen.form, seen.rows
         with suppress(Problem):  # it may be so no longer
             if not (self._check(form, rows) or self.received.earlier or self._replaces(rows)):
-                values = _new_row(
-                    *(self.services, form, self.field, self.received),
-                    request_id=self.request_id,
-                    key=self.key,
-                )
-                return one_statement.create(
-                    tx, self.received.staged.name, form.id, form.version, **values
-                )
+                upload_id = self.received.staged.name
+                columns = self._columns(form)
+                return one_statement.create(tx, upload_id, form.id, form.version, **columns)
         return None
 
     def _check(self, form: FormRow, rows: Sequence[UploadRow]) -> UploadRow | None:
@@ -126,8 +125,29 @@ class _New:
             for row in rows
         )
 
+    def _columns(self, form: FormRow) -> dict[str, Any]:
+        received, earlier = self.received, self.received.earlier
+        return dict(
+            **_common(form, self.field, received.staged.name),
+            key=self.key,
+            status=UploadStatus.STAGED,
+            deadline=Moment(int(self.services.settings.deadline_seconds * 1000)),
+            wake=1,
+            wakes_unanswered=0,
+            wake_at=Moment(stalled.FIRST_WAKE_MS),
+            filename=received.filename,
+            size=received.staged.size,
+            sha256=received.staged.sha256,
+            declared_type=received.declared_type,
+            bytes="kept",
+            from_id=earlier.id if earlier else None,
+            from_prefix=earlier.prefix if earlier else None,
+            from_name=earlier.name if earlier else None,
+            request_id=self.request_id,
+        )
 
-async def _by_one_statement(services: Services, new: _New, seen: Seen) -> UploadRow | None:
+
+async def _by_one_statement(services: Services, new: NewUpload, seen: Seen) -> UploadRow | None:
     try:
         return await services.database.write_by_one_statement(new.add_by_one_statement, seen)
     except CommitUnknown:
@@ -172,56 +192,6 @@ async def deleting_unless_committed(
         for file in files:
             await services.staging.delete(file.staged.name)
         raise
-
-
-def add_received(
-    services: Services,
-    tx: Transaction,
-    form: FormRow,
-    field: FileField,
-    received: Received,
-    others: Sequence[UploadRow],
-    *,
-    request_id: str,
-    key: str | None = None,
-) -> UploadRow:
-    """Insert the row of a received file beside `others`; the form is locked and open."""
-    upload_id = received.staged.name
-    values = _new_row(services, form, field, received, request_id=request_id, key=key)
-    staged.own(tx, upload_id)
-    row = uploads.create(tx, upload_id, form.id, **values)
-    lifecycle.condemn_rejected_before(tx, row, others)
-    return row
-
-
-def _new_row(
-    services: Services,
-    form: FormRow,
-    field: FileField,
-    received: Received,
-    *,
-    request_id: str,
-    key: str | None,
-) -> dict[str, Any]:
-    earlier = received.earlier
-    return dict(
-        **_common(form, field, received.staged.name),
-        key=key,
-        status=UploadStatus.STAGED,
-        deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-        wake=1,
-        wakes_unanswered=0,
-        wake_at=Moment(stalled.FIRST_WAKE_MS),
-        filename=received.filename,
-        size=received.staged.size,
-        sha256=received.staged.sha256,
-        declared_type=received.declared_type,
-        bytes="kept",
-        from_id=earlier.id if earlier else None,
-        from_prefix=earlier.prefix if earlier else None,
-        from_name=earlier.name if earlier else None,
-        request_id=request_id,
-    )
 
 
 @dataclass(frozen=True, slots=True)
