@@ -7,7 +7,8 @@ from typing import NamedTuple
 from shared.causes import Cause
 from shared.internal_api import WorkOrder
 from worker.errors import TransientError
-from worker.object_store import Hashed, ObjectGone, ObjectStore
+from worker.hashed import Hashed
+from worker.object_store import ObjectGone, ObjectStore
 from worker.staged_file import BytesGone, verified
 
 FETCHED = ".fetched"

@@ -27,7 +27,7 @@ from worker.deaths import death, is_crash, overdue
 from worker.decoder.messages import Request
 from worker.errors import FileRejected, TransientError
 from worker.formats.job import THREADS, Facts, output_name
-from worker.object_store import Hashed
+from worker.hashed import Hashed
 
 REMEMBERED = 1_000
 """How many files of died zygotes are remembered, the latest ones."""

@@ -7,7 +7,7 @@ from shared.causes import Cause
 from shared.internal_api import WorkOrder
 from shared.volume import MARKER
 from worker.errors import SourceChanged, TransientError
-from worker.object_store import Hashed, hash_file
+from worker.hashed import Hashed, hash_file
 
 SECOND_LOOK_SECONDS = 1.0
 """A network file system may show a new file late, or a stale one."""

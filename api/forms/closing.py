@@ -2,7 +2,7 @@
 
 from api.access.rights import check_draft, check_may_change
 from api.access.tokens import Actor
-from api.forms.verdict import judge
+from api.forms.completeness import judge
 from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow
@@ -21,18 +21,18 @@ async def submit(services: Services, form: FormRow) -> None:
     def submitted(tx: Transaction) -> None:
         locked = forms.lock(tx, form.id)
         check_draft(locked)
-        verdict = judge(form_type, locked, uploads.of_form(tx.conn, form.id))
-        if verdict.pending:
+        found = judge(form_type, locked, uploads.of_form(tx.conn, form.id))
+        if found.pending:
             names = [
                 {"id": row.id, "field": row.field, "filename": row.filename, "status": row.status}
-                for row in verdict.pending
+                for row in found.pending
             ]
             raise Problem("uploads-pending", retry_after=1, extra={"uploads": names})
-        if verdict.errors:
+        if found.errors:
             raise Problem(
                 "form-incomplete",
                 errors=[
-                    error_of(each["field"], each["code"], each["detail"]) for each in verdict.errors
+                    error_of(each["field"], each["code"], each["detail"]) for each in found.errors
                 ],
             )
         forms.submit(tx, locked)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from api.access.tokens import PERSON
 from api.forms import closing, drafts, sections
-from api.forms.verdict import value_problems
+from api.forms.completeness import value_problems
 from api.receive.files import Received
 from api.receive.sections import SectionBody
 from api.records import uploads

@@ -90,18 +90,18 @@ async def link_of(
     derivative: str | None,
     *,
     inline: bool,
-    withheld: bool = False,
+    even_withheld: bool = False,
     head: bool = False,
 ) -> str:
-    """A link to an upload's object, or to one of its derivatives; for HEAD, or for GET. `withheld`
-    says that who asks may have what isn't released, too.
+    """A link to an upload's object, or to one of its derivatives; for HEAD, or for GET.
+    `even_withheld` says that who asks may have what isn't released, too.
 
     Raises `Problem` not-stored, not-released or not-found. Only images that we made ourselves are
     ever shown inline: anything else may be active content, whatever type it seems to be of.
     """
     if upload.status is not UploadStatus.STORED or upload.object is None:
         raise Problem("not-stored", field=upload.field)
-    if upload.withheld and not withheld:
+    if upload.withheld and not even_withheld:
         raise Problem("not-released", field=upload.field)
     chosen = upload.object if derivative is None else upload.derivatives.get(derivative)
     if chosen is None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.forms.completeness import judge, value_problems
 from api.forms.values import value_problem
-from api.forms.verdict import judge, value_problems
 from api.html import addresses
 from api.records.rows import FormRow, UploadRow
 from shared.form_definition import FileField, FormType

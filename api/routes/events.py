@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from api.forms.verdict import judge
+from api.forms.completeness import judge
 from api.http.client_address import address_of
 from api.http.middleware import is_head
 from api.http.preferences import accepts

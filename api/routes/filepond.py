@@ -50,19 +50,21 @@ Elsewhere = Annotated[
     **described.PROCESS,
 )
 async def filepond_process(
-    request: Request, services: Serving, form: OwnForm, policy: OwnFileField
+    request: Request, services: Serving, form: OwnForm, file_field: OwnFileField
 ) -> Response:
-    row = await receive_multipart(request, services, form, policy)
+    row = await receive_multipart(request, services, form, file_field)
     headers = {"Location": f"/v1/uploads/{row.id}", "Cache-Control": "no-store"}
     return PlainTextResponse(row.id, 201, headers)
 
 
 @router.delete("", status_code=204, summary="FilePond: take an upload away", **described.REVERT)
 async def filepond_revert(
-    request: Request, services: Serving, asking: Asking, form: OwnForm, policy: OwnFileField
+    request: Request, services: Serving, asking: Asking, form: OwnForm, file_field: OwnFileField
 ) -> Response:
     body = await Body(request, limit=MAX_BODY, pace=services.settings.pace).read()
-    upload = await _of_field(services, asking, form, policy, body.decode(errors="replace").strip())
+    upload = await _of_field(
+        services, asking, form, file_field, body.decode(errors="replace").strip()
+    )
     await remove(services, upload, by=actor_of(asking))
     return Response(status_code=204)
 
@@ -73,25 +75,25 @@ async def filepond_restore(
     services: Serving,
     asking: Asking,
     form: OwnForm,
-    policy: OwnFileField,
+    file_field: OwnFileField,
     restore: UploadOfField = None,
     load: UploadOfField = None,
     elsewhere: Elsewhere = None,
 ) -> Response:
     if elsewhere is not None:
         raise Problem("fetch-not-supported")
-    upload = await _of_field(services, asking, form, policy, restore or load or "")
+    upload = await _of_field(services, asking, form, file_field, restore or load or "")
     return await _as_sent(request, services, upload) or await _stored(
         request, services, asking, upload
     )
 
 
 async def _of_field(
-    services: Services, asking: Caller, form: FormRow, policy: FileField, upload_id: str
+    services: Services, asking: Caller, form: FormRow, file_field: FileField, upload_id: str
 ) -> UploadRow:
     """The upload, if this address is that of its field. Raises `Problem` not-found."""
     upload = await own_upload(services, asking, upload_id)
-    if (upload.form_id, upload.field) != (form.id, policy.name):
+    if (upload.form_id, upload.field) != (form.id, file_field.name):
         raise Problem("not-found")
     return upload
 
@@ -121,8 +123,13 @@ async def _stored(
     request: Request, services: Services, asking: Caller, upload: UploadRow
 ) -> Response:
     """A link to the object. Raises `Problem` not-stored or not-released."""
-    withheld = isinstance(asking, ServiceKey)
+    even_withheld = isinstance(asking, ServiceKey)
     url = await link_of(
-        services.links, upload, None, inline=False, withheld=withheld, head=is_head(request)
+        services.links,
+        upload,
+        None,
+        inline=False,
+        even_withheld=even_withheld,
+        head=is_head(request),
     )
     return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})

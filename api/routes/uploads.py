@@ -80,11 +80,11 @@ MULTIPART_ALLOWANCE = 64 * 1024
 async def upload_multipart(request: Request, form_id: FormId, field: FieldName) -> Response:
     services = services_in(request)
     form = await form_of_page(services, await caller_or_page(request, services), form_id)
-    policy = file_field_of(services, form, field)
+    file_field = file_field_of(services, form, field)
     if media_type(request) == "application/json":
-        with about(policy.name):
-            return await _reuse(request, services, form, policy)
-    return accepted(request, services, await receive_multipart(request, services, form, policy))
+        with about(file_field.name):
+            return await _reuse(request, services, form, file_field)
+    return accepted(request, services, await receive_multipart(request, services, form, file_field))
 
 
 @plain.route(
@@ -111,15 +111,15 @@ async def upload_raw(
 ) -> Response:
     services = services_in(request)
     form = await own_form(services, await caller(request, services), form_id)
-    policy = file_field_of(services, form, field)
-    with about(policy.name):
+    file_field = file_field_of(services, form, field)
+    with about(file_field.name):
         key = key_of_path(request)
-        async with _admitted(request, services, form, policy, key) as (admission, body):
+        async with _admitted(request, services, form, file_field, key) as (admission, body):
             received = await receive_raw(
                 services.staging,
                 body,
                 admission.upload_id,
-                max_bytes=policy.max_bytes,
+                max_bytes=file_field.max_bytes,
                 filename=filename_of(request.headers.get("content-disposition")) or key,
                 declared_type=clean_media_type(request.headers.get("content-type")),
             )
@@ -218,12 +218,12 @@ async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadO
 
 
 async def _reuse(
-    request: Request, services: Services, form: FormRow, policy: FileField
+    request: Request, services: Services, form: FormRow, file_field: FileField
 ) -> Response:
     admission = Admission(
         services,
         form,
-        policy,
+        file_field,
         request_id=request_id(request),
         key=key_of_header(request),
         digest=sent_digest(request),
@@ -235,18 +235,24 @@ async def _reuse(
 
 
 async def receive_multipart(
-    request: Request, services: Services, form: FormRow, policy: FileField
+    request: Request, services: Services, form: FormRow, file_field: FileField
 ) -> UploadRow:
     """The one file of a multipart body, acknowledged."""
-    with about(policy.name):
+    with about(file_field.name):
         boundary = boundary_of(request.headers.get("content-type"))
         key = key_of_header(request)
-        async with _admitted(request, services, form, policy, key, beside=MULTIPART_ALLOWANCE) as (
+        async with _admitted(
+            request, services, form, file_field, key, beside=MULTIPART_ALLOWANCE
+        ) as (
             admission,
             body,
         ):
             received = await receive_one_of_multipart(
-                services.staging, body, boundary, admission.upload_id, max_bytes=policy.max_bytes
+                services.staging,
+                body,
+                boundary,
+                admission.upload_id,
+                max_bytes=file_field.max_bytes,
             )
             return await admission.acknowledge(received, body.sha256)
 
@@ -256,7 +262,7 @@ async def _admitted(
     request: Request,
     services: Services,
     form: FormRow,
-    policy: FileField,
+    file_field: FileField,
     key: str | None,
     *,
     beside: int = 0,
@@ -265,14 +271,14 @@ async def _admitted(
     `beside` the file."""
     digest = sent_digest(request)
     admission = Admission(
-        services, form, policy, request_id=request_id(request), key=key, digest=digest
+        services, form, file_field, request_id=request_id(request), key=key, digest=digest
     )
     require_whole_files(request)
     body = Body(
         request,
-        limit=policy.max_bytes + beside,
+        limit=file_field.max_bytes + beside,
         pace=services.settings.pace,
-        over=file_too_large(policy.max_bytes),
+        over=file_too_large(file_field.max_bytes),
         hashed=digest is not None,
     )
     declared = body.declared or 0
@@ -294,7 +300,7 @@ async def _content(
         upload,
         derivative,
         inline=inline,
-        withheld=isinstance(asking, ServiceKey),
+        even_withheld=isinstance(asking, ServiceKey),
         head=is_head(request),
     )
     headers = {"Cache-Control": "no-store"}

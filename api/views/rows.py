@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from api.forms.verdict import judge, value_problems
+from api.forms.completeness import judge, value_problems
 from api.records import forms
 from api.records.rows import FormRow, ShownUpload
 from shared.form_definition import FormType
@@ -235,7 +235,7 @@ def form_view(
     problems: list[dict[str, str]] | None = None,
 ) -> FormView:
     """The record; `data` takes file attributes from the uploads and from nothing else (P8)."""
-    verdict = judge(form_type, form, rows)
+    found = judge(form_type, form, rows)
     submitted = form.status == forms.SUBMITTED
     return FormView(
         id=form.id,
@@ -243,7 +243,7 @@ def form_view(
         reference=form.reference,
         metadata=form.metadata,
         status=form.status,
-        complete=verdict.complete,
+        complete=found.complete,
         version=form.version,
         edit=form.edit,
         data={**form.data, **_file_values(form_type, rows)},
@@ -261,7 +261,7 @@ def form_view(
             for each in [
                 *value_problems(form_type, form.data),
                 *(problems or []),
-                *(verdict.notices if submitted else []),
+                *(found.notices if submitted else []),
             ]
         ],
         created_at=timestamp(form.created_at),

@@ -5,7 +5,7 @@ from pathlib import Path
 MODULES = (
     *("api/receive/*.py", "api/staging/*.py", "api/records/*.py", "api/uploads/*.py"),
     *("api/forms/drafts.py", "api/forms/sections.py", "api/forms/values.py"),
-    *("api/forms/verdict.py", "api/forms/closing.py"),
+    *("api/forms/completeness.py", "api/forms/closing.py"),
     *("api/upkeep/*.py", "api/outside/links.py", "api/access/tokens.py", "api/http/*.py"),
     *("worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
     *("worker/object_store/*.py", "worker/confinement/*.py", "shared/keys.py", "shared/secrets.py"),

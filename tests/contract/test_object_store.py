@@ -22,11 +22,11 @@ from tests.support.hashes import count_hashed
 from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
 from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
+from worker.hashed import hash_file
 from worker.object_store import (
     ObjectGone,
     ObjectStore,
     StoreSettings,
-    hash_file,
     metadata_of,
     open_object_store,
 )

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from api.forms import closing
-from api.forms.verdict import judge
+from api.forms.completeness import judge
 from api.outside.links import link_of
 from api.pages.files import file_line
 from api.records import forms, uploads
@@ -211,7 +211,7 @@ async def test_only_who_may_release_may_read_what_is_withheld(scene: Scene) -> N
     with pytest.raises(Problem, match="not-released"):
         await link_of(links, row, None, inline=False)
     for url in (
-        await link_of(links, row, None, inline=True, withheld=True),
+        await link_of(links, row, None, inline=True, even_withheld=True),
         await link_of(links, await _release(scene, row), None, inline=True),
     ):
         assert "response-content-disposition=attachment" in url

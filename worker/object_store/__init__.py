@@ -8,17 +8,14 @@ leaves at most something under the generation's own prefix, which `clean` remove
 from worker.object_store.client import StoreSettings
 from worker.object_store.faults import concerns_store
 from worker.object_store.fetch import ObjectGone
-from worker.object_store.hashed import Hashed, hash_file
 from worker.object_store.metadata import metadata_of
 from worker.object_store.store import ObjectStore, open_object_store
 
 __all__ = [
-    "Hashed",
     "ObjectGone",
     "ObjectStore",
     "StoreSettings",
     "concerns_store",
-    "hash_file",
     "metadata_of",
     "open_object_store",
 ]

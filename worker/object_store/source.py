@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from shared.causes import Cause
 from worker.errors import SourceChanged, TransientError
-from worker.object_store.hashed import Hashed, state_of
+from worker.hashed import Hashed, state_of
 
 
 class Piece(NamedTuple):

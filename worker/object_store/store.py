@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from shared.finding import Finding
 from worker.breaker import Breaker
 from worker.errors import KeyTaken, TransientError
+from worker.hashed import Hashed
 from worker.object_store.client import StoreSettings, open_client
 from worker.object_store.faults import (
     STORE_ERRORS,
@@ -24,7 +25,6 @@ from worker.object_store.faults import (
     status_of,
 )
 from worker.object_store.fetch import fetch
-from worker.object_store.hashed import Hashed
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,

@@ -22,7 +22,7 @@ def value_problems(form_type: FormType, data: dict[str, Any]) -> list[dict[str, 
 
 
 @dataclass(slots=True)
-class Verdict:
+class Completeness:
     """What stands between a form and being whole."""
 
     pending: list[ShownUpload] = field(default_factory=list)
@@ -40,30 +40,30 @@ class Verdict:
         return not (self.pending or self.errors or self.failed or self.withheld)
 
 
-def judge(form_type: FormType, form: FormRow, rows: Sequence[ShownUpload]) -> Verdict:
+def judge(form_type: FormType, form: FormRow, rows: Sequence[ShownUpload]) -> Completeness:
     """Judge the values and the newest upload of each slot (protocol P10).
 
     judge(form_type, form, uploads.of_form(conn, form.id)).complete
     """
-    verdict = Verdict()
+    found = Completeness()
     for name, each in form_type.fields.items():
         if isinstance(each, FileField):
             of_field = [row for row in rows if row.field == name and row.status not in TERMINAL]
-            _judge_files(each, of_field, verdict)
+            _judge_files(each, of_field, found)
         else:
             value = form.data.get(name)
             problem = missing(each, value) or problem_of(each, value)
             if problem:
-                verdict.errors.append(problem)
-    return verdict
+                found.errors.append(problem)
+    return found
 
 
-def _judge_files(each: FileField, rows: Sequence[ShownUpload], verdict: Verdict) -> None:
+def _judge_files(each: FileField, rows: Sequence[ShownUpload], found: Completeness) -> None:
     newest = list({row.slot: row for row in rows}.values())  # rows come oldest first
     stored = [row for row in rows if row.status is UploadStatus.STORED]
     bad_slots = {row.slot for row in newest if row.status is UploadStatus.REJECTED}
     stored_slots = {row.slot for row in stored}
-    verdict.pending += [
+    found.pending += [
         row
         for row in rows
         if row.status in PENDING
@@ -71,16 +71,16 @@ def _judge_files(each: FileField, rows: Sequence[ShownUpload], verdict: Verdict)
     ]
     failed = [row for row in newest if row.status is UploadStatus.FAILED]
     rejected = [row for row in newest if row.status is UploadStatus.REJECTED]
-    verdict.failed += failed
-    verdict.withheld += [row for row in stored if row.withheld]
+    found.failed += failed
+    found.withheld += [row for row in stored if row.withheld]
     if stored or not each.required:
-        verdict.notices += [_notice(each, row, kept=bool(stored)) for row in rejected]
+        found.notices += [_notice(each, row, kept=bool(stored)) for row in rejected]
     elif not failed and not any(row.status in PENDING for row in newest):
         code = "upload-rejected" if rejected else "required"
         detail = VALUE_PROBLEMS[code].format(label=each.label)
         if rejected and rejected[-1].error:
             detail = str(rejected[-1].error["detail"])
-        verdict.errors.append({"field": each.name, "code": code, "detail": detail})
+        found.errors.append({"field": each.name, "code": code, "detail": detail})
 
 
 def _notice(each: FileField, row: ShownUpload, *, kept: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import IO, NamedTuple
 _CHUNK = 1024 * 1024
 
 
-class State(NamedTuple):
+class FileState(NamedTuple):
     """What becomes another when a file is written to, or another one put in its place."""
 
     device: int
@@ -21,7 +21,7 @@ class State(NamedTuple):
 class Hashed(NamedTuple):
     """A file as it was read, from a state that it was in before."""
 
-    state: State
+    state: FileState
     size: int
     """The bytes that were read."""
     sha256: str
@@ -51,6 +51,8 @@ def hash_file(path: Path, part_bytes: int) -> Hashed:
     return Hashed(state, size, whole.hexdigest(), tuple(parts) or (whole.digest(),))
 
 
-def state_of(file: IO[bytes]) -> State:
+def state_of(file: IO[bytes]) -> FileState:
     found = os.fstat(file.fileno())
-    return State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return FileState(
+        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    )
