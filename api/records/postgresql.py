@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -16,6 +17,7 @@ from api.records.database import (
     Change,
     CommitUnknown,
     Database,
+    DatabaseUnavailable,
     Listener,
     T,
     Transaction,
@@ -24,6 +26,8 @@ from api.records.database import (
 )
 
 CONNECT_SECONDS = 10
+LOCK_MS = 500
+"""So long a thing of such a group waits for what another transaction holds; it is left then."""
 GROUP = 16
 """Of many things that are handed in together, so many share a transaction."""
 STATEMENT_SECONDS = 20
@@ -86,9 +90,11 @@ class PostgresDatabase(Database):
             try:
                 result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
             except Exception as error:
-                if is_away(error):
-                    raise CommitUnknown from error
-                raise
+                if _is_refusal(error):
+                    if is_away(error):
+                        raise DatabaseUnavailable from error
+                    raise
+                raise CommitUnknown from error
         if changes:
             self._on_commit(changes)
         return result
@@ -111,10 +117,23 @@ class PostgresDatabase(Database):
         return errors
 
 
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server itself said that it didn't carry the statement out. One that ends (57P)
+    may have committed it before, and the driver has a code of class 08 for an answer that it
+    misses."""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return bool(state) and not state.startswith(("08", "57P"))
+
+
 def _look_before_use(engine: Engine) -> None:
     """Have the pool connect anew in place of handing out a connection that is gone: one that the
     server closed is known to be, and one that was idle for long is asked. To ask each, as the pool
     can by itself, takes three round trips a use."""
+
+    @event.listens_for(engine, "handle_error")
+    def silent(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, TimeoutError):  # its host is gone, and theirs too
+            context.invalidate_pool_on_disconnect = True
 
     @event.listens_for(engine, "checkin")
     def returned(_: Any, record: ConnectionPoolEntry) -> None:
@@ -124,17 +143,19 @@ def _look_before_use(engine: Engine) -> None:
     def handed_out(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
         idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
         if connection.driver_connection.is_closed():
-            raise DisconnectionError
+            raise InvalidatePoolError
         if idle > ASK_AFTER_SECONDS:
             try:
                 engine.dialect.do_ping(connection)
             except Exception as error:
-                raise DisconnectionError from error
+                raise InvalidatePoolError from error
 
 
 def _each_by_itself(
     tx: Transaction, bodies: Sequence[Callable[[Transaction], object]]
 ) -> list[Exception | None]:
+    # Its forms are locked until it ends: what an api that hangs holds is not to hold up the others.
+    tx.conn.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
     return [_by_itself(tx, body) for body in bodies]
 
 

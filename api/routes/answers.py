@@ -125,6 +125,7 @@ async def _wait(
     seconds = wait_seconds(request)
     if not seconds or done(first):
         return first
+    del first  # which may be much, for as long as it waits
     return await services.waiters.wait_until(
         form_id,
         read,

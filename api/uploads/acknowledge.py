@@ -9,12 +9,12 @@ from typing import Any
 from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import forms, lifecycle, one_statement, staged, stalled, uploads
-from api.records.database import NOW, CommitUnknown, Moment, Transaction
+from api.records.database import NOW, CommitUnknown, DatabaseUnavailable, Moment, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.texts.rejections import upload_error
-from api.uploads.quotas import check_field, check_form
+from api.uploads.quotas import bytes_held, check_field, check_form, check_held, open_slots
 from api.uploads.reusable import check_still_there
 from shared.crash_points import reached
 from shared.form_definition import FileField
@@ -24,10 +24,27 @@ from shared.status import UploadStatus
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A form, and its uploads as they were at that moment or later."""
+    """What was found in a form, and of its uploads at that moment or later, in numbers: the body
+    that follows may take an hour, and rows would be held for as long."""
 
     form: FormRow
-    rows: Sequence[UploadRow]
+    uploads: int
+    bytes: int
+    is_plain: bool
+    """The field has room for another file, which would put an end to nothing and repeat nothing."""
+
+    @classmethod
+    def of(
+        cls, form: FormRow, field: FileField, key: str | None, rows: Sequence[UploadRow]
+    ) -> "Seen":
+        of_field = [row for row in rows if row.field == field.name]
+        has_room = field.max_files == 1 or open_slots(field, of_field) > 0
+        ends = any(
+            row.slot == field.name and row.status is UploadStatus.REJECTED and row.bytes == "kept"
+            for row in rows
+        )
+        is_plain = has_room and not ends and of_key(rows, field, key) is None
+        return cls(form, len(rows), bytes_held(rows), is_plain)
 
 
 async def acknowledge(
@@ -97,12 +114,16 @@ class NewUpload:
     def add_by_one_statement(self, tx: Transaction, seen: Seen) -> UploadRow | None:
         """The same for a form in which nothing has changed since it was `seen`; None, with nothing
         done, where it has to be looked at again."""
-        form, rows = seen.form, seen.rows
+        form, settings = seen.form, self.services.settings
+        if not seen.is_plain or self.received.earlier:
+            return None
         with suppress(Problem):  # it may be so no longer
-            if not (self._check(form, rows) or self.received.earlier or self._replaces(rows)):
-                upload_id = self.received.staged.name
-                columns = self._columns(form)
-                return one_statement.create(tx, upload_id, form.id, form.version, **columns)
+            check_draft(form)
+            form_type, more = self.services.form_types[form.type], self.received.staged.size
+            check_held(settings, form_type, seen.uploads, seen.bytes, more=more)
+            upload_id = self.received.staged.name
+            columns = self._columns(form)
+            return one_statement.create(tx, upload_id, form.id, form.version, **columns)
         return None
 
     def _check(self, form: FormRow, rows: Sequence[UploadRow]) -> UploadRow | None:
@@ -115,15 +136,6 @@ class NewUpload:
             more = self.received.staged.size
             check_form(self.services.settings, form_type, rows, more=more)
         return winner
-
-    def _replaces(self, rows: Sequence[UploadRow]) -> bool:
-        """Whether bytes of a rejected upload go with it."""
-        return any(
-            row.slot == self.field.name
-            and row.status is UploadStatus.REJECTED
-            and row.bytes == "kept"
-            for row in rows
-        )
 
     def _columns(self, form: FormRow) -> dict[str, Any]:
         received, earlier = self.received, self.received.earlier
@@ -150,11 +162,22 @@ class NewUpload:
 async def _by_one_statement(services: Services, new: NewUpload, seen: Seen) -> UploadRow | None:
     try:
         return await services.database.write_by_one_statement(new.add_by_one_statement, seen)
-    except CommitUnknown:
-        row = await services.database.read(uploads.get, new.received.staged.name)
-        if row is None:
-            raise  # it may yet come to be: the file stays
-        return row
+    except CommitUnknown as unknown:
+        row = await _settled(services, new.received.staged.name, unknown)
+    if row is None:
+        raise DatabaseUnavailable
+    return row
+
+
+async def _settled(services: Services, name: str, unknown: CommitUnknown) -> UploadRow | None:
+    """What became of the statement, and becomes: who inserts the name first owns the file, so that
+    a server that carries it out late doesn't. Raises `unknown` where the database doesn't say."""
+    try:
+        if name in await services.database.write(staged.condemn, {name}):
+            return None
+        return await services.database.read(uploads.get, name)
+    except Problem:
+        raise unknown from None
 
 
 def of_key(rows: Sequence[UploadRow], field: FileField, key: str | None) -> UploadRow | None:

@@ -60,10 +60,7 @@ class Admission:
         Raises `Problem` too-many-files, form-full, upload-running, storage-full or unavailable.
         """
         services = self._services
-        if rows is None:
-            rows = await services.database.read(uploads.of_form, self.form.id)
-        self._check(rows, least)
-        self._seen = Seen(self.form, rows)
+        self._seen = await self._look(rows, least)
         async with (
             _on_volume(services, most),
             holding_key(services, self.form.id, self.field.name, self._key),
@@ -100,12 +97,15 @@ class Admission:
         """The upload that was sent with the key before."""
         return of_key(rows, self.field, self._key)
 
-    def _check(self, rows: Sequence[UploadRow], least: int) -> None:
-        if self.winner_of(rows):
-            return  # a key that is repeated adds nothing
-        check_field(self.field, [row for row in rows if row.field == self.field.name])
-        form_type = self._services.form_types[self.form.type]
-        check_form(self._services.settings, form_type, rows, more=least)
+    async def _look(self, rows: Sequence[UploadRow] | None, least: int) -> Seen:
+        """Refuse what the record decides, and keep of its rows what the end of the body asks."""
+        if rows is None:
+            rows = await self._services.database.read(uploads.of_form, self.form.id)
+        if not self.winner_of(rows):  # a key that is repeated adds nothing
+            check_field(self.field, [row for row in rows if row.field == self.field.name])
+            form_type = self._services.form_types[self.form.type]
+            check_form(self._services.settings, form_type, rows, more=least)
+        return Seen.of(self.form, self.field, self._key, rows)
 
 
 @asynccontextmanager
@@ -118,8 +118,7 @@ async def section_open(
     Raises `Problem` form-full, storage-full or unavailable.
     """
     if form and least > 0:  # what may be text is let through: a full form is still filled in
-        rows = await services.database.read(uploads.of_form, form.id)
-        check_form(services.settings, form_type, rows, more=least)
+        await _check_form(services, form_type, form, least)
     async with _on_volume(services, most):
         yield
 
@@ -129,3 +128,9 @@ async def _on_volume(services: Services, most: int) -> AsyncIterator[None]:
     await services.mount.require()
     with services.staging.space.reserve(most):
         yield
+
+
+async def _check_form(services: Services, form_type: FormType, form: FormRow, least: int) -> None:
+    """In a function of its own, so that nobody holds the rows while the body comes."""
+    rows = await services.database.read(uploads.of_form, form.id)
+    check_form(services.settings, form_type, rows, more=least)

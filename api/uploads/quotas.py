@@ -55,14 +55,21 @@ def check_form(
 ) -> None:
     """Raise `Problem` form-full if one more upload of `more` bytes is too much for the form that
     has the uploads `rows`."""
-    if len(rows) >= settings.max_form_uploads:
+    check_held(settings, form_type, len(rows), bytes_held(rows), more=more)
+
+
+def check_held(
+    settings: Settings, form_type: FormType, uploads: int, held: int, *, more: int
+) -> None:
+    """The same for a form that has so many `uploads`, with `held` bytes."""
+    if uploads >= settings.max_form_uploads:
         raise Problem(
             "form-full",
             "The form has had as many files as it may; begin a new form for more.",
             params={"max_uploads": settings.max_form_uploads},
         )
     limit = settings.max_form_bytes or 2 * form_type.max_bytes
-    if bytes_held(rows) + more > limit:
+    if held + more > limit:
         raise Problem("form-full", params={"max_bytes": limit, "max_size": size(limit)})
 
 

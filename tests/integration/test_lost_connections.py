@@ -158,6 +158,28 @@ async def test_a_connection_that_was_idle_for_long_is_asked_before_it_is_used(
     assert taken[2] > 1
 
 
+async def test_of_all_connections_to_a_host_that_is_gone_one_is_found_out_by_waiting(
+    url: str, link: FaultyLink
+) -> None:
+    """The others, which are as old, are replaced before they are used."""
+    database = open_database(url)
+    opened: list[Any] = []
+    event.listen(database.engine, "connect", lambda made, _: opened.append(made))
+    try:
+        await asyncio.gather(*(rows_of(database, "SELECT pg_sleep(0.2)") for _ in range(4)))
+        before = len(opened)
+        link.set(SILENT)
+        with pytest.raises(DatabaseUnavailable):
+            await rows_of(database, "SELECT 1")
+        link.heal()
+        for _ in range(before):
+            await rows_of(database, "SELECT 1")
+        assert before > 1
+        assert len(opened) == 2 * before
+    finally:
+        await database.close()
+
+
 async def test_a_transaction_of_an_api_whose_host_is_gone_frees_its_form(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,22 +1,29 @@
 """On PostgreSQL each statement is a round trip: how many an acknowledgement takes, and that nothing
 is lost where it takes but one."""
 
+import asyncio
+import gc
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
+from sqlalchemy import make_url
 
 from api.access.tokens import PERSON
 from api.forms import closing
 from api.records import forms, one_statement, staged, uploads
-from api.records.database import CommitUnknown, Transaction
+from api.records.database import CommitUnknown, DatabaseUnavailable, Transaction
+from api.records.postgresql import PostgresDatabase
 from api.records.rows import UploadRow
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
+from dev.faulty_link import FaultyLink
 from shared.status import UploadStatus
+from tests.support.commits import held_before_the_commit
 from tests.support.round_trips import counted
 from tests.support.services import Scene, rejected, services_on
-from tests.support.sql import rows_of
+from tests.support.sql import execute, rows_of
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -133,21 +140,111 @@ async def test_what_was_rejected_in_the_slot_before_needs_no_bytes(scene: Scene)
 
 
 @pytest.mark.parametrize("is_carried_out", [True, False])
-async def test_where_the_answer_is_lost_the_row_is_looked_for_and_the_file_stays(
+async def test_a_statement_whose_answer_is_lost_is_settled_by_who_has_its_name(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_carried_out: bool
 ) -> None:
-    create = one_statement.create
-
-    def lost(tx: Transaction, *args: object, **values: object) -> UploadRow | None:
-        if is_carried_out:
-            create(tx, *args, **values)  # type: ignore[arg-type] # passed on as they come
-        raise ConnectionResetError
-
-    monkeypatch.setattr(one_statement, "create", lost)
+    monkeypatch.setattr(one_statement, "create", _lost(is_carried_out=is_carried_out))
     async with Sent(scene) as sent:
         if is_carried_out:
             assert (await sent.acknowledge()).status is UploadStatus.STAGED
         else:
+            with pytest.raises(DatabaseUnavailable):
+                await sent.acknowledge()
+    there = await scene.services.staging.exists(sent.admission.upload_id)
+    assert there is is_carried_out
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+async def test_where_the_database_stays_away_nobody_knows_and_the_file_stays(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_carried_out: bool
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable
+
+    database = scene.services.database
+    async with Sent(scene, key="k") as sent:
+        with monkeypatch.context() as patched:
+            patched.setattr(one_statement, "create", _lost(is_carried_out=is_carried_out))
+            patched.setattr(database, "_write", away)
             with pytest.raises(CommitUnknown):
                 await sent.acknowledge()
-    assert await scene.services.staging.exists(sent.admission.upload_id)
+    name = sent.admission.upload_id
+    assert await scene.services.staging.exists(name)
+    assert (await database.read(uploads.get, name) is not None) is is_carried_out
+    async with Sent(scene, key="k") as again:  # as a client does that was told 503
+        assert await scene.services.staging.exists((await again.acknowledge()).id)
+
+
+async def test_a_statement_that_is_carried_out_late_finds_its_name_taken(
+    tmp_path: Path, database_url: str
+) -> None:
+    """It waits for the form's lock while its client's link breaks; the server notices nothing."""
+    async with (
+        FaultyLink(make_url(database_url).port or 5432).open() as link,
+        services_on(tmp_path, _through(database_url, link)) as services,
+        services_on(tmp_path, database_url) as other,
+    ):
+        scene = await Scene.create(services)
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with Sent(scene, "pair") as sent:
+            with held_before_the_commit() as (held, go_on):
+                locking = asyncio.create_task(other.database.write(forms.lock, scene.form.id))
+                await held.wait()
+                sending = asyncio.create_task(sent.acknowledge())
+                async with asyncio.timeout(20):
+                    while not await rows_of(other.database, waiting):  # noqa: ASYNC110 - no bell
+                        await asyncio.sleep(0.01)
+                link.cut()
+                with pytest.raises(DatabaseUnavailable):
+                    await sending
+                go_on.set()
+                await locking
+        async with asyncio.timeout(20):
+            while await rows_of(other.database, waiting):  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.01)
+        await other.database.write(forms.lock, scene.form.id)  # behind it
+        assert not await other.database.read(uploads.of_form, scene.form.id)
+        assert not await services.staging.exists(sent.admission.upload_id)
+
+
+async def test_what_the_server_refuses_is_certain_and_leaves_no_file(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with services_on(tmp_path, database_url) as services:
+        scene = await Scene.create(services)
+        named = make_url(database_url).database
+        async with Sent(scene) as sent:
+            read_only = f'ALTER DATABASE "{named}" SET default_transaction_read_only = on'
+            await execute(services.database, read_only)
+            assert isinstance(services.database, PostgresDatabase)
+            await services.database.close()  # what is opened from now on knows it
+            with pytest.raises(DatabaseUnavailable):
+                await sent.acknowledge()
+        assert not await services.staging.exists(sent.admission.upload_id)
+
+
+async def test_a_body_under_way_holds_none_of_its_forms_rows(scene: Scene) -> None:
+    """A form may have hundreds, and a slow body takes an hour."""
+    for _ in range(2):
+        await scene.staged("pair")
+    gc.collect()
+    before = sum(type(each) is UploadRow for each in gc.get_objects())
+    async with Sent(scene):
+        gc.collect()
+        assert sum(type(each) is UploadRow for each in gc.get_objects()) <= before
+
+
+def _through(database_url: str, link: FaultyLink) -> str:
+    return make_url(database_url).set(port=link.port).render_as_string(hide_password=False)
+
+
+def _lost(*, is_carried_out: bool) -> Callable[..., None]:
+    """A statement whose answer doesn't come."""
+    create = one_statement.create
+
+    def lost(tx: Transaction, *args: Any, **values: Any) -> None:
+        if is_carried_out:
+            create(tx, *args, **values)
+        raise ConnectionResetError
+
+    return lost

@@ -1,15 +1,17 @@
 """Many things handed in together, on either database: each is committed or not by itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from api.records import postgresql
 from api.records.database import Change, CommitUnknown, Database, DatabaseUnavailable, Transaction
 from api.records.opening import open_database
 from api.texts.errors import Problem
-from tests.support.commits import commits_that
+from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.sql import execute, values_of
 
 REFUSED = 13
@@ -65,3 +67,30 @@ async def test_a_database_that_goes_away_meanwhile_is_no_items_fault(database: D
     with pytest.raises(DatabaseUnavailable):
         await database.write_each(goes_away, [1])
     assert await kept(database) == []
+
+
+async def test_what_another_holds_holds_up_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, where nobody holds a row alone, it is waited for."""
+    monkeypatch.setattr(postgresql, "LOCK_MS", 50)
+    for number in (1, 2):
+        await database.write(add, number)
+
+    def double(tx: Transaction, number: int) -> None:
+        found = {"number": number}
+        tx.conn.execute(text("UPDATE numbers SET number = -number WHERE number = :number"), found)
+
+    with held_before_the_commit() as (held, go_on):
+        first = asyncio.create_task(database.write(double, 1))
+        await held.wait()
+        second = asyncio.create_task(database.write_each(double, [1, 2]))
+        if not database.is_sqlite:
+            async with asyncio.timeout(20):
+                errors = await second
+            assert isinstance(errors[0], DBAPIError)
+            assert errors[1] is None
+        go_on.set()
+        await first
+    await second
+    assert await kept(database) == [-2, -1]
