@@ -65,9 +65,12 @@ def _held(api: ApiProcess, port: int, sent: bytes) -> tuple[float, Answer]:
 
 
 def _holds_nothing_up(api: ApiProcess, port: int, sent: bytes) -> Answer:
-    seconds, answer = _held(api, port, sent)
-    assert seconds < HELD_SECONDS, (seconds, answer.status)
-    return answer
+    """Whose parsing takes too long does so each time; what else the machine does comes and goes."""
+    for _ in range(3):
+        seconds, answer = _held(api, port, sent)
+        if seconds < HELD_SECONDS:
+            return answer
+    raise AssertionError((seconds, answer.status))
 
 
 def _json(value: str) -> bytes:
