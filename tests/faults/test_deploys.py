@@ -14,7 +14,7 @@ PATIENCE = 120
 
 
 @pytest.mark.parametrize("deploys", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_deploys_in_a_row_lose_nothing_and_count_no_attempt(
+def test_deploys_in_a_row_lose_nothing_and_cost_most_uploads_no_attempt(
     faulty: FaultyStack, ledger: Ledger, deploys: int
 ) -> None:
     sent: list[str] = []
