@@ -8,7 +8,7 @@ from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
 from api.texts.errors import Problem, error_of
-from shared.status import TERMINAL, UploadStatus
+from shared.status import UploadStatus
 
 
 async def submit(services: Services, form: FormRow) -> None:
@@ -21,7 +21,7 @@ async def submit(services: Services, form: FormRow) -> None:
     def submitted(tx: Transaction) -> None:
         locked = forms.lock(tx, form.id)
         check_draft(locked)
-        found = judge(form_type, locked, uploads.of_form(tx.conn, form.id))
+        found = judge(form_type, locked, uploads.shown(tx.conn, form.id))
         if found.pending:
             names = [
                 {"id": row.id, "field": row.field, "filename": row.filename, "status": row.status}
@@ -54,8 +54,7 @@ async def purge(services: Services, form: FormRow, *, by: Actor) -> None:
 
 def purge_locked(tx: Transaction, form: FormRow) -> None:
     """The same within a transaction that locked the form."""
-    for row in uploads.of_form(tx.conn, form.id):
-        if row.status not in TERMINAL:
-            lifecycle.end(tx, row, UploadStatus.REMOVED)
+    for row in uploads.live(tx.conn, form.id):
+        lifecycle.end(tx, row, UploadStatus.REMOVED)
     forms.purge(tx, form)
     uploads.forget_personal(tx, form.id)

@@ -43,7 +43,7 @@ class Completeness:
 def judge(form_type: FormType, form: FormRow, rows: Sequence[ShownUpload]) -> Completeness:
     """Judge the values and the newest upload of each slot (protocol P10).
 
-    judge(form_type, form, uploads.of_form(conn, form.id)).complete
+    judge(form_type, form, uploads.shown(conn, form.id)).complete
     """
     found = Completeness()
     for name, each in form_type.fields.items():

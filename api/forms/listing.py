@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from api.records import forms, uploads
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import FormRow, ShownUpload
 from api.services import Services
 from api.texts.errors import wrong_member
 from shared.ids import is_id
@@ -27,7 +27,7 @@ class Wanted:
 class Page:
     """Forms with their uploads, and the cursor of the next page; None on the last."""
 
-    forms: list[tuple[FormRow, list[UploadRow]]]
+    forms: list[tuple[FormRow, list[ShownUpload]]]
     next: str | None
 
 
@@ -37,7 +37,7 @@ async def list_page(services: Services, wanted: Wanted, after: str | None) -> Pa
     Raises `Problem` invalid-request for a cursor that isn't one of ours.
     """
 
-    def found(conn: Connection) -> tuple[list[FormRow], bool, dict[str, list[UploadRow]]]:
+    def found(conn: Connection) -> tuple[list[FormRow], bool, dict[str, list[ShownUpload]]]:
         rows = forms.page(
             conn,
             form_type=wanted.form_type,
@@ -47,7 +47,7 @@ async def list_page(services: Services, wanted: Wanted, after: str | None) -> Pa
             limit=wanted.limit + 1,
         )
         more, rows = len(rows) > wanted.limit, rows[: wanted.limit]
-        return rows, more, uploads.of_forms(conn, [row.id for row in rows])
+        return rows, more, uploads.shown_of_forms(conn, [row.id for row in rows])
 
     rows, more, of_forms = await services.database.scan(found)
     last = _encode(rows[-1], wanted) if more else None

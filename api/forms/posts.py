@@ -12,7 +12,7 @@ from api.forms.completeness import value_problems
 from api.receive.files import Received
 from api.receive.sections import SectionBody
 from api.records import uploads
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import CountedUpload, FormRow, ShownUpload, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, wrong_member
 from api.uploads.acknowledge import deleting_unless_committed
@@ -152,15 +152,12 @@ async def _apply(
 ) -> Outcome:
     files = [file.received for file in post.edits.files if file.received]
     async with deleting_unless_committed(services, files):
-        before = {row.id: row for row in await _uploads(services, form)}
-        removed = [_named(before, upload_id) for upload_id in post.remove]
+        removed = [await _named(services, form, upload_id) for upload_id in post.remove]
     saved = await sections.save(services, form, post.edits, if_match=None, request_id=request_id)
     for row in removed:
         await remove(services, row, by=PERSON)
     refused_files = [
-        {"field": row.field, "code": str(row.error["code"])}
-        for row in await _uploads(services, form)
-        if row.status is UploadStatus.REJECTED and row.id not in before and row.error
+        {"field": row.field, "code": str(row.error["code"])} for row in saved.refused if row.error
     ]
     wrong = [*_wrong_values(services, form, post), *saved.edits.problems, *refused_files]
     names = list(services.form_types[form.type].fields)
@@ -181,8 +178,8 @@ async def _apply(
 async def _submit(services: Services, form: FormRow, client: str) -> Problem | None:
     """Submit once no file is under way, or after a while; the reason where it can't be."""
 
-    async def read() -> tuple[list[UploadRow], int]:
-        return await services.database.read(uploads.of_form_at, form.id)
+    async def read() -> tuple[list[CountedUpload], int]:
+        return await services.database.read(uploads.counted_at, form.id)
 
     await services.waiters.wait_until(
         form.id,
@@ -229,7 +226,7 @@ def _no_such_section(control: str) -> Problem:
 
 
 async def _leave_out_what_is_there(
-    services: Services, edits: sections.Edits, rows: list[UploadRow]
+    services: Services, edits: sections.Edits, rows: list[ShownUpload]
 ) -> None:
     """A browser that goes back sends a section's files once more: what came under the same name
     with the same bytes, and is there or on its way, adds nothing."""
@@ -246,7 +243,7 @@ async def _leave_out_what_is_there(
             await services.staging.delete(staged.name)
 
 
-def _newest(rows: list[UploadRow]) -> list[UploadRow]:
+def _newest(rows: list[ShownUpload]) -> list[ShownUpload]:
     """The newest upload of each slot: in a field for one file, who chooses an earlier one again
     wants it back."""
     return list({row.slot: row for row in rows if row.status not in TERMINAL}.values())
@@ -256,11 +253,12 @@ def _received(body: SectionBody) -> list[Received]:
     return [file.received for file in body.files if file.received]
 
 
-async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
-    return await services.database.read(uploads.of_form, form.id)
+async def _uploads(services: Services, form: FormRow) -> list[ShownUpload]:
+    return await services.database.read(uploads.shown, form.id)
 
 
-def _named(rows: dict[str, UploadRow], upload_id: str) -> UploadRow:
-    if upload_id not in rows:
+async def _named(services: Services, form: FormRow, upload_id: str) -> UploadRow:
+    found = await services.database.read(uploads.get, upload_id)
+    if found is None or found.form_id != form.id:
         raise Problem("not-found")
-    return rows[upload_id]
+    return found

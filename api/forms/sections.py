@@ -11,14 +11,14 @@ from api.receive.sections import FilePart, SectionBody
 from api.records import forms, lifecycle, uploads
 from api.records.database import Transaction
 from api.records.polled import PolledForm
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import Counted, FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem, error_of, pointer
 from api.uploads.acknowledge import NewUpload, Refused, add_refused, deleting_unless_committed
 from api.uploads.quotas import check_form, check_text, open_slots
 from shared.form_definition import FileField, FormType
 from shared.ids import new_id
-from shared.status import TERMINAL, UploadStatus
+from shared.status import UploadStatus
 
 _NOTHING = ("", "0", 0, False)
 MAX_ERRORS = 100
@@ -49,6 +49,8 @@ class Saved:
     edits: Edits
     received: bool
     """Whether a file was taken: then the answer is 202."""
+    refused: list[UploadRow]
+    """Files that were refused at once."""
 
 
 def edits_of_json(
@@ -147,16 +149,17 @@ async def save(
             forms.save_text(tx, locked, _fitting(services, form_type, locked, edits))
         for name in edits.cleared:
             _clear(tx, locked, name)
-        before = uploads.of_form(tx.conn, form.id) if edits.files else []
+        rows: list[Counted] = [*uploads.counted(tx.conn, form.id)] if edits.files else []
         for file in edits.files:
             field_ = form_type.file_fields[file.name]
-            of_field = [row for row in (*before, *added) if row.field == field_.name]
+            of_field = [row for row in rows if row.field == field_.name]
             full = field_.max_files > 1 and open_slots(field_, of_field) < 1
-            if not _fits(services, form_type, [*before, *added], file, full=full):
+            if not _fits(services, form_type, rows, file, full=full):
                 edits.problems.append(value_problem(field_, "form-full"))
                 continue
-            others = [*before, *added]
-            added.append(_add(services, tx, locked, field_, file, others, request_id, full=full))
+            row = _add(services, tx, locked, field_, file, rows, request_id, full=full)
+            rows.append(row)
+            added.append(row)
 
     async with deleting_unless_committed(services, mine, added):
         await services.database.write(applied)
@@ -168,7 +171,8 @@ async def save(
         if received.staged.name not in kept:
             with contextlib.suppress(Problem):  # the sweep finds it
                 await services.staging.delete(received.staged.name)
-    return Saved(edits, received=bool(kept))
+    refused = [row for row in added if row.status is UploadStatus.REJECTED]
+    return Saved(edits, received=bool(kept), refused=refused)
 
 
 def check_precondition(form: FormRow, if_match: str | None) -> None:
@@ -226,7 +230,7 @@ def _fitting(
 
 
 def _fits(
-    services: Services, form_type: FormType, rows: list[UploadRow], file: FilePart, *, full: bool
+    services: Services, form_type: FormType, rows: list[Counted], file: FilePart, *, full: bool
 ) -> bool:
     """Whether the form holds this one too, be it only as a refused one without bytes."""
     try:
@@ -238,8 +242,8 @@ def _fits(
 
 
 def _clear(tx: Transaction, form: FormRow, name: str) -> None:
-    for row in uploads.of_form(tx.conn, form.id):
-        if row.field == name and row.status not in TERMINAL:
+    for row in uploads.live(tx.conn, form.id):
+        if row.field == name:
             lifecycle.end(tx, row, UploadStatus.REMOVED)
 
 
@@ -249,7 +253,7 @@ def _add(
     form: FormRow,
     field_: FileField,
     file: FilePart,
-    others: list[UploadRow],
+    others: list[Counted],
     request_id: str,
     *,
     full: bool,

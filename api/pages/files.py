@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.pages.models import reason
-from api.records.rows import UploadRow
+from api.records.rows import ShownUpload
 from shared.form_definition import FileField
 from shared.status import PENDING, UploadStatus
 
@@ -42,7 +42,7 @@ class FileLine:
     """Where a small picture of it can be fetched."""
 
 
-def file_lines(field: FileField, uploads: Sequence[UploadRow]) -> list[FileLine]:
+def file_lines(field: FileField, uploads: Sequence[ShownUpload]) -> list[FileLine]:
     """Of one field, from its uploads that count, oldest first.
 
     In a field for one file that is the newest, and beside it the one that stays for as long as the
@@ -64,7 +64,7 @@ def file_lines(field: FileField, uploads: Sequence[UploadRow]) -> list[FileLine]
     return [file_line(newest)]
 
 
-def file_line(row: UploadRow, state: str = "") -> FileLine:
+def file_line(row: ShownUpload, state: str = "") -> FileLine:
     """One upload, with `state` in place of the words for its status."""
     is_there = row.status is UploadStatus.STORED and not row.withheld
     if row.status is UploadStatus.FAILED:
@@ -86,7 +86,7 @@ def file_line(row: UploadRow, state: str = "") -> FileLine:
     )
 
 
-def _smallest(row: UploadRow) -> str | None:
+def _smallest(row: ShownUpload) -> str | None:
     """The name of the smallest picture that was made of it."""
     pictures = {name: each for name, each in row.derivatives.items() if each.get("width")}
     return min(pictures, key=lambda name: pictures[name]["width"], default=None)

@@ -7,7 +7,7 @@ from typing import Any
 from api.forms.completeness import judge, value_problems
 from api.forms.values import value_problem
 from api.html import addresses
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import FormRow, ShownUpload
 from shared.form_definition import FileField, FormType
 from shared.status import PENDING, TERMINAL, UploadStatus
 
@@ -21,7 +21,7 @@ class Draft:
 
     form_type: FormType
     form: FormRow | None = None
-    rows: Sequence[UploadRow] = ()
+    rows: Sequence[ShownUpload] = ()
     """All uploads it ever had, oldest first."""
 
     @property
@@ -30,7 +30,7 @@ class Draft:
         return self.form.data if self.form else {}
 
     @property
-    def uploads(self) -> list[UploadRow]:
+    def uploads(self) -> list[ShownUpload]:
         """Those that count. A refused file is history once another came after it, even one that
         was taken away again."""
         last = {row.slot: row for row in self.rows}
@@ -98,7 +98,7 @@ def hindrances(draft: Draft) -> set[str]:
     return {each["field"] for each in judge(draft.form_type, draft.form, draft.uploads).errors}
 
 
-def reason(row: UploadRow) -> str:
+def reason(row: ShownUpload) -> str:
     """Why a file was refused, or why we gave it up."""
     return str((row.error or {}).get("detail", "It can't be used"))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from api.records import cleaning, uploads
 from api.records.database import NOW, Transaction
-from api.records.rows import Json, UploadRow
+from api.records.rows import Counted, Json, UploadRow
 from shared.keys import flagged_prefix, generation_prefix
 from shared.status import TERMINAL, UploadStatus
 
@@ -26,7 +26,7 @@ def end_unapplied(
 def reject(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:
     """The rejected outcome: the bytes are kept only if no newer upload waits in the slot, and of
     all that are rejected in a field for many only those of the newest."""
-    rows = uploads.of_form(tx.conn, upload.form_id)
+    rows = uploads.counted(tx.conn, upload.form_id)
     superseded = any(
         other.slot == upload.slot and other.seq > upload.seq and other.status not in TERMINAL
         for other in rows
@@ -69,9 +69,8 @@ def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow
 
 
 def _replace_older(tx: Transaction, upload: UploadRow) -> None:
-    for other in uploads.of_form(tx.conn, upload.form_id):
-        older = other.slot == upload.slot and other.seq < upload.seq
-        if older and other.status not in TERMINAL:
+    for other in uploads.live(tx.conn, upload.form_id):
+        if other.slot == upload.slot and other.seq < upload.seq:
             end(tx, other, UploadStatus.REPLACED)
 
 
@@ -112,9 +111,7 @@ def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:
         uploads.condemn(tx, [upload.id])
 
 
-def condemn_rejected_before(
-    tx: Transaction, upload: UploadRow, others: Sequence[UploadRow]
-) -> None:
+def condemn_rejected_before(tx: Transaction, upload: UploadRow, others: Sequence[Counted]) -> None:
     """A new upload is the newest of its slot: what was rejected there before needs no bytes.
     `others` are the form's, as they are under its lock."""
     older = [

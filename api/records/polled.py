@@ -12,6 +12,7 @@ from sqlalchemy import JSON, Column, ColumnElement, Connection, Text, cast, sele
 from api.records.prepared import Prepared, Row, given
 from api.records.rows import FormRow, ShownUpload
 from api.records.tables import forms, uploads
+from api.records.uploads import shown as shown_of_form
 from shared.status import UploadStatus
 
 
@@ -56,8 +57,7 @@ def form(
     found = PolledForm(**{name: row[name] for name in _OF_FORM}, _row=row)
     if not shown(found):
         return found, []
-    rows = _UPLOADS.rows(conn, {"form_id": form_id})
-    return found, [ShownUpload.of(each) for each in rows]
+    return found, shown_of_form(conn, form_id)
 
 
 def upload(conn: Connection, upload_id: str) -> PolledUpload | None:
@@ -108,9 +108,4 @@ _UPLOAD = Prepared(
     )
     .join_from(uploads, forms)
     .where(uploads.c.id == given(uploads.c.id))
-)
-_UPLOADS = Prepared(
-    select(*_SHOWN)
-    .where(uploads.c.form_id == given(uploads.c.form_id))
-    .order_by(uploads.c.seq, uploads.c.id)
 )

@@ -74,6 +74,25 @@ class ShownUpload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountedUpload:
+    """An upload as far as it matters to the others of its form, of which there may be hundreds."""
+
+    id: str
+    field: str
+    slot: str
+    seq: int
+    key: str | None
+    status: UploadStatus
+    size: int
+    bytes: str
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Self:
+        """From a row with these columns."""
+        return cls(**{**row, "status": UploadStatus(row["status"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRow(ShownUpload):
     """An upload as it was read."""
 
@@ -101,3 +120,7 @@ class UploadRow(ShownUpload):
     policy: Json
     key_base: str
     request_id: str | None
+
+
+Counted = CountedUpload | UploadRow
+"""One that is counted, be it known whole."""

@@ -1,25 +1,36 @@
 """Uploads: rows, and the one function that changes their status."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, literal, select, update
 
 from api.records import forms
 from api.records.database import NOW, Change, Moment, Transaction
 from api.records.prepared import Prepared, given, insert_row, update_rows
-from api.records.rows import UploadRow
+from api.records.rows import CountedUpload, ShownUpload, UploadRow
 from api.records.tables import KEEPS_BYTES, uploads
 from api.texts.errors import Problem
 from shared.ids import is_id
-from shared.status import TRANSITIONS, UploadStatus
+from shared.status import TERMINAL, TRANSITIONS, UploadStatus
 
 _BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
 _HELD = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)).with_for_update())
-_OF_FORM = Prepared(
-    select(uploads)
-    .where(uploads.c.form_id == given(uploads.c.form_id))
-    .order_by(uploads.c.seq, uploads.c.id)
+
+
+def _of_form(*columns: Any) -> Select[Any]:
+    return (
+        select(*columns)
+        .where(uploads.c.form_id == given(uploads.c.form_id))
+        .order_by(uploads.c.seq, uploads.c.id)
+    )
+
+
+_COUNTED = Prepared(_of_form(*(uploads.c[each.name] for each in fields(CountedUpload))))
+_SHOWN = Prepared(_of_form(*(uploads.c[each.name] for each in fields(ShownUpload))))
+_LIVE = Prepared(
+    _of_form(*uploads.c).where(*(uploads.c.status != literal(str(each)) for each in TERMINAL))
 )
 
 
@@ -54,15 +65,25 @@ def lock(tx: Transaction, upload_id: str) -> UploadRow:
     return row
 
 
-def of_form(conn: Connection, form_id: str) -> list[UploadRow]:
-    """All of a form's uploads, oldest first."""
-    return [UploadRow.of(row) for row in _OF_FORM.rows(conn, {"form_id": form_id})]
+def counted(conn: Connection, form_id: str) -> list[CountedUpload]:
+    """All of a form's uploads, oldest first, as far as they matter to each other."""
+    return [CountedUpload.of(row) for row in _COUNTED.rows(conn, {"form_id": form_id})]
 
 
-def of_form_at(conn: Connection, form_id: str) -> tuple[list[UploadRow], int]:
-    """A form's uploads, and the version at which it was before they were looked at."""
+def counted_at(conn: Connection, form_id: str) -> tuple[list[CountedUpload], int]:
+    """The same, and the version at which the form was before they were looked at."""
     version = forms.versions(conn, [form_id]).get(form_id, 0)
-    return of_form(conn, form_id), version
+    return counted(conn, form_id), version
+
+
+def shown(conn: Connection, form_id: str) -> list[ShownUpload]:
+    """All of a form's uploads, oldest first, as clients are shown them."""
+    return [ShownUpload.of(row) for row in _SHOWN.rows(conn, {"form_id": form_id})]
+
+
+def live(conn: Connection, form_id: str) -> list[UploadRow]:
+    """Those of a form's uploads to which something may happen yet, oldest first."""
+    return [UploadRow.of(row) for row in _LIVE.rows(conn, {"form_id": form_id})]
 
 
 def are_there(conn: Connection, upload_ids: Sequence[str]) -> bool:
@@ -70,14 +91,16 @@ def are_there(conn: Connection, upload_ids: Sequence[str]) -> bool:
     return all(get(conn, each) for each in upload_ids)
 
 
-def of_forms(conn: Connection, form_ids: list[str]) -> dict[str, list[UploadRow]]:
-    """The uploads of several forms, oldest first."""
+def shown_of_forms(conn: Connection, form_ids: list[str]) -> dict[str, list[ShownUpload]]:
+    """The same of several forms."""
     found = conn.execute(
-        select(uploads).where(uploads.c.form_id.in_(form_ids)).order_by(uploads.c.seq, uploads.c.id)
+        select(*(uploads.c[each.name] for each in fields(ShownUpload)))
+        .where(uploads.c.form_id.in_(form_ids))
+        .order_by(uploads.c.seq, uploads.c.id)
     )
-    rows: dict[str, list[UploadRow]] = {form_id: [] for form_id in form_ids}
+    rows: dict[str, list[ShownUpload]] = {form_id: [] for form_id in form_ids}
     for row in found.mappings():
-        rows[row["form_id"]].append(UploadRow.of(row))
+        rows[row["form_id"]].append(ShownUpload.of(row))
     return rows
 
 

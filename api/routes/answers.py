@@ -15,7 +15,7 @@ from api.http.preferences import applied, matches, wait_seconds
 from api.receive.body import gone
 from api.records import forms, polled, uploads
 from api.records.polled import PolledForm, PolledUpload
-from api.records.rows import FormRow, ShownUpload, UploadRow
+from api.records.rows import FormRow, ShownUpload
 from api.routes.deps import base_url, polled_form, polled_upload
 from api.services import Services
 from api.texts.errors import Problem
@@ -79,9 +79,9 @@ async def wait_for_upload(request: Request, services: Services, upload_id: str) 
     return await _wait(request, services, first.form_id, first, read, done)
 
 
-async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[UploadRow]]:
+async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[ShownUpload]]:
     form, rows = await services.database.read(
-        lambda conn: (forms.get(conn, form_id), uploads.of_form(conn, form_id))
+        lambda conn: (forms.get(conn, form_id), uploads.shown(conn, form_id))
     )
     if form is None or form.status == forms.PURGING:
         raise Problem("not-found")

@@ -15,7 +15,7 @@ from api.news.event_format import event
 from api.news.streams import Part, Snapshot
 from api.openapi import of_forms as described
 from api.records import forms
-from api.records.rows import UploadRow
+from api.records.rows import ShownUpload
 from api.routes.answers import form_and_uploads
 from api.routes.deps import FormOrPages, Serving, base_url
 from api.routes.event_stream import MEDIA_TYPE, EventStream
@@ -78,5 +78,5 @@ async def _read(services: Services, form_id: str, base: str) -> Snapshot:
     )
 
 
-def _upload_event(row: UploadRow, base: str) -> bytes:
+def _upload_event(row: ShownUpload, base: str) -> bytes:
     return event("upload", upload_view(row, base).model_dump_json(), row.version)

@@ -94,7 +94,7 @@ async def _open_draft(request: Request, services: Services) -> Draft | None:
 
 
 async def _draft(services: Services, form: FormRow) -> Draft:
-    rows = await services.database.read(uploads.of_form, form.id)
+    rows = await services.database.read(uploads.shown, form.id)
     return Draft(services.form_types[form.type], form, rows)
 
 

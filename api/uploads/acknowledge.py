@@ -10,7 +10,7 @@ from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import forms, lifecycle, one_statement, staged, stalled, uploads
 from api.records.database import NOW, CommitUnknown, DatabaseUnavailable, Moment, Transaction
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import Counted, FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.texts.rejections import upload_error
@@ -35,7 +35,7 @@ class Seen:
 
     @classmethod
     def of(
-        cls, form: FormRow, field: FileField, key: str | None, rows: Sequence[UploadRow]
+        cls, form: FormRow, field: FileField, key: str | None, rows: Sequence[Counted]
     ) -> "Seen":
         of_field = [row for row in rows if row.field == field.name]
         has_room = field.max_files == 1 or open_slots(field, of_field) > 0
@@ -91,7 +91,7 @@ class NewUpload:
     request_id: str
     key: str | None = None
 
-    def add(self, tx: Transaction, form: FormRow, others: Sequence[UploadRow]) -> UploadRow:
+    def add(self, tx: Transaction, form: FormRow, others: Sequence[Counted]) -> UploadRow:
         """Insert its row beside `others`, all that the form has; the form is locked and open."""
         upload_id = self.received.staged.name
         staged.own(tx, upload_id)
@@ -103,13 +103,14 @@ class NewUpload:
         """Add it under the form's lock, and put its row into `added`; or return the upload that
         was sent with the key before. Raises `Problem` if the form takes no more."""
         form = forms.lock(tx, form_id)
-        rows = uploads.of_form(tx.conn, form_id)
+        rows = uploads.counted(tx.conn, form_id)
         winner = self._check(form, rows)
-        if winner is None:
-            if self.received.earlier:
-                check_still_there(tx.conn, self.received.earlier)
-            added.append(self.add(tx, form, rows))
-        return winner
+        if winner:
+            return uploads.get(tx.conn, winner.id)
+        if self.received.earlier:
+            check_still_there(tx.conn, self.received.earlier)
+        added.append(self.add(tx, form, rows))
+        return None
 
     def add_by_one_statement(self, tx: Transaction, seen: Seen) -> UploadRow | None:
         """The same for a form in which nothing has changed since it was `seen`; None, with nothing
@@ -126,7 +127,7 @@ class NewUpload:
             return one_statement.create(tx, upload_id, form.id, form.version, **columns)
         return None
 
-    def _check(self, form: FormRow, rows: Sequence[UploadRow]) -> UploadRow | None:
+    def _check(self, form: FormRow, rows: Sequence[Counted]) -> Counted | None:
         """The upload of the same key, if any; else raises `Problem` if the form takes no more."""
         check_draft(form)
         winner = of_key(rows, self.field, self.key)
@@ -180,7 +181,7 @@ async def _settled(services: Services, name: str, unknown: CommitUnknown) -> Upl
         raise unknown from None
 
 
-def of_key(rows: Sequence[UploadRow], field: FileField, key: str | None) -> UploadRow | None:
+def of_key(rows: Sequence[Counted], field: FileField, key: str | None) -> Counted | None:
     """The upload of the field that was sent with the key before."""
     if key is None:
         return None
@@ -234,7 +235,7 @@ def add_refused(
     form: FormRow,
     field: FileField,
     refused: Refused,
-    others: Sequence[UploadRow],
+    others: Sequence[Counted],
     *,
     request_id: str,
 ) -> UploadRow:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import uploads
-from api.records.rows import FormRow, UploadRow
+from api.records.rows import Counted, FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads.acknowledge import Seen, acknowledge, of_key
@@ -52,7 +52,7 @@ class Admission:
 
     @asynccontextmanager
     async def open(
-        self, *, least: int, most: int, rows: Sequence[UploadRow] | None = None
+        self, *, least: int, most: int, rows: Sequence[Counted] | None = None
     ) -> AsyncIterator[None]:
         """Around taking the bytes: the file has at `least` so many, and takes at `most` so many on
         the volume. `rows` are the form's uploads, if they were read already.
@@ -93,14 +93,14 @@ class Admission:
         if self._digest and self._digest not in those:
             raise Problem("digest-mismatch", field=self.field.name)
 
-    def winner_of(self, rows: Sequence[UploadRow]) -> UploadRow | None:
+    def winner_of(self, rows: Sequence[Counted]) -> Counted | None:
         """The upload that was sent with the key before."""
         return of_key(rows, self.field, self._key)
 
-    async def _look(self, rows: Sequence[UploadRow] | None, least: int) -> Seen:
+    async def _look(self, rows: Sequence[Counted] | None, least: int) -> Seen:
         """Refuse what the record decides, and keep of its rows what the end of the body asks."""
         if rows is None:
-            rows = await self._services.database.read(uploads.of_form, self.form.id)
+            rows = await self._services.database.read(uploads.counted, self.form.id)
         if not self.winner_of(rows):  # a key that is repeated adds nothing
             check_field(self.field, [row for row in rows if row.field == self.field.name])
             form_type = self._services.form_types[self.form.type]
@@ -132,5 +132,5 @@ async def _on_volume(services: Services, most: int) -> AsyncIterator[None]:
 
 async def _check_form(services: Services, form_type: FormType, form: FormRow, least: int) -> None:
     """In a function of its own, so that nobody holds the rows while the body comes."""
-    rows = await services.database.read(uploads.of_form, form.id)
+    rows = await services.database.read(uploads.counted, form.id)
     check_form(services.settings, form_type, rows, more=least)

@@ -14,7 +14,7 @@ import structlog
 
 from api.records import begun_drafts
 from api.records.database import Transaction
-from api.records.rows import UploadRow
+from api.records.rows import Counted, ShownUpload
 from api.services import Services
 from api.settings.settings import Settings
 from api.texts.errors import Problem
@@ -28,19 +28,19 @@ DRAFTS_PER_HOUR = 60
 """For one client address, where addresses tell clients apart."""
 
 
-def check_field(field: FileField, of_field: Sequence[UploadRow]) -> None:
+def check_field(field: FileField, of_field: Sequence[Counted]) -> None:
     """A field for many files is full at `max_files`; a field for one replaces."""
     if field.max_files > 1 and open_slots(field, of_field) < 1:
         raise Problem("too-many-files", field=field.name, params={"max_files": field.max_files})
 
 
-def open_slots(field: FileField, of_field: Sequence[UploadRow]) -> int:
+def open_slots(field: FileField, of_field: Sequence[Counted | ShownUpload]) -> int:
     """How many files a field for many takes yet. What was rejected takes up no room."""
     taken = [row for row in of_field if row.status not in {*TERMINAL, UploadStatus.REJECTED}]
     return field.max_files - len(taken)
 
 
-def bytes_held(rows: Sequence[UploadRow]) -> int:
+def bytes_held(rows: Sequence[Counted]) -> int:
     """Bytes of a form's uploads, as received: those in the bucket, those that wait for it, and
     those that are kept of rejected and failed ones."""
     return sum(
@@ -51,7 +51,7 @@ def bytes_held(rows: Sequence[UploadRow]) -> int:
 
 
 def check_form(
-    settings: Settings, form_type: FormType, rows: Sequence[UploadRow], *, more: int
+    settings: Settings, form_type: FormType, rows: Sequence[Counted], *, more: int
 ) -> None:
     """Raise `Problem` form-full if one more upload of `more` bytes is too much for the form that
     has the uploads `rows`."""

@@ -1,6 +1,5 @@
 """Reuse: give a field a file that the form has already, without its being sent again."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from api.access.rights import check_draft
@@ -33,11 +32,12 @@ async def reuse(services: Services, admission: Admission, from_id: str) -> Uploa
     `Admission` raises.
     """
     form, field = admission.form, admission.field
-    rows = await _uploads(services, form)
-    winner = admission.winner_of(rows)
-    if winner and winner.from_id == from_id:
-        return winner
-    row = _named(rows, from_id)
+    rows = await services.database.read(uploads.counted, form.id)
+    if winner := admission.winner_of(rows):
+        sent = await _named(services, form, winner.id)
+        if sent.from_id == from_id:
+            return sent
+    row = await _named(services, form, from_id)
     earlier = _checked(field, earlier_of(row))
     admission.check_digest(row.sha256, earlier.sha256)
     async with admission.open(least=earlier.size, most=0, rows=rows):
@@ -54,7 +54,7 @@ async def _found(
     look finds it in the bucket.
     """
     for _ in range(2):
-        row = _named(await _uploads(services, form), from_id)
+        row = await _named(services, form, from_id)
         earlier = _checked(field, earlier_of(row))
         if earlier.prefix or await services.staging.link(from_id, upload_id):
             staged = Staged(upload_id, earlier.size, earlier.sha256)
@@ -68,20 +68,15 @@ def _checked(field: FileField, earlier: Earlier) -> Earlier:
     return earlier
 
 
-def _named(rows: Sequence[UploadRow], upload_id: str) -> UploadRow:
-    """What is another form's does not exist."""
-    found = next((row for row in rows if row.id == upload_id), None)
-    if found is None:
-        raise Problem("not-found", "The form has no such upload.")
-    return found
-
-
-async def _uploads(services: Services, form: FormRow) -> list[UploadRow]:
-    """The form is looked at after them: uploads that a purge has removed are never told of."""
+async def _named(services: Services, form: FormRow, upload_id: str) -> UploadRow:
+    """What is another form's does not exist. The form is looked at after it: an upload that a
+    purge has removed is never told of."""
     found, now = await services.database.read(
-        lambda conn: (uploads.of_form(conn, form.id), forms.get(conn, form.id))
+        lambda conn: (uploads.get(conn, upload_id), forms.get(conn, form.id))
     )
     if now is None or now.status == forms.PURGING:
         raise Problem("not-found")
     check_draft(now)
+    if found is None or found.form_id != form.id:
+        raise Problem("not-found", "The form has no such upload.")
     return found

@@ -13,7 +13,7 @@ from api.forms import closing
 from api.forms.sections import Edits, Saved, edits_of_json, save
 from api.receive.files import Received
 from api.receive.sections import FilePart
-from api.records import forms, uploads
+from api.records import forms
 from api.records.database import Change, CommitUnknown, Transaction
 from api.records.rows import UploadRow
 from api.records.tables import events, running_keys
@@ -25,7 +25,7 @@ from shared.form_definition import FileField
 from shared.status import UploadStatus
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.services import Scene, services_on, stored
-from tests.support.sql import values_of
+from tests.support.sql import uploads_of, values_of
 
 
 async def test_a_form_that_is_submitted_while_a_body_is_in_flight_takes_it_no_more(
@@ -228,7 +228,7 @@ async def test_a_saved_section_and_an_outcome_at_once_lose_neither(scene: Scene)
         scene.report(stored(order)),
     )
     form = await scene.services.database.read(forms.get, scene.form.id)
-    rows = await scene.services.database.read(uploads.of_form, scene.form.id)
+    rows = await scene.services.database.read(uploads_of, scene.form.id)
     assert form
     assert form.data == {"note": "typed"}
     assert rows[0].public_url

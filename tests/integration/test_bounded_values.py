@@ -37,7 +37,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(api: ApiProcess) -> FormClient:
     return FormClient(api.url, "therapist_signup")
 
@@ -194,3 +194,28 @@ def test_no_text_of_a_part_holds_the_loop(
     head = f"Authorization: Bearer {client.token}\r\nContent-Length: {len(body)}\r\n"
     head += "Content-Type: multipart/form-data; boundary=b\r\n"
     _holds_nothing_up(api, api.port, request("POST", client.path, head, body))
+
+
+def test_a_form_with_as_many_uploads_as_it_may_have_holds_nobody_up(
+    api: ApiProcess, client: FormClient
+) -> None:
+    authorized = f"Authorization: Bearer {client.token}\r\n"
+
+    def put(key: int) -> bytes:
+        path = f"{client.path}/fields/headshot/uploads/key-{key}"
+        return request("PUT", path, f"{authorized}Content-Length: 1\r\n", b"v")
+
+    for key in range(480):
+        (answer,) = answers(api.port, put(key), count=1)
+        assert answer.status == 202
+    typed = f"{authorized}Content-Type: application/x-www-form-urlencoded\r\n"
+    json_ = f"{authorized}Content-Type: application/json\r\n"
+    for sent in (
+        put(1000),
+        put(0),  # sent before
+        request("GET", client.path, authorized),
+        request("POST", client.path, f"{typed}Content-Length: 5\r\n", b"bio=x"),
+        request("PATCH", client.path, f"{json_}Content-Length: 22\r\n", b'{"data":{"bio":"abc"}}'),
+        request("POST", f"{client.path}/submit", f"{authorized}Content-Length: 0\r\n"),
+    ):
+        _holds_nothing_up(api, api.port, sent)

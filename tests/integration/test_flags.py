@@ -9,7 +9,7 @@ from api.forms import closing
 from api.forms.completeness import judge
 from api.outside.links import link_of
 from api.pages.files import file_line
-from api.records import forms, uploads
+from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
@@ -20,7 +20,7 @@ from api.views.rows import FormView, form_view, upload_view
 from shared.internal_api import Flag, StoredObject
 from shared.status import UploadStatus
 from tests.support.services import A_SHA, BACK_END, Scene, flagged, given_back, rejected, stored
-from tests.support.sql import values_of
+from tests.support.sql import uploads_of, values_of
 from tests.support.sweeping import willing_sweep
 
 
@@ -35,7 +35,7 @@ async def _flagged(scene: Scene, field: str = "needed") -> UploadRow:
 
 async def _now(scene: Scene) -> tuple[FormRow, list[UploadRow]]:
     form = await scene.services.database.read(forms.get, scene.form.id)
-    rows = await scene.services.database.read(uploads.of_form, scene.form.id)
+    rows = await scene.services.database.read(uploads_of, scene.form.id)
     assert form is not None
     return form, rows
 

@@ -23,7 +23,7 @@ from shared.status import UploadStatus
 from tests.support.commits import held_before_the_commit
 from tests.support.round_trips import counted
 from tests.support.services import Scene, rejected, services_on
-from tests.support.sql import execute, rows_of
+from tests.support.sql import execute, rows_of, uploads_of
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -126,7 +126,7 @@ async def test_a_name_that_the_sweep_took_for_an_orphans_is_nobodys_upload(scene
         await scene.services.database.write(staged.condemn, [sent.admission.upload_id])
         with pytest.raises(Problem, match="unavailable"):
             await sent.acknowledge()
-    assert not await scene.services.database.scan(uploads.of_form, scene.form.id)
+    assert not await scene.services.database.scan(uploads_of, scene.form.id)
 
 
 async def test_what_was_rejected_in_the_slot_before_needs_no_bytes(scene: Scene) -> None:
@@ -203,7 +203,7 @@ async def test_a_statement_that_is_carried_out_late_finds_its_name_taken(
             while await rows_of(other.database, waiting):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.01)
         await other.database.write(forms.lock, scene.form.id)  # behind it
-        assert not await other.database.read(uploads.of_form, scene.form.id)
+        assert not await other.database.read(uploads_of, scene.form.id)
         assert not await services.staging.exists(sent.admission.upload_id)
 
 

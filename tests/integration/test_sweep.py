@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from api.access.tokens import PERSON
 from api.forms import closing
-from api.records import cleaning, forms, migrate, stalled, uploads
+from api.records import cleaning, forms, migrate, stalled
 from api.records.database import Database, DatabaseUnavailable, Transaction, clock
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
@@ -30,7 +30,7 @@ from shared.internal_api import Cleaning
 from shared.status import UploadStatus
 from tests.support.many_rows import Work, fill
 from tests.support.services import Scene, given_back, services_on, stored
-from tests.support.sql import execute, values_of
+from tests.support.sql import execute, uploads_of, values_of
 
 
 class Woken:
@@ -707,7 +707,7 @@ async def _clock(scene: Scene) -> int:
 
 
 async def _uploads(scene: Scene) -> list[UploadRow]:
-    return await scene.services.database.scan(uploads.of_form, scene.form.id)
+    return await scene.services.database.scan(uploads_of, scene.form.id)
 
 
 async def _exists(scene: Scene) -> bool:

@@ -39,7 +39,7 @@ from shared.volume import STAGED
 from tests.protocol.reference import Prefix, Reference
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.services import A_SHA, BACK_END, Scene, services_on
-from tests.support.sql import execute
+from tests.support.sql import execute, uploads_of
 from tests.support.sql import rows_of as all_rows
 from tests.support.sweeping import willing_sweep
 
@@ -464,7 +464,7 @@ class House:
         """What the records say, in the reference's words."""
         database, form_id = self.replicas[0].database, self.scene.form.id
         form = await database.read(forms.get, form_id)
-        found = await database.read(uploads.of_form, form_id)
+        found = await database.read(uploads_of, form_id)
         doomed = await all_rows(database, select(cleanings.c.prefix, cleanings.c.passes))
         return {
             "form": (form.status, form.data.get("note")) if form else ("erased", None),
@@ -497,7 +497,7 @@ class House:
         assert self.bucket <= stored | deleted, "an object that nobody will delete"
         database, form_id = self.replicas[1].database, self.scene.form.id
         form = await database.read(forms.get, form_id)
-        found = await database.read(uploads.of_form, form_id)
+        found = await database.read(uploads_of, form_id)
         history = await all_rows(database, select(events).order_by(events.c.id))
         if form and form.status != forms.PURGING:
             view = form_view(self.replicas[0].form_types[FORM_TYPE], form, found, "http://api")
