@@ -113,7 +113,7 @@ def _why(upload: Waiting, failed_ms: int) -> str:
     match upload.status:
         case "failed":
             kept = f"bytes are kept for {_long(upload.changed + failed_ms)}"
-            return f"{upload.code}; {kept if upload.can_be_retried else 'can't be tried again'}"
+            return f"{upload.code}; " + (kept if upload.can_be_retried else "can't be tried again")
         case "processing":
             lease = upload.lease or 0
             owned = f"lease for {_long(lease)}" if lease > 0 else f"lease over {_long(-lease)} ago"
