@@ -143,7 +143,8 @@ def _number(text: str) -> int:
     return number
 
 
-def main(arguments: list[str]) -> int:
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """What is asked for. Exits with a line on stderr when that makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m api.backlog", description=__doc__)
     parser.add_argument("--status", choices=waiting.BACKLOG, help="only these")
     parser.add_argument("--code", help="only those that failed with this code")
@@ -152,6 +153,11 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.retry and options.status not in {None, waiting.FAILED}:
         parser.error("only failed uploads are tried again")
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    options = options_of(arguments)
     try:
         settings = Settings()
     except ValidationError as error:

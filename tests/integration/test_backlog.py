@@ -1,9 +1,11 @@
 """`python -m api.backlog`: what waits and why, and failed uploads tried again in bulk."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from api.backlog import options_of, tell
 from api.records.rows import UploadRow
 from api.upkeep.sweep import Sweep
 from shared.internal_api import Failed
@@ -12,9 +14,12 @@ from tests.support.services import Scene
 from tests.support.starting import api_settings, run
 
 
-@pytest.fixture
-def env(tmp_path: Path, database_url: str) -> dict[str, str]:
-    return api_settings(tmp_path, DATABASE_URL=database_url)
+async def _said(scene: Scene, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """The lines it prints, on the records of the scene."""
+    capsys.readouterr()
+    assert await tell(scene.services.settings, options_of([*arguments])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if not re.match(r"\d{4}-\d\d-\d\d ", line)]  # no logs
 
 
 async def _failed(scene: Scene) -> UploadRow:
@@ -36,15 +41,13 @@ async def _lost(scene: Scene) -> UploadRow:
 
 
 async def test_what_waits_is_listed_with_the_reason_oldest_first(
-    scene: Scene, env: dict[str, str]
+    scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed, lost = await _failed(scene), await _lost(scene)
     working = await scene.staged()
     await scene.claimed(working)
     waiting = await scene.staged()
-    ended = run("api.backlog", env)
-    assert (ended.status, ended.lines) == (0, [])
-    *lines, counts = ended.out.splitlines()
+    *lines, counts = await _said(scene, capsys)
     reasons = [
         (waiting, "due, after 0 attempts; fails in 6 d"),
         (working, "claimed, attempt 1; lease for"),
@@ -55,22 +58,19 @@ async def test_what_waits_is_listed_with_the_reason_oldest_first(
         assert line.startswith(f"{upload.id}  ")
         assert f"acceptance/needed  {upload.form_id}  {reason}" in line
     assert counts == "receiving 0, staged 1, processing 1, failed 2"
-    [line, _] = run("api.backlog", env, "--code", "bytes-lost").out.splitlines()
+    [line, _] = await _said(scene, capsys, "--code", "bytes-lost")
     assert line.startswith(lost.id)
-    assert "--limit shows them" in run("api.backlog", env, "--limit", "1").out
+    assert "--limit shows them" in (await _said(scene, capsys, "--limit", "1"))[1]
 
 
 async def test_failed_uploads_are_tried_again_in_bulk_and_begin_anew(
-    scene: Scene, env: dict[str, str]
+    scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed, lost = [await _failed(scene) for _ in range(3)], await _lost(scene)
-    first = run("api.backlog", env, "--retry", "--limit", "1")
-    assert first.out.splitlines()[0] == f"{failed[0].id}  tried again"
-    ended = run("api.backlog", env, "--retry")
-    assert ended.status == 0, ended.lines
-    assert ended.out.splitlines()[-1] == (
-        "2 of the failed uploads are tried again; of 1 the bytes are gone"
-    )
+    [first, _] = await _said(scene, capsys, "--retry", "--limit", "1")
+    assert first == f"{failed[0].id}  tried again"
+    *_, counts = await _said(scene, capsys, "--retry")
+    assert counts == "2 of the failed uploads are tried again; of 1 the bytes are gone"
     for upload in failed:
         now = await scene.now(upload)
         assert (now.status, now.attempts, now.error) == (UploadStatus.STAGED, 0, None)
@@ -79,15 +79,16 @@ async def test_failed_uploads_are_tried_again_in_bulk_and_begin_anew(
     assert (await scene.now(lost)).status is UploadStatus.FAILED
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_database_that_is_not_there_is_said_in_one_line(env: dict[str, str]) -> None:
-    ended = run("api.backlog", env, "--retry")
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    ended = run("api.backlog", api_settings(tmp_path), "--retry")
     assert ended.status == 1
     [line] = ended.lines
     assert line.startswith("api: DATABASE_URL: there is no database")
 
 
-def test_only_failed_uploads_can_be_asked_to_be_tried_again(tmp_path: Path) -> None:
-    ended = run("api.backlog", api_settings(tmp_path), "--retry", "--status", "staged")
-    assert ended.status == 2
-    assert "only failed uploads are tried again" in ended.lines[-1]
+def test_only_failed_uploads_can_be_asked_to_be_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        options_of(["--retry", "--status", "staged"])
+    assert "only failed uploads are tried again" in capsys.readouterr().err
