@@ -22,7 +22,6 @@ class Event:
 
     levels: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)
 
 
 class UnreadableEventError(Exception):
@@ -38,7 +37,6 @@ def events_of(*folders: str) -> dict[str, Event]:
                 for name in names:
                     found[name].levels |= levels
                     found[name].keys |= keys
-                    found[name].files.add(str(path.relative_to(CHECKOUT)))
     return dict(sorted(found.items()))
 
 
@@ -54,7 +52,7 @@ def _calls(path: Path) -> Iterator[tuple[set[str], set[str], set[str]]]:
         if isinstance(node, ast.Call) and (levels := _levels(node.func, assigned)):
             names = _names(node.args[0], assigned)
             if not names:
-                raise UnreadableEventError(f"{path.relative_to(CHECKOUT)}:{node.lineno}")
+                raise UnreadableEventError(f"{path}:{node.lineno}")
             yield names, levels, _keys(node)
 
 
