@@ -81,8 +81,7 @@ async def _retry(database: Database, settings: Settings, options: argparse.Names
             continue  # somebody else was quicker
         _say(f"{each.id}  tried again")
         done += 1
-    rest = f"; of {left} the bytes are gone" if left else ""
-    _say(f"{done} of the failed uploads are tried again{rest}")
+    _say(f"tried again: {done}" + (f"; can't be: {left}" if left else ""))
     return 0
 
 

@@ -74,7 +74,7 @@ def _names(argument: ast.expr, assigned: dict[str, ast.expr]) -> set[str]:
             return {name}
         case ast.IfExp(body=one, orelse=other):
             return _names(one, assigned) | _names(other, assigned)
-        case ast.Call(func=ast.Attribute(attr="_event"), args=[ast.Constant(value=what)]):
+        case ast.Call(func=ast.Attribute(attr="_event"), args=[ast.Constant(value=str(what))]):
             return {f"{name}_{what}" for name in WATCHED}
         case ast.Name(id=name) if name in assigned:
             return _names(assigned[name], {})
@@ -85,7 +85,7 @@ def _keys(call: ast.Call) -> set[str]:
     """Those that are written out; `exc_info` is the traceback, which has a key of its own."""
     keys = {"exception" if each.arg == "exc_info" else each.arg for each in call.keywords}
     keys |= {
-        key.value
+        str(key.value)
         for each in call.keywords
         if isinstance(each.value, ast.Dict) and each.arg is None
         for key in each.value.keys
@@ -93,4 +93,4 @@ def _keys(call: ast.Call) -> set[str]:
     }
     if isinstance(call.func, ast.Attribute) and call.func.attr == "exception":
         keys.add("exception")
-    return {str(key) for key in keys if key is not None}
+    return {key for key in keys if key is not None}
