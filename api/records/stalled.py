@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, Select, select, update
 from sqlalchemy import delete as delete_from
 
+from api.records import wake_ups
 from api.records.database import Transaction, now_ms, the_time
 from api.records.rows import UploadRow
 from api.records.tables import (
@@ -22,13 +23,6 @@ from api.records.tables import (
 
 BATCH = 200
 """Rows that one query of the sweep finds at most."""
-FIRST_WAKE_MS = 10_000
-LAST_WAKE_MS = 600_000
-
-
-def wake_pause_ms(unanswered: int) -> int:
-    """How long the next wake-up waits after `unanswered` ones: 10 s doubling to 10 min (P4)."""
-    return int(min(FIRST_WAKE_MS * 2 ** min(unanswered, 10), LAST_WAKE_MS))
 
 
 def due(conn: Connection) -> list[UploadRow]:
@@ -56,7 +50,7 @@ def woken(conn: Connection, after: int) -> list[UploadRow]:
 
 def last_woken(upload: UploadRow) -> int:
     """The moment at which the sweep woke it, by the database's clock."""
-    return upload.wake_at - wake_pause_ms(upload.wakes_unanswered)
+    return upload.wake_at - wake_ups.pause_ms(upload.wakes_unanswered)
 
 
 def count_wakes(tx: Transaction, found: Sequence[UploadRow]) -> list[tuple[str, int]]:
@@ -72,7 +66,7 @@ def count_wakes(tx: Transaction, found: Sequence[UploadRow]) -> list[tuple[str, 
     pauses = defaultdict(list)
     for row in found:
         if wakes.get(row.id) == row.wake:
-            pauses[wake_pause_ms(row.wakes_unanswered + 1)].append(row)
+            pauses[wake_ups.pause_ms(row.wakes_unanswered + 1)].append(row)
     for pause_ms, rows in pauses.items():
         tx.conn.execute(
             update(uploads)
