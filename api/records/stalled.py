@@ -55,17 +55,17 @@ def last_woken(upload: UploadRow) -> int:
 
 def count_wakes(tx: Transaction, found: Sequence[UploadRow]) -> list[tuple[str, int]]:
     """Count one more wake-up of each of these and say its number. Left out is what isn't waiting
-    any more, what another replica has woken since it was found, and what another transaction holds
-    just now: it is claimed, or is left to the next sweep."""
+    any more, what another replica has woken or a worker given back since it was found, and what
+    another transaction holds just now: it is claimed, or is left to the next sweep."""
     free = tx.conn.execute(
-        select(uploads.c.id, uploads.c.wake)
+        select(uploads.c.id, uploads.c.wake, uploads.c.wake_at)
         .where(uploads.c.id.in_([row.id for row in found]), IS_STAGED)
         .with_for_update(skip_locked=True)
     )
-    wakes = {row.id: row.wake for row in free}
+    as_now = {row.id: (row.wake, row.wake_at) for row in free}
     pauses = defaultdict(list)
     for row in found:
-        if wakes.get(row.id) == row.wake:
+        if as_now.get(row.id) == (row.wake, row.wake_at):
             pauses[wake_ups.pause_ms(row.wakes_unanswered + 1)].append(row)
     for pause_ms, rows in pauses.items():
         tx.conn.execute(

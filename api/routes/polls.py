@@ -10,9 +10,9 @@ from api.forms.sections import etag as form_etag
 from api.http.client_address import address_of
 from api.http.preferences import matches, wait_seconds
 from api.receive.body import gone
-from api.records import forms, polled
+from api.records import forms, polled, uploads
 from api.records.polled import PolledForm, PolledUpload
-from api.records.rows import ShownUpload
+from api.records.rows import CountedUpload, ShownUpload
 from api.routes.answers import upload_etag
 from api.routes.deps import credential_or_page
 from api.services import Services
@@ -67,6 +67,19 @@ async def poll_form(
     asking = await credential_or_page(request, services)
     first = await reach.polled_form(services, asking, form_id, differs)
     return await _wait(request, services, form_id, first, read, done)
+
+
+async def wait_until_settled(request: Request, services: Services, form_id: str) -> None:
+    """Wait until nothing of the form is pending, as long as the client asked for, if it did."""
+
+    async def read() -> tuple[list[CountedUpload], int]:
+        return await services.database.read(uploads.counted_at, form_id)
+
+    def done(rows: list[CountedUpload]) -> bool:
+        return not any(row.status in PENDING for row in rows)
+
+    rows, _ = await read()
+    await _wait(request, services, form_id, rows, read, done)
 
 
 async def _wait(
