@@ -2,8 +2,8 @@
 
 from api.access.rights import check_may_change
 from api.access.tokens import Actor
-from api.records import forms, lifecycle, stalled, uploads, waiting
-from api.records.database import NOW, Moment, Transaction
+from api.records import forms, lifecycle, uploads, waiting, wake_ups
+from api.records.database import Moment, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
@@ -25,7 +25,8 @@ async def retry(services: Services, upload: UploadRow, *, by: Actor) -> UploadRo
 def start_again(
     tx: Transaction, upload_id: str, form_id: str, deadline_seconds: float, *, by: Actor
 ) -> UploadRow:
-    """The same within a transaction; nobody is woken but by the sweep, some ten seconds later."""
+    """The same within a transaction. Who sends no wake-up after it leaves that to the sweep, some
+    ten seconds later."""
     form = forms.lock(tx, form_id)
     check_may_change(form, by)
     row = _current(tx, upload_id)
@@ -41,11 +42,8 @@ def start_again(
         decoder_deaths=0,
         backoffs=0,
         error=None,
-        next_attempt_at=NOW,
         deadline=Moment(int(deadline_seconds * 1000)),
-        wake=row.wake + 1,
-        wakes_unanswered=0,
-        wake_at=Moment(stalled.FIRST_WAKE_MS),
+        **wake_ups.at_once(row.wake + 1),
     )
 
 
