@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.s3 import S3Endpoint, run_ministack, run_moto
+from tests.support.s3 import S3Endpoint, run_moto, run_seaweedfs
 
 
 @pytest.fixture(scope="session")
@@ -14,12 +14,12 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
 
 
 @pytest.fixture(scope="session")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
-    with run_ministack(tmp_path_factory.mktemp("ministack")) as endpoint:
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
+    with run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
         yield endpoint
 
 
-@pytest.fixture(scope="session", params=["moto", "ministack"])
+@pytest.fixture(scope="session", params=["moto", "seaweedfs"])
 def endpoint(request: pytest.FixtureRequest) -> S3Endpoint:
     """Every kind of store in turn: one suite for all."""
     found: S3Endpoint = request.getfixturevalue(request.param)

@@ -10,14 +10,14 @@ from sqlalchemy import URL
 from api.records.file_system import network_file_system
 from tests.support.clamd import running_clamd
 from tests.support.postgres import new_database
-from tests.support.s3 import S3Endpoint, free_port, run_ministack
+from tests.support.s3 import S3Endpoint, free_port, run_seaweedfs
 from tests.support.starting import answering_redis, api_settings, run, worker_settings
 from tests.support.tables import make_tables
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
-    with run_ministack(tmp_path_factory.mktemp("s3")) as endpoint:
+    with run_seaweedfs(tmp_path_factory.mktemp("s3")) as endpoint:
         yield endpoint
 
 
