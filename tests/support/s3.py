@@ -41,7 +41,7 @@ class S3Endpoint:
     root_key: dict[str, str]
 
     def empty(self, prefix: str) -> None:
-        s3 = _client(self.url, self.root_key)
+        s3 = client(self.url, self.root_key)
         for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []):
             s3.delete_object(Bucket=BUCKET, Key=found["Key"])
         for begun in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
@@ -70,7 +70,7 @@ class S3Endpoint:
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
         }
-        return _client(self.url, key, **config)
+        return client(self.url, key, **config)
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def run_moto(folder: Path) -> Iterator[S3Endpoint]:
     command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
     with _running("moto", command, port, "/moto-api/", folder, dict(os.environ)) as url:
         key = {"access_key_id": "test", "secret_access_key": "test"}
-        _client(url, key).create_bucket(Bucket=BUCKET)
+        client(url, key).create_bucket(Bucket=BUCKET)
         yield S3Endpoint("moto", url, **key, root_key=key)
 
 
@@ -100,7 +100,7 @@ def run_seaweedfs(folder: Path) -> Iterator[S3Endpoint]:
     try:
         with _running("seaweedfs", command, ports["s3"], "/healthz", folder, environment) as url:
             if is_new:
-                _client(url, ROOT).create_bucket(Bucket=BUCKET)
+                client(url, ROOT).create_bucket(Bucket=BUCKET)
             yield S3Endpoint("seaweedfs", url, **_key("worker"), root_key=ROOT)
     finally:
         seaweedfs.remove_sockets(ports)
@@ -133,7 +133,7 @@ def free_port() -> int:
         return port
 
 
-def _client(url: str, key: dict[str, str], **config: Any) -> Any:  # its methods come at run time
+def client(url: str, key: dict[str, str], **config: Any) -> Any:  # its methods come at run time
     return botocore.session.get_session().create_client(
         "s3",
         region_name=REGION,
