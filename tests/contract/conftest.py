@@ -4,18 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.s3 import S3Endpoint, run_moto, run_seaweedfs
+from tests.support.s3 import S3Endpoint, run_moto
 
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
     with run_moto(tmp_path_factory.mktemp("moto")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
-    with run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
         yield endpoint
 
 
