@@ -107,7 +107,9 @@ def test_a_restored_backup_lost_nothing_that_was_acknowledged_before_it_and_name
                 form, _ = senders.acknowledged[upload_id]
                 found = form.final({"id": upload_id})
                 assert (found["status"], found["error"]["code"]) == ("failed", "bytes-lost")
-        assert verify(tmp_path / "restored") == missing, "and nothing else, whatever was stored since"
+        assert verify(tmp_path / "restored") == missing, (
+            "and nothing else, whatever was stored since"
+        )
     finally:
         for stack in (origin, restored):
             stack.stop()
