@@ -9,14 +9,18 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from sqlalchemy import URL
+
 from tests.support.client import FormClient
 from tests.support.files import pdf
 from tests.support.links import links
+from tests.support.postgres import dump, new_database, restore
 from tests.support.s3 import client as s3_client
 from tests.support.stack import CHECKOUT, Stack
 
@@ -65,10 +69,17 @@ class Senders:
             sender.join()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> "Records":
+    if request.param == "sqlite":
+        return SqliteRecords(tmp_path)
+    return PostgresRecords(tmp_path, request.getfixturevalue("postgres"))
+
+
 def test_a_restored_backup_lost_nothing_that_was_acknowledged_before_it_and_names_the_rest(
-    tmp_path: Path,
+    tmp_path: Path, records: "Records"
 ) -> None:
-    origin = Stack(tmp_path / "state")
+    origin = Stack(tmp_path / "state", records.env)
     restored = Stack(tmp_path / "restored")
     try:
         origin.start()
@@ -82,16 +93,17 @@ def test_a_restored_backup_lost_nothing_that_was_acknowledged_before_it_and_name
             until(lambda: senders.status(waiting) == "stored", "it moves on meanwhile")
             with stopped(origin.pid("worker")):
                 late = senders.send()
-                copy_records(tmp_path / "state", tmp_path / "restored")
+                records.back_up()
             until(lambda: senders.status(late) == "stored", "so does this one")
             bucket = copy_bucket(origin.info["s3"])
         origin.stop()
 
+        records.restore()
         ports = restore_settings(tmp_path / "state", tmp_path / "restored")
         restored.port = origin.port
         with links(internal=ports["internal"]) as between:
             near = f"http://127.0.0.1:{between['internal'].port}"
-            restored.env = {"LONGSHORE_WORKER_INTERNAL_URL": near}
+            restored.env = {**records.env, "LONGSHORE_WORKER_INTERNAL_URL": near}
             with between["internal"](refuse=True):  # nobody works on it before it is looked at
                 restored.start()
                 put_bucket(restored.info["s3"], bucket)
@@ -144,12 +156,42 @@ def copy_volume(origin: Path, target: Path) -> None:
     shutil.copy2(origin / "staging/.longshore-volume", target / "staging")
 
 
-def copy_records(origin: Path, target: Path) -> None:
-    with (
-        closing(sqlite3.connect(origin / "longshore.db")) as source,
-        closing(sqlite3.connect(target / "longshore.db")) as copy,
-    ):
-        source.backup(copy)
+class SqliteRecords:
+    """In their file in the state folder."""
+
+    env: Mapping[str, str] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def back_up(self) -> None:
+        with (
+            closing(sqlite3.connect(self._folder / "state/longshore.db")) as source,
+            closing(sqlite3.connect(self._folder / "backup.db")) as copy,
+        ):
+            source.backup(copy)
+
+    def restore(self) -> None:
+        shutil.copy2(self._folder / "backup.db", self._folder / "restored/longshore.db")
+
+
+class PostgresRecords:
+    """In a database, and then in an empty one."""
+
+    def __init__(self, folder: Path, server: URL) -> None:
+        self._dump = folder / "records.dump"
+        self._server = server
+        self.env = {"DATABASE_URL": new_database(server, "origin")}
+
+    def back_up(self) -> None:
+        dump(self.env["DATABASE_URL"], self._dump)
+
+    def restore(self) -> None:
+        self.env = {"DATABASE_URL": new_database(self._server, "restored")}
+        restore(self._dump, self.env["DATABASE_URL"])
+
+
+Records = SqliteRecords | PostgresRecords
 
 
 def copy_bucket(s3: dict[str, str]) -> Bucket:
