@@ -55,7 +55,7 @@ def test_half_a_second_head_is_cut_too(api: ApiProcess) -> None:
         connection = _connected(api)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: lo\r\n\r\n")
         answer = b""
-        while not answer.endswith(b'{"status":"ok"}'):
+        while not answer.endswith(b'"}'):
             answer += connection.recv(65536)
         connection.sendall(beginning)
         assert _rest(connection, seconds=HEAD_SECONDS + 10).startswith(b"HTTP/1.1 408 ")
