@@ -66,7 +66,7 @@ def test_a_stop_is_within_its_grace(running: Deployment) -> None:
 def test_data_is_kept_when_everything_is_taken_down(running: Deployment) -> None:
     sent = {}
     for number in range(6):
-        form, content = running.form(), pdf(number + 1)
+        form, content = running.form(), pdf(pages=number + 1)
         upload = form.stored("resume", content, kind="application/pdf")
         sent[upload["id"]] = (form, content)
     volumes = _volumes()
@@ -81,8 +81,9 @@ def test_data_is_kept_when_everything_is_taken_down(running: Deployment) -> None
 
 def test_in_production_the_secrets_of_the_example_are_refused(running: Deployment) -> None:
     for service in ("api", "worker"):
+        start = ["run", "--rm", "--no-deps", "-e", "ENVIRONMENT=production", service]
         with pytest.raises(EngineError, match="is the example's") as refused:
-            running("run", "--rm", "--no-deps", "-e", "ENVIRONMENT=production", service)
+            running(*start, "python", "-m", service)
         assert "change-me" not in str(refused.value)
 
 

@@ -109,9 +109,12 @@ def test_sigterm_lets_a_body_finish_and_sends_new_requests_elsewhere(tmp_path: P
         connection = _connected(api)
         connection.sendall(_head(client, 600_000) + bytes(500_000))
         _until(lambda: len(api.files()) == 1)
-        api.terminate()
-        _until(lambda: _status(api) == 503)
-        refused = httpx.get(f"{api.url}/readyz", trust_env=False)
+        with httpx.Client(base_url=api.url, trust_env=False) as kept:
+            assert kept.get("/readyz").status_code == 200
+            api.terminate()
+            _until(lambda: _is_closed(api))
+            _until(lambda: "api_stopping" in api.log.read_text())
+            refused = kept.get("/readyz")
         assert refused.json()["code"] == "unavailable"
         assert refused.headers["connection"] == "close"
         assert int(refused.headers["retry-after"]) > 0
@@ -135,6 +138,24 @@ def test_what_outlasts_the_grace_is_broken_off_and_leaves_nothing(tmp_path: Path
         assert answer.startswith(b"HTTP/1.1 503 "), answer
         assert b'"code":"unavailable"' in answer
         assert api.files() == []
+
+
+def test_who_was_let_in_before_the_door_was_closed_is_answered(tmp_path: Path) -> None:
+    with ApiProcess(tmp_path) as api, _connected(api) as early:
+        _until(lambda: _status(api) == 200)  # and so the one before it is accepted
+        api.terminate()
+        _until(lambda: _is_closed(api))
+        early.sendall(b"GET /healthz HTTP/1.1\r\nHost: lo\r\nConnection: close\r\n\r\n")
+        assert _rest(early).startswith(b"HTTP/1.1 200 ")
+
+
+def _is_closed(api: ApiProcess) -> bool:
+    """Whether nobody can connect any more: a proxy goes on to the next replica then."""
+    try:
+        _connected(api).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def _connected(api: ApiProcess) -> socket.socket:

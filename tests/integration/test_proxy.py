@@ -149,7 +149,7 @@ def run_proxy(
     log = folder / "access.log"
     config = CONFIG.read_text("utf-8")
     for ours, theirs in (
-        ("resolver 127.0.0.11 valid=5s", f"resolver {FIRST}:{names.port} valid=1s"),
+        ("resolver 127.0.0.11 valid=1s", f"resolver {FIRST}:{names.port} valid=1s"),
         ("listen 8080;", f"listen {FIRST}:{port};"),
         (TO_THE_API, location),
         ("http://$api:8000;", f"http://$api:{api_port};"),

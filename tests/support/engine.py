@@ -213,6 +213,7 @@ class Deployment:
             "PUBLIC_URL": f"http://localhost:{port}",
             "S3_PORT": str(s3_port),
             "S3_PUBLIC_ENDPOINT_URL": f"http://localhost:{s3_port}",
+            "MAX_DRAFTS_PER_HOUR": "100000",  # all our people have one address
             # none that a deployment of somebody's own has on this machine
             "PUBLIC_SUBNET": "10.231.178.0/24",
             "FRONT_SUBNET": "10.231.177.0/24",
@@ -259,8 +260,8 @@ class Deployment:
             return False
         return True
 
-    def form(self, form_type: str = "therapist_signup") -> FormClient:
-        return FormClient(self.url, form_type)
+    def form(self, timeout: float = 60) -> FormClient:
+        return FormClient(self.url, timeout=timeout)
 
     def is_ready(self) -> bool:
         try:
