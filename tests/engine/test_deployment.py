@@ -26,7 +26,9 @@ def test_it_is_healthy_within_a_minute(running: Deployment) -> None:
         assert states[f"/{running.project}-{service}-1"]["ExitCode"] == 0
 
 
-def test_the_session_of_the_readme_works_from_this_machine(running: Deployment, tmp_path: Path) -> None:
+def test_the_session_of_the_readme_works_from_this_machine(
+    running: Deployment, tmp_path: Path
+) -> None:
     readme = (CHECKOUT / "README.md").read_text("utf-8")
     (session,) = re.findall(r"```bash\n(api=.*?)```", readme, re.DOTALL)
     session = session.replace("http://127.0.0.1:8000", running.url)
@@ -109,7 +111,11 @@ def test_each_service_finds_what_it_needs(running: Deployment) -> None:
 
 
 def _all(running: Deployment) -> list[dict[str, Any]]:
-    return [c for service in running("config", "--services").split() for c in running.containers(service)]
+    return [
+        c
+        for service in running("config", "--services").split()
+        for c in running.containers(service)
+    ]
 
 
 def _volumes() -> set[str]:

@@ -29,7 +29,9 @@ def rows(heading: str) -> list[list[str]]:
     section = DOCS.split(f"\n## {heading}\n", 1)[1]
     table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
     assert table
-    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[0].splitlines()]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in table[0].splitlines()
+    ]
     return [[cell.replace("`", "") for cell in line] for line in lines[2:]]
 
 
@@ -44,7 +46,9 @@ def test_a_service_is_where_the_table_says(running: Deployment, row: list[str]) 
         (store,) = running.containers("objectstore")
         assert container["HostConfig"]["NetworkMode"] == f"container:{store['Id']}"
     else:
-        joined = {n.removeprefix(f"{running.project}_") for n in container["NetworkSettings"]["Networks"]}
+        joined = {
+            n.removeprefix(f"{running.project}_") for n in container["NetworkSettings"]["Networks"]
+        }
         assert joined == set(networks.split(", "))
     mounted = {
         m["Name"].removeprefix(f"{running.project}_") + ("" if m["RW"] else ", read-only")
@@ -56,7 +60,10 @@ def test_a_service_is_where_the_table_says(running: Deployment, row: list[str]) 
     assert bool(ports) == (published != "–")
     for (binding,) in ports.values():
         bind, _, port = published.partition(":")
-        assert (binding["HostIp"], binding["HostPort"]) == (running.settings[bind], running.settings[port])
+        assert (binding["HostIp"], binding["HostPort"]) == (
+            running.settings[bind],
+            running.settings[port],
+        )
 
 
 @pytest.mark.parametrize("name", [row[0].strip("| ") for row in PLACES])
@@ -92,7 +99,9 @@ def test_a_container_is_as_hardened_as_the_docs_say(running: Deployment, name: s
 def test_a_service_reaches_those_it_shares_a_network_with_and_nobody_else(
     running: Deployment, source: str
 ) -> None:
-    networks = {row[0].strip("| "): set(row[2].split(", ")) for row in PLACES} | {"internal": {"back"}}
+    networks = {row[0].strip("| "): set(row[2].split(", ")) for row in PLACES} | {
+        "internal": {"back"}
+    }
     asked = {name: addresses(running, name) for name in PORTS if name != source}
     said = in_network_of(running, source, REACH, json.dumps(asked))
     reached = set(json.loads(said))
@@ -168,7 +177,10 @@ def test_what_an_internal_network_does_not_close_is_as_the_docs_say(running: Dep
 
 
 def test_the_images_hold_what_the_docs_say(running: Deployment) -> None:
-    held = {name: set(running.execute(name, "ls", "/app").split()) - {"__pycache__"} for name in ("api", "worker")}
+    held = {
+        name: set(running.execute(name, "ls", "/app").split()) - {"__pycache__"}
+        for name in ("api", "worker")
+    }
     assert held["api"] == {"api", "shared", "forms", "browser", "bind_internal.py"}
     assert held["worker"] == {"worker", "shared"}
 
@@ -183,7 +195,9 @@ def test_the_volume_is_the_apis_to_write_and_the_workers_to_read(running: Deploy
 
 def test_only_s3_and_its_grpc_listen_beyond_the_object_store(running: Deployment) -> None:
     listening = set()
-    for line in running.execute("objectstore", "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines():
+    for line in running.execute(
+        "objectstore", "cat", "/proc/net/tcp", "/proc/net/tcp6"
+    ).splitlines():
         words = line.split()
         if len(words) > 3 and words[3] == "0A":
             host, _, port = words[1].partition(":")
@@ -196,4 +210,8 @@ def test_only_s3_and_its_grpc_listen_beyond_the_object_store(running: Deployment
 
 def test_the_decoder_is_confined_in_its_container(running: Deployment) -> None:
     said = running.execute("worker", "python", "-m", "worker.check")
-    assert re.search(r"^ok +decoder +has no way to other files, the network or new processes$", said, re.MULTILINE)
+    assert re.search(
+        r"^ok +decoder +has no way to other files, the network or new processes$",
+        said,
+        re.MULTILINE,
+    )

