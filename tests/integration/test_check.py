@@ -73,7 +73,7 @@ def test_a_store_that_only_browsers_reach_is_a_warning_to_the_api(tmp_path: Path
     env = api_settings(tmp_path)
     make_tables(env["DATABASE_URL"])
     ended = run("api.check", env)
-    assert (ended.status, ended.findings()[-1]) == (0, ("warning", "S3_PUBLIC_ENDPOINT_URL"))
+    assert (ended.status, ended.findings()[-1]) == (0, ("note", "S3_PUBLIC_ENDPOINT_URL"))
 
 
 def test_a_postgresql_that_keeps_its_commits_is_in_order(tmp_path: Path, postgres: URL) -> None:
