@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str:  # noqa: ARG001 - they are the base of these
     """The tag of both images of the checkout before, built by this one's Dockerfiles."""
     folder = tmp_path_factory.mktemp("before")
     asked = ["git", "archive", "--format=tar", BEFORE]
@@ -62,7 +62,7 @@ class Releases:
             name: {"image": f"longshore-{'worker' if name == 'worker' else 'api'}:{tag}"}
             for name, tag in self._tags.items()
         }
-        self._file.write_text(json.dumps({"services": tagged}))
+        self._file.write_text(json.dumps({"services": images}))
 
 
 @pytest.fixture
