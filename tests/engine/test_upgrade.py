@@ -38,9 +38,9 @@ def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str
     for name in ("deploy/Dockerfile.api", "deploy/Dockerfile.worker", ".dockerignore"):
         shutil.copy(CHECKOUT / name, folder / name)  # with the secrets of the build
     made = Deployment("longshore-before", folder, folder)
-    images = {name: {"image": f"longshore-{name}:before"} for name in ("api", "worker")}
+    named = {name: {"image": f"longshore-{name}:before"} for name in ("api", "worker")}
     tags = folder / "tags.yaml"
-    tags.write_text(json.dumps({"services": images}))
+    tags.write_text(json.dumps({"services": named}))
     made.overrides = [*engine.build_override(folder), tags]
     made("build")
     return "before"
