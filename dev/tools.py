@@ -23,10 +23,10 @@ LOCKS = {
     "dev": (),
     "api": ("-c", "requirements/dev.txt"),
     "worker": ("-c", "requirements/dev.txt"),
-    "s3": (),
     "coverage": (),
     "kubernetes": (),
-    "redis": ("--no-deps",),  # only its binary is wanted
+    "seaweedfs": ("--no-deps",),  # only the binary is wanted
+    "redis": ("--no-deps",),  # as above
 }
 
 

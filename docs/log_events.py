@@ -7,6 +7,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
@@ -28,6 +29,7 @@ class UnreadableEventError(Exception):
     """The event of a line that is logged isn't written out in the code, so that nobody finds it."""
 
 
+@cache
 def events_of(*folders: str) -> dict[str, Event]:
     """All that the code in these folders logs, by name."""
     found: dict[str, Event] = defaultdict(Event)

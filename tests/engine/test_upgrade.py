@@ -38,9 +38,9 @@ def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str
     for name in ("deploy/Dockerfile.api", "deploy/Dockerfile.worker", ".dockerignore"):
         shutil.copy(CHECKOUT / name, folder / name)  # with the secrets of the build
     made = Deployment("longshore-before", folder, folder)
-    named = {name: {"image": f"longshore-{name}:before"} for name in ("api", "worker")}
+    tagged = {name: {"image": f"longshore-{name}:before"} for name in ("api", "worker")}
     tags = folder / "tags.yaml"
-    tags.write_text(json.dumps({"services": named}))
+    tags.write_text(json.dumps({"services": tagged}))
     made.overrides = [*engine.build_override(folder), tags]
     made("build")
     return "before"
@@ -62,7 +62,7 @@ class Releases:
             name: {"image": f"longshore-{'worker' if name == 'worker' else 'api'}:{tag}"}
             for name, tag in self._tags.items()
         }
-        self._file.write_text(json.dumps({"services": images}))
+        self._file.write_text(json.dumps({"services": tagged}))
 
 
 @pytest.fixture

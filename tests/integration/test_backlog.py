@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from api.backlog import options_of, tell
+from api.records import waiting
 from api.records.rows import UploadRow
 from api.upkeep.sweep import Sweep
 from shared.internal_api import Failed
 from shared.status import UploadStatus
+from tests.support.many_rows import Work, fill
+from tests.support.plans import captured, explain, full_scans
 from tests.support.services import Scene
 from tests.support.starting import api_settings, run
 
@@ -46,10 +49,10 @@ async def test_what_waits_is_listed_with_the_reason_oldest_first(
     failed, lost = await _failed(scene), await _lost(scene)
     working = await scene.staged()
     await scene.claimed(working)
-    waiting = await scene.staged()
+    due = await scene.staged()
     *lines, counts = await _said(scene, capsys)
     reasons = [
-        (waiting, "due, after 0 attempts; fails in 6 d"),
+        (due, "due, after 0 attempts; fails in 6 d"),
         (working, "claimed, attempt 1; lease for"),
         (failed, "deadline-passed; bytes are kept for 29 d"),
         (lost, "bytes-lost; can't be tried again"),
@@ -77,6 +80,18 @@ async def test_failed_uploads_are_tried_again_in_bulk_and_begin_anew(
         assert now.deadline > now.created_at
         await scene.claimed(upload)
     assert (await scene.now(lost)).status is UploadStatus.FAILED
+
+
+async def test_what_waits_is_found_without_a_look_at_all_the_rest(scene: Scene) -> None:
+    database = scene.services.database
+    await fill(database, 6000, Work(waiting=300, failed=50), clean_every=1)
+    with captured(database) as statements:
+        found, last = await database.scan(waiting.listed, "failed", limit=20)
+        rest, _ = await database.scan(waiting.listed, "failed", last)
+    assert len({each.id for each in found + rest}) == 50
+    for statement, parameters in statements.items():
+        plan = await database.read(explain, statement, parameters)
+        assert not full_scans(plan), f"{statement}\n{plan}"
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:

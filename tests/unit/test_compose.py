@@ -18,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from api.migrate import MigrationSettings
+from api.settings.records import RecordsSettings
 from api.settings.settings import Settings as ApiSettings
 from api.texts.errors import ERRORS, GUIDE
 from shared.form_definition import load_form_types
@@ -43,7 +43,7 @@ DOCKERFILES = {name: CHECKOUT / f"deploy/Dockerfile.{name}" for name in ("api", 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "api": ApiSettings,
     "worker": WorkerSettings,
-    "migrate": MigrationSettings,
+    "migrate": RecordsSettings,
 }
 STAGING = "/var/lib/longshore/staging"
 GIB = 1024**3

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from api.telemetry.metrics import Metrics
+from docs import log_meanings
 from tests.support.prometheus import (
     DASHBOARD,
     FILES,
@@ -111,3 +112,19 @@ def test_every_alert_says_how_urgent_it_is_and_where_the_runbook_has_it() -> Non
         assert file == "docs/runbook.md"
         assert anchor in anchors, rule["alert"]
         assert f"`{rule['alert']}`" in page, "named where the runbook says what to do"
+
+
+def test_every_symptom_has_the_metric_and_the_events_it_shows_in_and_a_command() -> None:
+    page = (CHECKOUT / "docs/runbook.md").read_text("utf-8")
+    _, first, *symptoms = re.split(r"^## ", page, flags=re.MULTILINE)
+    assert first.startswith("First look")
+    events = {*log_meanings.API, *log_meanings.WORKER}
+    known = {re.sub(r"_(bucket|sum|count)$", "", name) for name in metrics()}
+    for symptom in symptoms:
+        title = symptom.partition("\n")[0]
+        assert "**Shows in**" in symptom, title
+        assert "docker " in symptom, title
+        assert set(re.findall(r"`(\w+)`", symptom)) & events, title
+        named = families(symptom)
+        assert named or 'up{job="longshore"}' in symptom, title
+        assert named <= known, title
