@@ -62,7 +62,7 @@ class Releases:
             name: {"image": f"longshore-{'worker' if name == 'worker' else 'api'}:{tag}"}
             for name, tag in self._tags.items()
         }
-        self._file.write_text(json.dumps({"services": tagged}))
+        self._file.write_text(json.dumps({"services": images}))
 
 
 @pytest.fixture
