@@ -26,7 +26,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+def images_before(
+    images: None,  # noqa: ARG001 - it has to be there
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
     """The tag of both images of the checkout before, built by this one's Dockerfiles."""
     folder = tmp_path_factory.mktemp("before")
     asked = ["git", "archive", "--format=tar", BEFORE]
