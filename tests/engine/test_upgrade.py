@@ -19,7 +19,7 @@ from tests.support.compose import CHECKOUT
 from tests.support.engine import Deployment, deployment, until
 from tests.support.uploading import people, replaced
 
-BEFORE = os.environ.get("LONGSHORE_BEFORE", "be9ca5f9")
+BEFORE = os.environ.get("LONGSHORE_BEFORE", "be9ca5f28fca")
 """The last commit without uploads that resume: its schema is 0010."""
 
 pytestmark = pytest.mark.slow
