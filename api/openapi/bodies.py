@@ -124,3 +124,5 @@ ONE_FILE_OR_REUSE: dict[str, Any] = {
 }
 
 RAW: dict[str, Any] = {"*/*": {"schema": BINARY}}
+
+OFFSET_BYTES: dict[str, Any] = {"application/offset+octet-stream": {"schema": BINARY}}

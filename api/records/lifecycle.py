@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api.records import cleaning, uploads
+from api.records import cleaning, segments, uploads
 from api.records.database import NOW, Transaction
 from api.records.rows import Counted, Json, UploadRow
 from shared.keys import flagged_prefix, generation_prefix
@@ -89,9 +89,11 @@ def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow
 
 
 def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
-    """Replace or remove an upload: its bytes are condemned and its objects doomed."""
+    """Replace, remove or expire an upload: its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
         _doom(tx, upload)
+    if upload.status is UploadStatus.RECEIVING:
+        segments.condemn(tx, upload.id)
     return uploads.transition(
         tx,
         upload,

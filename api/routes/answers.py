@@ -20,7 +20,7 @@ from api.routes.deps import base_url, polled_form, polled_upload
 from api.services import Services
 from api.texts.errors import Problem
 from api.views.rows import FormList, NewFormView, form_view, upload_view
-from shared.status import PENDING
+from shared.status import PENDING, UploadStatus
 
 T = TypeVar("T")
 
@@ -56,6 +56,9 @@ def accepted(request: Request, services: Services, row: ShownUpload) -> Response
 
 
 def upload_etag(upload: ShownUpload | PolledUpload) -> str:
+    """Bytes that come change it, and no version."""
+    if upload.status is UploadStatus.RECEIVING:
+        return f'"{upload.version}.{upload.received}"'
     return f'"{upload.version}"'
 
 

@@ -185,6 +185,30 @@ ERRORS: dict[str, ErrorSpec] = {
         "What arrived is not what Repr-Digest announced; send it again.",
         retryable=True,
     ),
+    "wrong-offset": ErrorSpec(
+        409,
+        "Wrong offset",
+        "The upload goes on at {offset}; ask by HEAD where it stands.",
+        retryable=True,
+    ),
+    "upload-gone": ErrorSpec(
+        410, "Upload over", "This upload has ended and takes nothing more; begin a new one."
+    ),
+    "tus-version": ErrorSpec(
+        412, "Other version of tus", "This is an address of tus 1.0.0: send 'Tus-Resumable: 1.0.0'."
+    ),
+    "upload-locked": ErrorSpec(
+        423,
+        "Upload locked",
+        "Another request is sending bytes of this upload; try again.",
+        retryable=True,
+    ),
+    "checksum-mismatch": ErrorSpec(
+        460,
+        "Checksum mismatch",
+        "What arrived is not what Upload-Checksum announced; send it again.",
+        retryable=True,
+    ),
     "form-full": ErrorSpec(
         413,
         "Form full",
