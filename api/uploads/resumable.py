@@ -68,7 +68,8 @@ async def begin(services: Services, admission: Admission, announced: Announced) 
     key-reused.
     """
     staging = services.staging
-    staging.space.outstanding = await services.database.scan(segments.outstanding)
+    promised = await services.database.scan(segments.receiving_bytes)
+    staging.space.outstanding = promised.outstanding
     async with admission.open(least=announced.length, most=announced.length):
         row = await services.database.write(_begun, services, admission, announced)
         staging.space.outstanding += announced.length
