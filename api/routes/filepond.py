@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from api.access.tokens import ServiceKey
+from api.access.tokens import Credential, ServiceKey
 from api.http.middleware import is_head
 from api.openapi import of_filepond as described
 from api.outside.links import ANY_BYTES, content_disposition, link_of
 from api.receive.body import Body
 from api.records.rows import FormRow, UploadRow
-from api.routes.deps import Asking, Caller, OwnFileField, OwnForm, Serving, actor_of, own_upload
+from api.routes.deps import Asking, OwnFileField, OwnForm, Serving, actor_of, own_upload
 from api.routes.uploads import receive_multipart
 from api.services import Services
 from api.texts.errors import Problem
@@ -89,7 +89,7 @@ async def filepond_restore(
 
 
 async def _of_field(
-    services: Services, asking: Caller, form: FormRow, file_field: FileField, upload_id: str
+    services: Services, asking: Credential, form: FormRow, file_field: FileField, upload_id: str
 ) -> UploadRow:
     """The upload, if this address is that of its field. Raises `Problem` not-found."""
     upload = await own_upload(services, asking, upload_id)
@@ -120,7 +120,7 @@ async def _as_sent(request: Request, services: Services, upload: UploadRow) -> R
 
 
 async def _stored(
-    request: Request, services: Services, asking: Caller, upload: UploadRow
+    request: Request, services: Services, asking: Credential, upload: UploadRow
 ) -> Response:
     """A link to the object. Raises `Problem` not-stored or not-released."""
     even_withheld = isinstance(asking, ServiceKey)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from api.records.database import DatabaseUnavailable
+from api.records.database import CommitUnknown, DatabaseUnavailable
 from api.services import Services
 from api.upkeep.ageing import Ageing
 from api.upkeep.clearing import Clearing
@@ -92,7 +92,7 @@ class Sweep:
         self.patience.still_alive()
         try:
             await step()
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, CommitUnknown):
             self.patience.begin()
             log.warning("sweep_without_database", step=step.__name__)
         except Exception:
