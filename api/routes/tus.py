@@ -23,7 +23,7 @@ from api.routes.deps import (
     FieldName,
     FormId,
     UploadId,
-    caller,
+    credential,
     file_field_of,
     own_form,
     request_id,
@@ -53,7 +53,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Response:
     _require_version(request)
     services = services_in(request)
-    form = await own_form(services, await caller(request, services), form_id)
+    form = await own_form(services, await credential(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         announced, sha256 = _announced(request, file_field)

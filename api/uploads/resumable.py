@@ -19,8 +19,8 @@ from api.access.rights import check_draft
 from api.receive.body import Body
 from api.receive.names import clean_filename
 from api.receive.tus import Checksum
-from api.records import forms, lifecycle, segments, staged, stalled, uploads
-from api.records.database import NOW, Moment, Transaction
+from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
+from api.records.database import Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.segments import hash_of, join
@@ -96,9 +96,7 @@ def _begun(
         key=admission.key,
         status=UploadStatus.RECEIVING,
         deadline=Moment(_keep_ms(services)),
-        wake=0,
-        wakes_unanswered=0,
-        wake_at=NOW,
+        **wake_ups.never(),
         filename=clean_filename(announced.filename) or UNNAMED,
         size=announced.length,
         received=0,
@@ -230,10 +228,8 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         UploadStatus.STAGED,
         seq=uploads.NEWEST,
         sha256=sha256,
-        next_attempt_at=NOW,
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-        wake=1,
-        wake_at=Moment(stalled.FIRST_WAKE_MS),
+        **wake_ups.at_once(1),
     )
     lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
     return finished
