@@ -19,8 +19,8 @@ send() { ask -H 'Prefer: wait=20' "$(ask -F 'file=@-;filename=file' "$(to "$1")"
 # begin an upload of tus, and send a byte of one
 begun() { ask -i -X POST -H 'Tus-Resumable: 1.0.0' -H 'Upload-Length: 9' $form/fields/licence/tus |
   tr -d '\\r' | sed -n "s|^location: |$api|p"; }
-byte() { ask -X PATCH -H 'Tus-Resumable: 1.0.0' -H 'Content-Type: application/offset+octet-stream' \\
-  -d a -H "Upload-Offset: $2" "$1" "${@:3}"; }
+byte() { ask -X PATCH -H 'Tus-Resumable: 1.0.0' -H "Upload-Offset: $2" \\
+  -H 'Content-Type: application/offset+octet-stream' -d a "$1" "${@:3}"; }
 broken=$(printf '%%PDF-1.7 and no more' | send licence | get id)
 
 # the back end, the internal listener, and bytes that no HTTP client would send
