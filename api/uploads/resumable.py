@@ -229,7 +229,6 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         return current  # another replica was quicker
     check_draft(form)
     forms.touch(tx, form.id)
-    segments.condemn(tx, row.id)
     finished = uploads.transition(
         tx,
         current,
@@ -239,6 +238,7 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
         **wake_ups.at_once(1),
     )
+    segments.condemn(tx, row.id)
     lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
     return finished
 
