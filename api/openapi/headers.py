@@ -110,9 +110,7 @@ UPLOAD_LENGTH = _sent("Upload-Length", "bytes of the whole file", "20971520", re
 UPLOAD_OFFSET = _sent(
     "Upload-Offset", "where in the file the body begins", "5242880", required=True
 )
-LENGTH_OF_CHUNKS = _sent(
-    "Upload-Length", "bytes of a whole file that comes in chunks", "20971520"
-)
+LENGTH_OF_CHUNKS = _sent("Upload-Length", "bytes of a whole file that comes in chunks", "20971520")
 UPLOAD_NAME = _sent("Upload-Name", "the file's name, in UTF-8", "licence.pdf")
 UPLOAD_METADATA = _sent(
     "Upload-Metadata",

@@ -91,9 +91,8 @@ async def read_head(events: AsyncIterator[Event]) -> Head:
             text.add(event)
         elif text and text.name not in dropzone.FIELDS:
             fragments.refuse_by_field(text.name, text.value)
-        elif text:
-            if fields.setdefault(text.name, text.value) != text.value:
-                raise fragments.fragment()
+        elif text and fields.setdefault(text.name, text.value) != text.value:
+            raise fragments.fragment()
     return Head(fields, None, events)
 
 

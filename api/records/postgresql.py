@@ -114,6 +114,8 @@ class PostgresDatabase(Database):
             if isinstance(of_group, BaseException):
                 raise of_group
             errors += of_group
+        if errors and all(error and is_away(error) for error in errors):
+            raise DatabaseUnavailable  # it refuses everything, such as one that is read-only
         return errors
 
 
@@ -166,7 +168,7 @@ def _by_itself(tx: Transaction, body: Callable[[Transaction], object]) -> Except
     try:
         body(tx)
     except Exception as error:
-        if is_away(error):
+        if is_away(error) and not _is_refusal(error):
             raise
         tx.conn.exec_driver_sql("ROLLBACK TO one")
         del tx.changes[told:]

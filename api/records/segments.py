@@ -6,6 +6,7 @@ transition: they lock the upload's row alone, and no client is told of each step
 """
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -111,24 +112,34 @@ def forget(tx: Transaction, names: Collection[str]) -> None:
     tx.conn.execute(delete(staged_names).where(staged_names.c.name.in_(names)))
 
 
-def abandoned(conn: Connection) -> list[UploadRow]:
-    """Uploads past the time for which they were kept, that are not all here."""
-    return _rows(
-        conn, IS_RECEIVING, uploads.c.deadline < the_time(), uploads.c.received < uploads.c.size
+class ReceivingBytes(NamedTuple):
+    """Bytes of resumable uploads that aren't all here."""
+
+    here: int
+    outstanding: int
+    """They were promised room for these."""
+
+
+def receiving_bytes(conn: Connection) -> ReceivingBytes:
+    """Of all replicas."""
+    here, whole = func.sum(uploads.c.received), func.sum(uploads.c.size)
+    found = conn.execute(
+        select(func.coalesce(here, 0), func.coalesce(whole, 0)).where(IS_RECEIVING)
     )
+    received, size = found.one()
+    return ReceivingBytes(int(received), int(size) - int(received))
+
+
+def abandoned(conn: Connection) -> list[UploadRow]:
+    """Uploads past the time for which they were kept."""
+    return _rows(conn, IS_RECEIVING, uploads.c.deadline < the_time())
 
 
 def complete(conn: Connection, *, keep_ms: int, idle_ms: int) -> list[UploadRow]:
-    """Uploads that are all here, and were so `idle_ms` ago, and nobody has finished."""
-    return _rows(conn, IS_COMPLETE, uploads.c.deadline < the_time() + keep_ms - idle_ms)
-
-
-def outstanding(conn: Connection) -> int:
-    """Bytes that resumable uploads were promised room for, and that haven't come."""
-    found = conn.execute(
-        select(func.coalesce(func.sum(uploads.c.size - uploads.c.received), 0)).where(IS_RECEIVING)
-    )
-    return int(found.scalar_one())
+    """Uploads that are all here, were so `idle_ms` ago and no longer ago than they are kept, and
+    that nobody has finished."""
+    last = the_time() + keep_ms - idle_ms
+    return _rows(conn, IS_COMPLETE, uploads.c.deadline < last, uploads.c.deadline >= the_time())
 
 
 def _rows(conn: Connection, *conditions: object) -> list[UploadRow]:

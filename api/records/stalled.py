@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, Select, exists, select, update
 from sqlalchemy import delete as delete_from
 
+from api.records import wake_ups
 from api.records.database import Transaction, now_ms, the_time
 from api.records.rows import UploadRow
 from api.records.tables import (
@@ -23,13 +24,6 @@ from api.records.tables import (
 
 BATCH = 200
 """Rows that one query of the sweep finds at most."""
-FIRST_WAKE_MS = 10_000
-LAST_WAKE_MS = 600_000
-
-
-def wake_pause_ms(unanswered: int) -> int:
-    """How long the next wake-up waits after `unanswered` ones: 10 s doubling to 10 min (P4)."""
-    return int(min(FIRST_WAKE_MS * 2 ** min(unanswered, 10), LAST_WAKE_MS))
 
 
 def due(conn: Connection) -> list[UploadRow]:
@@ -57,23 +51,23 @@ def woken(conn: Connection, after: int) -> list[UploadRow]:
 
 def last_woken(upload: UploadRow) -> int:
     """The moment at which the sweep woke it, by the database's clock."""
-    return upload.wake_at - wake_pause_ms(upload.wakes_unanswered)
+    return upload.wake_at - wake_ups.pause_ms(upload.wakes_unanswered)
 
 
 def count_wakes(tx: Transaction, found: Sequence[UploadRow]) -> list[tuple[str, int]]:
     """Count one more wake-up of each of these and say its number. Left out is what isn't waiting
-    any more, what another replica has woken since it was found, and what another transaction holds
-    just now: it is claimed, or is left to the next sweep."""
+    any more, what another replica has woken or a worker given back since it was found, and what
+    another transaction holds just now: it is claimed, or is left to the next sweep."""
     free = tx.conn.execute(
-        select(uploads.c.id, uploads.c.wake)
+        select(uploads.c.id, uploads.c.wake, uploads.c.wake_at)
         .where(uploads.c.id.in_([row.id for row in found]), IS_STAGED)
         .with_for_update(skip_locked=True)
     )
-    wakes = {row.id: row.wake for row in free}
+    as_now = {row.id: (row.wake, row.wake_at) for row in free}
     pauses = defaultdict(list)
     for row in found:
-        if wakes.get(row.id) == row.wake:
-            pauses[wake_pause_ms(row.wakes_unanswered + 1)].append(row)
+        if as_now.get(row.id) == (row.wake, row.wake_at):
+            pauses[wake_ups.pause_ms(row.wakes_unanswered + 1)].append(row)
     for pause_ms, rows in pauses.items():
         tx.conn.execute(
             update(uploads)

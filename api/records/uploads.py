@@ -136,7 +136,6 @@ def new_upload(upload_id: str, form_id: str, values: Mapping[str, Any]) -> dict[
         applied_generation=0,
         attempts=0,
         backoffs=0,
-        next_attempt_at=NOW,
         derivatives={},
         notices=[],
         created_at=NOW,

@@ -1,7 +1,6 @@
 """The two resources clients poll, as answers."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -10,19 +9,15 @@ from starlette.responses import Response
 from api.forms.expiry import expires_at
 from api.forms.listing import Page
 from api.forms.sections import etag as form_etag
-from api.http.client_address import address_of
-from api.http.preferences import applied, matches, wait_seconds
-from api.receive.body import gone
-from api.records import forms, polled, uploads
-from api.records.polled import PolledForm, PolledUpload
+from api.http.preferences import applied, wait_seconds
+from api.records import forms, uploads
+from api.records.polled import PolledUpload
 from api.records.rows import FormRow, ShownUpload
-from api.routes.deps import base_url, polled_form, polled_upload
+from api.routes.deps import base_url
 from api.services import Services
 from api.texts.errors import Problem
 from api.views.rows import FormList, NewFormView, form_view, upload_view
 from shared.status import PENDING, UploadStatus
-
-T = TypeVar("T")
 
 RETRY_AFTER = {"Retry-After": "1"}
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -62,26 +57,6 @@ def upload_etag(upload: ShownUpload | PolledUpload) -> str:
     return f'"{upload.version}"'
 
 
-async def wait_for_upload(request: Request, services: Services, upload_id: str) -> PolledUpload:
-    """The upload of that id, if the caller may read it: at once, or as long as the client is ready
-    to wait once it differs from what it has, or is final."""
-    first = await polled_upload(request, services, upload_id)
-    conditional = "if-none-match" in request.headers
-
-    async def read() -> tuple[PolledUpload, int]:
-        found = await services.database.read(polled.upload, upload_id)
-        if found is None or found.form_status == forms.PURGING:
-            raise Problem("not-found")
-        return found, found.form_version
-
-    def done(found: PolledUpload) -> bool:
-        if conditional:
-            return not matches(request, upload_etag(found))
-        return found.status not in PENDING
-
-    return await _wait(request, services, first.form_id, first, read, done)
-
-
 async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, list[ShownUpload]]:
     form, rows = await services.database.read(
         lambda conn: (forms.get(conn, form_id), uploads.shown(conn, form_id))
@@ -89,54 +64,6 @@ async def form_and_uploads(services: Services, form_id: str) -> tuple[FormRow, l
     if form is None or form.status == forms.PURGING:
         raise Problem("not-found")
     return form, rows
-
-
-async def wait_for_form(
-    request: Request, services: Services, form_id: str
-) -> tuple[PolledForm, list[ShownUpload]]:
-    """The form of that id, if the caller may read it, and its uploads, unless the client has them:
-    at once, or as long as it is ready to wait once they differ, or nothing of it is pending."""
-    conditional = "if-none-match" in request.headers
-
-    def differs(form: PolledForm) -> bool:
-        return not conditional or not matches(request, form_etag(form))
-
-    async def read() -> tuple[tuple[PolledForm, list[ShownUpload]], int]:
-        form, rows = await services.database.read(polled.form, form_id, shown=differs)
-        if form is None or form.status == forms.PURGING:
-            raise Problem("not-found")
-        return (form, rows), form.version
-
-    def done(found: tuple[PolledForm, list[ShownUpload]]) -> bool:
-        if conditional:
-            return differs(found[0])
-        return not any(row.status in PENDING for row in found[1])
-
-    first = await polled_form(request, services, form_id, differs)
-    return await _wait(request, services, form_id, first, read, done)
-
-
-async def _wait(
-    request: Request,
-    services: Services,
-    form_id: str,
-    first: T,
-    read: Callable[[], Awaitable[tuple[T, int]]],
-    done: Callable[[T], bool],
-) -> T:
-    """As long as the client asked for, and no longer than it stays."""
-    seconds = wait_seconds(request)
-    if not seconds or done(first):
-        return first
-    del first  # which may be much, for as long as it waits
-    return await services.waiters.wait_until(
-        form_id,
-        read,
-        done,
-        seconds,
-        client=address_of(request.scope),
-        left=lambda: gone(request),
-    )
 
 
 def form_answer(

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from api.access.tokens import ServiceKey
+from api.access.tokens import Credential, ServiceKey
 from api.http.bodies import media_type
 from api.http.digest import sent_digest
 from api.http.keys import key_of_header
@@ -28,14 +28,13 @@ from api.records import uploads
 from api.records.rows import FormRow, UploadRow
 from api.routes.deps import (
     Asking,
-    Caller,
     FieldName,
     FormId,
     OwnFileField,
     OwnForm,
     Serving,
     actor_of,
-    caller,
+    credential,
     file_field_of,
     own_form,
     own_upload,
@@ -146,7 +145,7 @@ async def filepond_restore(
 ) -> Response:
     if patch is not None:
         return await _stand(services, form_id, field, patch)
-    asking = await caller(request, services)
+    asking = await credential(request, services)
     form = await own_form(services, asking, form_id)
     file_field = file_field_of(services, form, field)
     if elsewhere is not None:
@@ -186,9 +185,7 @@ async def _begun(
         return await begin(services, admission, Announced(length))
 
 
-async def _receiving(
-    services: Services, form_id: str, field: str, upload_id: str
-) -> UploadRow:
+async def _receiving(services: Services, form_id: str, field: str, upload_id: str) -> UploadRow:
     """The upload, if this address is that of its field. Raises `Problem` not-found."""
     upload = await services.database.read(uploads.get, upload_id) if is_id(upload_id) else None
     if upload is None or (upload.form_id, upload.field) != (form_id, field):
@@ -216,7 +213,7 @@ def _name(request: Request) -> str:
 
 
 async def _of_field(
-    services: Services, asking: Caller, form: FormRow, file_field: FileField, upload_id: str
+    services: Services, asking: Credential, form: FormRow, file_field: FileField, upload_id: str
 ) -> UploadRow:
     """The upload, if this address is that of its field. Raises `Problem` not-found."""
     upload = await own_upload(services, asking, upload_id)
@@ -247,7 +244,7 @@ async def _as_sent(request: Request, services: Services, upload: UploadRow) -> R
 
 
 async def _stored(
-    request: Request, services: Services, asking: Caller, upload: UploadRow
+    request: Request, services: Services, asking: Credential, upload: UploadRow
 ) -> Response:
     """A link to the object. Raises `Problem` not-stored or not-released."""
     even_withheld = isinstance(asking, ServiceKey)

@@ -21,7 +21,6 @@ from api.routes.answers import (
     form_answer,
     forms_answer,
     not_modified,
-    wait_for_form,
 )
 from api.routes.deps import (
     Asking,
@@ -34,6 +33,7 @@ from api.routes.deps import (
     request_id,
     services_in,
 )
+from api.routes.polls import poll_form, wait_until_settled
 from api.routes.section_bodies import receive_multipart
 from api.services import Services
 from api.texts.errors import wrong_member
@@ -122,7 +122,7 @@ async def list_forms(
 )
 async def read_form(request: Request, form_id: FormId) -> Response:
     services = services_in(request)
-    form, rows = await wait_for_form(request, services, form_id)
+    form, rows = await poll_form(request, services, form_id)
     etag = sections.etag(form)
     if matches(request, etag):
         return not_modified(request, etag)
@@ -168,12 +168,10 @@ async def save_section(
     **described.SUBMIT_FORM,
 )
 async def submit_form(request: Request, services: Serving, form: OwnForm) -> Response:
-    seconds = wait_seconds(request)
-    if seconds:
-        await wait_for_form(request, services, form.id)
+    await wait_until_settled(request, services, form.id)
     await closing.submit(services, form)
     form, rows = await form_and_uploads(services, form.id)
-    return form_answer(request, services, form, rows, headers=applied(seconds))
+    return form_answer(request, services, form, rows, headers=applied(wait_seconds(request)))
 
 
 @router.delete(

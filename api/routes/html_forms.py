@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access import session
+from api.access import reach, session
 from api.access.rights import check_draft
 from api.access.tokens import PERSON, form_of_token
 from api.forms import closing, posts
@@ -20,7 +20,7 @@ from api.pages.after_posts import after_post
 from api.records import forms
 from api.records.rows import FormRow
 from api.routes.answers import RETRY_AFTER, form_and_uploads, form_answer
-from api.routes.deps import FormId, Serving, anonymous, caller, own_form, request_id
+from api.routes.deps import FormId, Serving, anonymous, credential, request_id
 from api.routes.pages import SIGNUP
 from api.routes.section_bodies import receive_html_form
 from api.services import Services
@@ -43,7 +43,7 @@ async def posted_form(request: Request, services: Serving, form_id: FormId) -> P
     """The form, for who holds its token or a service key; or its cookie, on our own pages. What is
     posted from a page of another site shows its token later, in the body."""
     if session.has_bearer(request):
-        form = await own_form(services, await caller(request, services), form_id)
+        form = await reach.form(services, await credential(request, services), form_id)
         return Posted(form, WayBack.of(form, is_open=True))
     elsewhere = await _form_of_another_site(services, form_id)
     if elsewhere:

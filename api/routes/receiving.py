@@ -56,7 +56,9 @@ class Incoming:
         )
         self._beside = beside
 
-    def open(self, rows: Sequence[Counted] | None = None) -> AbstractAsyncContextManager[None]:
+    def open(
+        self, rows: Sequence[Counted] | None = None
+    ) -> AbstractAsyncContextManager[None, None]:
         """Around taking it: see `Admission.open`."""
         declared = self.body.declared or 0
         least = max(declared - self._beside, 0)
@@ -81,15 +83,13 @@ async def receive_multipart(
     with about(file_field.name):
         boundary = boundary_of(request.headers.get("content-type"))
         key = key_of_header(request)
-        incoming = Incoming(
-            request, services, form, file_field, key, beside=MULTIPART_ALLOWANCE
-        )
+        incoming = Incoming(request, services, form, file_field, key, beside=MULTIPART_ALLOWANCE)
         events = read_parts(incoming.body, boundary)
         rows = await services.database.read(uploads.counted, form.id)
         has_begun = any(row.field == file_field.name and is_of_chunks(row.key) for row in rows)
         head = await read_head(events) if in_chunks and has_begun else None
         chunk = chunk_of(head.fields) if head else None
-        if chunk is None:
+        if head is None or chunk is None:
             async with incoming.open(rows):
                 head = head or await read_head(events)
                 chunk = chunk_of(head.fields) if in_chunks else None

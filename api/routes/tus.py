@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.access import reach
 from api.http.bodies import media_type
 from api.http.digest import sent_digest
 from api.http.keys import key_of_header
@@ -23,9 +24,8 @@ from api.routes.deps import (
     FieldName,
     FormId,
     UploadId,
-    caller,
+    credential,
     file_field_of,
-    own_form,
     request_id,
     services_in,
 )
@@ -47,13 +47,14 @@ NO_STORE = {"Cache-Control": "no-store"}
     "POST",
     "/forms/{form_id}/fields/{field}/tus",
     status_code=201,
+    response_class=Response,
     summary="tus: begin an upload, and send bytes of it",
     **described.CREATE,
 )
 async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Response:
     _require_version(request)
     services = services_in(request)
-    form = await own_form(services, await caller(request, services), form_id)
+    form = await reach.form(services, await credential(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         announced, sha256 = _announced(request, file_field)
@@ -98,6 +99,7 @@ async def tus_send(request: Request, upload_id: UploadId) -> Response:
     router,
     "HEAD",
     "/uploads/{upload_id}",
+    response_class=Response,
     summary="tus: where an upload stands",
     **described.STAND,
 )

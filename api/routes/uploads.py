@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from api.access.tokens import ServiceKey
+from api.access import reach
+from api.access.tokens import Credential, ServiceKey
 from api.http.bodies import media_type, read_json
 from api.http.digest import sent_digest
 from api.http.keys import MAX_KEY, key_of_header, key_of_path
@@ -25,12 +26,10 @@ from api.routes.answers import (
     not_modified,
     upload_answer,
     upload_etag,
-    wait_for_upload,
 )
 from api.routes.deps import (
     AskingOrPage,
     BackEnd,
-    Caller,
     FieldName,
     FormId,
     OwnUpload,
@@ -38,14 +37,13 @@ from api.routes.deps import (
     UploadId,
     UploadOrPages,
     actor_of,
-    caller,
-    caller_or_page,
+    credential,
+    credential_or_page,
     file_field_of,
-    form_of_page,
-    own_form,
     request_id,
     services_in,
 )
+from api.routes.polls import poll_upload
 from api.routes.receiving import Incoming, receive_multipart
 from api.services import Services
 from api.texts.errors import about
@@ -75,7 +73,7 @@ Inline = Annotated[
 )
 async def upload_multipart(request: Request, form_id: FormId, field: FieldName) -> Response:
     services = services_in(request)
-    form = await form_of_page(services, await caller_or_page(request, services), form_id)
+    form = await reach.form(services, await credential_or_page(request, services), form_id)
     file_field = file_field_of(services, form, field)
     if media_type(request) == "application/json":
         with about(file_field.name):
@@ -109,7 +107,7 @@ async def upload_raw(
     ],
 ) -> Response:
     services = services_in(request)
-    form = await own_form(services, await caller(request, services), form_id)
+    form = await reach.form(services, await credential(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         key = key_of_path(request)
@@ -137,7 +135,7 @@ async def upload_raw(
 )
 async def read_upload(request: Request, upload_id: UploadId) -> Response:
     services = services_in(request)
-    upload = await wait_for_upload(request, services, upload_id)
+    upload = await poll_upload(request, services, upload_id)
     etag = upload_etag(upload)
     if matches(request, etag):
         return not_modified(request, etag)
@@ -237,7 +235,7 @@ async def _reuse(
 async def _content(
     request: Request,
     services: Services,
-    asking: Caller,
+    asking: Credential,
     upload: UploadRow,
     derivative: str | None,
     *,

@@ -1,7 +1,7 @@
 """Uploads that wait for a worker: one is woken for them, again and again (protocol P4)."""
 
 from api.outside.queue import Queue
-from api.records import stalled
+from api.records import stalled, wake_ups
 from api.records.database import Database, clock
 from api.records.rows import UploadRow
 
@@ -31,7 +31,7 @@ class Waking:
         )
         self._asked_until = found[-1].wake_at if len(found) == stalled.BATCH else 0
         # A job that ended without a claim is no longer held either: no reason to hurry.
-        rows = [row for row in found if stalled.last_woken(row) <= now - stalled.FIRST_WAKE_MS]
+        rows = [row for row in found if stalled.last_woken(row) <= now - wake_ups.FIRST_MS]
         held = await self._queue.holds([(row.id, row.wake) for row in rows])
         await self._wake([row for row in rows if (row.id, row.wake) not in held])
 

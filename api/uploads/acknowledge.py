@@ -8,7 +8,7 @@ from typing import Any
 
 from api.access.rights import check_draft
 from api.receive.files import Received
-from api.records import forms, lifecycle, one_statement, staged, stalled, uploads
+from api.records import forms, lifecycle, one_statement, staged, uploads, wake_ups
 from api.records.database import NOW, CommitUnknown, DatabaseUnavailable, Moment, Transaction
 from api.records.rows import Counted, FormRow, UploadRow
 from api.services import Services
@@ -145,9 +145,7 @@ class NewUpload:
             key=self.key,
             status=UploadStatus.STAGED,
             deadline=Moment(int(self.services.settings.deadline_seconds * 1000)),
-            wake=1,
-            wakes_unanswered=0,
-            wake_at=Moment(stalled.FIRST_WAKE_MS),
+            **wake_ups.at_once(1),
             filename=received.filename,
             size=received.staged.size,
             sha256=received.staged.sha256,
@@ -247,9 +245,7 @@ def add_refused(
         **rules_of(form, field, refused.upload_id),
         status=UploadStatus.REJECTED,
         deadline=NOW,
-        wake=0,
-        wakes_unanswered=0,
-        wake_at=NOW,
+        **wake_ups.never(),
         filename=refused.filename,
         size=refused.size,
         declared_type=refused.declared_type,

@@ -1,11 +1,12 @@
 """Attempts: how one ends without an outcome that counts, and what comes then (protocol P3)."""
 
 import random
+from typing import Any
 
 import structlog
 
-from api.records import forms, lifecycle, stalled, uploads
-from api.records.database import NOW, Moment, Transaction
+from api.records import forms, lifecycle, uploads, wake_ups
+from api.records.database import Transaction
 from api.records.rows import UploadRow
 from api.settings.settings import Settings
 from api.texts.rejections import upload_error
@@ -26,10 +27,7 @@ def hand_on(tx: Transaction, row: UploadRow) -> UploadRow:
         row,
         UploadStatus.STAGED,
         attempts=row.attempts - 1,
-        next_attempt_at=NOW,
-        wake=row.wake + 1,
-        wakes_unanswered=0,
-        wake_at=Moment(stalled.FIRST_WAKE_MS),
+        **wake_ups.at_once(row.wake + 1),
     )
 
 
@@ -64,7 +62,6 @@ def give_back(
             decoder_deaths=deaths,
             error=upload_error(EXHAUSTED, {"attempts": row.attempts}, policy),
         )
-    due = Moment(backoff_ms(row.backoffs, settings))
     return lifecycle.end_unapplied(
         tx,
         row,
@@ -72,10 +69,7 @@ def give_back(
         attempts=row.attempts if counted else row.attempts - 1,
         lost_generations=lost_generations,
         decoder_deaths=deaths,
-        backoffs=row.backoffs + 1,
-        next_attempt_at=due,
-        wakes_unanswered=0,
-        wake_at=due,
+        **_after_a_pause(row, settings),
     )
 
 
@@ -101,20 +95,21 @@ def heard_of(tx: Transaction, upload_id: str, generation: int, settings: Setting
         "lost_generations": [each for each in row.lost_generations if each != generation],
     }
     if _ran_out(row):
-        due = Moment(backoff_ms(row.backoffs, settings))
         uploads.transition(
             tx,
             row,
             UploadStatus.STAGED,
             **given_back,
-            backoffs=row.backoffs + 1,
-            next_attempt_at=due,
-            wakes_unanswered=0,
-            wake_at=due,
+            **_after_a_pause(row, settings),
             error=None,
         )
     else:
         uploads.amend(tx, row, **given_back)
+
+
+def _after_a_pause(row: UploadRow, settings: Settings) -> dict[str, Any]:
+    pause = backoff_ms(row.backoffs, settings)
+    return {"backoffs": row.backoffs + 1, **wake_ups.after(pause)}
 
 
 def _ran_out(row: UploadRow) -> bool:

@@ -127,7 +127,7 @@ async def _looked_up(services: Services, upload_id: str, place: Place) -> _Found
     def look(conn: Connection) -> _Found:
         row, form = _open(conn, upload_id)
         if row.status is not UploadStatus.RECEIVING:
-            return _Found(row, form, True, strand, [])
+            return _Found(row, form, is_here=True, strand=strand, unhashed=[])
         is_here = place.size == 0 or (
             place.size is not None and pieces.is_here(conn, upload_id, place.start, place.size)
         )

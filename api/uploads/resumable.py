@@ -20,8 +20,8 @@ from api.receive.body import Body
 from api.receive.files import check_size
 from api.receive.names import clean_filename
 from api.receive.tus import Checksum
-from api.records import forms, lifecycle, segments, staged, stalled, uploads
-from api.records.database import NOW, Moment, Transaction
+from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
+from api.records.database import Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.segments import Piece, feed, join
@@ -70,9 +70,10 @@ async def begin(services: Services, admission: Admission, announced: Announced) 
     storage-full, unavailable, key-reused.
     """
     staging = services.staging
-    staging.space.outstanding = await services.database.scan(segments.outstanding)
     length = announced.length
     check_size(length, admission.field.max_bytes)
+    promised = await services.database.scan(segments.receiving_bytes)
+    staging.space.outstanding = promised.outstanding
     async with admission.open(least=length, most=length, holds_key=False):
         row = await services.database.write(_begun, services, admission, announced)
         staging.space.outstanding += length
@@ -99,9 +100,7 @@ def _begun(
         key=admission.key,
         status=UploadStatus.RECEIVING,
         deadline=Moment(_keep_ms(services)),
-        wake=0,
-        wakes_unanswered=0,
-        wake_at=NOW,
+        **wake_ups.never(),
         filename=clean_filename(announced.filename) or UNNAMED,
         size=announced.length,
         received=0,
@@ -237,10 +236,8 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         UploadStatus.STAGED,
         seq=uploads.NEWEST,
         sha256=sha256,
-        next_attempt_at=NOW,
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-        wake=1,
-        wake_at=Moment(stalled.FIRST_WAKE_MS),
+        **wake_ups.at_once(1),
     )
     lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
     return finished

@@ -2,8 +2,8 @@
 
 from api.access.rights import check_may_change
 from api.access.tokens import Actor
-from api.records import forms, lifecycle, stalled, uploads
-from api.records.database import NOW, Moment, Transaction
+from api.records import forms, lifecycle, uploads, wake_ups
+from api.records.database import Moment, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
@@ -33,11 +33,8 @@ async def retry(services: Services, upload: UploadRow, *, by: Actor) -> UploadRo
             decoder_deaths=0,
             backoffs=0,
             error=None,
-            next_attempt_at=NOW,
             deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-            wake=row.wake + 1,
-            wakes_unanswered=0,
-            wake_at=Moment(stalled.FIRST_WAKE_MS),
+            **wake_ups.at_once(row.wake + 1),
         )
 
     row = await services.database.write(retried)

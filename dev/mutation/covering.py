@@ -32,21 +32,26 @@ class Covering:
         self._tests = tests
 
     def of(self, mutant: Mutant, at_most: int) -> list[Test]:
-        """The tests to ask: those of which it is known that they run its lines, the quickest
-        first, and then those in processes of their own; so many of each."""
-        running = [
-            test for test in self._tests if test.lines.get(mutant.file, set()) & mutant.lines
-        ]
+        """The tests to ask: so many of which it is known that they run its lines, the quickest
+        first, and then those of the product as processes.
+
+        A table at the head of a module is run by nobody's test, but when the module is imported:
+        then those are asked that run anything else of it.
+        """
+        of_module = [test for test in self._tests if test.lines.get(mutant.file)]
+        running = [test for test in of_module if test.lines[mutant.file] & mutant.lines]
+        if not running and not mutant.within:
+            running = of_module
         running.sort(key=lambda test: (not _is_about(test, mutant), test.reach, test.seconds))
         chosen = sorted(_one_of_each(running)[:at_most], key=lambda test: test.seconds)
-        files = {
-            file
-            for beginning, each in targets.IN_PROCESSES.items()
+        others = [
+            test
+            for beginning, files in targets.IN_PROCESSES.items()
             if mutant.file.startswith(beginning)
-            for file in each
-        }
-        others = [test for test in self._tests if test.file in files and test not in chosen]
-        return chosen + others[:at_most]
+            for test in _one_of_each(self._tests)
+            if test.file in files and test not in chosen
+        ]
+        return chosen + list(dict.fromkeys(others))
 
 
 def _is_about(test: Test, mutant: Mutant) -> bool:

@@ -6,7 +6,7 @@ MODULES = (
     *("api/receive/*.py", "api/staging/*.py", "api/records/*.py", "api/uploads/*.py"),
     *("api/forms/drafts.py", "api/forms/sections.py", "api/forms/values.py"),
     *("api/forms/completeness.py", "api/forms/closing.py"),
-    *("api/upkeep/*.py", "api/outside/links.py", "api/access/tokens.py", "api/http/*.py"),
+    *("api/upkeep/*.py", "api/outside/links.py", "api/access/*.py", "api/http/*.py"),
     *("worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
     *("worker/object_store/*.py", "worker/confinement/*.py", "shared/keys.py", "shared/secrets.py"),
 )
@@ -14,6 +14,11 @@ MODULES = (
 
 DECLARATIONS = ("api/records/tables.py",)
 """Not changed: of a schema the migrations are run, and the declaration is only read."""
+
+
+def _acceptance(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/acceptance/test_{name}.py" for name in names)
+
 
 TESTS = ("tests/unit", "tests/integration", "tests/contract", "tests/protocol")
 
@@ -29,18 +34,30 @@ OF_OTHER_THINGS = (
 """Of the local stack, of deployment, of formats: they run none of the modules, or hardly."""
 
 IN_PROCESSES = {
-    "api/http/": ("tests/integration/test_edge.py", "tests/integration/test_heads.py"),
+    "api/http/": (
+        *("tests/integration/test_edge.py", "tests/integration/test_heads.py"),
+        *_acceptance("http", "odd_clients", "errors"),
+    ),
     "api/http/client_address.py": ("tests/integration/test_shares.py",),
-    "api/routes/event_stream.py": ("tests/integration/test_events.py",),
+    "api/http/connections.py": ("tests/integration/test_shares.py",),
     "api/http/public_path.py": ("tests/integration/test_public_path.py",),
-    "api/receive/": ("tests/integration/test_bounded_parsers.py",),
+    "api/receive/": (
+        "tests/integration/test_bounded_parsers.py",
+        *_acceptance("uploads", "odd_clients", "forms"),
+    ),
+    "api/records/": _acceptance("uploads", "forms", "back_end"),
+    "api/records/faults.py": ("tests/integration/test_start.py", "tests/integration/test_check.py"),
+    "api/uploads/": _acceptance("uploads", "idempotency", "reuse", "flags"),
     "api/uploads/idempotency.py": ("tests/integration/test_claims.py",),
-    "api/forms/drafts.py": ("tests/integration/test_quotas.py",),
     "api/uploads/quotas.py": ("tests/integration/test_quotas.py",),
+    "api/forms/": _acceptance("forms", "plain_html", "back_end"),
+    "api/forms/drafts.py": ("tests/integration/test_quotas.py",),
+    "api/access/": _acceptance("tokens_stay_secret", "back_end", "uploads"),
+    "worker/": _acceptance("uploads", "flags"),
     "worker/confinement/": ("tests/unit/test_sandbox.py",),
 }
 """Tests that start the product as a process, by the beginning of a module's path: no coverage
-tells what they run. They come after those of which it is known."""
+tells what they run. They come after those of which it is known, the most specific last."""
 
 
 def default(root: Path) -> set[str]:
@@ -66,5 +83,7 @@ def modules(root: Path, chosen: list[str]) -> list[str]:
 def test_files(root: Path) -> list[str]:
     """Those whose tests are measured, in order."""
     found = {path for folder in TESTS for path in (root / folder).rglob("test_*.py")}
+    in_processes = {root / file for files in IN_PROCESSES.values() for file in files}
+    found |= {path for path in in_processes if path.exists()}
     others = {path for pattern in OF_OTHER_THINGS for path in root.glob(pattern)}
     return sorted(str(path.relative_to(root)) for path in found - others)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from api.access.tokens import PERSON
 from api.forms import closing
 from api.records import cleaning, forms, migrate, stalled
-from api.records.database import Database, DatabaseUnavailable, Transaction, clock
+from api.records.database import CommitUnknown, Database, DatabaseUnavailable, Transaction, clock
 from api.records.rows import UploadRow
 from api.records.tables import staged_names
 from api.services import Services
@@ -125,6 +125,24 @@ async def test_what_a_worker_claims_while_the_sweep_looks_is_not_woken(
     once_found(monkeypatch, "due", lambda: scene.claimed(upload))
     await patient(scene.services).waking.wake_due()
     assert woken.wakes == []
+
+
+async def test_what_a_worker_gives_back_while_the_sweep_looks_keeps_the_time_of_its_next_attempt(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = Woken(scene.services)
+    upload = await scene.staged()
+    await scene.set_all(wake_at=0, wakes_unanswered=9)
+
+    async def tried() -> None:
+        await scene.report(given_back(await scene.claimed(upload)))
+
+    once_found(monkeypatch, "due", tried)
+    await patient(scene.services).waking.wake_due()
+    row = await scene.now(upload)
+    assert woken.wakes == []
+    assert row.wakes_unanswered == 0
+    assert row.wake_at == row.next_attempt_at
 
 
 async def test_what_the_queue_has_forgotten_is_woken_without_waiting_for_its_turn(
@@ -590,13 +608,16 @@ async def test_a_failing_step_doesnt_make_the_sweep_patient_with_lost_leases(
     assert (await scene.now(upload)).status is UploadStatus.STAGED
 
 
-async def test_a_database_that_was_away_makes_it_patient(scene: Scene) -> None:
+@pytest.mark.parametrize("outage", [DatabaseUnavailable, CommitUnknown])
+async def test_a_database_that_was_away_makes_it_patient(
+    scene: Scene, outage: type[DatabaseUnavailable] | type[CommitUnknown]
+) -> None:
     upload = await scene.staged()
     await scene.claimed(upload)
     sweep = patient(scene.services)
 
     async def away() -> None:
-        raise DatabaseUnavailable
+        raise outage()
 
     real, sweep.waking.wake_due = sweep.waking.wake_due, away  # type: ignore[method-assign] # a stand-in
     await sweep.once()

@@ -69,6 +69,27 @@ async def test_a_database_that_goes_away_meanwhile_is_no_items_fault(database: D
     assert await kept(database) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_the_server_refuses_is_that_items_fault_unless_it_refuses_everything(
+    database: Database,
+) -> None:
+    """Its codes of lacking resources and of intervention say that it can't be worked with; where
+    it has them for one thing alone, such as one that takes too long, they are about that one."""
+
+    def add_or_take_too_long(tx: Transaction, number: int) -> None:
+        if number < 0:
+            tx.conn.exec_driver_sql("SET LOCAL statement_timeout = 20")
+            tx.conn.exec_driver_sql("SELECT pg_sleep(60)")
+        add(tx, number)
+
+    first, second, third = await database.write_each(add_or_take_too_long, [1, -1, 2])
+    assert isinstance(second, DBAPIError)
+    assert first is third is None
+    assert await kept(database) == [1, 2]
+    with pytest.raises(DatabaseUnavailable):
+        await database.write_each(add_or_take_too_long, [-1])
+
+
 async def test_what_another_holds_holds_up_no_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
