@@ -56,9 +56,7 @@ class Incoming:
         )
         self._beside = beside
 
-    def open(
-        self, rows: Sequence[Counted] | None = None
-    ) -> AbstractAsyncContextManager[None, None]:
+    def open(self, rows: Sequence[Counted] | None = None) -> AbstractAsyncContextManager[None]:
         """Around taking it: see `Admission.open`."""
         declared = self.body.declared or 0
         least = max(declared - self._beside, 0)
@@ -89,16 +87,17 @@ async def receive_multipart(
         has_begun = any(row.field == file_field.name and is_of_chunks(row.key) for row in rows)
         head = await read_head(events) if in_chunks and has_begun else None
         chunk = chunk_of(head.fields) if head else None
-        if head is None or chunk is None:
-            async with incoming.open(rows):
-                head = head or await read_head(events)
-                chunk = chunk_of(head.fields) if in_chunks else None
-                if chunk is None:
-                    return await _whole(services, incoming, head)
-        return await _chunk(request, services, form, file_field, chunk, head)
+        if head and chunk:
+            return await _put_chunk(request, services, form, file_field, chunk, head)
+        async with incoming.open(rows):
+            head = head or await read_head(events)
+            chunk = chunk_of(head.fields) if in_chunks else None
+            if chunk is None:
+                return await _take_whole(services, incoming, head)
+        return await _put_chunk(request, services, form, file_field, chunk, head)
 
 
-async def _whole(services: Services, incoming: Incoming, head: Head) -> UploadRow:
+async def _take_whole(services: Services, incoming: Incoming, head: Head) -> UploadRow:
     admission = incoming.admission
     received = await receive_one_of_multipart(
         services.staging, head, admission.upload_id, max_bytes=admission.field.max_bytes
@@ -106,7 +105,7 @@ async def _whole(services: Services, incoming: Incoming, head: Head) -> UploadRo
     return await admission.acknowledge(received, incoming.body.sha256)
 
 
-async def _chunk(
+async def _put_chunk(
     request: Request,
     services: Services,
     form: FormRow,

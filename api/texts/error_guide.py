@@ -39,8 +39,8 @@ ANSWERS = {
     "proxy; or a stream is asked for beyond what the client, or the form, may have open",
     "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
-    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is URL-encoded; bytes "
-    "beyond an upload's `Upload-Length`",
+    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
+    "URL-encoded; bytes beyond an upload's `Upload-Length`",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
