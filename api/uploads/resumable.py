@@ -9,6 +9,7 @@ When the last byte is in, `append` makes it `staged`: from there it is an upload
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -120,9 +121,13 @@ async def stand(services: Services, upload_id: str) -> UploadRow:
     """
     await services.turns.free(upload_id)
     row = (await services.database.read(_find, upload_id)).row
-    if row.status is UploadStatus.RECEIVING and (row.received or 0) < row.size:
-        return await services.database.note(segments.preempt, upload_id) or row
-    return row
+    if row.status is not UploadStatus.RECEIVING:
+        return row
+    if row.received == row.size:  # its api died at the end
+        with suppress(Problem):  # whatever it is: all bytes are here, and the sweep goes on
+            row = await finish(services, upload_id)
+        return row
+    return await services.database.note(segments.preempt, upload_id) or row
 
 
 async def append(

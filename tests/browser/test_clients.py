@@ -188,6 +188,81 @@ def test_uppy(open_page: Open) -> None:
     assert opened.form.read()["data"].get("licence") is None
 
 
+def slow(page: Page, bytes_per_second: int) -> None:
+    """Let it send no faster than that; -1 is as fast as it can."""
+    page.context.new_cdp_session(page).send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_per_second,
+        },
+    )
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> FilePayload:
+    """A file on the disk, which is the same one when it is chosen again."""
+    content = pdf(ballast=3_000_000)
+    (tmp_path / "large.pdf").write_bytes(content)
+    return {"name": "large.pdf", "mimeType": "application/pdf", "buffer": content}
+
+
+def test_tus(open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path) -> None:
+    opened = open_page("tus")
+    page, status = opened.page, opened.page.get_by_role("status")
+    choose, pause = page.get_by_label("Copy of your licence"), page.locator("#pause")
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        expect(status).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if request.method != "GET" else None)
+    slow(page, 1_000_000)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(status).to_have_text(re.compile(r"Uploading: [2-9]\d %"), timeout=PATIENCE)
+    pause.click()
+    expect(pause).to_have_text("Resume")
+    assert opened.upload()["status"] == "receiving"
+    pause.click()
+    expect(status).to_have_text(re.compile(r"Uploading: [4-9]\d %"), timeout=PATIENCE)
+    stack.kill("api")
+    expect(status).to_have_text(re.compile(r"Uploading: [6-9]\d %"), timeout=PATIENCE)
+    page.reload()
+    slow(page, -1)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+    sent = [each for each in sent if each.method != "OPTIONS"]
+    assert [each.method for each in sent if each.method == "POST"] == ["POST"]
+    offsets = [int(each.headers["upload-offset"]) for each in sent if each.method == "PATCH"]
+    assert offsets == sorted(offsets), "nothing that was acknowledged is sent again"
+    assert 0 == offsets[0] < offsets[1] < offsets[-1]
+
+
+def test_uppy_with_tus(open_page: Open, large: FilePayload, tmp_path: Path) -> None:
+    opened = open_page("uppy", script="resumable.js")
+    page, choose = opened.page, opened.page.locator("input.uppy-Dashboard-input").first
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        reason = page.locator("#licence-problem")
+        expect(reason).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+        page.get_by_role("button", name="Remove file").click()
+        expect(reason).to_be_empty()
+    slow(page, 1_000_000)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(page.get_by_text(re.compile(r"Uploading: [2-9]\d%"))).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Pause").first.click()
+    assert opened.upload()["status"] == "receiving"
+    slow(page, -1)
+    page.get_by_role("button", name="Resume").first.click()
+    expect(page.get_by_text("Complete", exact=True)).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove file").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
 def test_dropzone(open_page: Open) -> None:
     opened = open_page("dropzone")
     page, choose = opened.page, opened.page.locator("input.dz-hidden-input")
