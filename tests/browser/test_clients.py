@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -344,7 +344,7 @@ class Troubled:
     All others go on."""
 
     def __init__(
-        self, page: Page, where: str, method: str, what: dict[int, Callable[[Route], None]]
+        self, page: Page, where: str, method: str, what: Mapping[int, Callable[[Route], None]]
     ) -> None:
         self.sent = 0
         self._what = what
