@@ -105,6 +105,7 @@ REPR_DIGEST = _sent(
 CONTENT_DISPOSITION = _sent(
     "Content-Disposition", "the file's name (RFC 6266)", 'attachment; filename="licence.pdf"'
 )
+ASKS_BY_TUS = _sent("Tus-Resumable", "the version of tus, for its answer", "1.0.0")
 TUS_RESUMABLE = _sent("Tus-Resumable", "the version of tus", "1.0.0", required=True)
 UPLOAD_LENGTH = _sent("Upload-Length", "bytes of the whole file", "20971520", required=True)
 UPLOAD_OFFSET = _sent(

@@ -105,13 +105,13 @@ async def filepond_chunk(
     field: FieldName,
     patch: UploadOfField = None,
 ) -> Response:
-    upload = await _receiving(services, form_id, field, patch or "")
     if media_type(request) != tus.CONTENT_TYPE:
         raise Problem("unsupported-media-type", params={"expected": tus.CONTENT_TYPE})
     require_whole_files(request, but=CHUNK_HEADERS)
+    start = tus.offset_of(request.headers)
+    upload = await _receiving(services, form_id, field, patch or "")
     with about(upload.field):
         _check_length(request, upload)
-        start = tus.offset_of(request.headers)
         most = max(upload.size - start, 0)
         body = Body(request, limit=most, pace=services.settings.pace, over=beyond_the_end())
         place = Place(start, body.declared, _name(request))
