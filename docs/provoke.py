@@ -84,6 +84,8 @@ ask -X PATCH -H "$json" -d @- $form""",
     "file-corrupt": "printf '%%PDF-1.7 and no more' | send licence",
     "image-too-small": f"base64 -d <<< {_PNG} | send headshot",
     "wrong-offset": "byte $(begun) 1",
+    "piece-mismatch": "ask -F dzuuid=a -F dzchunkindex=3 -F dztotalfilesize=9 -F dzchunksize=3 "
+    "-F dztotalchunkcount=3 -F dzchunkbyteoffset=9 -F 'file=a;filename=a' $(to licence)",
     "upload-gone": "byte $api/v1/uploads/$broken 0",
     "tus-version": "ask -X PATCH $api/v1/uploads/$broken",
     "checksum-mismatch": "byte $(begun) 0 -H 'Upload-Checksum: sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk='",

@@ -105,11 +105,14 @@ REPR_DIGEST = _sent(
 CONTENT_DISPOSITION = _sent(
     "Content-Disposition", "the file's name (RFC 6266)", 'attachment; filename="licence.pdf"'
 )
+ASKS_BY_TUS = _sent("Tus-Resumable", "the version of tus, for its answer", "1.0.0")
 TUS_RESUMABLE = _sent("Tus-Resumable", "the version of tus", "1.0.0", required=True)
 UPLOAD_LENGTH = _sent("Upload-Length", "bytes of the whole file", "20971520", required=True)
 UPLOAD_OFFSET = _sent(
     "Upload-Offset", "where in the file the body begins", "5242880", required=True
 )
+LENGTH_OF_CHUNKS = _sent("Upload-Length", "bytes of a whole file that comes in chunks", "20971520")
+UPLOAD_NAME = _sent("Upload-Name", "the file's name, in UTF-8", "licence.pdf")
 UPLOAD_METADATA = _sent(
     "Upload-Metadata",
     "keys with values in Base64, by commas: `filename`, `filetype`, and `sha256` of the whole in "

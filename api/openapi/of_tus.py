@@ -53,11 +53,15 @@ SEND = operation(
 STAND = operation(
     answers={
         200: answer(
-            "Where it stands; who was sending and is stalled can't go on",
-            always=("Upload-Offset", "Upload-Length", "Cache-Control"),
-            sometimes=("Upload-Expires", "Upload-Metadata"),
+            "Where it stands; who was sending and is stalled can't go on. Without `Tus-Resumable`"
+            " it is the head of GET, and needs its credential",
+            always=("Cache-Control",),
+            sometimes=(
+                *("Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata"),
+                *("ETag", "Retry-After"),
+            ),
         )
     },
-    errors=_GONE,
-    takes=(sent.TUS_RESUMABLE,),
+    errors=(*_GONE, "unauthorized"),
+    takes=(sent.ASKS_BY_TUS,),
 )

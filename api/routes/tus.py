@@ -17,7 +17,7 @@ from api.http.keys import key_of_header
 from api.openapi import of_tus as described
 from api.receive import tus
 from api.receive.body import Body, declared_length
-from api.receive.files import file_too_large
+from api.receive.files import check_size
 from api.records.rows import UploadRow
 from api.routes import plain
 from api.routes.deps import (
@@ -162,10 +162,7 @@ def _announced(request: Request, field: FileField) -> tuple[Announced, str | Non
     """What the client says of the file, and the SHA-256 it says it has. What no file of the field
     may be is refused: its size, and not its type, which is told from the bytes."""
     length = tus.length_of(request.headers)
-    if length == 0:
-        raise Problem("file-empty")
-    if length > field.max_bytes:
-        raise file_too_large(field.max_bytes)
+    check_size(length, field.max_bytes)
     metadata = tus.metadata_of(request.headers)
     announced = Announced(
         length,

@@ -7,7 +7,6 @@ data was fsynced, and the folder once it was made; only then may a transaction s
 import asyncio
 import contextlib
 import errno
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -189,13 +188,6 @@ def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
         else:
             _copy(root, name, pieces, staged)
     fsync_folder(root / STAGED)
-
-
-def hash_of(root: Path, name: str, size: int) -> str:
-    """SHA-256 of a staged file, read whole; blocks. Raises `OSError`."""
-    hash_ = hashlib.sha256()
-    feed(hash_, root / STAGED, Piece(name, size))
-    return hash_.hexdigest()
 
 
 def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:

@@ -22,7 +22,7 @@ ANSWERS = {
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
-    "a piece of a file",
+    "a piece of a file, and it is none of Dropzone's, FilePond's or tus at their own addresses",
     "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
@@ -55,6 +55,8 @@ ANSWERS = {
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",
     "wrong-offset": "`Upload-Offset` isn't where the upload stands, which the answer's own says",
+    "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
+    "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them",
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or a "
     "question where it stands",
     "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
@@ -140,11 +142,12 @@ TO_DO = {
     "malformed-json": "send one JSON object, in UTF-8",
     "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
     "unsupported-transfer-encoding": "send the part as it is",
-    "fragment-not-supported": "turn chunks off in the uploader",
+    "fragment-not-supported": "turn chunks off in the uploader, or use one of those",
     "unauthorized": "send the form's token, or the service key",
     "foreign-origin": "open our own page and send from there; for another site create the form "
     "with a service key and a `success_redirect`, or send the token in `Authorization`",
     "wrong-offset": "ask by `HEAD` where the upload stands, and go on there",
+    "piece-mismatch": "cut the file in one way, and send it as a new one",
     "upload-gone": "begin a new upload",
     "tus-version": "send `Tus-Resumable: 1.0.0`",
     "upload-locked": "ask again after `Retry-After`, or let the other request go on",

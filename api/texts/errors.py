@@ -191,6 +191,11 @@ ERRORS: dict[str, ErrorSpec] = {
         "The upload goes on at {offset}; ask by HEAD where it stands.",
         retryable=True,
     ),
+    "piece-mismatch": ErrorSpec(
+        422,
+        "The piece doesn't fit",
+        "This chunk doesn't fit the file that it is of; send the whole file again.",
+    ),
     "upload-gone": ErrorSpec(
         410, "Upload over", "This upload has ended and takes nothing more; begin a new one."
     ),

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from api.access.rights import check_draft
 from api.receive.body import Body
+from api.receive.files import check_size
 from api.receive.names import clean_filename
 from api.receive.turns import locked
 from api.receive.tus import Checksum
@@ -25,7 +26,7 @@ from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
 from api.records.database import Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
-from api.staging.segments import hash_of, join
+from api.staging.segments import Piece, feed, join
 from api.staging.strands import pieces_of
 from api.texts.errors import Problem
 from api.uploads.acknowledge import rules_of
@@ -33,6 +34,7 @@ from api.uploads.admission import Admission
 from api.uploads.appending import Appending
 from shared.crash_points import reached
 from shared.status import UploadStatus
+from shared.volume import STAGED
 
 log = structlog.get_logger()
 
@@ -66,15 +68,17 @@ async def begin(services: Services, admission: Admission, announced: Announced) 
     takes up their room from now on. A key that was used before finds its upload, if that is as
     long.
 
-    Raises `Problem` form-submitted, too-many-files, form-full, storage-full, unavailable,
-    key-reused.
+    Raises `Problem` file-empty, file-too-large, form-submitted, too-many-files, form-full,
+    storage-full, unavailable, key-reused.
     """
     staging = services.staging
+    length = announced.length
+    check_size(length, admission.field.max_bytes)
     promised = await services.database.scan(segments.receiving_bytes)
     staging.space.outstanding = promised.outstanding
-    async with admission.open(least=announced.length, most=announced.length):
+    async with admission.open(least=length, most=length, holds_key=False):
         row = await services.database.write(_begun, services, admission, announced)
-        staging.space.outstanding += announced.length
+        staging.space.outstanding += length
     return row
 
 
@@ -170,7 +174,10 @@ def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, lis
     if taken is None:  # it has ended meanwhile, or another replica was quicker
         _find(tx.conn, upload_id)
         raise locked()
-    return taken, segments.of_upload(tx.conn, upload_id)
+    its_segments = segments.of_upload(tx.conn, upload_id)
+    if its_segments and its_segments[-1].end != offset:
+        raise Problem("piece-mismatch", "This upload comes in pieces, and some are missing.")
+    return taken, its_segments
 
 
 def _find(conn: Connection, upload_id: str) -> Found:
@@ -209,13 +216,14 @@ async def finish(services: Services, upload_id: str) -> UploadRow:
 
 async def _joined(services: Services, row: UploadRow, its_segments: list[SegmentRow]) -> str:
     staging, pieces = services.staging, pieces_of(its_segments)
-    sha256: str | None = services.strands.sha256(row.id, its_segments)
+    hash_, hashed = services.strands.hashed(row.id, its_segments)
     with staging.space.reserve(row.size if len(pieces) > 1 else 0):
         await staging.run(join, staging.root, row.id, pieces)
     reached("api-after-join")
-    if sha256 is None:
-        sha256 = await staging.run(hash_of, staging.root, row.id, row.size)
-    return sha256
+    if hashed < row.size:
+        rest = Piece(row.id, row.size - hashed, skip=hashed)
+        await staging.run(feed, hash_, staging.root / STAGED, rest)
+    return hash_.hexdigest()
 
 
 def _with_segments(conn: Connection, upload_id: str) -> tuple[Found, list[SegmentRow]]:
