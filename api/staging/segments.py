@@ -214,6 +214,7 @@ def _append_piece(fd: int, path: Path, piece: Piece) -> None:
             copied = _copied(source, fd, min(end - at, COPIED), at)
             if not copied:
                 raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            begin_writeback(fd, 0, 0)  # of all that was written
             at += copied
     finally:
         os.close(source)
