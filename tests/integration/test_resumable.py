@@ -226,7 +226,7 @@ async def test_room_that_is_promised_is_not_promised_twice(
 ) -> None:
     async with public(services) as client:
         await begun(client)
-        left = Free(len(CONTENT) + 1000, None)
+        left = Free(len(CONTENT) + 1000, None, of_bytes=1 << 40)
         monkeypatch.setattr(services.staging.space, "free", lambda: left)
         form = await new_form(client)
         path, headers = f"/v1/forms/{form['id']}/fields/bulk", {**TUS, "Upload-Length": "1001"}
