@@ -20,6 +20,7 @@ from api.http.cookie import OnlyCookies
 from api.http.middleware import DrainUnread, HeadAsGet, RefuseHead, RequestId, with_cors
 from api.http.public_path import BelowPath
 from api.http.stopping import RefuseWhenStopping
+from api.http.tus import SpeakTus
 from api.http.watched import WatchLoop
 from api.openapi import document
 from api.routes import (
@@ -32,6 +33,7 @@ from api.routes import (
     internal,
     operations,
     pages,
+    tus,
     uploads,
     watching,
 )
@@ -48,7 +50,7 @@ _INTERNAL = """The worker's only way to the record. Never publish this listener.
 
 
 def create_public_app(services: Services) -> ASGIApp:
-    routes = (form_types, forms, events, html_forms, uploads, filepond)
+    routes = (form_types, forms, events, html_forms, uploads, tus, filepond)
     modules = (*routes, operations, docs, pages)
     path, public = path_of(services.settings.public_url)
     app = _app("Longshore", _PUBLIC, services, "public", *modules)
@@ -60,7 +62,7 @@ def create_public_app(services: Services) -> ASGIApp:
     refused = _refusals(services, "public")
     shared = ShareRequests(gate, settings.max_connections_per_client, refused)
     judged = RequestId(KnowClient(DrainUnread(RefuseHead(shared, refused)), settings.proxies))
-    whole = with_cors(judged, settings.cors_origins, settings.cors_headers)
+    whole = with_cors(SpeakTus(judged), settings.cors_origins, settings.cors_headers)
     watched = WatchLoop(whole, services.watchdog, app.state.routes)
     return BelowPath(watched, path, public, app.routes) if path else watched
 

@@ -10,10 +10,12 @@ from api.news.streams import Streams
 from api.news.waiters import Waiters
 from api.outside.links import Links
 from api.outside.queue import Queue
+from api.receive.turns import Turns
 from api.records.database import Database
 from api.settings.settings import Settings
 from api.staging.mount import Mount
 from api.staging.staging import Staging
+from api.staging.strands import Strands
 from api.telemetry.metrics import Metrics
 from api.telemetry.watchdog import Watchdog
 from api.texts.errors import Problem
@@ -49,3 +51,6 @@ class Services:
     watchdog: Watchdog
     running_keys: set[tuple[str, str, str]] = field(default_factory=set)
     """Form, field and key of requests whose bodies this process is receiving."""
+    turns: Turns = field(default_factory=Turns)
+    """Of requests that write to resumable uploads in this process."""
+    strands: Strands = field(default_factory=Strands)

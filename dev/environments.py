@@ -3,6 +3,7 @@
     .venvs/run    api and worker       .venvs/seaweedfs  the object store's binary
     .venvs/dev    tests and linters    .venvs/redis      a Redis binary, where none is installed
     .venvs/coverage  what `./longshore mutate` measures with, beside .venvs/dev
+    .venvs/others  servers of tus that `./longshore bench receive` measures
     .venvs/kubernetes  what judges the manifests
 
 One lock per environment does two things: two set-ups wait for each other, and none remakes an
@@ -99,6 +100,7 @@ ENVIRONMENTS = {
         Environment("dev", ("dev.txt",), _with_python),
         Environment("seaweedfs", ("seaweedfs.txt",), _seaweedfs),
         Environment("coverage", ("coverage.txt",), _with_python),
+        Environment("others", ("others.txt",), _with_python),
         Environment("kubernetes", ("kubernetes.txt",), _with_python),
         Environment("redis", ("redis.txt",), _redis),
     )

@@ -24,6 +24,7 @@ LOCKS = {
     "api": ("-c", "requirements/dev.txt"),
     "worker": ("-c", "requirements/dev.txt"),
     "coverage": (),
+    "others": (),
     "kubernetes": (),
     "seaweedfs": ("--no-deps",),  # only the binary is wanted
     "redis": ("--no-deps",),  # as above

@@ -61,6 +61,10 @@ API = {
     " volume.",
     "upload_given_back": "A worker couldn't do it now, for the [cause](#causes); it is tried"
     " again.",
+    "upload_abandoned": "No bytes of a resumable upload came for `RECEIVING_KEEP_SECONDS`: it is"
+    " `expired`.",
+    "upload_not_finished": "All bytes of a resumable upload are here, and it can't become a file of"
+    " its form by now: `code` says why. It is tried again at each sweep until it expires.",
     "upload_overdue": "`DEADLINE_SECONDS` went by: it is `failed`, with its bytes kept. [Try it"
     " again](runbook.md#uploads-failed).",
     "upload_released": "The back end let a flagged upload be the value of its field.",

@@ -41,6 +41,10 @@ class TimeAcknowledgements:
 
 
 def _acknowledges(answer: Message) -> bool:
-    """Whether it is a 202, or names an upload: FilePond's is a 201."""
-    named = Headers(raw=answer["headers"]).get("location", "")
+    """Whether it is a 202, or names an upload: FilePond's is a 201. That of an upload of tus has an
+    offset: most of them have yet to come."""
+    headers = Headers(raw=answer["headers"])
+    if "upload-offset" in headers:
+        return False
+    named = headers.get("location", "")
     return answer["status"] == ACCEPTED or named.startswith(UPLOADS)

@@ -39,7 +39,12 @@ MAX_HEADER: dict[bytes, int] = {
     b"referer": 8192,
     b"repr-digest": 1024,
     b"transfer-encoding": 1024,
+    b"tus-resumable": 64,
     b"upgrade": 1024,
+    b"upload-checksum": 256,
+    b"upload-length": 64,
+    b"upload-metadata": 4096,
+    b"upload-offset": 64,
     b"x-forwarded-for": 4096,
     b"x-forwarded-proto": 1024,
 }

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http import problems
+from api.http.tus import IS_TUS_HEAD
 from api.texts.errors import Problem
 from shared.ids import new_id
 
@@ -33,6 +34,15 @@ ALLOWED_HEADERS = [
     "Prefer",
     "Repr-Digest",
     "Last-Event-ID",
+    # of tus, and of those that send in pieces
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Offset",
+    "Upload-Metadata",
+    "Upload-Name",
+    "Upload-Checksum",
+    "Upload-Complete",
+    "Upload-Draft-Interop-Version",
     # of tracing tools, which add them to every call of a page
     "traceparent",
     "tracestate",
@@ -64,6 +74,16 @@ EXPOSED_HEADERS = [
     "Retry-After",
     "Preference-Applied",
     "Content-Disposition",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Expires",
+    "Upload-Complete",
+    "Upload-Limit",
     "X-Request-ID",
 ]
 
@@ -116,7 +136,8 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        if is_head and not scope.get(IS_TUS_HEAD):
             scope = {**scope, "method": "GET", _IS_HEAD: True}
         await self._app(scope, receive, send)
 

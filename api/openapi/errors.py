@@ -79,7 +79,10 @@ _PARAMS: dict[str, Any] = {
     "max_bytes": 20_000_000,
     "max_size": "20 MB",
     "max_files": 10,
+    "offset": 5_242_880,
 }
+_PHRASES = {460: "Checksum Mismatch"}
+"""Of statuses that only tus has."""
 _MORE: dict[str, dict[str, Any]] = {
     "too-many-files": {"field": "certificates"},
     "unknown-field": {
@@ -131,7 +134,7 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
     examples = {code: {"value": _example(code, status)} for code in codes}
     described = {"schema": schema, "examples": examples}
     return {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
+        "description": f"{_PHRASES.get(status) or HTTPStatus(status).phrase}: {', '.join(codes)}",
         "headers": header_objects(("Cache-Control",), _sometimes(status, codes)),
         "content": {
             "application/problem+json": described,
@@ -151,6 +154,10 @@ def _sometimes(status: int, codes: list[str]) -> tuple[str, ...]:
         names.append("Accept-Encoding")
     if "precondition-failed" in codes:
         names.append("ETag")
+    if "wrong-offset" in codes:
+        names.append("Upload-Offset")
+    if "tus-version" in codes:
+        names.append("Tus-Version")
     return tuple(names)
 
 

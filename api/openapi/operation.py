@@ -75,6 +75,7 @@ def operation(
     may: tuple[Credential, ...] = (),
     takes: tuple[dict[str, Any], ...] = (),
     body: dict[str, Any] | None = None,
+    body_required: bool = True,
 ) -> dict[str, Any]:
     """Arguments of a route's decorator that describe it.
 
@@ -85,7 +86,7 @@ def operation(
     if takes:
         extra["parameters"] = list(takes)
     if body:
-        extra["requestBody"] = {"required": True, "content": body}
+        extra["requestBody"] = {"required": body_required, "content": body}
     codes = (*(("unauthorized",) if may else ()), *errors)
     responses = error_responses(codes)
     for status, response in answers.items():

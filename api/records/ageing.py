@@ -13,7 +13,7 @@ from shared.status import PENDING, UploadStatus
 
 BATCH = 200
 ON_VOLUME = ("staged", "processing", "rejected", "failed")
-"""Statuses whose uploads keep their bytes."""
+"""Statuses whose uploads keep their bytes, all of them."""
 _A_PENDING_UPLOAD = exists().where(uploads.c.form_id == forms.c.id, uploads.c.status.in_(PENDING))
 
 
@@ -101,7 +101,7 @@ def on_volume(conn: Connection) -> dict[str, OnVolume]:
             func.sum(uploads.c.size).label("size"),
             (the_time() - func.min(uploads.c.created_at)).label("age"),
         )
-        .where(KEEPS_BYTES)
+        .where(KEEPS_BYTES, uploads.c.status.in_(ON_VOLUME))
         .group_by(uploads.c.status)
     )
     return dict.fromkeys(ON_VOLUME, OnVolume(0, 0)) | {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api.records import cleaning, uploads
+from api.records import cleaning, segments, uploads
 from api.records.database import NOW, Transaction
 from api.records.rows import Counted, Json, UploadRow
 from shared.keys import flagged_prefix, generation_prefix
@@ -89,10 +89,10 @@ def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow
 
 
 def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
-    """Replace or remove an upload: its bytes are condemned and its objects doomed."""
+    """Replace, remove or expire an upload: its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
         _doom(tx, upload)
-    return uploads.transition(
+    ended = uploads.transition(
         tx,
         upload,
         to,
@@ -101,6 +101,9 @@ def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
         lease_until=None,
         stage=None,
     )
+    if upload.status is UploadStatus.RECEIVING:  # the upload's row first, as its writers do
+        segments.condemn(tx, upload.id)
+    return ended
 
 
 def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:

@@ -35,6 +35,7 @@ class PolledUpload:
     id: str
     status: UploadStatus
     version: int
+    received: int | None
     form_id: str
     form_status: str
     form_version: int
@@ -69,6 +70,7 @@ def upload(conn: Connection, upload_id: str) -> PolledUpload | None:
         id=row["id"],
         status=UploadStatus(row["status"]),
         version=row["version"],
+        received=row["received"],
         form_id=row["form_id"],
         **of_form,
         _row=row,

@@ -49,6 +49,8 @@ class ShownUpload:
     attempts: int
     filename: str
     size: int
+    received: int | None
+    """Acknowledged bytes of a resumable upload, of `size`; None of one that came whole."""
     sha256: str | None
     declared_type: str | None
     detected_type: str | None
@@ -62,6 +64,8 @@ class ShownUpload:
     error: Json | None
     scan: Json | None
     public_url: str | None
+    deadline: int
+    """When a pending upload ends: `receiving` as `expired`, else as `failed`."""
     created_at: int
     updated_at: int
 
@@ -107,11 +111,16 @@ class UploadRow(ShownUpload):
     decoder_deaths: int
     backoffs: int
     next_attempt_at: int
-    deadline: int
     wake: int
     wakes_unanswered: int
     wake_at: int
     bytes: str
+    writer: int
+    """Which request may add bytes to a resumable upload: the last one that began."""
+    announced_sha256: str | None
+    """What the client said the whole of a resumable upload is."""
+    tus_metadata: str | None
+    """As the client sent it."""
     from_id: str | None
     """The upload of the form that it reuses."""
     from_prefix: str | None
@@ -124,3 +133,24 @@ class UploadRow(ShownUpload):
 
 Counted = CountedUpload | UploadRow
 """One that is counted, be it known whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRow:
+    """A file of what one process has received of a resumable upload."""
+
+    name: str
+    upload_id: str
+    start: int
+    size: int
+    condemned: bool
+
+    @property
+    def end(self) -> int:
+        """Where in the upload the next byte comes."""
+        return self.start + self.size
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Self:
+        """From a row with all columns."""
+        return cls(**{**row, "condemned": bool(row["condemned"])})

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, exists, select, update
 from sqlalchemy import delete as delete_from
 
 from api.records import wake_ups
@@ -17,6 +17,7 @@ from api.records.tables import (
     WAS_WOKEN,
     cleanings,
     forms,
+    segments,
     staged_names,
     uploads,
 )
@@ -101,10 +102,12 @@ def overdue(conn: Connection) -> list[UploadRow]:
 
 
 def condemned(conn: Connection, after: str) -> list[str]:
-    """Uploads whose bytes may be unlinked: that was committed. In order, those behind `after`."""
+    """Uploads whose bytes may be unlinked: that was committed. In order, those behind `after`. One
+    whose segments aren't gone yet waits for that."""
+    in_segments = exists().where(segments.c.upload_id == uploads.c.id)
     found = conn.execute(
         select(uploads.c.id)
-        .where(HAS_CONDEMNED_BYTES, uploads.c.id > after)
+        .where(HAS_CONDEMNED_BYTES, uploads.c.id > after, ~in_segments)
         .order_by(uploads.c.id)
         .limit(BATCH)
     )

@@ -32,6 +32,8 @@ Json = JSON(none_as_null=True)
 IS_STAGED = text("status = 'staged'")
 WAS_WOKEN = text("status = 'staged' AND wakes_unanswered > 0")
 IS_PROCESSING = text("status = 'processing'")
+IS_RECEIVING = text("status = 'receiving'")
+IS_COMPLETE = text("status = 'receiving' AND received = size")
 IS_BACKLOG = text("status IN ('receiving', 'staged', 'processing', 'failed')")
 IS_DRAFT = text("status = 'draft'")
 IS_PURGING = text("status = 'purging'")
@@ -110,6 +112,12 @@ uploads = Table(
     Column("sha256", String(64)),  # null where the body went over its limit
     Column("declared_type", String(255)),
     Column("bytes", String(12), nullable=False),  # kept | condemned | gone (protocol P5)
+    # of a resumable upload: how many bytes were acknowledged, who may add some (the last request to
+    # begin), and what the client said of the whole
+    Column("received", BigInteger),
+    Column("writer", Integer, nullable=False, server_default="0"),
+    Column("announced_sha256", String(64)),
+    Column("tus_metadata", String(4096)),
     # an earlier upload of the form that it reuses, and where in the bucket its bytes are if they
     # aren't on the volume: `bytes` is said of them then
     Column("from_id", String(40)),
@@ -146,11 +154,27 @@ uploads = Table(
     _partial("ix_uploads_woken", "wake_at", where=WAS_WOKEN),
     _partial("ix_uploads_leases", "lease_until", where=IS_PROCESSING),
     _partial("ix_uploads_deadlines", "deadline", where=IS_STAGED),
+    _partial("ix_uploads_receiving", "deadline", where=IS_RECEIVING),
+    _partial("ix_uploads_complete", "deadline", where=IS_COMPLETE),
     _partial("ix_uploads_condemned", "id", where=HAS_CONDEMNED_BYTES),
     _partial("ix_uploads_backlog", "status", "created_at", where=IS_BACKLOG),
     _partial("ix_uploads_spared", "from_prefix", where=SPARES),
     # all that is asked of bytes on the volume is in it: how old, and how many
     _partial("ix_uploads_kept", "status", "updated_at", "created_at", "size", where=KEEPS_BYTES),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    # A file of what one process has received of a resumable upload. Its name is owned in
+    # `staged_names` too.
+    Column("name", String(40), primary_key=True),
+    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("start", BigInteger, nullable=False),  # where its first byte is in the upload
+    Column("size", BigInteger, nullable=False),  # acknowledged bytes of it; these never change
+    Column("condemned", Boolean, nullable=False, server_default=false()),  # nobody needs it
+    UniqueConstraint("upload_id", "start"),
+    _partial("ix_segments_condemned", "name", where=IS_CONDEMNED),
 )
 
 events = Table(

@@ -33,6 +33,9 @@ _LIVE = Prepared(
     _of_form(*uploads.c).where(*(uploads.c.status != literal(str(each)) for each in TERMINAL))
 )
 
+NEWEST = object()
+"""In place of a `seq`: that of an upload that is acknowledged now."""
+
 
 class GuardFailedError(RuntimeError):
     """A transition's guard didn't hold although the form was locked: nothing was changed."""
@@ -114,7 +117,8 @@ def any_stored(conn: Connection) -> str | None:
 
 
 def create(tx: Transaction, upload_id: str, form_id: str, **values: Any) -> UploadRow:
-    """Insert an upload as `staged` or, without bytes, as `rejected`; the form must be locked."""
+    """Insert an upload as `staged`, without its bytes yet as `receiving`, or without any as
+    `rejected`; the form must be locked."""
     version = forms.bump(tx, form_id, edited_at=NOW)
     as_new = new_upload(upload_id, form_id, values)
     created = insert_row(tx.conn, uploads, {**as_new, "seq": version, "version": version})
@@ -141,7 +145,8 @@ def new_upload(upload_id: str, form_id: str, values: Mapping[str, Any]) -> dict[
 
 
 def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: Any) -> UploadRow:
-    """Change the status: the one place that does.
+    """Change the status: the one place that does. `seq=NEWEST` puts the upload behind all others of
+    its form.
 
     The UPDATE holds only for the row as it was read, in status and generation (protocol P1);
     the form must be locked. Raises `GuardFailedError` otherwise.
@@ -151,6 +156,8 @@ def transition(tx: Transaction, upload: UploadRow, to: UploadStatus, **values: A
     version = forms.bump(tx, upload.form_id)
     as_read = {"id": upload.id, "status": upload.status, "generation": upload.generation}
     changes = {"status": to, "version": version, "updated_at": NOW, **values}
+    if changes.get("seq") is NEWEST:
+        changes["seq"] = version
     found = update_rows(tx.conn, uploads, as_read, changes)
     if not found:
         raise GuardFailedError(
@@ -199,7 +206,15 @@ def forget_personal(tx: Transaction, form_id: str) -> None:
     tx.conn.execute(
         update(uploads)
         .where(uploads.c.form_id == form_id)
-        .values(filename="", declared_type=None, key=None, error=None, notices=[], flags=[])
+        .values(
+            filename="",
+            declared_type=None,
+            key=None,
+            error=None,
+            notices=[],
+            flags=[],
+            tus_metadata=None,
+        )
     )
 
 

@@ -19,6 +19,8 @@ from api.records.tables import (
 
 FAILED = "failed"
 BACKLOG = ("receiving", "staged", "processing", FAILED)
+NOT_OURS = ("receiving", FAILED)
+"""Those of them that wait for a client, or for a person."""
 
 
 def by_status(conn: Connection) -> dict[str, tuple[int, int]]:

@@ -17,7 +17,7 @@ from api.routes.deps import base_url
 from api.services import Services
 from api.texts.errors import Problem
 from api.views.rows import FormList, NewFormView, form_view, upload_view
-from shared.status import PENDING
+from shared.status import PENDING, UploadStatus
 
 RETRY_AFTER = {"Retry-After": "1"}
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -51,6 +51,9 @@ def accepted(request: Request, services: Services, row: ShownUpload) -> Response
 
 
 def upload_etag(upload: ShownUpload | PolledUpload) -> str:
+    """Bytes that come change it, and no version."""
+    if upload.status is UploadStatus.RECEIVING:
+        return f'"{upload.version}.{upload.received}"'
     return f'"{upload.version}"'
 
 

@@ -134,6 +134,10 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
     _show_workers(waiting.workers if waiting else None, shown)
     for status in waiting.by_status if waiting else BACKLOG:
         shown.backlog.labels(status).set(waiting.by_status[status] if waiting else nan)
+    for which in ("here", "outstanding"):
+        shown.receiving_bytes.labels(which).set(
+            getattr(waiting.receiving_bytes, which) if waiting else nan
+        )
     shown.ending_soon.set(waiting.ending_soon if waiting else nan)
     for status in ON_VOLUME:
         held = waiting.on_volume[status] if waiting else None

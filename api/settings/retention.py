@@ -7,6 +7,8 @@ from dataclasses import dataclass
 class Retention:
     """The ages at which things go; docs/retention.md says why they are what they are."""
 
+    receiving_ms: int
+    """A resumable upload that isn't all here, since bytes of it came last."""
     rejected_ms: int
     """Bytes of a rejected upload."""
     failed_ms: int

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     orphan_seconds: Annotated[
         Seconds, Field(description="age at which a file without a record counts as orphaned")
     ] = 3600
+    receiving_keep_seconds: Annotated[
+        Seconds,
+        Field(description="how long a resumable upload is kept after bytes of it came last"),
+    ] = 86400
     rejected_keep_seconds: Annotated[
         Seconds, Field(description="how long the bytes of a rejected upload are kept")
     ] = 86400
@@ -315,6 +319,7 @@ class Settings(BaseSettings):
     def retention(self) -> Retention:
         """How long what is kept."""
         return Retention(
+            receiving_ms=_ms(self.receiving_keep_seconds),
             rejected_ms=_ms(self.rejected_keep_seconds),
             failed_ms=_ms(self.failed_keep_seconds),
             failed_warning_ms=_ms(self.failed_warning_seconds),

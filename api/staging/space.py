@@ -32,6 +32,9 @@ class Space:
         self._min_inodes = min_free_inodes
         self._promised_bytes = 0
         self._promised_files = 0
+        self.outstanding = 0
+        """Bytes that resumable uploads of all replicas were promised and haven't sent, as far as
+        this process knows."""
 
     def free(self) -> Free:
         """What this process may still write. Raises `OSError`."""
@@ -50,7 +53,7 @@ class Space:
             free = self.free()
         except OSError as error:
             raise volume_problem(error) from error
-        bytes_left = free.bytes - self._promised_bytes - declared
+        bytes_left = free.bytes - self._promised_bytes - self.outstanding - declared
         inodes_left = None if free.inodes is None else free.inodes - self._promised_files - 1
         if bytes_left < self._min_bytes or (
             inodes_left is not None and inodes_left < self._min_inodes

@@ -21,11 +21,12 @@ from api.settings.settings import SMALL
 from api.staging.file_calls import fsync_folder, link, unlinked
 from api.staging.folder_pass import FolderPass
 from api.staging.folder_sync import FolderSync
-from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.staging.space import Space, volume_problem
 from api.staging.writer import BATCH, Writer
 from shared.volume import MARKER, STAGED
 
+FOLDERS = (INCOMING, SEGMENTS, STAGED, QUARANTINE)
 GATHERED = 8 * 1024 * 1024
 """What all small bodies together may hold; beyond it they are written batch by batch."""
 
@@ -44,14 +45,14 @@ class Staging:
         self.root = root
         self.space = space
         self.small = small
-        self._passes = {name: FolderPass(root / name) for name in (INCOMING, STAGED, QUARANTINE)}
+        self._passes = {name: FolderPass(root / name) for name in FOLDERS}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
-        self._sync = FolderSync(root / STAGED, self.in_thread)
+        self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
         self._gathered = 0
 
     def prepare(self) -> None:
         """Make the folders. Raises `OSError` when the volume can't be written."""
-        for folder in (INCOMING, STAGED, QUARANTINE):
+        for folder in FOLDERS:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
@@ -68,20 +69,21 @@ class Staging:
         self._gathered += change
         return self._gathered <= GATHERED
 
-    async def sync(self) -> None:
-        """Make the names of staged files durable. Raises `Problem` as `run` does."""
-        await self._sync.done()
+    async def sync(self, folder: str = STAGED) -> None:
+        """Make the names of staged files durable, or those of segments. Raises `Problem` as `run`
+        does."""
+        await self._syncs[folder].done()
 
     async def delete(self, name: str) -> None:
         """Take a file off the volume; it may be gone already."""
         await self.run((self.root / STAGED / name).unlink, missing_ok=True)
 
-    async def delete_all(self, names: Collection[str]) -> list[str]:
+    async def delete_all(self, names: Collection[str], folder: str = STAGED) -> list[str]:
         """Take files off the volume; returns those that are gone now. One that can't be unlinked
         is logged and doesn't keep the others."""
 
         def unlink_each() -> list[str]:
-            return [name for name in names if unlinked(self.root / STAGED / name)]
+            return [name for name in names if unlinked(self.root / folder / name)]
 
         return await self.run(unlink_each)
 

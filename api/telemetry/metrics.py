@@ -71,6 +71,11 @@ class Metrics:
         self.oldest_on_volume = gauge(
             "oldest_upload_on_volume_seconds", "Since the oldest of them was acknowledged", "status"
         )
+        self.receiving_bytes = gauge(
+            "receiving_bytes",
+            "Bytes of resumable uploads that aren't all here: those here, and those outstanding",
+            "which",
+        )
         self.ending_soon = gauge("failed_uploads_ending_soon", "Failed uploads whose bytes go soon")
         self.quarantined = gauge("quarantined_files", "Orphaned files kept aside")
         self.workers = gauge("workers", "Workers that were heard of in the last 20 s")
@@ -92,6 +97,7 @@ class Metrics:
         self.refused = counter("refused_requests", "Answered with a problem", "listener", "code")
         self.waiting = gauge("waiting_requests", "Requests that wait for a change")
         self.streams = gauge("event_streams", "Streams of events that are open")
+        self.abandoned = counter("abandoned_uploads", "Resumable uploads that nobody finished")
         self.claims = counter("claims", "Uploads that a worker took")
         self.outcomes = counter("outcomes", "Uploads settled", "result", "code")
         self.scans = counter("scans", "Settled uploads that the scanner looked into", "verdict")
@@ -126,7 +132,7 @@ class Metrics:
         for change in changes:
             if change.upload_id is None or change.before == change.after:
                 continue
-            if change.before is None and change.after == "staged":
+            if change.before in (None, "receiving") and change.after == "staged":
                 self.acknowledged.inc()
                 self.received.inc(change.size or 0)
             elif change.after == "processing":

@@ -31,6 +31,11 @@ ERRORS: dict[str, ErrorSpec] = {
     "malformed-multipart": ErrorSpec(
         400, "Malformed multipart body", "The body is not complete and valid multipart/form-data."
     ),
+    "inconsistent-length": ErrorSpec(
+        400,
+        "Inconsistent length",
+        "Upload-Length, Upload-Complete and the length of the body don't fit together.",
+    ),
     "unsupported-transfer-encoding": ErrorSpec(
         400,
         "Unsupported transfer encoding",
@@ -183,6 +188,35 @@ ERRORS: dict[str, ErrorSpec] = {
         422,
         "Digest mismatch",
         "What arrived is not what Repr-Digest announced; send it again.",
+        retryable=True,
+    ),
+    "wrong-offset": ErrorSpec(
+        409,
+        "Wrong offset",
+        "The upload goes on at {offset}; ask by HEAD where it stands.",
+        retryable=True,
+    ),
+    "piece-mismatch": ErrorSpec(
+        422,
+        "The piece doesn't fit",
+        "This chunk doesn't fit the file that it is of; send the whole file again.",
+    ),
+    "upload-gone": ErrorSpec(
+        410, "Upload over", "This upload has ended and takes nothing more; begin a new one."
+    ),
+    "tus-version": ErrorSpec(
+        412, "Other version of tus", "This is an address of tus 1.0.0: send 'Tus-Resumable: 1.0.0'."
+    ),
+    "upload-locked": ErrorSpec(
+        423,
+        "Upload locked",
+        "Another request is sending bytes of this upload; try again.",
+        retryable=True,
+    ),
+    "checksum-mismatch": ErrorSpec(
+        460,
+        "Checksum mismatch",
+        "What arrived is not what Upload-Checksum announced; send it again.",
         retryable=True,
     ),
     "form-full": ErrorSpec(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from api.records import ageing, waiting, workers
+from api.records import ageing, segments, waiting, workers
 from api.records.ageing import OnVolume
 from api.records.database import Database
+from api.records.segments import ReceivingBytes
 from api.settings.settings import Settings
 from api.texts.errors import Problem
 
@@ -24,10 +25,11 @@ class Waiting:
     by_status: dict[str, int]
     """`receiving`, `staged`, `processing` and `failed`."""
     oldest_pending_seconds: float
-    """Since the oldest upload that is neither settled nor gone was acknowledged; 0 without one."""
+    """Since the oldest upload that waits for us was acknowledged; 0 without one."""
     cleanings: dict[str, int]
     """Prefixes to be deleted: `due`, and `later`."""
     quarantined: int
+    receiving_bytes: ReceivingBytes
     on_volume: dict[str, OnVolume]
     """Bytes of uploads on the volume, by status."""
     ending_soon: int
@@ -60,12 +62,15 @@ class Backlog:
 
         def counted(conn: Connection) -> Waiting:
             statuses = waiting.by_status(conn)
-            pending_ms = [age for status, (_, age) in statuses.items() if status != waiting.FAILED]
+            pending_ms = [
+                age for status, (_, age) in statuses.items() if status not in waiting.NOT_OURS
+            ]
             return Waiting(
                 by_status={status: count for status, (count, _) in statuses.items()},
                 oldest_pending_seconds=max([0, *pending_ms]) / 1000,
                 cleanings=waiting.cleanings_due_and_later(conn),
                 quarantined=waiting.orphans(conn, kept_ms),
+                receiving_bytes=segments.receiving_bytes(conn),
                 on_volume=ageing.on_volume(conn),
                 ending_soon=ageing.ending_soon(conn, warn_ms),
                 workers=workers.living(conn),

@@ -2,9 +2,9 @@
 
 import structlog
 
-from api.records import staged, stalled
+from api.records import segments, staged, stalled
 from api.records.database import Database
-from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.staging.mount import Mount
 from api.staging.staging import Staging
 from api.telemetry.metrics import Metrics
@@ -41,8 +41,21 @@ class Clearing:
     async def clear_volume(self) -> None:
         """Only a volume that is known to be ours is touched."""
         if await self._mount.matches():
+            await self.unlink_segments()
             await self.unlink_condemned()
             await self.quarantine_orphans()
+
+    async def unlink_segments(self) -> None:
+        """Of uploads that are whole by now, or have ended: unlink, then forget."""
+        after = ""
+        for _ in range(BATCHES):
+            names = await self._database.scan(segments.condemned, after)
+            gone = await self._staging.delete_all(names, SEGMENTS)
+            if gone:
+                await self._database.write(segments.forget, gone)
+            if len(names) < segments.BATCH:
+                return
+            after = names[-1]
 
     async def unlink_condemned(self) -> None:
         """Condemned by a committed transaction: unlink, then say so."""
@@ -59,6 +72,7 @@ class Clearing:
     async def quarantine_orphans(self) -> None:
         """Files that no upload owns: half-received ones go, whole ones are kept aside first."""
         await self._drop_old(INCOMING, self._orphan_seconds)
+        await self._drop_unowned_segments()
         old = await self._staging.next_older_than(STAGED, self._orphan_seconds)
         unowned = set(old) - await self._database.scan(staged.owned, old)
         if unowned:
@@ -68,6 +82,14 @@ class Clearing:
                 self._metrics.orphans.inc()
                 log.warning("orphan_quarantined", name=name)
         await self._drop_old(QUARANTINE, self._quarantine_seconds)
+
+    async def _drop_unowned_segments(self) -> None:
+        """Nothing of them was acknowledged, and nothing will be: see `quarantine_orphans`."""
+        old = await self._staging.next_older_than(SEGMENTS, self._orphan_seconds)
+        unowned = set(old) - await self._database.scan(staged.owned, old)
+        if unowned:
+            for name in await self._database.write(staged.condemn, unowned):
+                await self._staging.drop(SEGMENTS, name)
 
     async def _drop_old(self, folder: str, seconds: float) -> None:
         for name in await self._staging.next_older_than(folder, seconds):

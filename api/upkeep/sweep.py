@@ -23,6 +23,7 @@ from api.upkeep.forgetting import Forgetting
 from api.upkeep.lost_leases import LostLeases
 from api.upkeep.overdue import Overdue
 from api.upkeep.patience import Patience
+from api.upkeep.receiving import Receiving
 from api.upkeep.waking import Waking
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class Sweep:
         self.waking = Waking(database, services.queue, high_water=settings.queue_high_water)
         self.lost_leases = LostLeases(database, settings, metrics, each, self.patience)
         self.overdue = Overdue(database, each)
+        self.receiving = Receiving(services, each)
         self.ageing = Ageing(database, settings.retention, each)
         self.erasing = Erasing(database, services.queue, each)
         self.forgetting = Forgetting(database, quarantine_seconds=settings.quarantine_seconds)
@@ -73,6 +75,8 @@ class Sweep:
             self.waking.wake_forgotten,
             self.lost_leases.take_back_lost_leases,
             self.overdue.fail_overdue,
+            self.receiving.finish_complete,
+            self.receiving.expire_abandoned,
             self.erasing.order_cleaning,
             self.forgetting.forget_done,
             self.ageing.date_drafts,

@@ -141,7 +141,7 @@ class NewUpload:
     def _columns(self, form: FormRow) -> dict[str, Any]:
         received, earlier = self.received, self.received.earlier
         return dict(
-            **_common(form, self.field, received.staged.name),
+            **rules_of(form, self.field, received.staged.name),
             key=self.key,
             status=UploadStatus.STAGED,
             deadline=Moment(int(self.services.settings.deadline_seconds * 1000)),
@@ -242,7 +242,7 @@ def add_refused(
         tx,
         refused.upload_id,
         form.id,
-        **_common(form, field, refused.upload_id),
+        **rules_of(form, field, refused.upload_id),
         status=UploadStatus.REJECTED,
         deadline=NOW,
         **wake_ups.never(),
@@ -257,7 +257,7 @@ def add_refused(
     return row
 
 
-def _common(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
+def rules_of(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
     """The rules of this moment, kept with the upload: a changed definition can't strand it."""
     today = datetime.now(UTC)
     key_base = render_key_base(

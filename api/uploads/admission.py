@@ -45,17 +45,23 @@ class Admission:
         self._services = services
         self.form = form
         self.field = field
-        self._request_id = request_id
-        self._key = key
-        self._digest = digest
+        self.request_id = request_id
+        self.key = key
+        self.digest = digest
         self._seen: Seen | None = None
 
     @asynccontextmanager
     async def open(
-        self, *, least: int, most: int, rows: Sequence[Counted] | None = None
+        self,
+        *,
+        least: int,
+        most: int,
+        rows: Sequence[Counted] | None = None,
+        holds_key: bool = True,
     ) -> AsyncIterator[None]:
         """Around taking the bytes: the file has at `least` so many, and takes at `most` so many on
-        the volume. `rows` are the form's uploads, if they were read already.
+        the volume. `rows` are the form's uploads, if they were read already. Who doesn't hold the
+        key meanwhile is one of several that may use it at once.
 
         Raises `Problem` too-many-files, form-full, upload-running, storage-full or unavailable.
         """
@@ -63,7 +69,7 @@ class Admission:
         self._seen = await self._look(rows, least)
         async with (
             _on_volume(services, most),
-            holding_key(services, self.form.id, self.field.name, self._key),
+            holding_key(services, self.form.id, self.field.name, self.key if holds_key else None),
         ):
             yield
 
@@ -83,29 +89,41 @@ class Admission:
             self.form.id,
             self.field,
             received,
-            request_id=self._request_id,
-            key=self._key,
+            request_id=self.request_id,
+            key=self.key,
             seen=self._seen,
         )
 
     def check_digest(self, *those: str | None) -> None:
         """Raise `Problem` digest-mismatch if the client told another one than all of `those`."""
-        if self._digest and self._digest not in those:
+        if self.digest and self.digest not in those:
             raise Problem("digest-mismatch", field=self.field.name)
 
     def winner_of(self, rows: Sequence[Counted]) -> Counted | None:
         """The upload that was sent with the key before."""
-        return of_key(rows, self.field, self._key)
+        return of_key(rows, self.field, self.key)
+
+    def check(self, form: FormRow, rows: Sequence[Counted], *, more: int) -> Counted | None:
+        """The upload that was sent with the key before, if any; else raises `Problem` if the form,
+        as it is by now and with the uploads `rows`, doesn't take `more` bytes."""
+        check_draft(form)
+        winner = self.winner_of(rows)
+        if winner is None:
+            self._check_room(rows, more)
+        return winner
+
+    def _check_room(self, rows: Sequence[Counted], more: int) -> None:
+        check_field(self.field, [row for row in rows if row.field == self.field.name])
+        form_type = self._services.form_types[self.form.type]
+        check_form(self._services.settings, form_type, rows, more=more)
 
     async def _look(self, rows: Sequence[Counted] | None, least: int) -> Seen:
         """Refuse what the record decides, and keep of its rows what the end of the body asks."""
         if rows is None:
             rows = await self._services.database.read(uploads.counted, self.form.id)
         if not self.winner_of(rows):  # a key that is repeated adds nothing
-            check_field(self.field, [row for row in rows if row.field == self.field.name])
-            form_type = self._services.form_types[self.form.type]
-            check_form(self._services.settings, form_type, rows, more=least)
-        return Seen.of(self.form, self.field, self._key, rows)
+            self._check_room(rows, least)
+        return Seen.of(self.form, self.field, self.key, rows)
 
 
 @asynccontextmanager

@@ -107,7 +107,9 @@ class UploadView(BaseModel):
     attempts: int
     created_at: Moment
     updated_at: Moment
-    expires_at: Moment | None
+    expires_at: Annotated[
+        Moment | None, Field(description="while `receiving`: it ends then, unless more bytes come")
+    ]
     poll_after_ms: Annotated[
         int | None, Field(description="ask again after so long; null once it is final")
     ]
@@ -197,7 +199,9 @@ def upload_view(row: ShownUpload, base_url: str) -> UploadView:
         declared_type=row.declared_type,
         detected_type=row.detected_type,
         sha256=row.sha256,
-        progress=Progress(received=row.size, total=row.size),
+        progress=Progress(
+            received=row.size if row.received is None else row.received, total=row.size
+        ),
         public_url=row.public_url if shown else None,
         object=ObjectView.model_validate(row.object) if shown and row.object else None,
         derivatives={
@@ -212,7 +216,7 @@ def upload_view(row: ShownUpload, base_url: str) -> UploadView:
         attempts=row.attempts,
         created_at=timestamp(row.created_at),
         updated_at=timestamp(row.updated_at),
-        expires_at=None,
+        expires_at=timestamp(row.deadline) if row.status is UploadStatus.RECEIVING else None,
         poll_after_ms=POLL_AFTER_MS if row.status in PENDING else None,
     )
 

@@ -37,7 +37,7 @@ UPLOAD = ShownUpload(
     id="upl_1", form_id="frm_1", field="one", slot="one", status=STAGED, stage=None, version=1,
     attempts=0, filename="a.png", size=1, sha256=None, declared_type=None, detected_type=None,
     object=None, derivatives={}, notices=[], flags=[], withheld=False, released_at=None, error=None,
-    scan=None, public_url=None, created_at=0, updated_at=0,
+    scan=None, public_url=None, created_at=0, updated_at=0, received=None, deadline=0,
 )  # fmt: skip # a row
 
 

@@ -1,0 +1,250 @@
+"""Segments: what one process has received of a resumable upload, in a file that only it writes to.
+
+A segment is only appended to, and what was acknowledged of it never changes. Durable means: its
+data was fsynced, and the folder once it was made; only then may a transaction say how long it is.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from api.staging.file_calls import begin_writeback, fsync_folder, unlinked
+from api.staging.folders import INCOMING, SEGMENTS
+from api.texts.errors import Problem
+from shared.crash_points import reached
+from shared.volume import STAGED
+
+if TYPE_CHECKING:
+    from api.staging.staging import Staging
+
+LARGE = 1024 * 1024
+SMALL = 128 * 1024
+"""Bytes gathered for one write: many, as each write is a hop to a thread, and fewer while all
+bodies together hold more than they may."""
+COPIED = 8 * 1024 * 1024
+"""Bytes that are copied by one call."""
+READ = 1024 * 1024
+_NO_RANGES = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
+"""What a volume says that can't copy by itself."""
+
+
+class Hash(Protocol):
+    """A running SHA-256."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+    def copy(self) -> "Hash": ...
+    def hexdigest(self) -> str: ...
+
+
+class Piece(NamedTuple):
+    """Bytes of an upload as they lie on the volume: `size` of a file, from `skip` on."""
+
+    name: str
+    size: int
+    skip: int = 0
+
+
+class Mark(NamedTuple):
+    """How far a segment is: its bytes, and the SHA-256 of the upload up to them, if it is known."""
+
+    size: int
+    hash: Hash | None
+
+
+class SegmentWriter:
+    """Appends to a segment, and hashes along; one batch behind what is received.
+
+    Always `close` it in the end. An fsync is never repeated, for the kernel may have dropped the
+    pages it failed on: after an error the segment is not written to again.
+    """
+
+    def __init__(
+        self, staging: "Staging", name: str, mark: Mark, *, before: Sequence[Piece] = ()
+    ) -> None:
+        """Go on behind `mark`, with size 0 for a new segment. `before` are pieces that the hash
+        lacks yet: they are read first."""
+        self._staging = staging
+        self._path = staging.root / SEGMENTS / name
+        self._is_new = not mark.size
+        self._before = list(before)
+        self._fd: int | None = None
+        self._hash = mark.hash.copy() if mark.hash else None
+        self._mark = mark
+        self._batch: list[bytes | memoryview] = []
+        self._gathered = 0
+        self._under_way: asyncio.Future[None] | None = None
+        self.is_broken = False
+        """An fsync has failed: nobody knows what is on the disk."""
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
+        self._batch.append(data)
+        self._gathered += len(data)
+        has_room = self._staging.gather(len(data))
+        if self._gathered >= (LARGE if has_room else SMALL):
+            await self._settle()
+            self._hand_over()
+
+    async def sync(self) -> Mark:
+        """Make durable what is on the volume by now, while more may be written."""
+        mark = self._mark
+        if self.is_broken:
+            raise Problem("unavailable", retry_after=5)
+        await self._staging.run(self._fsync)
+        if self._is_new:
+            await self._staging.sync(SEGMENTS)
+            self._is_new = False
+        return mark
+
+    async def finish(self) -> Mark:
+        """Make all of it durable."""
+        await self._settle()
+        if self._batch:
+            self._hand_over()
+            await self._settle()
+        return await self.sync()
+
+    async def close(self) -> None:
+        """Nothing is written after this. Never raises."""
+        self._take()
+        if self._under_way:
+            await asyncio.wait([self._under_way])
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with contextlib.suppress(OSError):  # what counts was fsynced
+                await self._staging.in_thread(os.close, fd)
+
+    async def _settle(self) -> None:
+        if self._under_way:
+            under_way, self._under_way = self._under_way, None
+            try:
+                await asyncio.shield(under_way)
+            except asyncio.CancelledError:
+                self._under_way = under_way  # a thread still writes: close() waits for it
+                raise
+
+    def _take(self) -> list[bytes | memoryview]:
+        batch, self._batch = self._batch, []
+        self._staging.gather(-self._gathered)
+        self._gathered = 0
+        return batch
+
+    def _hand_over(self) -> None:
+        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
+
+    def _append(self, batch: list[bytes | memoryview]) -> None:
+        if self._fd is None:
+            self._fd = self._opened()
+        for piece in self._before:
+            if self._hash:
+                feed(self._hash, self._staging.root / SEGMENTS, piece)
+        self._before = []
+        size = self._mark.size
+        for data in batch:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            size += len(data)
+            if self._hash:
+                self._hash.update(data)
+        begin_writeback(self._fd, self._mark.size, size - self._mark.size)
+        self._mark = Mark(size, self._hash.copy() if self._hash else None)
+
+    def _opened(self) -> int:
+        """Without what came after the last acknowledged byte: nobody was promised that."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        if self._is_new:
+            return os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o640)
+        fd = os.open(self._path, flags)
+        if os.fstat(fd).st_size < self._mark.size:
+            os.close(fd)
+            raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+        os.ftruncate(fd, self._mark.size)
+        return fd
+
+    def _fsync(self) -> None:
+        if self._fd is not None:
+            self.is_broken = True
+            os.fsync(self._fd)
+            self.is_broken = False
+            reached("api-after-segment-fsync")
+
+
+def feed(hash_: Hash, folder: Path, piece: Piece) -> None:
+    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`."""
+    with (folder / piece.name).open("rb", buffering=0) as file:
+        file.seek(piece.skip)
+        left = piece.size
+        while left:
+            data = file.read(min(left, READ))
+            if not data:
+                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            hash_.update(data)
+            left -= len(data)
+
+
+def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
+    """Make the pieces, which are all of an upload, its staged file, durably; blocks. Who does it
+    again, or at the same time on another replica, makes the same. Raises `OSError`."""
+    staged = root / STAGED / name
+    if _size(staged) != sum(piece.size for piece in pieces):
+        if len(pieces) == 1:
+            (root / SEGMENTS / pieces[0].name).rename(staged)
+        else:
+            _copy(root, name, pieces, staged)
+    fsync_folder(root / STAGED)
+
+
+def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
+    temporary = root / INCOMING / f"{name}.{os.urandom(8).hex()}"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            for piece in pieces:
+                _append_piece(fd, root / SEGMENTS / piece.name, piece)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.rename(staged)
+    except OSError:
+        unlinked(temporary)
+        raise
+
+
+def _append_piece(fd: int, path: Path, piece: Piece) -> None:
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        at, end = piece.skip, piece.skip + piece.size
+        while at < end:
+            copied = _copied(source, fd, min(end - at, COPIED), at)
+            if not copied:
+                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            begin_writeback(fd, 0, 0)  # of all that was written
+            at += copied
+    finally:
+        os.close(source)
+
+
+def _copied(source: int, fd: int, count: int, at: int) -> int:
+    """How many bytes were copied, without their passing through us where the volume can."""
+    try:
+        return os.copy_file_range(source, fd, count, offset_src=at)
+    except OSError as error:
+        if error.errno not in _NO_RANGES:
+            raise
+    data = memoryview(os.pread(source, min(count, READ), at))
+    view = data
+    while view:
+        view = view[os.write(fd, view) :]
+    return len(data)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,122 @@
+"""What this process remembers of resumable uploads that it writes: its segment, and the hash."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from api.records.rows import SegmentRow
+from api.staging.segments import Hash, Mark, Piece
+from shared.ids import new_id
+
+MOST = 2000
+"""Uploads that are remembered, some hundred bytes each; of others the hash is made anew."""
+CATCH_UP = 64 * 1024 * 1024
+"""So much of what others received is read and hashed while a body comes; more is left to the end,
+so that the first new byte isn't kept waiting."""
+
+
+class Strand(NamedTuple):
+    """Where one process is with an upload."""
+
+    segment: SegmentRow
+    """Its own; what is written next comes behind it."""
+    hash: Hash | None
+    """Of the upload up to the end of that segment; None where nobody here knows it."""
+    before: tuple[Piece, ...] = ()
+    """What the hash lacks before the segment."""
+
+    @property
+    def mark(self) -> Mark:
+        """Where its writer goes on."""
+        return Mark(self.segment.size, self.hash)
+
+    def at(self, mark: Mark) -> "Strand":
+        """The same, once so much of the segment is acknowledged."""
+        return Strand(_sized(self.segment, mark.size), mark.hash)
+
+
+class Strands:
+    """By upload; the longest unused one is forgotten first."""
+
+    def __init__(self) -> None:
+        self._strands: OrderedDict[str, Strand] = OrderedDict()
+
+    def keep(self, strand: Strand) -> None:
+        """Remember it, until the upload goes on."""
+        self._strands[strand.segment.upload_id] = strand
+        if len(self._strands) > MOST:
+            self._strands.popitem(last=False)
+
+    def take(self, upload_id: str, segments: Sequence[SegmentRow]) -> Strand:
+        """How to go on with an upload that has these segments, in their order. It is forgotten
+        here: who writes keeps what comes of it."""
+        known = self._strands.pop(upload_id, None)
+        if known and segments and known.segment == segments[-1]:
+            return known
+        end = segments[-1].end if segments else 0
+        hash_: Hash | None
+        hash_, missing = _hash_of(known, segments)
+        if sum(piece.size for piece in missing) > CATCH_UP:
+            hash_, missing = None, ()
+        new = SegmentRow(
+            name=new_id("seg"), upload_id=upload_id, start=end, size=0, condemned=False
+        )
+        return Strand(new, hash_, missing)
+
+    def of(self, upload_id: str) -> Strand | None:
+        """What is remembered of it; it still is then."""
+        return self._strands.get(upload_id)
+
+    def keep_further(self, strand: Strand) -> None:
+        """Remember the one of a piece, unless another's hash reaches further."""
+        known = self.of(strand.segment.upload_id)
+        if known is None or known.hash is None or known.segment.end < strand.segment.end:
+            self.keep(strand)
+
+    def hashed(self, upload_id: str, segments: Sequence[SegmentRow]) -> tuple[Hash, int]:
+        """What was hashed here of the upload that has these segments, and how many bytes that is;
+        it is forgotten then."""
+        known = self._strands.pop(upload_id, None)
+        if known and known.hash and known.segment in segments:
+            return known.hash, known.segment.end
+        return hashlib.sha256(), 0
+
+
+def _hash_of(
+    known: Strand | None, segments: Sequence[SegmentRow]
+) -> tuple[Hash, tuple[Piece, ...]]:
+    """The hash that there is, and what it lacks."""
+    if known and known.hash and known.segment in segments:
+        later = segments[segments.index(known.segment) + 1 :]
+        return known.hash, pieces_of(later)
+    return hashlib.sha256(), pieces_of(segments)
+
+
+def joined_hash(
+    known: Strand | None, unhashed: Sequence[SegmentRow], start: int
+) -> tuple[Hash | None, tuple[Piece, ...]]:
+    """The hash of what comes before a piece at `start`, and what that lacks: `unhashed`, if there
+    is no hole in them; None where there is."""
+    hash_: Hash = hashlib.sha256()
+    end = 0
+    if known and known.hash:
+        hash_, end = known.hash, known.segment.end
+    if end + sum(each.size for each in unhashed) != start:
+        return None, ()
+    return hash_, pieces_of(unhashed)
+
+
+def pieces_of(segments: Sequence[SegmentRow]) -> tuple[Piece, ...]:
+    """Where their bytes lie."""
+    return tuple(Piece(each.name, each.size) for each in segments)
+
+
+def _sized(segment: SegmentRow, size: int) -> SegmentRow:
+    return SegmentRow(
+        name=segment.name,
+        upload_id=segment.upload_id,
+        start=segment.start,
+        size=size,
+        condemned=False,
+    )

@@ -1,0 +1,282 @@
+"""What becomes of the bytes of a resumable upload when requests, replicas and volumes fail."""
+
+import asyncio
+import errno
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from starlette.requests import ClientDisconnect
+
+from api.receive import turns
+from api.records import uploads as upload_rows
+from api.records.tables import uploads
+from api.services import Services
+from api.staging import segments
+from api.staging.folders import SEGMENTS
+from api.staging.space import Free
+from api.texts.errors import Problem
+from api.upkeep import receiving
+from api.uploads import resumable
+from shared.volume import STAGED
+from tests.support.commits import commits_that
+from tests.support.listeners import new_form, public
+from tests.support.services import services_on
+from tests.support.sql import execute
+from tests.support.sweeping import willing_sweep
+from tests.support.tus import CONTENT, TUS, begun, code_of, pieces, send, stands
+
+
+class Broken(AsyncIterator[bytes]):
+    """A body that brings some bytes, and then its connection breaks."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content: bytes | None = content
+
+    async def __anext__(self) -> bytes:
+        content, self.content = self.content, None
+        if content is None:
+            raise ClientDisconnect
+        return content
+
+
+async def test_what_came_before_a_connection_broke_is_kept(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, Broken(CONTENT[:150_000]))
+        assert (await stands(client, url)).headers["upload-offset"] == "150000"
+        assert (await send(client, url, 150_000, CONTENT[150_000:])).status_code == 204
+        assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+# --- pre-emption
+
+
+class Held(AsyncIterator[bytes]):
+    """A body that brings some bytes, and then nothing for as long as nobody says so."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content: bytes | None = content
+        self.brought = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __anext__(self) -> bytes:
+        content, self.content = self.content, None
+        if content is not None:
+            return content
+        self.brought.set()
+        await self.go_on.wait()
+        raise StopAsyncIteration
+
+
+async def test_a_stalled_request_keeps_what_it_has_and_yields_to_a_head(services: Services) -> None:
+    async with public(services) as client:
+        url, body = await begun(client), Held(CONTENT[:1000])
+        stalled = asyncio.create_task(send(client, url, 0, body))
+        await body.brought.wait()
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
+        assert code_of(await stalled) == (423, "upload-locked")
+        assert (await send(client, url, 1000, CONTENT[1000:])).status_code == 204
+
+
+async def test_a_request_that_still_gets_bytes_is_not_disturbed(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def alive() -> AsyncIterator[bytes]:
+        for at in range(0, 1000, 10):
+            yield CONTENT[at : at + 10]
+            came.set()
+            await asyncio.sleep(0.01)
+            if over.is_set():
+                return
+
+    came, over = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(turns, "STALLED_SECONDS", 0.3)
+    async with public(services) as client:
+        url = await begun(client)
+        sending = asyncio.create_task(send(client, url, 0, alive()))
+        await came.wait()
+        assert (await stands(client, url)).status_code == 423
+        assert code_of(await send(client, url, 0, b"x")) == (423, "upload-locked")
+        over.set()
+        assert (await sending).status_code == 204
+
+
+async def test_a_request_on_another_replica_takes_the_upload_from_a_stalled_one(
+    services: Services, tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        services_on(tmp_path, database_url) as other,
+        public(services) as client,
+        public(other) as elsewhere,
+    ):
+        url, body = await begun(client), Held(CONTENT[:200_000])
+        await send(client, url, 0, CONTENT[:1000])
+        stalled = asyncio.create_task(send(client, url, 1000, body))
+        await body.brought.wait()
+        assert (await stands(elsewhere, url)).headers["upload-offset"] == "1000"
+        assert (await send(elsewhere, url, 1000, CONTENT[1000:5000])).status_code == 204
+        body.go_on.set()
+        assert code_of(await stalled) == (423, "upload-locked")
+        for at, by in ((5000, client), (100_000, elsewhere), (300_000, client)):
+            end = {5000: 100_000, 100_000: 300_000}.get(at, len(CONTENT))
+            answer = await send(by, url, at, CONTENT[at:end])
+            assert answer.headers["upload-offset"] == str(end)
+        found = (await client.get(url)).json()
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert (services.settings.staging_dir / STAGED / found["id"]).read_bytes() == CONTENT
+
+
+# --- what dies in the middle
+
+
+async def test_what_came_before_the_service_stopped_is_kept(services: Services) -> None:
+    async with public(services) as client:
+        url, body = await begun(client), Held(CONTENT[:1000])
+        cut_off = asyncio.create_task(send(client, url, 0, body))
+        await body.brought.wait()
+        cut_off.cancel()
+        await asyncio.wait([cut_off])
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
+
+
+@pytest.mark.parametrize("fault", ["is lost", "is answered too late"])
+async def test_an_offset_whose_commit_nobody_knows_of_is_asked_for(
+    services: Services, fault: str
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        yield CONTENT[1000:5000]
+        faults.enter_context(commits_that(fault))
+
+    with ExitStack() as faults:
+        async with public(services) as client:
+            url = await begun(client)
+            await send(client, url, 0, CONTENT[:1000])
+            answer = await send(client, url, 1000, until_the_commit())
+            assert code_of(answer) == (503, "unavailable")
+            faults.close()
+            at = 1000 if fault == "is lost" else 5000
+            assert (await stands(client, url)).headers["upload-offset"] == str(at)
+            assert (await send(client, url, at, CONTENT[at:])).status_code == 204
+            found = (await client.get(url)).json()
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+# --- what the sweep does
+
+
+async def test_an_abandoned_upload_expires_and_leaves_nothing(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        upload_id = url.rpartition("/")[2]
+        past = update(uploads).where(uploads.c.id == upload_id).values(deadline=1)
+        await execute(services.database, past)
+        sweep = willing_sweep(services)
+        await sweep.once()
+        assert (await stands(client, url)).status_code == 410
+        assert (await client.get(url)).json()["status"] == "expired"
+        await sweep.once()
+    assert not list((services.settings.staging_dir / SEGMENTS).iterdir())
+    row = await services.database.scan(upload_rows.get, upload_id)
+    assert row is not None
+    assert row.bytes == "gone"
+
+
+async def test_an_upload_whose_api_died_at_its_last_byte_is_finished(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object) -> None:
+        raise Problem("unavailable")
+
+    async with public(services) as client:
+        url = await begun(client)
+        with monkeypatch.context() as patched:
+            patched.setattr(resumable, "finish", dies)
+            assert (await send(client, url, 0, CONTENT)).status_code == 503
+        assert (await client.get(url)).json()["status"] == "receiving"
+        monkeypatch.setattr(receiving, "IDLE_MS", 0)
+        await willing_sweep(services).once()
+        found = (await client.get(url)).json()
+    assert (found["status"], found["sha256"]) == ("staged", hashlib.sha256(CONTENT).hexdigest())
+
+
+async def test_segments_of_a_whole_file_and_those_of_nobody_go(
+    services: Services, tmp_path: Path, database_url: str
+) -> None:
+    folder = services.settings.staging_dir / SEGMENTS
+    async with services_on(tmp_path, database_url) as other, public(services) as client:
+        async with public(other) as elsewhere:
+            url = await begun(client)
+            await send(client, url, 0, CONTENT[:1000])
+            await send(elsewhere, url, 1000, CONTENT[1000:])
+        (folder / "seg_nobodys").write_bytes(b"x")
+        os.utime(folder / "seg_nobodys", (1, 1))
+        assert len(list(folder.iterdir())) == 3
+        await willing_sweep(services).once()
+        assert not list(folder.iterdir())
+        assert (await client.get(url)).json()["status"] == "staged"
+
+
+async def test_room_that_is_promised_is_not_promised_twice(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with public(services) as client:
+        await begun(client)
+        left = Free(len(CONTENT) + 1000, None, of_bytes=1 << 40)
+        monkeypatch.setattr(services.staging.space, "free", lambda: left)
+        form = await new_form(client)
+        path, headers = f"/v1/forms/{form['id']}/fields/bulk", {**TUS, "Upload-Length": "1001"}
+        assert code_of(await client.post(f"{path}/tus", headers=headers)) == (507, "storage-full")
+        plain = await client.put(f"{path}/uploads/k", content=b"x" * 1001)
+        assert code_of(plain) == (507, "storage-full")
+        headers["Upload-Length"] = "999"
+        assert (await client.post(f"{path}/tus", headers=headers)).status_code == 201
+
+
+async def test_a_full_volume_keeps_what_it_has_taken(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = os.write, 0
+
+    def full(fd: int, data: bytes) -> int:
+        nonlocal written
+        written += len(data)
+        if written > 300_000 and len(data) > 1000:
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, data)
+
+    async with public(services) as client:
+        url = await begun(client)
+        with monkeypatch.context() as patched:
+            patched.setattr(segments, "LARGE", 262_144)
+            patched.setattr(os, "write", full)
+            answer = await send(client, url, 0, pieces(CONTENT[:262_144], CONTENT[262_144:]))
+        assert code_of(answer) == (507, "storage-full")
+        at = int((await stands(client, url)).headers["upload-offset"])
+        assert at == 262_144
+        assert (await send(client, url, at, CONTENT[at:])).status_code == 204
+        assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_after_an_fsync_that_failed_a_segment_is_not_written_to_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "no more")
+
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", broken)
+            assert (await send(client, url, 1000, CONTENT[1000:5000])).status_code == 503
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
+        await send(client, url, 1000, CONTENT[1000:2000])
+        assert len(list((services.settings.staging_dir / SEGMENTS).iterdir())) == 2
+        await send(client, url, 2000, CONTENT[2000:])
+        assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
