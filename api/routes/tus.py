@@ -1,7 +1,8 @@
 """tus 1.0.0: an upload begun at its field's address, and gone on with at its own.
 
 Whoever knows an upload's address may ask where it stands and send its bytes: clients lose their
-headers when they resume, and the address has 130 random bits. Anything else wants a credential.
+headers when they resume, and the address has 130 random bits. To begin one wants a credential, or
+the cookie of a page of ours.
 """
 
 from email.utils import formatdate
@@ -23,9 +24,9 @@ from api.routes.deps import (
     FieldName,
     FormId,
     UploadId,
-    credential,
+    credential_or_page,
     file_field_of,
-    own_form,
+    form_of_page,
     request_id,
     services_in,
 )
@@ -53,7 +54,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Response:
     _require_version(request)
     services = services_in(request)
-    form = await own_form(services, await credential(request, services), form_id)
+    form = await form_of_page(services, await credential_or_page(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         announced, sha256 = _announced(request, file_field)
