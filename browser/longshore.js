@@ -26,6 +26,7 @@ const ENGLISH = {
   stored: 'Stored',
   withheld: 'We have this file and look at it',
   unsent: 'Not sent: choose it again',
+  partly: '{percent} % sent: choose it again',
   removed: 'Removed',
   pause: 'Pause',
   resume: 'Resume',
@@ -49,6 +50,8 @@ const trouble = (code = 'file-unreadable', detail = ENGLISH[code], params = {}) 
 
 const SENDING = /waiting|uploading|offline/;
 const GONE = /replaced|removed|expired/;
+/** In the service's ids of uploads, and not in our keys. */
+const BEGUN = /_/;
 
 /** @type {NonNullable<Options['headers']>} */
 let credentials = {};
@@ -120,12 +123,7 @@ async function ask(url, { signal, headers, ...init } = {}) {
     const answer = await fetch(url, { ...init, headers: all, signal: given });
     const after = milliseconds(answer.headers.get('Retry-After'));
     const body = read(answer.status, await answer.text(), after);
-    return {
-      body,
-      status: answer.status,
-      etag: answer.headers.get('ETag'),
-      after,
-    };
+    return { body, status: answer.status, headers: answer.headers, after };
   } catch (error) {
     throw error instanceof Refusal ? error : new Refusal(0);
   }
@@ -137,11 +135,16 @@ async function insist(url, method) {
     try {
       return (await ask(url, { method })).body;
     } catch (error) {
-      const refusal = /** @type {Refusal} */ (error);
-      if (!refusal.passes || failed > ATTEMPTS) throw refusal;
-      await nap(pauseAfter(refusal, failed), 'online');
+      if (failed > ATTEMPTS) throw error;
+      await recover(error, failed);
     }
   }
+}
+
+/** Rest before the next attempt; throw what no attempt mends. @param {any} refusal @param {number} failed */
+async function recover(refusal, failed) {
+  if (!refusal.passes) throw refusal;
+  await nap(pauseAfter(refusal, failed), 'online');
 }
 
 /** Milliseconds before the next attempt; apart from each other, so that not all come at once.
@@ -176,7 +179,7 @@ export async function* watch(url, { signal } = {}) {
       const answer = await ask(url, { signal, headers });
       failed = 0;
       if (answer.status !== 304) {
-        etag = answer.etag;
+        etag = answer.headers.get('ETag');
         yield answer.body;
         if (answer.body.poll_after_ms === null) return;
       }
@@ -184,24 +187,24 @@ export async function* watch(url, { signal } = {}) {
       if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange');
     } catch (error) {
       if (signal?.aborted) return;
-      const refusal = /** @type {Refusal} */ (error);
-      if (!refusal.passes) throw refusal;
-      await nap(pauseAfter(refusal, failed++), 'online');
+      await recover(error, failed++);
     }
   }
 }
 
 // --- sending
 
-/** @type {Transport} */
-async function sendByXhr(file, { url, headers, signal, onProgress }) {
+/**
+ * Send a body, and tell what has left of it. Resolves with what the service answers.
+ * @param {string} method @param {string} url @param {XMLHttpRequestBodyInit} body
+ * @param {Omit<Parameters<Transport>[1], 'url'>} how
+ */
+async function transfer(method, url, body, { headers, signal, onProgress }) {
   /** Milliseconds without a sign of life after which it is given up: on a slow line the system's
    * buffers take long to empty, and nothing is seen of that. */
   const STALLED = 300_000;
   const request = new XMLHttpRequest(); // fetch says nothing of what it has sent
-  const body = new FormData();
-  body.append('file', file, file.name);
-  request.open('POST', url);
+  request.open(method, url);
   Object.entries(headers).forEach((each) => request.setRequestHeader(...each));
   const stop = (signal.onabort = () => request.abort());
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -217,6 +220,18 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   return read(request.status, request.responseText, milliseconds(request.getResponseHeader('Retry-After')));
 }
 
+/** @type {Transport} */
+async function sendAtOnce(file, how) {
+  const body = new FormData();
+  body.append('file', file, file.name);
+  return transfer('POST', how.url, body, how);
+}
+
+// What not every page needs.
+const inParts = () => import('./longshore-tus.js');
+const ofImages = () => import('./longshore-image.js');
+const nothing = () => null;
+
 /** The SHA-256 of a file that isn't too large for that. @param {File} file */
 async function digestOf(file) {
   /** Bytes: it is read into memory as a whole. */
@@ -229,7 +244,7 @@ async function digestOf(file) {
   };
 }
 
-/** By which the service knows a file that is sent again. */
+/** By which the service knows a file that is sent again, until it has an id for what it has of it. */
 const newKey = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 
 /** Uploads that wait for their turn or are being sent. @type {Set<Upload>} */
@@ -277,6 +292,8 @@ class Upload extends EventTarget {
   /** @type {string | null | undefined} */
   transport;
   guard = false;
+  /** Bytes of the parts it is sent in, if it is. @type {number | undefined} */
+  part;
   /** Whether it was in the form: then it is removed elsewhere when it is there no more. */
   seen = false;
   /** What a screen reader was told last. */
@@ -285,7 +302,7 @@ class Upload extends EventTarget {
   instead = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer;
-  #attempts = 0;
+  attempts = 0;
   /** Whether the service may have all of it, although it didn't say so. */
   #sent = false;
   /** Taken away, which only the answer makes possible. */
@@ -340,7 +357,7 @@ class Upload extends EventTarget {
   /** Let it have its turn. */
   enqueue() {
     queue.add(this);
-    this.#attempts = 0;
+    this.attempts = 0;
     this.resume();
   }
 
@@ -348,7 +365,7 @@ class Upload extends EventTarget {
     const { signal } = (this.#stop = new AbortController());
     const url = `${this.form.url}/fields/${this.field}/uploads`;
     const file = /** @type {File} */ (this.file);
-    this.loaded = 0;
+    if (!BEGUN.test(this.key)) this.loaded = 0; // else it goes on
     this.set('uploading');
     try {
       // A file that was changed or is gone would look like a lost connection.
@@ -365,7 +382,11 @@ class Upload extends EventTarget {
         'Idempotency-Key': this.key,
         ...digest?.header,
       };
-      const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
+      const transport =
+        ownTransports[this.transport ?? ''] ??
+        (this.transport === 'tus'
+          ? (await inParts()).send.bind(null, this, ask, transfer, newKey)
+          : sendAtOnce);
       signal.throwIfAborted(); // cancelled or paused while it was hashed
       const record = await transport(file, {
         url,
@@ -377,9 +398,9 @@ class Upload extends EventTarget {
       if (this.status === 'removed') this.unwanted = true;
       this.status = 'waiting'; // it is there, whatever was wanted meanwhile
       // A list that came before this answer may know better, and won't come again.
-      this.follow(
-        this.form.record?.uploads[this.field]?.find((each) => each.id === record.id) ?? record,
-      );
+      const listed = this.form.record?.uploads[this.field]?.find((each) => each.id === record.id);
+      this.follow(record);
+      if (listed) this.follow(listed);
       if (this.unwanted) this.remove();
     } catch (error) {
       if (!signal.aborted) this.#missed(error);
@@ -398,20 +419,19 @@ class Upload extends EventTarget {
   #missed(error) {
     const refusal = error instanceof Refusal ? error : new Refusal(0);
     if (refusal.problem.code === 'key-reused') this.key = newKey(); // it is that of other bytes
-    if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
+    if (refusal.passes && this.attempts < ATTEMPTS) return this.#later(refusal);
     queue.delete(this);
     this.set(/^(file|image|too-many)-/.test(refusal.problem.code) ? 'rejected' : 'failed', refusal.problem);
   }
 
   /** @param {Refusal} refusal */
   #later(refusal) {
-    this.loaded = 0;
-    this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
-    this.#attempts += +navigator.onLine;
+    this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.attempts));
+    this.attempts += +navigator.onLine;
     this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
   }
 
-  /** The connection is gone: what was sent of it is lost. */
+  /** The connection is gone. */
   lose() {
     this.#stop.abort();
     this.#later(new Refusal(0));
@@ -454,10 +474,11 @@ class Upload extends EventTarget {
     }
     queue.delete(this);
     this.#halt('removed');
-    if (!this.record) return;
+    if (!BEGUN.test(this.id)) return;
     await insist(this.url, 'DELETE').catch((refusal) => {
+      if (!this.record) return; // a part, which ends by itself
       this.status = 'waiting'; // it isn't gone
-      this.follow(/** @type {UploadRecord} */ (this.record));
+      this.follow(this.record);
       this.form.refused(refusal);
     });
   }
@@ -465,6 +486,13 @@ class Upload extends EventTarget {
   /** @param {UploadRecord} record as the service has it now */
   follow(record) {
     if (this.status === 'removed') return; // whatever an older answer says
+    if (record.status === 'receiving') {
+      if (this.file) return; // it is sent from here
+      this.loaded = record.progress.received;
+      if (this.key === record.id) return;
+      this.key = record.id;
+      return this.set('unsent');
+    }
     // A list that came meanwhile may have had it already, under another name.
     this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
     const pending = record.poll_after_ms;
@@ -512,6 +540,8 @@ class Form {
         upload.status = 'unsent';
         this.uploads.push(upload);
       }
+      if (this.uploads[0] || localStorage['longshore kept'])
+        inParts().then(({ recall }) => recall(this.uploads), nothing);
     } catch {
       // a page without storage asks for nothing again
     }
@@ -593,7 +623,7 @@ class Form {
     }
     for (const each of this.uploads.filter((u) => u.field === field)) {
       const there = records.some((record) => record.id === each.id);
-      if (each.seen && !there) each.set('removed');
+      if (each.seen && !there && !queue.has(each)) each.set('removed'); // else sending it tells
       each.seen = there;
     }
   }
@@ -646,22 +676,10 @@ export async function checkFile(file, policy) {
   const format = formats.find((each) => mayBe(each, digits, text));
   const other = CONTAINER.test(digits) && OTHER_OFFICE.test(file.name) && !text.includes('word/');
   if (formats.length && (!format || other)) return problem('file-invalid-type');
-  /** @type {Record<string, any>} a limit that isn't there compares as false */
-  const limits = image;
   const limited = /min_|max_[wh]/.test(JSON.stringify(image));
   if (!limited || !format?.type.startsWith('image/')) return null;
-  const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
-  if (!bitmap) return null;
-  const { width, height } = bitmap;
-  bitmap.close();
-  // It may lie on its side, and there are more ways to say so than browsers know.
-  const over = (w = width, h = height) =>
-    w > limits.max_width || h > limits.max_height || w * h > limits.max_pixels;
-  const under = (w = width, h = height) =>
-    w < limits.min_width || h < limits.min_height || w * h < limits.min_pixels;
-  const sides = { width, height };
-  if (over() && over(height, width)) return problem('image-too-large', sides);
-  return under() && under(height, width) ? problem('image-too-small', sides) : null;
+  const its = await ofImages().catch(nothing);
+  return its && its.checkSides(file, image, problem);
 }
 
 /** @param {ArrayBuffer | Uint8Array} bytes */
@@ -851,9 +869,10 @@ class LongshoreFile extends Base {
     const input =
       this.#input ??
       /** @type {HTMLInputElement | null} */ (this.querySelector('input[type=file]'));
-    if (input && !this.#input) this.#take(input);
-    if (input) this.#attach();
-    return !!input;
+    if (!input) return false;
+    if (!this.#input) this.#take(input);
+    this.#attach();
+    return true;
   }
 
   /** @param {HTMLInputElement} input */
@@ -952,7 +971,7 @@ class LongshoreFile extends Base {
       );
       const upload = again ?? new Upload(form, this.field, file);
       const all = form.uploads;
-      if (!again) all.splice(old ? all.indexOf(old) + 1 : all.length, 0, upload);
+      if (!again) all.splice((old && all.indexOf(old) + 1) || all.length, 0, upload);
       upload.file = file;
       upload.transport = this.getAttribute('transport');
       upload.guard = this.hasAttribute('guard');
@@ -975,6 +994,8 @@ class LongshoreFile extends Base {
           ? trouble('too-many-files', this.text('too-many-files'))
           : this.#policy && (await checkFile(file, this.#policy).catch(() => trouble()));
       if (upload.status !== 'waiting') continue; // removed meanwhile
+      upload.part = this.#policy?.part_bytes;
+      if (BEGUN.test(upload.key) || upload.size > (upload.part ?? Infinity)) upload.transport ??= 'tus';
       if (found) upload.set('rejected', found);
       else if (upload.form.url) upload.enqueue();
       else upload.set('failed', new Refusal(0).problem);
@@ -1019,7 +1040,8 @@ class LongshoreFile extends Base {
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
     if (record?.flags?.length && !record.released_at) return this.text('withheld');
-    return this.text(status, { percent: Math.floor((100 * loaded) / size / step) * step });
+    const percent = Math.floor((100 * loaded) / size / step) * step;
+    return this.text(status === 'unsent' && loaded ? 'partly' : status, { percent });
   }
 
   // --- showing
@@ -1144,7 +1166,6 @@ function lineOf(element, upload) {
     image,
     ...[name, size, bar, state, notices, act, replace, remove].flatMap((each) => [each, ' ']),
   );
-  let previewed = '';
   replace.onclick = () => element.open(upload);
   remove.onclick = () => upload.remove();
   /** Use a link to what is stored: the page's own addresses can't say whose they are.
@@ -1163,10 +1184,6 @@ function lineOf(element, upload) {
       pump();
     });
   };
-  image.onload = image.onerror = () => {
-    image.hidden = !image.naturalWidth; // what the browser can't show stays hidden
-    URL.revokeObjectURL(image.src);
-  };
 
   /** @param {HTMLButtonElement} button @param {string} key */
   const label = (button, key) => {
@@ -1174,21 +1191,6 @@ function lineOf(element, upload) {
     button.hidden = !key;
     button.textContent = element.text(key);
     button.ariaLabel = `${button.textContent} ${upload.name}`;
-  };
-
-  /** A picture of what was chosen here, or the smallest that the service made. */
-  const preview = () => {
-    const { file, record } = upload;
-    const [made] = Object.entries(record?.derivatives ?? {}).sort(
-      ([, a], [, b]) => a.size - b.size,
-    );
-    const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
-    if (!source || source === previewed) return;
-    previewed = source;
-    // A large photo takes all hands to decode: whoever goes on at once needs them first.
-    if (file && source === 'here')
-      setTimeout(() => (image.src = URL.createObjectURL(file)), 500);
-    else linked(`/${source}?inline`, (url) => (image.src = url));
   };
 
   const show = () => {
@@ -1211,7 +1213,8 @@ function lineOf(element, upload) {
       status === 'unsent' ? 'choose' : /stored|rejected|failed/.test(status) ? 'replace' : '',
     );
     label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
-    if (element.hasAttribute('preview')) preview();
+    if (element.hasAttribute('preview'))
+      ofImages().then((its) => its.preview(image, upload, linked), nothing);
   };
   return { item, name, state, show };
 }

@@ -10,7 +10,9 @@ from starlette.staticfiles import StaticFiles
 FOLDER = Path(__file__).parents[2] / "browser"
 
 TYPES = {
-    "longshore.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(
+        ("longshore.js", "longshore-tus.js", "longshore-image.js"), "text/javascript; charset=utf-8"
+    ),
     "longshore.d.ts": "text/plain; charset=utf-8",  # by its ending it would be a video
 }
 """What is served, and as what; the package's other files are for npm."""
