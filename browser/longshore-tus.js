@@ -5,7 +5,7 @@
  * where it is needed. See README.md.
  *
  * Until the service has all of it, the browser keeps a copy of the file, if there is room, so that
- * a reload needn't ask for it again. It never outlives a day.
+ * a reload needn't ask for it again. After a day it goes in any case.
  *
  * @import { Problem, Transport, Upload as PublicUpload, UploadRecord } from './longshore.d.ts'
  */
@@ -48,7 +48,9 @@ export async function send(upload, ask, transfer, newKey, file, { url, signal, o
   async function stand() {
     const { headers } = await ask(upload.url, { method: 'HEAD', headers: TUS });
     if (headers.get('Upload-Metadata') === metadata) return Number(headers.get('Upload-Offset'));
-    upload.key = newKey(); // it is another file
+    // It is another file, in place of the one that was begun.
+    await ask(upload.url, { method: 'DELETE' }).catch(() => {});
+    upload.key = newKey();
     return begin();
   }
 
@@ -205,17 +207,22 @@ export async function recall(uploads) {
 let opening;
 
 /** @returns {Promise<IDBDatabase>} */
-const database = () =>
-  (opening ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open('longshore');
+async function open() {
+  // Where there are buckets, the browser itself deletes ours, even if nobody comes back.
+  const { storageBuckets } = /** @type {any} */ (navigator);
+  const bucket = await storageBuckets?.open('longshore', { expires: Date.now() + KEEP });
+  /** @type {IDBOpenDBRequest} */
+  const request = (bucket?.indexedDB ?? indexedDB).open('longshore');
+  return new Promise((resolve, reject) => {
     request.onupgradeneeded = () => request.result.createObjectStore('files', { keyPath: 'key' });
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
-  }));
+  });
+}
 
 /** @param {(all: IDBObjectStore) => IDBRequest} what @returns {Promise<any>} */
 async function files(what) {
-  const transaction = (await database()).transaction('files', 'readwrite');
+  const transaction = (await (opening ??= open())).transaction('files', 'readwrite');
   const request = what(transaction.objectStore('files'));
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(request.result);

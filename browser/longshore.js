@@ -467,7 +467,7 @@ class Upload extends EventTarget {
   /** Take it away, here and at the service. */
   async remove() {
     if (GONE.test(this.status)) return;
-    if (!this.record && this.#sent && queue.has(this)) {
+    if (!BEGUN.test(this.id) && this.#sent && queue.has(this)) {
       this.unwanted = true; // it may have been acknowledged
       this.resume();
       return this.form.render();
