@@ -14,7 +14,7 @@
  * What this knows and changes of an upload.
  * @typedef {PublicUpload & {
  *   file: File | null, key: string, url: string, part?: number, transport?: string | null,
- *   guard: boolean, sha256?: string, attempts: number, enqueue(): void,
+ *   guard: boolean, sha256?: string, attempts: number, start(): void,
  * }} Upload
  */
 
@@ -196,7 +196,7 @@ export async function recall(uploads) {
       let_go_of(upload, upload.key)();
       if (upload.status !== 'unsent') continue; // meanwhile it is there, or was taken away
       upload.file = kept.file;
-      upload.enqueue();
+      upload.start();
     }
   } catch {
     // a browser that keeps nothing: they are asked for again

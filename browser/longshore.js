@@ -150,7 +150,7 @@ async function recover(refusal, failed) {
 /** Milliseconds before the next attempt; apart from each other, so that not all come at once.
  * @param {Refusal} refusal @param {number} failed attempts before this one */
 const pauseAfter = (refusal, failed) =>
-  Math.max(refusal.after, Math.min(30_000, 1000 * 2 ** failed) * (0.5 + Math.random() / 2));
+  Math.max(refusal.after, Math.min(15_000, 500 * 2 ** failed) * (1 + Math.random()));
 
 /** Rest for so many milliseconds, or until the window hears `event`.
  * @param {number} time @param {string} [event] @returns {Promise<unknown>} */
@@ -229,8 +229,8 @@ async function sendAtOnce(file, how) {
 
 // What not every page needs.
 const inParts = () => import('./longshore-tus.js');
-const ofImages = () => import('./longshore-image.js');
-const nothing = () => null;
+const contents = () => import('./longshore-contents.js');
+const nothing = () => {};
 
 /** The SHA-256 of a file that isn't too large for that. @param {File} file */
 async function digestOf(file) {
@@ -238,10 +238,7 @@ async function digestOf(file) {
   const DIGEST_UP_TO = 32 * 2 ** 20;
   if (file.size > DIGEST_UP_TO || !crypto.subtle) return; // it is there on https alone
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
-  return {
-    sha256: hex(hash),
-    header: { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...hash))}:` },
-  };
+  return hash;
 }
 
 /** By which the service knows a file that is sent again, until it has an id for what it has of it. */
@@ -269,6 +266,13 @@ function pump() {
 
 /** @param {Event} event */
 const askFirst = (event) => event.preventDefault();
+
+/** Go where a download begins, which leaves nothing. @param {string} url */
+function leave(url) {
+  removeEventListener('beforeunload', askFirst);
+  location.assign(url);
+  pump();
+}
 
 /** @param {string} event @param {() => void} heard */
 const listen = (event, heard) => globalThis.addEventListener?.(event, heard);
@@ -299,7 +303,7 @@ class Upload extends EventTarget {
   /** What a screen reader was told last. */
   said = '';
   /** Gives its place to this one once that is stored. @type {Upload | null} */
-  instead = null;
+  replaces = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer;
   attempts = 0;
@@ -316,6 +320,7 @@ class Upload extends EventTarget {
   constructor(form, field, { name, size, key = newKey(), sha256 }) {
     super();
     this.form = form;
+    form.uploads.push(this);
     this.field = field;
     this.name = name;
     this.size = size;
@@ -324,9 +329,10 @@ class Upload extends EventTarget {
     this.sha256 = sha256;
     /** @type {Promise<this>} */
     this.finished = new Promise((resolve) => {
-      this.addEventListener('status', () => {
-        if (/stored|rejected|failed|removed/.test(this.status)) resolve(this);
-      });
+      this.addEventListener(
+        'status',
+        () => /stored|rejected|failed|removed/.test(this.status) && resolve(this),
+      );
     });
   }
 
@@ -344,7 +350,7 @@ class Upload extends EventTarget {
     this.status = status;
     this.problem = problem;
     this.tell('status');
-    this.form.remember();
+    this.form.keep();
   }
 
   /** @param {'status' | 'progress'} kind */
@@ -355,7 +361,7 @@ class Upload extends EventTarget {
   }
 
   /** Let it have its turn. */
-  enqueue() {
+  start() {
     queue.add(this);
     this.attempts = 0;
     this.resume();
@@ -375,16 +381,18 @@ class Upload extends EventTarget {
       ]).catch(() => {
         throw new Refusal(422, trouble());
       });
-      this.sha256 = digest?.sha256;
-      this.form.remember();
+      this.sha256 = digest && hex(digest);
+      this.form.keep();
       const headers = {
         ...(await ownHeaders(url)),
         'Idempotency-Key': this.key,
-        ...digest?.header,
+        ...(digest && { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...digest))}:` }),
       };
       const transport =
         ownTransports[this.transport ?? ''] ??
-        (this.transport === 'tus'
+        (BEGUN.test(this.key) ||
+        this.size > /** @type {number} */ (this.part) || // by no policy none is
+        this.transport === 'tus'
           ? (await inParts()).send.bind(null, this, ask, transfer, newKey)
           : sendAtOnce);
       signal.throwIfAborted(); // cancelled or paused while it was hashed
@@ -457,7 +465,7 @@ class Upload extends EventTarget {
   /** One that failed, at the service or on its way there. */
   async retry() {
     if (this.status !== 'failed') return;
-    if (!this.record) return this.enqueue();
+    if (!this.record) return this.start();
     await insist(`${this.url}/retry`, 'POST').then(
       (record) => this.follow(record),
       (refusal) => this.set('failed', refusal.problem),
@@ -478,8 +486,8 @@ class Upload extends EventTarget {
     await insist(this.url, 'DELETE').catch((refusal) => {
       if (!this.record) return; // a part, which ends by itself
       this.status = 'waiting'; // it isn't gone
-      this.follow(this.record);
       this.form.refused(refusal);
+      this.follow(this.record);
     });
   }
 
@@ -489,9 +497,8 @@ class Upload extends EventTarget {
     if (record.status === 'receiving') {
       if (this.file) return; // it is sent from here
       this.loaded = record.progress.received;
-      if (this.key === record.id) return;
       this.key = record.id;
-      return this.set('unsent');
+      return this.status === 'unsent' || this.set('unsent');
     }
     // A list that came meanwhile may have had it already, under another name.
     this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
@@ -501,8 +508,8 @@ class Upload extends EventTarget {
     this.record = record;
     if (changed) this.set(status, record.error);
     if (status === 'stored') {
-      this.instead?.remove();
-      this.instead = null;
+      this.replaces?.remove();
+      this.replaces = null;
     }
     if (pending) this.form.follow();
   }
@@ -536,11 +543,9 @@ class Form {
     this.url = url;
     try {
       for (const { field, ...what } of JSON.parse(sessionStorage[`longshore ${url}`] ?? '[]')) {
-        const upload = new Upload(this, field, what);
-        upload.status = 'unsent';
-        this.uploads.push(upload);
+        new Upload(this, field, what).status = 'unsent';
       }
-      if (this.uploads[0] || localStorage['longshore kept'])
+      if (localStorage['longshore kept'])
         inParts().then(({ recall }) => recall(this.uploads), nothing);
     } catch {
       // a page without storage asks for nothing again
@@ -548,7 +553,7 @@ class Form {
   }
 
   /** Keep the names of what isn't there yet: after a reload it is asked for again. */
-  remember() {
+  keep() {
     if (!this.url) return;
     const left = this.uploads.filter(
       (each) => !each.record && !/rejected|removed/.test(each.status),
@@ -605,21 +610,19 @@ class Form {
   #merge(field, records) {
     for (const each of records) {
       const known = this.uploads.find((u) => u.id === each.id);
-      const same = this.uploads.find(
-        (u) =>
-          u.field === field &&
-          !u.record &&
-          !/rejected|removed/.test(u.status) &&
-          u.name === each.filename &&
-          u.size === each.size &&
-          (u.sha256 ?? each.sha256) == (each.sha256 ?? u.sha256),
-      );
-      if (known) known.follow(each);
-      else if (!same) {
-        const upload = new Upload(this, field, { name: each.filename, size: each.size });
-        this.uploads.push(upload);
-        upload.follow(each);
-      } else if (/unsent|failed/.test(same.status)) same.follow(each); // the answer got lost
+      const upload =
+        known ??
+        this.uploads.find(
+          (u) =>
+            u.field === field &&
+            !u.record &&
+            !/rejected|removed/.test(u.status) &&
+            u.name === each.filename &&
+            u.size === each.size &&
+            (u.sha256 ?? each.sha256) == (each.sha256 ?? u.sha256),
+        ) ??
+        new Upload(this, field, { name: each.filename, size: each.size });
+      if (known || !upload.file || upload.status === 'failed') upload.follow(each); // else its answer comes
     }
     for (const each of this.uploads.filter((u) => u.field === field)) {
       const there = records.some((record) => record.id === each.id);
@@ -644,8 +647,7 @@ export function createUpload(file, { url, field, transport }) {
   const upload = new Upload(form, field, file);
   upload.transport = transport;
   upload.file = file;
-  form.uploads.push(upload);
-  upload.enqueue();
+  upload.start();
   return upload;
 }
 
@@ -676,10 +678,22 @@ export async function checkFile(file, policy) {
   const format = formats.find((each) => mayBe(each, digits, text));
   const other = CONTAINER.test(digits) && OTHER_OFFICE.test(file.name) && !text.includes('word/');
   if (formats.length && (!format || other)) return problem('file-invalid-type');
+  /** @type {Record<string, any>} a limit that isn't there compares as false */
+  const limits = image;
   const limited = /min_|max_[wh]/.test(JSON.stringify(image));
   if (!limited || !format?.type.startsWith('image/')) return null;
-  const its = await ofImages().catch(nothing);
-  return its && its.checkSides(file, image, problem);
+  const bitmap = await createImageBitmap(file).catch(() => null); // not every browser knows every format
+  if (!bitmap) return null;
+  const { width, height } = bitmap;
+  bitmap.close();
+  // It may lie on its side, and there are more ways to say so than browsers know.
+  const over = (w = width, h = height) =>
+    w > limits.max_width || h > limits.max_height || w * h > limits.max_pixels;
+  const under = (w = width, h = height) =>
+    w < limits.min_width || h < limits.min_height || w * h < limits.min_pixels;
+  const sides = { width, height };
+  if (over() && over(height, width)) return problem('image-too-large', sides);
+  return under() && under(height, width) ? problem('image-too-small', sides) : null;
 }
 
 /** @param {ArrayBuffer | Uint8Array} bytes */
@@ -971,12 +985,12 @@ class LongshoreFile extends Base {
       );
       const upload = again ?? new Upload(form, this.field, file);
       const all = form.uploads;
-      if (!again) all.splice((old && all.indexOf(old) + 1) || all.length, 0, upload);
+      if (!again && old) all.splice(all.indexOf(old) + 1, 0, .../** @type {Upload[]} */ (all.splice(-1)));
       upload.file = file;
       upload.transport = this.getAttribute('transport');
       upload.guard = this.hasAttribute('guard');
       // A good one stays until the new one is stored.
-      if (old && /stored|processing/.test(old.status)) upload.instead = old;
+      if (old && /stored|processing/.test(old.status)) upload.replaces = old;
       else if (old !== upload) old?.remove();
       old = null;
       upload.set('waiting');
@@ -995,9 +1009,8 @@ class LongshoreFile extends Base {
           : this.#policy && (await checkFile(file, this.#policy).catch(() => trouble()));
       if (upload.status !== 'waiting') continue; // removed meanwhile
       upload.part = this.#policy?.part_bytes;
-      if (BEGUN.test(upload.key) || upload.size > (upload.part ?? Infinity)) upload.transport ??= 'tus';
       if (found) upload.set('rejected', found);
-      else if (upload.form.url) upload.enqueue();
+      else if (upload.form.url) upload.start();
       else upload.set('failed', new Refusal(0).problem);
     }
     pump();
@@ -1040,8 +1053,8 @@ class LongshoreFile extends Base {
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
     if (record?.flags?.length && !record.released_at) return this.text('withheld');
-    const percent = Math.floor((100 * loaded) / size / step) * step;
-    return this.text(status === 'unsent' && loaded ? 'partly' : status, { percent });
+    if (status === 'unsent' && loaded) status = /** @type {any} */ ('partly');
+    return this.text(status, { percent: Math.floor((100 * loaded) / size / step) * step });
   }
 
   // --- showing
@@ -1168,21 +1181,10 @@ function lineOf(element, upload) {
   );
   replace.onclick = () => element.open(upload);
   remove.onclick = () => upload.remove();
-  /** Use a link to what is stored: the page's own addresses can't say whose they are.
-   * @param {string} path @param {(url: string) => void} use */
-  const linked = (path, use) =>
-    insist(`${upload.url}/content${path}`).then(
-      ({ url }) => use(url),
-      (refusal) => upload.form.refused(refusal),
-    );
   name.onclick = (event) => {
     if (!name.href) return;
     event.preventDefault();
-    linked('', (url) => {
-      removeEventListener('beforeunload', askFirst); // a download leaves nothing
-      location.assign(url);
-      pump();
-    });
+    contents().then((its) => its.open(upload, insist, leave), nothing);
   };
 
   /** @param {HTMLButtonElement} button @param {string} key */
@@ -1206,7 +1208,7 @@ function lineOf(element, upload) {
     /** @type {'pause' | 'resume' | 'retry' | ''} */
     let action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
     if (status === 'failed' && (record ? record.error?.retryable : upload.form.url)) action = 'retry';
-    act.onclick = () => action && upload[action]();
+    act.onclick = () => upload[/** @type {'pause'} */ (action)]();
     label(act, action);
     label(
       replace,
@@ -1214,7 +1216,7 @@ function lineOf(element, upload) {
     );
     label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
     if (element.hasAttribute('preview'))
-      ofImages().then((its) => its.preview(image, upload, linked), nothing);
+      contents().then((its) => its.preview(image, upload, insist), nothing);
   };
   return { item, name, state, show };
 }

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "browser"
 
 TYPES = {
     **dict.fromkeys(
-        ("longshore.js", "longshore-tus.js", "longshore-image.js"), "text/javascript; charset=utf-8"
+        ("longshore.js", "longshore-tus.js", "longshore-contents.js"), "text/javascript; charset=utf-8"
     ),
     "longshore.d.ts": "text/plain; charset=utf-8",  # by its ending it would be a video
 }
