@@ -16,6 +16,11 @@ ask() { curl -s -H "$auth" "$@"; }
 # send standard input for a field, and wait for what becomes of it
 to() { echo "$form/fields/$1/uploads"; }
 send() { ask -H 'Prefer: wait=20' "$(ask -F 'file=@-;filename=file' "$(to "$1")" | get url)"; }
+# begin an upload of tus, and send a byte of one
+begun() { ask -i -X POST -H 'Tus-Resumable: 1.0.0' -H 'Upload-Length: 9' $form/fields/licence/tus |
+  tr -d '\\r' | sed -n "s|^location: |$api|p"; }
+byte() { ask -X PATCH -H 'Tus-Resumable: 1.0.0' -H "Upload-Offset: $2" \\
+  -H 'Content-Type: application/offset+octet-stream' -d a "$1" "${@:3}"; }
 broken=$(printf '%%PDF-1.7 and no more' | send licence | get id)
 
 # the back end, the internal listener, and bytes that no HTTP client would send
@@ -39,6 +44,8 @@ COMMANDS = {
     "unsupported-transfer-encoding": f"printf -- '{_PART}"
     r"Content-Transfer-Encoding: uuencode\r\n\r\na\r\n--x--\r\n' | "
     "ask -H 'Content-Type: multipart/form-data; boundary=x' --data-binary @- $(to licence)",
+    "inconsistent-length": "ask -H 'Upload-Complete: ?1' -H 'Upload-Length: 2' -d a "
+    "$form/fields/licence/tus",
     "fragment-not-supported": "ask -H 'Content-Range: bytes 0-0/2' -F 'file=a;filename=a' "
     "$(to licence)",
     "unauthorized": "curl -s $form",
@@ -78,6 +85,12 @@ ask -X PATCH -H "$json" -d @- $form""",
     "file-invalid-type": "echo text | send licence",
     "file-corrupt": "printf '%%PDF-1.7 and no more' | send licence",
     "image-too-small": f"base64 -d <<< {_PNG} | send headshot",
+    "wrong-offset": "byte $(begun) 1",
+    "piece-mismatch": "ask -F dzuuid=a -F dzchunkindex=3 -F dztotalfilesize=9 -F dzchunksize=3 "
+    "-F dztotalchunkcount=3 -F dzchunkbyteoffset=9 -F 'file=a;filename=a' $(to licence)",
+    "upload-gone": "byte $api/v1/uploads/$broken 0",
+    "tus-version": "ask -X PATCH $api/v1/uploads/$broken",
+    "checksum-mismatch": "byte $(begun) 0 -H 'Upload-Checksum: sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk='",
     "stale-generation": "inside uploads/$broken/heartbeat -d "
     """'{"generation": 9, "stage": "validating"}'""",
     "upload-final": """inside uploads/$broken/claim -d '{"claim_id": "by-hand-1"}'""",
@@ -90,6 +103,7 @@ NEEDS = {
     "uploads-pending": "to be quick: `POST` to `$form/submit` while a large file is checked",
     "upload-running": "two uploads with one `Idempotency-Key` at the same time, the first of them "
     "slow (`curl --limit-rate 1k`)",
+    "upload-locked": "two `PATCH`es of one upload at the same time, the first of them slow",
     "not-released": "a field with `flag` in its definition, and a file that has such a finding",
     "too-many-requests": "a proxy among `TRUSTED_PROXIES`, and `MAX_CONNECTIONS_PER_CLIENT=1`",
     "too-many-forms": "`MAX_DRAFTS_PER_HOUR=1 ./longshore up`, and two forms",

@@ -5,10 +5,12 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.receive.ietf import is_spoken as is_ietf
 from api.receive.tus import VERSION
 
 IS_TUS_HEAD = "longshore.tus_head"
-"""In the scope of a HEAD that asks where an upload stands, which is no GET without its body."""
+"""In the scope of a HEAD that asks where an upload stands, which is no GET without its body; also
+one of the IETF's."""
 _UPLOAD = re.compile(r"/v1/uploads/[^/]+")
 _OVERRIDABLE = {"HEAD", "PATCH", "DELETE"}
 _HEAD_ANSWERS = {200, 404, 410, 412, 423}
@@ -30,6 +32,9 @@ class SpeakTus:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if "tus-resumable" not in headers:
+            asks = scope.get("method") == "HEAD" and is_ietf(headers)
+            if asks and _UPLOAD.fullmatch(scope["path"]):
+                scope = {**scope, IS_TUS_HEAD: True}
             await self._app(scope, receive, send)
             return
         override = headers.get("x-http-method-override", "").upper()

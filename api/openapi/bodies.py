@@ -105,8 +105,14 @@ ONE_FILE: dict[str, Any] = {
     }
 }
 
+_ONE_FILE_OR_CHUNK: dict[str, Any] = ONE_FILE["multipart/form-data"]["schema"] | {
+    # the fields are no properties: tools that send requests would fill each of them in
+    "description": "Where `dzuuid`, `dzchunkindex`, `dztotalfilesize`, `dzchunksize`,"
+    " `dztotalchunkcount` and `dzchunkbyteoffset` come before the file, it is Dropzone's chunk of"
+    " one: in any order, several at once, and each as often as need be.",
+}
 ONE_FILE_OR_REUSE: dict[str, Any] = {
-    **ONE_FILE,
+    "multipart/form-data": {"schema": _ONE_FILE_OR_CHUNK},
     "application/json": {
         "schema": {
             "type": "object",

@@ -44,6 +44,13 @@ STAGED: dict[str, Any] = {
     "poll_after_ms": 1000,
 }
 
+RECEIVING: dict[str, Any] = STAGED | {
+    "status": "receiving",
+    "sha256": None,
+    "progress": {"received": 131072, "total": 335881},
+    "expires_at": "2026-11-23T13:12:17.871Z",
+}
+
 STORED: dict[str, Any] = STAGED | {
     "status": "stored",
     "detected_type": "image/png",

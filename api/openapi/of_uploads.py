@@ -55,10 +55,22 @@ ONE_FILE_OF_MULTIPART: tuple[Coded, ...] = (
     ("too-many-files", 422),
 )
 
+IN_PIECES = ("piece-mismatch", "upload-gone")
+
 UPLOAD_MULTIPART = operation(
-    answers={202: _ACCEPTED},
+    answers={
+        200: answer(
+            "Dropzone's chunk is durable; others are still to come",
+            UploadView,
+            example=examples.RECEIVING,
+            always=("ETag", "Cache-Control"),
+            sometimes=("Retry-After",),
+        ),
+        202: _ACCEPTED,
+    },
     errors=(
         *ONE_FILE_OF_MULTIPART,
+        *IN_PIECES,
         *("malformed-json", "request-too-large", "invalid-request", "upload-not-reusable"),
     ),
     may=OWNER_OR_PAGES,

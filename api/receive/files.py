@@ -4,9 +4,9 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from api.receive import fragments
 from api.receive.body import Body
-from api.receive.multipart import PartData, PartEnd, PartStart, read_parts
+from api.receive.multipart import PartData, PartEnd, PartStart
+from api.receive.multipart_head import Head, PieceField, two_files
 from api.receive.names import clean_filename
 from api.staging.staging import Staging
 from api.staging.writer import Staged, Writer
@@ -112,33 +112,29 @@ async def receive_raw(
 
 
 async def receive_one_of_multipart(
-    staging: Staging, body: Body, boundary: bytes, name: str, *, max_bytes: int
+    staging: Staging, head: Head, name: str, *, max_bytes: int
 ) -> Received:
-    """The first part with a filename is the file, whatever its name; text parts are ignored, but
-    for those that tell of pieces.
+    """The first part with a filename, where `head` ends, is the file, whatever its name; text parts
+    are ignored, but for those that tell of pieces.
 
     Raises `Problem` too-many-files (422) for a second file that isn't empty, file-empty,
     file-missing, file-too-large, fragment-not-supported.
     """
+    head.refuse_pieces()
     file: Intake | None = None  # the one that is kept
     part: Intake | None = None  # the one that is arriving
     empty: Intake | None = None
-    text: _PieceField | None = None
+    text: PieceField | None = None
     async with AsyncExitStack() as stack:
-        async for event in read_parts(body, boundary):
+        async for event in head.rest():
             if isinstance(event, PartStart):
-                part, text = None, _PieceField.of(event)
+                part, text = None, PieceField.of(event)
                 if event.filename is not None:
                     part = Intake(staging, name, max_bytes, event.filename, event.content_type)
                     stack.push_async_callback(part.discard)
             elif isinstance(event, PartData) and part:
                 if file and file is not part:
-                    raise Problem(
-                        "too-many-files",
-                        "This request has two files. Send one file a request.",
-                        params={"max_files": 1},
-                        status=422,
-                    )
+                    raise two_files()
                 file = part
                 await file.write(event.data)
                 if file.too_large:
@@ -152,24 +148,12 @@ async def receive_one_of_multipart(
         return await file.finish()
 
 
-class _PieceField:
-    """A text part that tells of pieces of a file."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._value = b""
-
-    @classmethod
-    def of(cls, part: PartStart) -> "_PieceField | None":
-        tells = part.filename is None and fragments.says_of_pieces(part.name)
-        return cls(part.name) if tells else None
-
-    def take(self, event: PartData | PartEnd) -> None:
-        """Raises `Problem` fragment-not-supported at its end."""
-        if isinstance(event, PartData):
-            self._value = (self._value + event.data)[: fragments.MAX_VALUE]
-        else:
-            fragments.refuse_by_field(self._name, self._value.decode("latin-1"))
+def check_size(announced: int, max_bytes: int) -> None:
+    """Raise `Problem` file-empty or file-too-large for what is said of a file before it comes."""
+    if announced == 0:
+        raise Problem("file-empty")
+    if announced > max_bytes:
+        raise file_too_large(max_bytes)
 
 
 def file_too_large(max_bytes: int) -> Problem:

@@ -1,12 +1,12 @@
 """One piece of a file is never a file: what uploaders that send in pieces say of a request.
 
-Until pieces can be put together such a request is refused, before its body where a header says it.
-Uploaders have no common words for it, but all of them say which piece it is, and of how many.
+Where pieces can't be put together such a request is refused, before its body where a header says
+it. Uploaders have no common words for it, but all of them say which piece it is, and of how many.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from api.texts.errors import Problem
@@ -33,9 +33,10 @@ MAX_VALUE = 2000
 """Bytes of a value that is looked at."""
 
 
-def refuse_by_headers(headers: Mapping[str, str]) -> None:
-    """Raise `Problem` fragment-not-supported if they say that the body isn't a whole file."""
-    if any(name in headers for name in _HEADERS):
+def refuse_by_headers(headers: Mapping[str, str], *, but: Collection[str] = ()) -> None:
+    """Raise `Problem` fragment-not-supported if they say that the body isn't a whole file, by other
+    headers than these."""
+    if any(name in headers and name not in but for name in _HEADERS):
         raise fragment()
     if any(headers.get(name, whole).strip() != whole for name, whole in _BOOLEANS.items()):
         raise fragment()

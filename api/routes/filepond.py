@@ -1,6 +1,8 @@
 """FilePond's own protocol: one address a field, told by method and query what to do.
 
-FilePond keeps of an upload its id alone, which is the whole text of the answer that took the file.
+FilePond keeps of an upload its id alone, which is the whole text of the answer that took the file,
+or that began its chunks. Who knows the id of an upload that is being received may send chunks of it
+and ask where it stands; anything else wants a credential.
 """
 
 from typing import Annotated
@@ -9,18 +11,45 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from api.access.tokens import Credential, ServiceKey
+from api.http.bodies import media_type
+from api.http.digest import sent_digest
+from api.http.keys import key_of_header
 from api.http.middleware import is_head
+from api.http.whole_files import require_whole_files
 from api.openapi import of_filepond as described
 from api.outside.links import ANY_BYTES, content_disposition, link_of
+from api.receive import tus
 from api.receive.body import Body
+from api.receive.files import check_size
+from api.receive.fragments import fragment
+from api.receive.multipart import PartStart, boundary_of, read_parts
+from api.receive.names import clean_filename, text_of
+from api.records import uploads
 from api.records.rows import FormRow, UploadRow
-from api.routes.deps import Asking, OwnFileField, OwnForm, Serving, actor_of, own_upload
-from api.routes.uploads import receive_multipart
+from api.routes.deps import (
+    Asking,
+    FieldName,
+    FormId,
+    OwnFileField,
+    OwnForm,
+    Serving,
+    actor_of,
+    credential,
+    file_field_of,
+    own_form,
+    own_upload,
+    request_id,
+)
+from api.routes.receiving import MULTIPART_ALLOWANCE, receive_multipart
 from api.services import Services
-from api.texts.errors import Problem
+from api.texts.errors import Problem, about
+from api.uploads.admission import Admission
+from api.uploads.pieces import Place, beyond_the_end, here_from_start, put_piece
+from api.uploads.resumable import Announced, begin
 from api.uploads.retry_or_remove import remove
 from shared.form_definition import FileField
 from shared.formats import FORMATS
+from shared.ids import is_id
 from shared.status import UploadStatus
 
 router = APIRouter(prefix="/v1/forms/{form_id}/fields/{field}/filepond", tags=["uploads"])
@@ -36,7 +65,17 @@ INERT = {
 }
 """On bytes as a person sent them: wherever they are opened, they can do nothing."""
 
+CHUNK_HEADERS = {"upload-length", "upload-offset"}
+NO_STORE = {"Cache-Control": "no-store"}
+
 UploadOfField = Annotated[str | None, Query(description="the id of an upload of this field")]
+UploadInChunks = Annotated[
+    str | None,
+    Query(
+        description="the id of an upload that came in chunks: asks how many of its first bytes are"
+        " here, by HEAD and without a credential"
+    ),
+]
 Elsewhere = Annotated[
     str | None, Query(description="an address elsewhere: nothing is fetched, 501", alias="fetch")
 ]
@@ -46,15 +85,39 @@ Elsewhere = Annotated[
     "",
     status_code=201,
     response_class=PlainTextResponse,
-    summary="FilePond: send a file",
+    summary="FilePond: send a file, or begin one in chunks",
     **described.PROCESS,
 )
 async def filepond_process(
     request: Request, services: Serving, form: OwnForm, file_field: OwnFileField
 ) -> Response:
-    row = await receive_multipart(request, services, form, file_field)
-    headers = {"Location": f"/v1/uploads/{row.id}", "Cache-Control": "no-store"}
-    return PlainTextResponse(row.id, 201, headers)
+    if "upload-length" in request.headers:
+        row = await _begun(request, services, form, file_field)
+        return _id_of(row, {"Upload-Offset": "0"})
+    return _id_of(await receive_multipart(request, services, form, file_field), {})
+
+
+@router.patch("", status_code=204, summary="FilePond: send a chunk", **described.CHUNK)
+async def filepond_chunk(
+    request: Request,
+    services: Serving,
+    form_id: FormId,
+    field: FieldName,
+    patch: UploadOfField = None,
+) -> Response:
+    if media_type(request) != tus.CONTENT_TYPE:
+        raise Problem("unsupported-media-type", params={"expected": tus.CONTENT_TYPE})
+    require_whole_files(request, but=CHUNK_HEADERS)
+    start = tus.offset_of(request.headers)
+    upload = await _receiving(services, form_id, field, patch or "")
+    with about(upload.field):
+        _check_length(request, upload)
+        most = max(upload.size - start, 0)
+        body = Body(request, limit=most, pace=services.settings.pace, over=beyond_the_end())
+        place = Place(start, body.declared, _name(request))
+        row = await put_piece(services, upload.id, place, aiter(body))
+    offset = str(row.size if row.received is None else row.received)
+    return Response(status_code=204, headers={**NO_STORE, "Upload-Offset": offset})
 
 
 @router.delete("", status_code=204, summary="FilePond: take an upload away", **described.REVERT)
@@ -73,19 +136,80 @@ async def filepond_revert(
 async def filepond_restore(
     request: Request,
     services: Serving,
-    asking: Asking,
-    form: OwnForm,
-    file_field: OwnFileField,
+    form_id: FormId,
+    field: FieldName,
     restore: UploadOfField = None,
     load: UploadOfField = None,
+    patch: UploadInChunks = None,
     elsewhere: Elsewhere = None,
 ) -> Response:
+    if patch is not None:
+        return await _stand(services, form_id, field, patch)
+    asking = await credential(request, services)
+    form = await own_form(services, asking, form_id)
+    file_field = file_field_of(services, form, field)
     if elsewhere is not None:
         raise Problem("fetch-not-supported")
     upload = await _of_field(services, asking, form, file_field, restore or load or "")
     return await _as_sent(request, services, upload) or await _stored(
         request, services, asking, upload
     )
+
+
+def _id_of(row: UploadRow, headers: dict[str, str]) -> Response:
+    named = {"Location": f"/v1/uploads/{row.id}", **NO_STORE, **headers}
+    return PlainTextResponse(row.id, 201, named)
+
+
+async def _begun(
+    request: Request, services: Services, form: FormRow, file_field: FileField
+) -> UploadRow:
+    """An upload that chunks are to come of; what the body says beside that is nobody's."""
+    with about(file_field.name):
+        admission = Admission(
+            services,
+            form,
+            file_field,
+            request_id=request_id(request),
+            key=key_of_header(request),
+            digest=sent_digest(request),
+        )
+        require_whole_files(request, but={"upload-length"})
+        length = tus.length_of(request.headers)
+        check_size(length, file_field.max_bytes)
+        body = Body(request, limit=MULTIPART_ALLOWANCE, pace=services.settings.pace)
+        events = read_parts(body, boundary_of(request.headers.get("content-type")))
+        async for event in events:
+            if isinstance(event, PartStart) and event.filename is not None:
+                raise fragment()
+        return await begin(services, admission, Announced(length))
+
+
+async def _receiving(services: Services, form_id: str, field: str, upload_id: str) -> UploadRow:
+    """The upload, if this address is that of its field. Raises `Problem` not-found."""
+    upload = await services.database.read(uploads.get, upload_id) if is_id(upload_id) else None
+    if upload is None or (upload.form_id, upload.field) != (form_id, field):
+        raise Problem("not-found")
+    return upload
+
+
+async def _stand(services: Services, form_id: str, field: str, upload_id: str) -> Response:
+    """FilePond takes all chunks for sent that begin before the offset."""
+    upload = await _receiving(services, form_id, field, upload_id)
+    row, offset = await here_from_start(services, upload.id)
+    headers = {"Upload-Offset": str(offset), "Upload-Length": str(row.size), **NO_STORE}
+    return Response(headers=headers)
+
+
+def _check_length(request: Request, upload: UploadRow) -> None:
+    said = request.headers.get("upload-length")
+    if said is not None and tus.length_of(request.headers) != upload.size:
+        raise Problem("piece-mismatch", "Upload-Length is another one than at the beginning.")
+
+
+def _name(request: Request) -> str:
+    """What FilePond calls the file, in UTF-8."""
+    return clean_filename(text_of(request.headers.get("upload-name", "").encode("latin-1")))
 
 
 async def _of_field(

@@ -1,7 +1,5 @@
 """Uploads: send a file for a field, follow it, fetch it, retry it, take it away."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -19,9 +17,8 @@ from api.http.whole_files import require_whole_files
 from api.openapi import of_uploads as described
 from api.openapi.examples import prefilled
 from api.outside.links import link_of
-from api.receive.body import Body
-from api.receive.files import file_too_large, receive_one_of_multipart, receive_raw
-from api.receive.multipart import boundary_of, clean_media_type, filename_of
+from api.receive.files import receive_raw
+from api.receive.multipart import clean_media_type, filename_of
 from api.records.rows import FormRow, UploadRow
 from api.routes import plain
 from api.routes.answers import (
@@ -47,6 +44,7 @@ from api.routes.deps import (
     services_in,
 )
 from api.routes.polls import poll_upload
+from api.routes.receiving import Incoming, receive_multipart
 from api.services import Services
 from api.texts.errors import about
 from api.uploads.admission import Admission
@@ -55,15 +53,13 @@ from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import from_of, reuse
 from api.views.rows import UploadView
 from shared.form_definition import FileField
+from shared.status import UploadStatus
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
 Inline = Annotated[
     str | None, Query(description="with any value: shown in the page, for images that we made")
 ]
-
-MULTIPART_ALLOWANCE = 64 * 1024
-"""Bytes of a multipart body beside its file."""
 
 
 @plain.route(
@@ -82,7 +78,10 @@ async def upload_multipart(request: Request, form_id: FormId, field: FieldName) 
     if media_type(request) == "application/json":
         with about(file_field.name):
             return await _reuse(request, services, form, file_field)
-    return accepted(request, services, await receive_multipart(request, services, form, file_field))
+    row = await receive_multipart(request, services, form, file_field, in_chunks=True)
+    if row.status is UploadStatus.RECEIVING:  # a chunk, and not the last one to come
+        return upload_answer(request, services, row)
+    return accepted(request, services, row)
 
 
 @plain.route(
@@ -112,16 +111,17 @@ async def upload_raw(
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         key = key_of_path(request)
-        async with _admitted(request, services, form, file_field, key) as (admission, body):
+        incoming = Incoming(request, services, form, file_field, key)
+        async with incoming.open():
             received = await receive_raw(
                 services.staging,
-                body,
-                admission.upload_id,
+                incoming.body,
+                incoming.admission.upload_id,
                 max_bytes=file_field.max_bytes,
                 filename=filename_of(request.headers.get("content-disposition")) or key,
                 declared_type=clean_media_type(request.headers.get("content-type")),
             )
-            row = await admission.acknowledge(received, body.sha256)
+            row = await incoming.admission.acknowledge(received, incoming.body.sha256)
     return accepted(request, services, row)
 
 
@@ -230,58 +230,6 @@ async def _reuse(
     from_id = from_of(await read_json(request, pace=services.settings.pace))
     row = await reuse(services, admission, from_id)
     return accepted(request, services, row)
-
-
-async def receive_multipart(
-    request: Request, services: Services, form: FormRow, file_field: FileField
-) -> UploadRow:
-    """The one file of a multipart body, acknowledged."""
-    with about(file_field.name):
-        boundary = boundary_of(request.headers.get("content-type"))
-        key = key_of_header(request)
-        async with _admitted(
-            request, services, form, file_field, key, beside=MULTIPART_ALLOWANCE
-        ) as (
-            admission,
-            body,
-        ):
-            received = await receive_one_of_multipart(
-                services.staging,
-                body,
-                boundary,
-                admission.upload_id,
-                max_bytes=file_field.max_bytes,
-            )
-            return await admission.acknowledge(received, body.sha256)
-
-
-@asynccontextmanager
-async def _admitted(
-    request: Request,
-    services: Services,
-    form: FormRow,
-    file_field: FileField,
-    key: str | None,
-    *,
-    beside: int = 0,
-) -> AsyncIterator[tuple[Admission, Body]]:
-    """The admission of the request's file, open, and its body, which may have so many bytes
-    `beside` the file."""
-    digest = sent_digest(request)
-    admission = Admission(
-        services, form, file_field, request_id=request_id(request), key=key, digest=digest
-    )
-    require_whole_files(request)
-    body = Body(
-        request,
-        limit=file_field.max_bytes + beside,
-        pace=services.settings.pace,
-        over=file_too_large(file_field.max_bytes),
-        hashed=digest is not None,
-    )
-    declared = body.declared or 0
-    async with admission.open(least=max(declared - beside, 0), most=declared):
-        yield admission, body
 
 
 async def _content(

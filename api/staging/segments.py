@@ -7,13 +7,12 @@ data was fsynced, and the folder once it was made; only then may a transaction s
 import asyncio
 import contextlib
 import errno
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from api.staging.file_calls import fsync_folder, unlinked
+from api.staging.file_calls import begin_writeback, fsync_folder, unlinked
 from api.staging.folders import INCOMING, SEGMENTS
 from api.texts.errors import Problem
 from shared.crash_points import reached
@@ -143,6 +142,7 @@ class SegmentWriter:
             size += len(data)
             if self._hash:
                 self._hash.update(data)
+        begin_writeback(self._fd, self._mark.size, size - self._mark.size)
         self._mark = Mark(size, self._hash.copy() if self._hash else None)
 
     def _opened(self) -> int:
@@ -188,13 +188,6 @@ def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
         else:
             _copy(root, name, pieces, staged)
     fsync_folder(root / STAGED)
-
-
-def hash_of(root: Path, name: str, size: int) -> str:
-    """SHA-256 of a staged file, read whole; blocks. Raises `OSError`."""
-    hash_ = hashlib.sha256()
-    feed(hash_, root / STAGED, Piece(name, size))
-    return hash_.hexdigest()
 
 
 def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:

@@ -64,12 +64,23 @@ class Strands:
         )
         return Strand(new, hash_, missing)
 
-    def sha256(self, upload_id: str, segments: Sequence[SegmentRow]) -> str | None:
-        """Of the whole, in hex, if it was hashed here; it is forgotten then."""
+    def of(self, upload_id: str) -> Strand | None:
+        """What is remembered of it; it still is then."""
+        return self._strands.get(upload_id)
+
+    def keep_further(self, strand: Strand) -> None:
+        """Remember the one of a piece, unless another's hash reaches further."""
+        known = self.of(strand.segment.upload_id)
+        if known is None or known.hash is None or known.segment.end < strand.segment.end:
+            self.keep(strand)
+
+    def hashed(self, upload_id: str, segments: Sequence[SegmentRow]) -> tuple[Hash, int]:
+        """What was hashed here of the upload that has these segments, and how many bytes that is;
+        it is forgotten then."""
         known = self._strands.pop(upload_id, None)
-        if known and known.hash and known.segment == segments[-1]:
-            return known.hash.hexdigest()
-        return None
+        if known and known.hash and known.segment in segments:
+            return known.hash, known.segment.end
+        return hashlib.sha256(), 0
 
 
 def _hash_of(
@@ -80,6 +91,20 @@ def _hash_of(
         later = segments[segments.index(known.segment) + 1 :]
         return known.hash, pieces_of(later)
     return hashlib.sha256(), pieces_of(segments)
+
+
+def joined_hash(
+    known: Strand | None, unhashed: Sequence[SegmentRow], start: int
+) -> tuple[Hash | None, tuple[Piece, ...]]:
+    """The hash of what comes before a piece at `start`, and what that lacks: `unhashed`, if there
+    is no hole in them; None where there is."""
+    hash_: Hash = hashlib.sha256()
+    end = 0
+    if known and known.hash:
+        hash_, end = known.hash, known.segment.end
+    if end + sum(each.size for each in unhashed) != start:
+        return None, ()
+    return hash_, pieces_of(unhashed)
 
 
 def pieces_of(segments: Sequence[SegmentRow]) -> tuple[Piece, ...]:

@@ -13,16 +13,18 @@ ANSWERS = {
     "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
     "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
     "1 MiB of text; a key that isn't 1 to 200 printable characters of UTF-8; a `Repr-Digest` that "
-    "can't be read",
+    "can't be read; a header of tus that can't be read or isn't supported",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
     "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
     "part that can't be decoded",
+    "inconsistent-length": "a resumable upload of the IETF's that ends before, or goes beyond, its "
+    "`Upload-Length`",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
     "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
-    "a piece of a file",
+    "a piece of a file, and it is none of Dropzone's, FilePond's or tus at their own addresses",
     "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
@@ -39,7 +41,8 @@ ANSWERS = {
     "proxy; or a stream is asked for beyond what the client, or the form, may have open",
     "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
-    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is URL-encoded",
+    "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
+    "URL-encoded; bytes beyond an upload's `Upload-Length`",
     "unsupported-media-type": "the request's own `Content-Type`, never the file's",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
@@ -53,6 +56,15 @@ ANSWERS = {
     "NUL; a parameter of the query is wrong; `section` or `go` of a page's post names no section",
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",
+    "wrong-offset": "`Upload-Offset` isn't where the upload stands, which the answer's own says",
+    "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
+    "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them",
+    "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or a "
+    "question where it stands",
+    "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
+    "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
+    "of a `HEAD` also whatever keeps it from being answered",
+    "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",
     "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
     "uploads-pending": "submit while files are under way; they are listed under `uploads`",
     "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
@@ -131,11 +143,18 @@ TO_DO = {
     "bad-request": "correct what `detail` names",
     "malformed-json": "send one JSON object, in UTF-8",
     "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
+    "inconsistent-length": "send `Upload-Complete: ?1` with the last byte, and only then",
     "unsupported-transfer-encoding": "send the part as it is",
-    "fragment-not-supported": "turn chunks off in the uploader",
+    "fragment-not-supported": "turn chunks off in the uploader, or use one of those",
     "unauthorized": "send the form's token, or the service key",
     "foreign-origin": "open our own page and send from there; for another site create the form "
     "with a service key and a `success_redirect`, or send the token in `Authorization`",
+    "wrong-offset": "ask by `HEAD` where the upload stands, and go on there",
+    "piece-mismatch": "cut the file in one way, and send it as a new one",
+    "upload-gone": "begin a new upload",
+    "tus-version": "send `Tus-Resumable: 1.0.0`",
+    "upload-locked": "ask again after `Retry-After`, or let the other request go on",
+    "checksum-mismatch": "send the same bytes again",
     "not-found": "check the address and whose token it is; the form may be purged",
     "method-not-allowed": "use a method of `Allow`",
     "not-acceptable": "leave `Accept` out, or name what is offered",

@@ -31,6 +31,11 @@ ERRORS: dict[str, ErrorSpec] = {
     "malformed-multipart": ErrorSpec(
         400, "Malformed multipart body", "The body is not complete and valid multipart/form-data."
     ),
+    "inconsistent-length": ErrorSpec(
+        400,
+        "Inconsistent length",
+        "Upload-Length, Upload-Complete and the length of the body don't fit together.",
+    ),
     "unsupported-transfer-encoding": ErrorSpec(
         400,
         "Unsupported transfer encoding",
@@ -190,6 +195,11 @@ ERRORS: dict[str, ErrorSpec] = {
         "Wrong offset",
         "The upload goes on at {offset}; ask by HEAD where it stands.",
         retryable=True,
+    ),
+    "piece-mismatch": ErrorSpec(
+        422,
+        "The piece doesn't fit",
+        "This chunk doesn't fit the file that it is of; send the whole file again.",
     ),
     "upload-gone": ErrorSpec(
         410, "Upload over", "This upload has ended and takes nothing more; begin a new one."

@@ -52,10 +52,16 @@ class Admission:
 
     @asynccontextmanager
     async def open(
-        self, *, least: int, most: int, rows: Sequence[Counted] | None = None
+        self,
+        *,
+        least: int,
+        most: int,
+        rows: Sequence[Counted] | None = None,
+        holds_key: bool = True,
     ) -> AsyncIterator[None]:
         """Around taking the bytes: the file has at `least` so many, and takes at `most` so many on
-        the volume. `rows` are the form's uploads, if they were read already.
+        the volume. `rows` are the form's uploads, if they were read already. Who doesn't hold the
+        key meanwhile is one of several that may use it at once.
 
         Raises `Problem` too-many-files, form-full, upload-running, storage-full or unavailable.
         """
@@ -63,7 +69,7 @@ class Admission:
         self._seen = await self._look(rows, least)
         async with (
             _on_volume(services, most),
-            holding_key(services, self.form.id, self.field.name, self.key),
+            holding_key(services, self.form.id, self.field.name, self.key if holds_key else None),
         ):
             yield
 

@@ -9,6 +9,7 @@ When the last byte is in, `append` makes it `staged`: from there it is an upload
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,13 +18,15 @@ from sqlalchemy import Connection
 
 from api.access.rights import check_draft
 from api.receive.body import Body
+from api.receive.files import check_size
 from api.receive.names import clean_filename
+from api.receive.turns import locked
 from api.receive.tus import Checksum
 from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
 from api.records.database import Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
-from api.staging.segments import hash_of, join
+from api.staging.segments import Piece, feed, join
 from api.staging.strands import pieces_of
 from api.texts.errors import Problem
 from api.uploads.acknowledge import rules_of
@@ -31,6 +34,7 @@ from api.uploads.admission import Admission
 from api.uploads.appending import Appending
 from shared.crash_points import reached
 from shared.status import UploadStatus
+from shared.volume import STAGED
 
 log = structlog.get_logger()
 
@@ -64,15 +68,17 @@ async def begin(services: Services, admission: Admission, announced: Announced) 
     takes up their room from now on. A key that was used before finds its upload, if that is as
     long.
 
-    Raises `Problem` form-submitted, too-many-files, form-full, storage-full, unavailable,
-    key-reused.
+    Raises `Problem` file-empty, file-too-large, form-submitted, too-many-files, form-full,
+    storage-full, unavailable, key-reused.
     """
     staging = services.staging
+    length = announced.length
+    check_size(length, admission.field.max_bytes)
     promised = await services.database.scan(segments.receiving_bytes)
     staging.space.outstanding = promised.outstanding
-    async with admission.open(least=announced.length, most=announced.length):
+    async with admission.open(least=length, most=length, holds_key=False):
         row = await services.database.write(_begun, services, admission, announced)
-        staging.space.outstanding += announced.length
+        staging.space.outstanding += length
     return row
 
 
@@ -115,9 +121,10 @@ async def stand(services: Services, upload_id: str) -> UploadRow:
     Raises `Problem` not-found, upload-gone, or upload-locked while somebody here is writing.
     """
     await services.turns.free(upload_id)
-    row = (await services.database.read(_find, upload_id)).row
-    if row.status is UploadStatus.RECEIVING and (row.received or 0) < row.size:
-        return await services.database.note(segments.preempt, upload_id) or row
+    row = await services.database.note(_preempted, upload_id)
+    if row.status is UploadStatus.RECEIVING and row.received == row.size:  # its api died at the end
+        with suppress(Problem):  # whatever it is: all bytes are here, and the sweep goes on
+            row = await finish(services, upload_id)
     return row
 
 
@@ -148,6 +155,10 @@ async def append(
     return row
 
 
+def _preempted(tx: Transaction, upload_id: str) -> UploadRow:
+    return segments.preempt(tx, upload_id) or _find(tx.conn, upload_id).row
+
+
 def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, list[SegmentRow]]:
     """The upload, with nobody before us able to move it; or as it is when it is all here."""
     found = _find(tx.conn, upload_id)
@@ -160,9 +171,13 @@ def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, lis
     if at == row.size:
         return row, []
     taken = segments.take(tx, upload_id, offset)
-    if taken is None:  # another replica was quicker
-        raise Problem("upload-locked", retry_after=1)
-    return taken, segments.of_upload(tx.conn, upload_id)
+    if taken is None:  # it has ended meanwhile, or another replica was quicker
+        _find(tx.conn, upload_id)
+        raise locked()
+    its_segments = segments.of_upload(tx.conn, upload_id)
+    if its_segments and its_segments[-1].end != offset:
+        raise Problem("piece-mismatch", "This upload comes in pieces, and some are missing.")
+    return taken, its_segments
 
 
 def _find(conn: Connection, upload_id: str) -> Found:
@@ -201,13 +216,14 @@ async def finish(services: Services, upload_id: str) -> UploadRow:
 
 async def _joined(services: Services, row: UploadRow, its_segments: list[SegmentRow]) -> str:
     staging, pieces = services.staging, pieces_of(its_segments)
-    sha256: str | None = services.strands.sha256(row.id, its_segments)
+    hash_, hashed = services.strands.hashed(row.id, its_segments)
     with staging.space.reserve(row.size if len(pieces) > 1 else 0):
         await staging.run(join, staging.root, row.id, pieces)
     reached("api-after-join")
-    if sha256 is None:
-        sha256 = await staging.run(hash_of, staging.root, row.id, row.size)
-    return sha256
+    if hashed < row.size:
+        rest = Piece(row.id, row.size - hashed, skip=hashed)
+        await staging.run(feed, hash_, staging.root / STAGED, rest)
+    return hash_.hexdigest()
 
 
 def _with_segments(conn: Connection, upload_id: str) -> tuple[Found, list[SegmentRow]]:
@@ -221,7 +237,6 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         return current  # another replica was quicker
     check_draft(form)
     forms.touch(tx, form.id)
-    segments.condemn(tx, row.id)
     finished = uploads.transition(
         tx,
         current,
@@ -231,6 +246,7 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
         **wake_ups.at_once(1),
     )
+    segments.condemn(tx, row.id)
     lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
     return finished
 

@@ -1,5 +1,6 @@
-"""FilePond's protocol at its one address a field, as its own code speaks it without chunks."""
+"""FilePond's protocol at its one address a field, as its own code speaks it."""
 
+import hashlib
 from typing import Any
 from urllib.parse import quote
 
@@ -87,9 +88,27 @@ def test_more_than_an_id_is_refused(signup: FormClient) -> None:
     problem(answer, 413, "request-too-large")
 
 
-def test_a_file_in_chunks_is_refused_and_so_are_two_files(signup: FormClient) -> None:
-    chunked = process(signup, "licence", **{"Upload-Length": "5000"})
-    problem(chunked, 400, "fragment-not-supported")
+def test_a_file_comes_in_chunks_and_each_may_come_twice(signup: FormClient) -> None:
+    content, size, where = pdf(), len(pdf()) // 2 + 1, address(signup, "licence")
+    upload_id = process(signup, "licence", **{"Upload-Length": str(len(content))}).text
+    for offset in (0, 0, size, size):
+        headers = {
+            "Content-Type": "application/offset+octet-stream",
+            "Upload-Offset": str(offset),
+            "Upload-Length": str(len(content)),
+            "Upload-Name": "licence.pdf",
+        }
+        chunk, of = content[offset : offset + size], {"patch": upload_id}
+        answer = signup.http.patch(where, params=of, content=chunk, headers=headers)
+        assert answer.status_code == 204, answer.text
+    asked = signup.http.head(where, params={"patch": upload_id})
+    assert asked.headers["upload-offset"] == str(len(content))
+    final = signup.final({"id": upload_id})
+    assert (final["status"], final["filename"]) == ("stored", "licence.pdf")
+    assert final["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_two_files_at_once_are_refused(signup: FormClient) -> None:
     two = process(signup, "licence", (NAME, pdf()), ("small.png", png()))
     problem(two, 422, "too-many-files")
 

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Route, expect
 
 from tests.support.client import FormClient
 from tests.support.examples import blocks, example
@@ -119,7 +119,7 @@ def build(folder: Path, page: Path, script: str, code: str, form: FormClient) ->
     (folder / "upload.js").write_text(example(PAGES / "fetch.md", "upload.js"))
     (folder / script).write_text(code)
     bundle(folder, script)
-    html = blocks(page, "html")[0]
+    html = "".join(blocks(page, "html"))
     html = re.sub('data-form="[^"]*"', f'data-form="{form.http.base_url}{form.path}"', html)
     html = re.sub('data-token="[^"]*"', f'data-token="{form.token}"', html)
     (folder / "bundle.css").touch()
@@ -188,6 +188,81 @@ def test_uppy(open_page: Open) -> None:
     assert opened.form.read()["data"].get("licence") is None
 
 
+def slow(page: Page, bytes_per_second: int) -> None:
+    """Let it send no faster than that; -1 is as fast as it can."""
+    page.context.new_cdp_session(page).send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_per_second,
+        },
+    )
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> FilePayload:
+    """A file on the disk, which is the same one when it is chosen again."""
+    content = pdf(ballast=3_000_000)
+    (tmp_path / "large.pdf").write_bytes(content)
+    return {"name": "large.pdf", "mimeType": "application/pdf", "buffer": content}
+
+
+def test_tus(open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path) -> None:
+    opened = open_page("tus")
+    page, status = opened.page, opened.page.get_by_role("status")
+    choose, pause = page.get_by_label("Copy of your licence"), page.locator("#pause")
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        expect(status).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if request.method != "GET" else None)
+    slow(page, 1_000_000)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(status).to_have_text(re.compile(r"Uploading: [2-9]\d %"), timeout=PATIENCE)
+    pause.click()
+    expect(pause).to_have_text("Resume")
+    assert opened.upload()["status"] == "receiving"
+    pause.click()
+    expect(status).to_have_text(re.compile(r"Uploading: [4-9]\d %"), timeout=PATIENCE)
+    stack.kill("api")
+    expect(status).to_have_text(re.compile(r"Uploading: [6-9]\d %"), timeout=PATIENCE)
+    page.reload()
+    slow(page, -1)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+    sent = [each for each in sent if each.method != "OPTIONS"]
+    assert [each.method for each in sent if each.method == "POST"] == ["POST"]
+    offsets = [int(each.headers["upload-offset"]) for each in sent if each.method == "PATCH"]
+    assert offsets == sorted(offsets), "nothing that was acknowledged is sent again"
+    assert 0 == offsets[0] < offsets[1] < offsets[-1]
+
+
+def test_uppy_with_tus(open_page: Open, large: FilePayload, tmp_path: Path) -> None:
+    opened = open_page("uppy", script="resumable.js")
+    page, choose = opened.page, opened.page.locator("input.uppy-Dashboard-input").first
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED, IS_LOCKED)):
+        choose.set_input_files(file)
+        reason = page.locator("#licence-problem")
+        expect(reason).to_have_text(f"{file['name']}: {said}", timeout=PATIENCE)
+        page.get_by_role("button", name="Remove file").click()
+        expect(reason).to_be_empty()
+    slow(page, 1_000_000)
+    choose.set_input_files(tmp_path / "large.pdf")
+    expect(page.get_by_text(re.compile(r"Uploading: [2-9]\d%"))).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Pause").first.click()
+    assert opened.upload()["status"] == "receiving"
+    slow(page, -1)
+    page.get_by_role("button", name="Resume").first.click()
+    expect(page.get_by_text("Complete", exact=True)).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove file").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
 def test_dropzone(open_page: Open) -> None:
     opened = open_page("dropzone")
     page, choose = opened.page, opened.page.locator("input.dz-hidden-input")
@@ -251,6 +326,129 @@ def test_filepond_speaks_its_own_protocol_without_a_line_for_it(open_page: Open)
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.get_by_role("button", name="Remove").click()
     assert opened.form.read()["data"].get("licence") is None
+
+
+LARGE: FilePayload = GOOD | {"name": "scan.pdf", "buffer": pdf(ballast=1_000_000)}
+LOCKED_LARGE: FilePayload = LOCKED | {"buffer": pdf(password="secret", ballast=1_000_000)}
+
+
+def in_chunks(name: str, size: int = 300_000) -> str:
+    """A page's script for chunks, with such as a test has patience for."""
+    code = example(PAGES / f"{name}.md", "chunks.js")
+    assert "chunkSize: 5_000_000" in code
+    return code.replace("chunkSize: 5_000_000", f"chunkSize: {size}")
+
+
+class Troubled:
+    """Between a page and where it sends chunks to: what happens to some of them, the first being 0.
+    All others go on."""
+
+    def __init__(
+        self, page: Page, where: str, method: str, what: Mapping[int, Callable[[Route], None]]
+    ) -> None:
+        self.sent = 0
+        self._what = what
+        self._method = method
+        page.route(where, self._handle)
+
+    def _handle(self, route: Route) -> None:
+        if route.request.method != self._method:
+            route.continue_()
+            return
+        number, self.sent = self.sent, self.sent + 1
+        self._what.get(number, go_on)(route)
+
+
+def go_on(route: Route) -> None:
+    route.continue_()
+
+
+def break_off(route: Route) -> None:
+    route.abort()
+
+
+def hang(_: Route) -> None:
+    pass
+
+
+def test_filepond_in_chunks(open_page: Open, stack: Stack) -> None:
+    def kill_the_api(route: Route) -> None:
+        stack.kill("api")
+        route.continue_()
+
+    code = in_chunks("filepond").replace("[1000, 3000, 5000,", f"[{'700, ' * 15}")
+    opened = open_page("filepond", "chunks.js", code)
+    page, choose = opened.page, opened.page.locator("input.filepond--browser")
+    status = page.get_by_role("status")
+    choose.set_input_files(EMPTY)
+    see(page.locator(".filepond--file-status-main").get_by_text(IS_EMPTY))
+    page.get_by_role("button", name="Remove").click()
+    choose.set_input_files(LOCKED_LARGE)
+    expect(status).to_have_text(f"locked.pdf: {IS_LOCKED}", timeout=PATIENCE)
+    expect(page.locator(".filepond--item")).to_have_count(0)
+    trouble = {1: break_off, 3: kill_the_api}
+    troubled = Troubled(page, "**/fields/licence/filepond?patch=*", "PATCH", trouble)
+    choose.set_input_files(LARGE)
+    expect(status).to_have_text("scan.pdf is stored", timeout=PATIENCE)
+    assert troubled.sent >= 6, "four, and two again"
+    opened.expect_in_the_bucket(LARGE)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_role("button", name="Remove").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_filepond_goes_on_where_it_was_when_a_person_tries_again(open_page: Open) -> None:
+    size, rest = divmod(len(LARGE["buffer"]), 2)
+    assert not rest, "so that FilePond sends a last chunk without bytes"
+    code = re.sub("chunkRetryDelays: .*", "chunkRetryDelays: [],", in_chunks("filepond", size))
+    opened = open_page("filepond", "chunks.js", code)
+    page = opened.page
+    troubled = Troubled(page, "**/fields/licence/filepond?patch=*", "PATCH", {1: break_off})
+    page.locator("input.filepond--browser").set_input_files(LARGE)
+    see(page.locator(".filepond--file-status-main").get_by_text("The connection broke"))
+    with page.expect_response(lambda answer: answer.request.method == "HEAD") as asked:
+        page.get_by_role("button", name="Retry").click()
+    assert asked.value.headers["upload-offset"] == str(size)
+    expect(page.get_by_role("status")).to_have_text("scan.pdf is stored", timeout=PATIENCE)
+    assert troubled.sent <= 4, "the first one once"
+    opened.expect_in_the_bucket(LARGE)
+
+
+def test_dropzone_in_chunks(open_page: Open, stack: Stack) -> None:
+    def kill_the_api(route: Route) -> None:
+        stack.kill("api")
+        route.continue_()
+
+    opened = open_page("dropzone", "chunks.js", in_chunks("dropzone"))
+    page, choose = opened.page, opened.page.locator("input.dz-hidden-input")
+    for file, said in ((EMPTY, IS_EMPTY), (LOCKED_LARGE, IS_LOCKED)):
+        choose.set_input_files(file)
+        see(page.locator(".dz-error-message").get_by_text(said))
+        expect(page.locator(".dz-success")).to_have_count(0)
+        page.get_by_text("Remove file").click()
+    trouble = {1: break_off, 3: kill_the_api}
+    troubled = Troubled(page, "**/fields/licence/uploads", "POST", trouble)
+    choose.set_input_files(LARGE)
+    expect(page.locator(".dz-success")).to_be_visible(timeout=PATIENCE)
+    assert troubled.sent >= 6, "four, and two again"
+    opened.expect_in_the_bucket(LARGE)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_text("Remove file").click()
+    assert opened.form.read()["data"].get("licence") is None
+
+
+def test_what_dropzone_has_begun_is_taken_away_with_its_file(open_page: Open) -> None:
+    opened = open_page("dropzone", "chunks.js", in_chunks("dropzone"))
+    page = opened.page
+    Troubled(page, "**/fields/licence/uploads", "POST", {2: hang})
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("input.dz-hidden-input").set_input_files(LARGE)
+    page.wait_for_function(
+        "document.querySelector('#licence').dropzone.files[0].upload.chunks.some((it) => it.response)"
+    )
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        page.get_by_text("Cancel upload").click()
+    assert opened.form.read()["uploads"]["licence"] == []
 
 
 def test_a_form_without_a_script(
