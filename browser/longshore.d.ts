@@ -176,7 +176,7 @@ export interface Options {
   headers?: Headers | ((url: string) => Headers | Promise<Headers>);
   /** What people read, by language and key, such as `{de: {choose: 'Datei wählen'}}`. */
   texts?: Record<string, Record<string, string>>;
-  /** Further ways to send, for the `transport` attribute. One called `tus` replaces ours. */
+  /** Further ways to send, for the `transport` attribute. */
   transports?: Record<string, Transport>;
 }
 
