@@ -3,6 +3,7 @@
     .venvs/run    api and worker       .venvs/s3     the S3 endpoint
     .venvs/dev    tests and linters    .venvs/redis  a Redis binary, where none is installed
     .venvs/coverage  what `./longshore mutate` measures with, beside .venvs/dev
+    .venvs/others  servers of tus that `./longshore bench receive` measures
 
 One lock per environment does two things: two set-ups wait for each other, and none remakes an
 environment that a running stack was started from.
@@ -89,6 +90,7 @@ ENVIRONMENTS = {
         Environment("dev", ("dev.txt",), _with_python),
         Environment("s3", ("s3.txt",), _with_python),
         Environment("coverage", ("coverage.txt",), _with_python),
+        Environment("others", ("others.txt",), _with_python),
         Environment("redis", ("redis.txt",), _redis),
     )
 }

@@ -25,6 +25,7 @@ LOCKS = {
     "worker": ("-c", "requirements/dev.txt"),
     "s3": (),
     "coverage": (),
+    "others": (),
     "redis": ("--no-deps",),  # only its binary is wanted
 }
 

@@ -92,9 +92,7 @@ def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
     """Replace, remove or expire an upload: its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
         _doom(tx, upload)
-    if upload.status is UploadStatus.RECEIVING:
-        segments.condemn(tx, upload.id)
-    return uploads.transition(
+    ended = uploads.transition(
         tx,
         upload,
         to,
@@ -103,6 +101,9 @@ def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
         lease_until=None,
         stage=None,
     )
+    if upload.status is UploadStatus.RECEIVING:  # the upload's row first, as its writers do
+        segments.condemn(tx, upload.id)
+    return ended
 
 
 def condemn(tx: Transaction, upload: UploadRow, *, error: Json | None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from api.staging.file_calls import fsync_folder, unlinked
+from api.staging.file_calls import begin_writeback, fsync_folder, unlinked
 from api.staging.folders import INCOMING, SEGMENTS
 from api.texts.errors import Problem
 from shared.crash_points import reached
@@ -142,6 +142,7 @@ class SegmentWriter:
             size += len(data)
             if self._hash:
                 self._hash.update(data)
+        begin_writeback(self._fd, self._mark.size, size - self._mark.size)
         self._mark = Mark(size, self._hash.copy() if self._hash else None)
 
     def _opened(self) -> int:

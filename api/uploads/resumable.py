@@ -20,6 +20,7 @@ from api.access.rights import check_draft
 from api.receive.body import Body
 from api.receive.files import check_size
 from api.receive.names import clean_filename
+from api.receive.turns import locked
 from api.receive.tus import Checksum
 from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
 from api.records.database import Moment, Transaction
@@ -120,14 +121,11 @@ async def stand(services: Services, upload_id: str) -> UploadRow:
     Raises `Problem` not-found, upload-gone, or upload-locked while somebody here is writing.
     """
     await services.turns.free(upload_id)
-    row = (await services.database.read(_find, upload_id)).row
-    if row.status is not UploadStatus.RECEIVING:
-        return row
-    if row.received == row.size:  # its api died at the end
+    row = await services.database.note(_preempted, upload_id)
+    if row.status is UploadStatus.RECEIVING and row.received == row.size:  # its api died at the end
         with suppress(Problem):  # whatever it is: all bytes are here, and the sweep goes on
             row = await finish(services, upload_id)
-        return row
-    return await services.database.note(segments.preempt, upload_id) or row
+    return row
 
 
 async def append(
@@ -157,6 +155,10 @@ async def append(
     return row
 
 
+def _preempted(tx: Transaction, upload_id: str) -> UploadRow:
+    return segments.preempt(tx, upload_id) or _find(tx.conn, upload_id).row
+
+
 def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, list[SegmentRow]]:
     """The upload, with nobody before us able to move it; or as it is when it is all here."""
     found = _find(tx.conn, upload_id)
@@ -169,8 +171,9 @@ def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, lis
     if at == row.size:
         return row, []
     taken = segments.take(tx, upload_id, offset)
-    if taken is None:  # another replica was quicker
-        raise Problem("upload-locked", retry_after=1)
+    if taken is None:  # it has ended meanwhile, or another replica was quicker
+        _find(tx.conn, upload_id)
+        raise locked()
     its_segments = segments.of_upload(tx.conn, upload_id)
     if its_segments and its_segments[-1].end != offset:
         raise Problem("piece-mismatch", "This upload comes in pieces, and some are missing.")
@@ -234,7 +237,6 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         return current  # another replica was quicker
     check_draft(form)
     forms.touch(tx, form.id)
-    segments.condemn(tx, row.id)
     finished = uploads.transition(
         tx,
         current,
@@ -244,6 +246,7 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
         **wake_ups.at_once(1),
     )
+    segments.condemn(tx, row.id)
     lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
     return finished
 

@@ -46,7 +46,12 @@ BENCHES = {
         "asking again for what hasn't changed, beside a route that answers from memory",
         takes_database=True,
     ),
-    "receive": Bench(receive, (), 5, "bytes in: throughput and memory, beside a naive app, nginx"),
+    "receive": Bench(
+        receive,
+        ("others",),
+        5,
+        "bytes in: throughput and memory, beside a naive app, nginx, and servers of tus",
+    ),
     "sections": Bench(
         sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"
     ),

@@ -20,8 +20,8 @@ TURN = 1024 * 1024
 """Bytes sent on one connection before the others have their turn."""
 CAN_SEND = select.EPOLLIN | select.EPOLLOUT
 CAN_ONLY_READ = select.EPOLLIN
-NOT_MODIFIED = b"304"
-"""An answer of this status has no body, and needs no length (RFC 9112, section 6.3)."""
+WITHOUT_BODY = (b"204", b"304")
+"""An answer of such a status has no body, and needs no length (RFC 9112, section 6.3)."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -84,7 +84,7 @@ class Connection:
         self._answer += data
         head, found, body = self._answer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head + b"\r\n")
-        ends_by_itself = found and head.split(b" ", 2)[1] == NOT_MODIFIED
+        ends_by_itself = found and head.split(b" ", 2)[1] in WITHOUT_BODY
         is_whole = ends_by_itself or (
             found and (len(body) >= int(length[1]) if length else not data)
         )

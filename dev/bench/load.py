@@ -87,12 +87,14 @@ def piece() -> bytes:
 
 
 @functools.cache
-def sha256_of(body_bytes: int) -> str:
+def sha256_of(body_bytes: int, bodies: int = 1) -> str:
+    """Of so many bodies, one after the other."""
     digest = hashlib.sha256()
     whole, rest = divmod(body_bytes, PIECE)
-    for _ in range(whole):
-        digest.update(piece())
-    digest.update(piece()[:rest])
+    for _ in range(bodies):
+        for _ in range(whole):
+            digest.update(piece())
+        digest.update(piece()[:rest])
     return digest.hexdigest()
 
 

@@ -9,10 +9,12 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from dev import answers, environments, ports, processes
 from dev.bench.load import TAIL, Job, Load, multipart_head, raw_head
 from dev.bench.servers import Server, Way, running, wait_until
+from dev.bench.tus_servers import CHUNK, WHOLE, begin, chunks, patch, whole_chunks
 from dev.say import Problem
 from dev.services import Services
 from dev.state import StateDir
@@ -43,10 +45,12 @@ class LongshoreApi(Server):
         self._redis = redis
         self._database_url = database_url or f"sqlite:///{folder / 'longshore.db'}"
         self._internal = (0, "")
+        self._last = ("", "")
+        """Of an upload of tus: its address, and what opens it."""
 
     @property
     def kept(self) -> Sequence[Path]:
-        return [self.folder / "staging" / name for name in ("incoming", "staged")]
+        return [self.folder / "staging" / name for name in ("incoming", "segments", "staged")]
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -107,11 +111,45 @@ class LongshoreApi(Server):
         ]
         return Job(self.port, heads, size, "", 202, load.connections, load.seconds)
 
+    def tus_ways(self) -> list[Way]:
+        """How it is given one file by tus."""
+        return [
+            Way(f"Longshore, {WHOLE}", self, self._whole_job, self._tus_digest),
+            Way("Longshore, in 5 MiB", self, self._chunks_job, self._tus_digest),
+        ]
+
+    async def _whole_job(self, load: Load) -> Job:
+        url = await asyncio.to_thread(self._begin, load.body_bytes)
+        return Job(self.port, [patch(url, 0, load.body_bytes)], load.body_bytes, "", 204, 1)
+
+    async def _chunks_job(self, load: Load) -> Job:
+        url = await asyncio.to_thread(self._begin, whole_chunks(load))
+        return Job(self.port, chunks(url, load), CHUNK, "", 204, 1)
+
+    def _begin(self, length: int) -> str:
+        ((form, credential),) = self._new_forms(1)
+        url = begin(self.port, f"/v1/forms/{form}/fields/bulk/tus", length, credential)
+        self._last = (url, credential)
+        return url
+
+    async def _tus_digest(self) -> str:
+        url, credential = self._last
+        return str((await asyncio.to_thread(read, self.port, url, credential))["sha256"])
+
     def _new_forms(self, uploads: int) -> list[tuple[str, str]]:
         """For each upload the form it goes to and the header that opens it; in turns, as when
         many people are signing up."""
         forms = create_forms(self.port, "bench", -(-uploads // UPLOADS_A_FORM))
         return (forms * UPLOADS_A_FORM)[:uploads]
+
+
+def read(port: int, path: str, credential: str) -> dict[str, Any]:
+    """What a GET answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path, headers=dict([credential.split(": ", 1)]))
+    found: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
 
 
 def create_forms(port: int, form_type: str, count: int) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from dev.bench.load import MIB, Load
 from dev.bench.longshore_api import LongshoreApi
 from dev.bench.others import NaiveApp, Nginx
 from dev.bench.servers import Server, Way
+from dev.bench.tus_servers import WHOLE, TusNodeServer, Tuspyserver, TusServer
 from dev.say import say
 
 PROMISE = 40
@@ -23,6 +24,7 @@ MEMORY_ROUNDS = 3
 @dataclass(frozen=True)
 class Sizes:
     throughput: tuple[Load, ...]
+    tus: Load
     memory: tuple[Load, ...]
 
     @property
@@ -36,6 +38,7 @@ FULL = Sizes(
         Load("One file of 512 MiB", 1, 512 * MIB, 1),
         Load("1000 files of 100 KiB over 16 connections", 1000, 100 * 1024, 16, seconds=8),
     ),
+    Load("One file of 1 GiB by tus", 1, 1024 * MIB, 1),
     (
         Load("one file of 2 GiB", 1, 2048 * MIB, 1),
         Load("50 files of 20 MiB at once", 50, 20 * MIB, 50),
@@ -46,6 +49,7 @@ QUICK = Sizes(
         Load("One file of 128 MiB", 1, 128 * MIB, 1),
         Load("300 files of 100 KiB over 16 connections", 300, 100 * 1024, 16, seconds=4),
     ),
+    Load("One file of 128 MiB by tus", 1, 128 * MIB, 1),
     (
         Load("one file of 256 MiB", 1, 256 * MIB, 1),
         Load("50 files of 20 MiB at once", 50, 20 * MIB, 50),
@@ -65,6 +69,7 @@ async def receive(options: argparse.Namespace) -> None:
                 raw["throughput"][load.title] = {
                     name: [asdict(one) for one in rounds] for name, rounds in taken.items()
                 }
+        raw["tus"] = await _tus(folder / "tus", options.redis, sizes.tus, options.rounds)
         rounds = 1 if options.quick else min(MEMORY_ROUNDS, options.rounds)
         raw["memory"] = await _memory(folder, options.redis, sizes.memory, rounds)
         figures.show_machine(about)
@@ -83,6 +88,23 @@ async def _all_servers(folder: Path, redis: str) -> AsyncIterator[list[Way]]:
         for server in servers:
             await stack.enter_async_context(server.run())
         yield [way for server in servers for way in server.ways()]
+
+
+async def _tus(folder: Path, redis: str, load: Load, rounds: int) -> dict[str, Any]:
+    """In one request and in several, beside others that speak it."""
+    ours = LongshoreApi(folder / "api", redis)
+    others: list[TusServer] = [Tuspyserver(folder / "tuspyserver")]
+    if TusNodeServer.is_here():
+        others.append(TusNodeServer(folder / "node"))
+    async with AsyncExitStack() as stack:
+        for server in (ours, *others):
+            await stack.enter_async_context(server.run())
+        ways = [*ours.tus_ways(), *(way for other in others for way in other.ways())]
+        taken = await throughput.measure(ways, load, rounds)
+    for kind in (WHOLE, "in 5 MiB"):
+        of_kind = {name: each for name, each in taken.items() if name.endswith(kind)}
+        throughput.show(load, of_kind, [name for name in of_kind if "Longshore" not in name])
+    return {name: [asdict(one) for one in rounds] for name, rounds in taken.items()}
 
 
 async def _memory(folder: Path, redis: str, loads: Sequence[Load], rounds: int) -> dict[str, Any]:

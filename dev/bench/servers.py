@@ -71,6 +71,8 @@ class Way:
     name: str
     server: Server
     job: Callable[[Load], Awaitable[Job]]
+    digest: Callable[[], Awaitable[str]] | None = None
+    """The SHA-256 that the server knows of what was sent last, where no answer says it."""
 
 
 @asynccontextmanager

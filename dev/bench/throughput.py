@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from dev.bench import figures
-from dev.bench.load import MIB, Load, Result, send, sha256_of
+from dev.bench.load import MIB, Job, Load, Result, send, sha256_of
 from dev.bench.longshore_api import LongshoreApi
 from dev.bench.others import NAIVE, NAIVE_ALIKE, NGINX
 from dev.bench.servers import Way
 from dev.say import Problem, say
 
 COMPARED_WITH = (NAIVE, NAIVE_ALIKE, NGINX)
+GIB = 1024 * MIB
 BUSY = 0.85
 WARM_UP = 10
 """A warm-up is this much less than the load."""
@@ -23,6 +24,8 @@ WARM_UP = 10
 @dataclass(frozen=True)
 class Round:
     files: int
+    """Or requests, where a file comes in several."""
+    bytes: int
     megabytes_per_second: float
     requests_per_second: float
     server_cpu_seconds: float
@@ -53,38 +56,47 @@ async def _once(way: Way, load: Load) -> Round:
     result = await send(job)
     spent = way.server.cpu_seconds() - before
     await asyncio.to_thread(way.server.clear)
-    _check_digest(way, result, load)
+    await _check_digest(way, result, job)
+    received = result.files * job.body_bytes
     return Round(
         files=result.files,
-        megabytes_per_second=result.files * load.body_bytes / 1e6 / result.seconds,
+        bytes=received,
+        megabytes_per_second=received / 1e6 / result.seconds,
         requests_per_second=result.files / result.seconds,
         server_cpu_seconds=spent,
         client_busy=result.cpu_seconds / result.seconds,
     )
 
 
-def _check_digest(way: Way, result: Result, load: Load) -> None:
+async def _check_digest(way: Way, result: Result, job: Job) -> None:
     """Where the answer says what arrived, it is what was sent."""
     said = json.loads(result.first_answer or "{}").get("sha256")
-    if said != sha256_of(load.body_bytes) and (said or isinstance(way.server, LongshoreApi)):
+    sent = sha256_of(job.body_bytes)
+    if way.digest:
+        said, sent = await way.digest(), sha256_of(job.body_bytes, len(job.heads))
+    if said != sent and (said or isinstance(way.server, LongshoreApi)):
         raise Problem(f"bench: {way.name} says sha256 {said}, which is not of the bytes sent")
 
 
-def show(load: Load, taken: Mapping[str, Sequence[Round]]) -> None:
+def show(
+    load: Load,
+    taken: Mapping[str, Sequence[Round]],
+    compared_with: Sequence[str] = COMPARED_WITH,
+) -> None:
     """One large file as megabytes, many small ones as requests."""
     many = load.count > 1
-    unit, per = ("1000 files", 1000.0) if many else ("GiB", 1024 * MIB / load.body_bytes)
+    unit = "1000 files" if many else "GiB"
     speeds = {
         name: [r.requests_per_second if many else r.megabytes_per_second for r in rounds]
         for name, rounds in taken.items()
     }
-    others = [name for name in COMPARED_WITH if name in taken]
+    others = [name for name in compared_with if name in taken]
     rows = [
         [
             name,
             figures.with_spread(speeds[name]),
             *(figures.with_spread(figures.ratios(speeds[name], speeds[o]), 2) for o in others),
-            f"{median(r.server_cpu_seconds / r.files for r in rounds) * per:.2f}",
+            f"{median(_cpu(r, many=many) for r in rounds):.2f}",
         ]
         for name, rounds in taken.items()
     ]
@@ -94,3 +106,8 @@ def show(load: Load, taken: Mapping[str, Sequence[Round]]) -> None:
         busy = median(r.client_busy for r in rounds)
         if busy > BUSY:
             say(f"  {name}: the client was busy {busy:.0%} of the time, and may be the limit")
+
+
+def _cpu(taken: Round, *, many: bool) -> float:
+    """Seconds of the server's for a thousand files, or a GiB."""
+    return taken.server_cpu_seconds / (taken.files / 1000 if many else taken.bytes / GIB)

@@ -1,6 +1,8 @@
 """One person's form, over HTTP, with the patience of somebody who wants it to get through."""
 
 import asyncio
+import base64
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,11 +13,12 @@ import httpx
 
 from dev.soak.files import File
 from dev.soak.ledger import Entry, Ledger
+from dev.soak.resumable import TUS, Resumable
 
 PAUSE = 0.4
 GIVES_UP_AFTER = 90.0
 SUBMIT_WAITS = 3
-AGAIN = {401, 408, 409, 425, 429, 500, 502, 503, 504, 507}
+AGAIN = {401, 408, 409, 423, 425, 429, 500, 502, 503, 504, 507}
 """401 too: none is expected, and one that came with a fault would otherwise look like the end."""
 
 
@@ -70,6 +73,46 @@ class Person:
         # of the try that was answered; what was tried before was cut off
         seconds = answer.elapsed.total_seconds() if answer.is_success else time.monotonic() - began
         return self._enter(field, file, self._json(answer, 202), seconds)
+
+    async def send_resumable(self, field: str, file: File, key: str, rng: random.Random) -> Entry:
+        """By tus, in several requests."""
+        began = time.monotonic()
+        resumable = await self._begin_resumable(field, file, key)
+        await resumable.send(rng)
+
+        async def read() -> httpx.Response:
+            answer = await self._http.get(resumable.url, headers=self._headers)
+            if answer.is_success and answer.json()["status"] == "receiving":
+                raise httpx.ReadTimeout("its api died at the last byte: the sweep finishes it")
+            return answer
+
+        answer = await self._persist(read)
+        return self._enter(field, file, self._json(answer, 200), time.monotonic() - began)
+
+    async def abandon_resumable(
+        self, field: str, file: File, key: str, rng: random.Random, share: float
+    ) -> None:
+        """Send a part by tus, and never come back."""
+        resumable = await self._begin_resumable(field, file, key)
+        await resumable.send(rng, share=share)
+        self._ledger.clients["resumable uploads abandoned"] += 1
+
+    async def _begin_resumable(self, field: str, file: File, key: str) -> Resumable:
+        name = base64.b64encode(file.name.encode()).decode()
+        headers = {
+            **self._headers,
+            **TUS,
+            "Idempotency-Key": key,
+            "Upload-Length": str(len(file.content)),
+            "Upload-Metadata": f"filename {name}",
+        }
+        path = f"/v1/forms/{self.form_id}/fields/{field}/tus"
+        answer = await self._persist(lambda: self._http.post(path, headers=headers))
+        if answer.status_code != httpx.codes.CREATED:
+            self._ledger.broken.append(f"{path}: {answer.status_code} {answer.text[:300]}")
+            raise GaveUp
+        url = answer.headers["location"]
+        return Resumable(self._http, self._ledger, self._persist, url, file)
 
     async def save_section(self, field: str, files: list[File]) -> list[Entry]:
         """Several files and a text in one PATCH, which is all or nothing."""

@@ -78,6 +78,8 @@ class People:
             (self._keyed_twice, 8),
             (self._second_thoughts, 6),
             (self._break_off, 6),
+            (self._resumable, 14),
+            (self._abandon, 3),
         ]
         kinds, weights = zip(*steps, strict=True)
         yield from self._rng.choices(kinds, weights, k=self._rng.randint(*STEPS))
@@ -113,6 +115,17 @@ class People:
     async def _second_thoughts(self, person: Person, sent: list[Entry]) -> list[Entry]:
         if sent:
             await person.remove(self._rng.choice(sent))
+        return []
+
+    async def _resumable(self, person: Person, _: list[Entry]) -> list[Entry]:
+        field, file = self._rng.choice(("licence", "headshot")), self._files.photo()
+        key = f"tus-{self._rng.randrange(1 << 30)}"
+        return [await person.send_resumable(field, file, key, self._rng)]
+
+    async def _abandon(self, person: Person, _: list[Entry]) -> list[Entry]:
+        """It expires, and the form can't be sent until then."""
+        file, key = self._files.document(), f"tus-{self._rng.randrange(1 << 30)}"
+        await person.abandon_resumable("resume", file, key, self._rng, self._rng.random())
         return []
 
     async def _break_off(self, person: Person, _: list[Entry]) -> list[Entry]:

@@ -32,6 +32,8 @@ class Plan:
         return max(1, self.kills // 3)
 
 
+RECEIVING_KEPT = 150
+"""Longer than a person whose api is away goes on trying."""
 REJECTED_KEPT = 20
 FAILED_KEPT = 1200
 """Long enough for the operator who tries it again in the end."""
@@ -43,6 +45,7 @@ SETTINGS = {
     "WORK_SECONDS": "45",
     "ORPHAN_SECONDS": "30",
     "QUARANTINE_SECONDS": "30",
+    "RECEIVING_KEEP_SECONDS": str(RECEIVING_KEPT),
     "REJECTED_KEEP_SECONDS": str(REJECTED_KEPT),
     "FAILED_KEEP_SECONDS": str(FAILED_KEPT),
     "DRAFT_KEEP_SECONDS": str(DRAFT_KEPT),

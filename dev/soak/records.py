@@ -141,5 +141,6 @@ def folder_of(key: str) -> str:
 
 
 def on_volume(staging: Path) -> set[Path]:
-    """Every file of an upload, wherever on the volume."""
-    return {path for path in staging.rglob("upl_*") if path.is_file()}
+    """Every file of an upload, wherever on the volume, and every segment of one."""
+    found = [*staging.rglob("upl_*"), *staging.rglob("seg_*")]
+    return {path for path in found if path.is_file()}

@@ -15,19 +15,22 @@ from sqlalchemy import delete, select, update
 
 from api.access.tokens import PERSON, Actor, ServiceKey
 from api.forms import closing, sections
+from api.receive.body import Body
 from api.receive.files import Received
-from api.records import cleaning, forms, uploads
+from api.records import cleaning, forms, segments, uploads
 from api.records.rows import UploadRow
 from api.records.tables import cleanings, events, staged_names
 from api.records.tables import forms as form_table
+from api.records.tables import segments as segment_table
 from api.records.tables import uploads as upload_table
 from api.services import Services
-from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.texts.errors import Problem
 from api.uploads import outcomes, work
 from api.uploads.acknowledge import acknowledge
 from api.uploads.admission import Admission
 from api.uploads.release import release
+from api.uploads.resumable import Announced, append, begin, stand
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import reuse
 from api.views.rows import form_view
@@ -121,7 +124,7 @@ class House:
         services = self.replicas[0]
         tables = (form_table, cleanings, staged_names)  # uploads and events go with forms
         await execute(services.database, *(delete(table) for table in tables))
-        for folder in (INCOMING, STAGED, QUARANTINE):
+        for folder in (INCOMING, SEGMENTS, STAGED, QUARANTINE):
             for file in (services.settings.staging_dir / folder).iterdir():
                 file.unlink()
         self.scene = await Scene.create(services, FORM_TYPE)
@@ -229,6 +232,50 @@ class House:
             do,
             lambda reference: reference.acknowledge(name, field, content, key),
             is_looked_up=key is None,  # with one it may be an earlier upload's
+        )
+
+    def begin(self, field: str, content: bytes) -> Operation:
+        """A resumable upload of these bytes."""
+        name = new_id("upl")
+
+        async def do(services: Services) -> str:
+            form = await services.database.scan(forms.get, self.scene.form.id)
+            if form is None or form.status == forms.PURGING:
+                raise Problem("not-found")
+            target = services.form_types[FORM_TYPE].file_fields[field]
+            admission = Admission(services, form, target, request_id="req")
+            admission.upload_id = name
+            return (await begin(services, admission, Announced(len(content)))).id
+
+        return Operation(
+            f"begin {name} for {field}",
+            do,
+            lambda reference: reference.begin(name, field, content),
+        )
+
+    def send(self, upload_id: str, count: int, *, wrong_by: int = 0) -> Operation:
+        """Bytes of a resumable upload, from where it stands now, or beside that."""
+        upload = self.reference.uploads[upload_id]
+        at = len(upload.content) if upload.received is None else upload.received
+        piece, offset = upload.content[at : at + count], at + wrong_by
+
+        async def do(services: Services) -> str:
+            row = await append(services, upload_id, offset, lambda _: body_of(piece))
+            return str(row.size if row.received is None else row.received)
+
+        return Operation(
+            f"send {len(piece)} of {upload_id} at {offset}",
+            do,
+            lambda reference: reference.send(upload_id, offset, len(piece)),
+        )
+
+    def stand(self, upload_id: str) -> Operation:
+        async def do(services: Services) -> str:
+            row = await stand(services, upload_id)
+            return str(row.size if row.received is None else row.received)
+
+        return Operation(
+            f"ask where {upload_id} stands", do, lambda reference: reference.stand(upload_id)
         )
 
     def new_claim(self) -> str:
@@ -406,6 +453,7 @@ class House:
         expects: dict[str, Callable[[Reference], str]] = {
             "take_back_lost_leases": lambda r: r.take_back(),
             "fail_overdue": lambda r: r.fail_overdue(),
+            "expire_abandoned": lambda r: r.expire_abandoned(),
             "drop_old_bytes": lambda r: r.drop_old_bytes(),
             "purge_old_forms": lambda r: r.purge_old_forms(),
             "clear_volume": lambda r: r.clear_volume(unowned),
@@ -473,6 +521,7 @@ class House:
                     *(row.id, row.status.value, row.generation, row.applied_generation),
                     *(row.attempts, row.bytes, row.claim_id, row.key),
                     *(row.decoder_deaths, row.status is UploadStatus.STORED and row.withheld),
+                    row.received,
                 )
                 for row in found
             ],
@@ -483,6 +532,7 @@ class House:
         """Records, volume and bucket are what they must be."""
         assert await self.rows() == rows_of(self.reference)
         self._check_volume()
+        await self._check_segments()
         mine = self.reference.uploads.values()
         stored = {
             where((each.id, each.applied), flagged=each.flagged)
@@ -522,7 +572,7 @@ class House:
                 prefix, flagged = upload.found_at
                 assert upload.id not in there
                 assert upload.bytes != "kept" or where(prefix, flagged=flagged) in self.bucket
-            elif upload.bytes == "kept":
+            elif upload.bytes == "kept" and upload.status != "receiving":
                 assert there[upload.id].read_bytes() == upload.content
             elif upload.bytes == "gone":
                 assert upload.id not in there
@@ -530,6 +580,15 @@ class House:
             assert name in there, "received, not condemned, and gone"
         assert set(there) <= set(mine) | set(self.received) | self.abandoned
         assert list((volume / INCOMING).iterdir()) == []
+
+    async def _check_segments(self) -> None:
+        """What was acknowledged of a resumable upload is there, and is what was sent."""
+        folder = self.replicas[0].settings.staging_dir / SEGMENTS
+        for upload in self.reference.uploads.values():
+            if upload.status == "receiving":
+                rows = await self.replicas[0].database.read(segments.of_upload, upload.id)
+                here = b"".join((folder / row.name).read_bytes()[: row.size] for row in rows)
+                assert here == upload.content[: upload.received], upload.id
 
     def _check_values(self, data: dict[str, object], rows: list[UploadRow]) -> None:
         urls = {
@@ -566,8 +625,11 @@ class House:
                     await self.pass_time("backoffs")
                     await self.just_do(self.claim(upload_id, self.new_claim()))
                     await self.just_do(self.report(self.orders[0], "stored"))
+        await self.pass_time("deadlines")
+        await self.just_do(self.sweep("expire_abandoned"))
         assert all(
-            u.status not in ("staged", "processing") for u in self.reference.uploads.values()
+            u.status not in ("receiving", "staged", "processing")
+            for u in self.reference.uploads.values()
         )
         await self.check()
 
@@ -585,12 +647,12 @@ class House:
             await self.just_do(self.sweep("erase_purged"))
             await self.just_do(self.sweep("forget_done"))
         database = self.replicas[0].database
-        for table in (form_table, upload_table, events, cleanings):
+        for table in (form_table, upload_table, events, cleanings, segment_table):
             assert await all_rows(database, select(table)) == [], table.name
         owned = select(staged_names).where(staged_names.c.condemned.is_(False))
         assert await all_rows(database, owned) == []
         volume = self.replicas[0].settings.staging_dir
-        for folder in (INCOMING, STAGED, QUARANTINE):
+        for folder in (INCOMING, SEGMENTS, STAGED, QUARANTINE):
             assert list((volume / folder).iterdir()) == []
         assert self.bucket == set()
 
@@ -602,6 +664,20 @@ async def house_on(folder: Path, database_url: str) -> AsyncIterator[House]:
         services_on(folder, database_url, **SETTINGS) as other,
     ):
         yield House((one, other))
+
+
+class _Piece(Body):
+    """A body that was read already."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+def body_of(content: bytes) -> Body:
+    return _Piece(content)
 
 
 async def answer_of(operation: Operation, services: Services) -> str:
@@ -620,7 +696,7 @@ def rows_of(reference: Reference) -> dict[str, object]:
             (
                 *(each.id, each.status, each.generation, each.applied),
                 *(each.attempts, each.bytes, each.claim_id, each.key),
-                *(each.deaths, each.withheld),
+                *(each.deaths, each.withheld, each.received),
             )
             for each in reference.uploads.values()
         ],

@@ -8,8 +8,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-TERMINAL = ("replaced", "removed")
-PENDING = ("staged", "processing")
+TERMINAL = ("replaced", "removed", "expired")
+PENDING = ("receiving", "staged", "processing")
 
 Prefix = tuple[str, int]
 """Upload and generation."""
@@ -24,6 +24,8 @@ class Upload:
     content: bytes
     key: str | None
     status: str = "staged"
+    received: int | None = None
+    """Acknowledged bytes of a resumable one, of all its `content`."""
     bytes: str = "kept"
     generation: int = 0
     applied: int = 0
@@ -92,18 +94,46 @@ class Reference:
         for other in self.uploads.values():
             if key and (other.field, other.key) == (field, key):
                 return other.id if other.content == content else "key-reused"
-        taken = [u for u in self._of(field) if u.status != "rejected"]
-        if field == "pair" and len(taken) >= self.PAIR:
+        if not self._has_room(field):
             return "too-many-files"
         if upload_id in self.condemned:
             return "unavailable"
-        upload = Upload(upload_id, field, content, key)
-        for older in self.uploads.values():
-            if (older.slot, older.status, older.bytes) == (upload.slot, "rejected", "kept"):
-                older.bytes = "condemned"
-        self.uploads[upload_id] = upload
+        self._add(Upload(upload_id, field, content, key))
+        return upload_id
+
+    def begin(self, upload_id: str, field: str, content: bytes) -> str:
+        """A resumable upload, of which nothing has come."""
+        if refusal := self._closed():
+            return refusal
+        if not self._has_room(field):
+            return "too-many-files"
+        begun = Upload(upload_id, field, content, None, status="receiving", received=0)
+        self.uploads[upload_id] = begun
         self.abandoned = False
         return upload_id
+
+    def send(self, upload_id: str, offset: int, count: int) -> str:
+        """So many bytes more; the last one makes it staged."""
+        if refusal := self._over(upload_id):
+            return refusal
+        upload = self.uploads[upload_id]
+        if upload.status == "receiving" and self.status == "submitted":
+            return "form-submitted"
+        received = len(upload.content) if upload.received is None else upload.received
+        if received != offset:
+            return "wrong-offset"
+        if upload.status == "receiving" and count:
+            upload.received, upload.overdue = received + count, False
+            if upload.received == len(upload.content):
+                upload.status = "staged"
+                self._add(self.uploads.pop(upload_id))
+        return self.stand(upload_id)
+
+    def stand(self, upload_id: str) -> str:
+        if refusal := self._over(upload_id):
+            return refusal
+        received = self.uploads[upload_id].received
+        return str(len(self.uploads[upload_id].content) if received is None else received)
 
     def reuse(self, name: str, from_id: str, field: str, stored_as: bytes) -> str:
         """`name` is what the new upload is called; a stored one has become `stored_as`."""
@@ -112,7 +142,7 @@ class Reference:
         earlier = self.uploads[from_id]
         # the damaged are the only rejected ones here
         usable = earlier.status == "stored" or (
-            earlier.status in PENDING and earlier.bytes == "kept"
+            earlier.status in ("staged", "processing") and earlier.bytes == "kept"
         )
         if not usable or earlier.withheld:
             return "upload-not-reusable"
@@ -267,6 +297,12 @@ class Reference:
                 upload.status = "failed"
         return "ok"
 
+    def expire_abandoned(self) -> str:
+        for upload in self.uploads.values():
+            if upload.status == "receiving" and upload.overdue:
+                self._end(upload, "expired")
+        return "ok"
+
     def drop_old_bytes(self) -> str:
         for upload in self.uploads.values():
             if upload.old and upload.status in ("rejected", "failed") and upload.bytes == "kept":
@@ -303,6 +339,24 @@ class Reference:
         return "ok"
 
     # --- what follows
+
+    def _has_room(self, field: str) -> bool:
+        taken = [u for u in self._of(field) if u.status != "rejected"]
+        return field != "pair" or len(taken) < self.PAIR
+
+    def _add(self, upload: Upload) -> None:
+        """As the newest, by its acknowledgement."""
+        for older in self.uploads.values():
+            if (older.slot, older.status, older.bytes) == (upload.slot, "rejected", "kept"):
+                older.bytes = "condemned"
+        self.uploads[upload.id] = upload
+        self.abandoned = False
+
+    def _over(self, upload_id: str) -> str | None:
+        """Why nothing is to be sent of it."""
+        if upload_id not in self.uploads or self.status in ("purging", "erased"):
+            return "not-found"
+        return "upload-gone" if self.uploads[upload_id].status in (*TERMINAL, "rejected") else None
 
     def _spares(self, place: Place) -> bool:
         """An upload that reuses what lies there still needs it."""

@@ -16,7 +16,7 @@ from tests.support.commits import FAULTS
 FIELDS = ("needed", "pair")
 SWEEPS = (
     *("take_back_lost_leases", "fail_overdue", "clear_volume", "forget_done", "erase_purged"),
-    *("drop_old_bytes", "purge_old_forms"),
+    *("drop_old_bytes", "purge_old_forms", "expire_abandoned"),
 )
 T = TypeVar("T")
 
@@ -61,10 +61,33 @@ def over(house: House) -> list[Order]:
     return [each for each in house.finished if each.reported]
 
 
+def unfinished(house: House) -> list[str]:
+    """Resumable uploads that are not all here, and one that is or has ended."""
+    mine = [each for each in house.reference.uploads.values() if each.received is not None]
+    return [each.id for each in mine if each.status == "receiving" or each is mine[-1]]
+
+
 KINDS: dict[str, Kind] = {
     "acknowledge": Kind(lambda house, choice: house.acknowledge(choice.field), 4),
     "acknowledge with a key": Kind(
         lambda house, choice: house.acknowledge(choice.field, f"key-{choice.which % 2}"), 2
+    ),
+    "begin": Kind(lambda house, choice: house.begin(choice.field, b"resumable"), 2),
+    "send": Kind(
+        lambda house, choice: house.send(choice.of(unfinished(house)), 1 + 2 * choice.how),
+        6,
+        needs=unfinished,
+        takes_faults=False,  # several transactions: see tests/faults/test_resumable.py
+    ),
+    "send elsewhere": Kind(
+        lambda house, choice: house.send(choice.of(unfinished(house)), 2, wrong_by=1),
+        needs=unfinished,
+        takes_faults=False,
+    ),
+    "stand": Kind(
+        lambda house, choice: house.stand(choice.of(unfinished(house))),
+        needs=unfinished,
+        takes_faults=False,
     ),
     "save": Kind(lambda house, choice: house.save(f"note {choice.how}")),
     "clear": Kind(lambda house, choice: house.clear(choice.field)),
