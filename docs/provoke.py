@@ -44,6 +44,8 @@ COMMANDS = {
     "unsupported-transfer-encoding": f"printf -- '{_PART}"
     r"Content-Transfer-Encoding: uuencode\r\n\r\na\r\n--x--\r\n' | "
     "ask -H 'Content-Type: multipart/form-data; boundary=x' --data-binary @- $(to licence)",
+    "inconsistent-length": "ask -H 'Upload-Complete: ?1' -H 'Upload-Length: 2' -d a "
+    "$form/fields/licence/tus",
     "fragment-not-supported": "ask -H 'Content-Range: bytes 0-0/2' -F 'file=a;filename=a' "
     "$(to licence)",
     "unauthorized": "curl -s $form",

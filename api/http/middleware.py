@@ -42,6 +42,7 @@ ALLOWED_HEADERS = [
     "Upload-Name",
     "Upload-Checksum",
     "Upload-Complete",
+    "Upload-Draft-Interop-Version",
     # of tracing tools, which add them to every call of a page
     "traceparent",
     "tracestate",
@@ -81,6 +82,8 @@ EXPOSED_HEADERS = [
     "Upload-Length",
     "Upload-Metadata",
     "Upload-Expires",
+    "Upload-Complete",
+    "Upload-Limit",
     "X-Request-ID",
 ]
 

@@ -5,23 +5,27 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.receive.ietf import is_spoken as is_ietf
 from api.receive.tus import VERSION
 
 IS_TUS_HEAD = "longshore.tus_head"
-"""In the scope of a HEAD that asks where an upload stands, which is no GET without its body."""
+"""In the scope of a HEAD that asks where an upload stands, which is no GET without its body; also
+one of the IETF's."""
 _UPLOAD = re.compile(r"/v1/uploads/[^/]+")
 _OVERRIDABLE = {"HEAD", "PATCH", "DELETE"}
 _HEAD_ANSWERS = {200, 404, 410, 412, 423}
 _LOCKED = 423
-_TOO_MANY, _UNAVAILABLE = 429, 503
+_UNAVAILABLE = 503
+_FINAL_FOR_CLIENTS = {408, 425, 429}
+"""They take any 4xx but 409 and 423 for the end."""
 
 
 class SpeakTus:
     """Names the version on each answer to a tus client, and takes `X-HTTP-Method-Override` of one.
 
     Such clients begin anew when a HEAD is answered with anything but 200, 404, 410 or 423, and give
-    up on a PATCH that is answered 429: so a HEAD that can't be answered just now is 423, and too
-    many requests are 503.
+    up on other requests that are answered 4xx, be it for a body that came too slowly. So a HEAD
+    that can't be answered just now is 423, and what may be tried again is 503.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,6 +34,9 @@ class SpeakTus:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if "tus-resumable" not in headers:
+            asks = scope.get("method") == "HEAD" and is_ietf(headers)
+            if asks and _UPLOAD.fullmatch(scope["path"]):
+                scope = {**scope, IS_TUS_HEAD: True}
             await self._app(scope, receive, send)
             return
         override = headers.get("x-http-method-override", "").upper()
@@ -41,7 +48,7 @@ class SpeakTus:
 
         async def send_as_tus(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "status": _status(message["status"], method, is_head)}
+                message = {**message, "status": _status(message["status"], is_head=is_head)}
                 answered = MutableHeaders(raw=list(message.get("headers", [])))
                 answered["Tus-Resumable"] = VERSION
                 if message["status"] in (_LOCKED, _UNAVAILABLE):
@@ -52,7 +59,7 @@ class SpeakTus:
         await self._app(scope, receive, send_as_tus)
 
 
-def _status(status: int, method: str, is_head: bool) -> int:  # noqa: FBT001 - one of three facts
+def _status(status: int, *, is_head: bool) -> int:
     if is_head and status not in _HEAD_ANSWERS:
         return _LOCKED
-    return _UNAVAILABLE if status == _TOO_MANY and method == "PATCH" else status
+    return _UNAVAILABLE if status in _FINAL_FOR_CLIENTS else status

@@ -27,12 +27,19 @@ _ANSWERED: dict[str, tuple[str, dict[str, Any], Any]] = {
     "Preference-Applied": ("how long the answer would have waited", _TEXT, "wait=20"),
     "Retry-After": ("seconds until asking again makes sense", _INTEGER, 1),
     "Tus-Version": ("the versions of tus that are spoken", _TEXT, "1.0.0"),
+    "Upload-Complete": ("whether all bytes are here (IETF)", _TEXT, "?0"),
+    "Upload-Draft-Interop-Version": ("the draft that is spoken (IETF)", _TEXT, "8"),
     "Upload-Expires": (
         "when the upload ends unless more bytes come",
         _TEXT,
         "Sun, 01 Feb 2026 12:00:00 GMT",
     ),
     "Upload-Length": ("bytes of the whole", _INTEGER, 20_971_520),
+    "Upload-Limit": (
+        "bytes that it may have, and seconds until it ends unless more come (IETF)",
+        _TEXT,
+        "max-size=20000000, max-age=86400",
+    ),
     "Upload-Metadata": ("as it was sent", _TEXT, "filename bGljZW5jZS5wZGY="),
     "Upload-Offset": (
         "bytes that were acknowledged: the next one comes there",
@@ -118,6 +125,12 @@ UPLOAD_METADATA = _sent(
     "keys with values in Base64, by commas: `filename`, `filetype`, and `sha256` of the whole in "
     "hex or Base64, which is compared at the end",
     "filename bGljZW5jZS5wZGY=,filetype YXBwbGljYXRpb24vcGRm",
+)
+UPLOAD_COMPLETE = _sent(
+    "Upload-Complete",
+    "in place of `Tus-Resumable`: the IETF's draft 12 of resumable uploads, an experiment; `?1` "
+    "with the last bytes",
+    "?0",
 )
 UPLOAD_CHECKSUM = _sent(
     "Upload-Checksum",

@@ -7,15 +7,17 @@ from api.openapi.operation import OWNER, answer, operation
 _GONE = ("not-found", "upload-gone", "upload-locked", "tus-version")
 _BYTES = (
     *("unsupported-media-type", "request-too-large", "form-submitted", "wrong-offset"),
-    *("checksum-mismatch", "digest-mismatch", "storage-full"),
+    *("checksum-mismatch", "digest-mismatch", "storage-full", "inconsistent-length"),
 )
+_OF_IETF = ("Upload-Complete", "Upload-Limit", "Upload-Draft-Interop-Version")
+"""Headers of answers to the IETF's resumable uploads, which are an experiment."""
 
 CREATE = operation(
     answers={
         201: answer(
             "It is begun; what came with it is durable",
             always=("Location", "Upload-Offset", "Cache-Control"),
-            sometimes=("Upload-Expires",),
+            sometimes=("Upload-Expires", *_OF_IETF),
         )
     },
     errors=(
@@ -30,6 +32,7 @@ CREATE = operation(
         sent.UPLOAD_LENGTH,
         sent.UPLOAD_METADATA,
         sent.UPLOAD_CHECKSUM,
+        sent.UPLOAD_COMPLETE,
         sent.IDEMPOTENCY_KEY,
         sent.REPR_DIGEST,
     ),
@@ -42,11 +45,16 @@ SEND = operation(
         204: answer(
             "They are durable; with the last one the upload is `staged`",
             always=("Upload-Offset", "Cache-Control"),
-            sometimes=("Upload-Expires",),
+            sometimes=("Upload-Expires", *_OF_IETF),
         )
     },
     errors=(*_GONE, *_BYTES),
-    takes=(sent.TUS_RESUMABLE, sent.UPLOAD_OFFSET, sent.UPLOAD_CHECKSUM),
+    takes=(
+        sent.TUS_RESUMABLE,
+        sent.UPLOAD_OFFSET,
+        sent.UPLOAD_CHECKSUM,
+        sent.UPLOAD_COMPLETE,
+    ),
     body=bodies.OFFSET_BYTES,
 )
 
@@ -60,7 +68,12 @@ STAND = operation(
                 *("Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata"),
                 *("ETag", "Retry-After"),
             ),
-        )
+        ),
+        204: answer(
+            "The same, for who asks as the IETF's draft has it",
+            always=("Upload-Offset", "Upload-Length", "Cache-Control"),
+            sometimes=_OF_IETF,
+        ),
     },
     errors=(*_GONE, "unauthorized"),
     takes=(sent.ASKS_BY_TUS,),

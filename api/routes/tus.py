@@ -5,21 +5,20 @@ headers when they resume, and the address has 130 random bits. Anything else wan
 """
 
 from email.utils import formatdate
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access import reach
-from api.http.bodies import media_type
 from api.http.digest import sent_digest
 from api.http.keys import key_of_header
 from api.openapi import of_tus as described
 from api.receive import tus
-from api.receive.body import Body, declared_length
 from api.receive.files import check_size
+from api.receive.ietf import CONTENT_TYPE as PARTIAL
+from api.receive.ietf import is_spoken as is_ietf
 from api.records.rows import UploadRow
-from api.routes import plain
+from api.routes import ietf, plain
 from api.routes.deps import (
     FieldName,
     FormId,
@@ -29,17 +28,14 @@ from api.routes.deps import (
     request_id,
     services_in,
 )
-from api.services import Services
+from api.routes.resuming import NO_STORE, body_of, checked_id, has_body, offset, require_type
 from api.texts.errors import Problem, about
 from api.uploads.admission import Admission
 from api.uploads.resumable import Announced, append, begin, stand
 from shared.form_definition import FileField
-from shared.ids import is_id
 from shared.status import UploadStatus
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
-
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 @plain.route(
@@ -52,11 +48,13 @@ NO_STORE = {"Cache-Control": "no-store"}
     **described.CREATE,
 )
 async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Response:
-    _require_version(request)
+    speaks_ietf = _speaks_ietf(request)
     services = services_in(request)
     form = await reach.form(services, await credential(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
+        if speaks_ietf:
+            return await ietf.create(request, services, form, file_field)
         announced, sha256 = _announced(request, file_field)
         admission = Admission(
             services,
@@ -66,13 +64,13 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
             key=key_of_header(request),
             digest=sent_digest(request) or sha256,
         )
-        brings_bytes = _has_body(request)
+        brings_bytes = has_body(request)
         if brings_bytes:
-            _require_bytes(request)
+            require_type(request, tus.CONTENT_TYPE)
         checksum = tus.checksum_of(request.headers)
         row = await begin(services, admission, announced)
         if brings_bytes and not row.received:  # else a key that is repeated
-            row = await append(services, row.id, 0, _body_of(request, services), checksum)
+            row = await append(services, row.id, 0, body_of(request, services), checksum)
     return Response(
         status_code=201, headers={"Location": f"/v1/uploads/{row.id}", **_progress(row)}
     )
@@ -87,11 +85,12 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
     **described.SEND,
 )
 async def tus_send(request: Request, upload_id: UploadId) -> Response:
-    _require_version(request)
     services = services_in(request)
-    _require_bytes(request)
-    offset, checksum = tus.offset_of(request.headers), tus.checksum_of(request.headers)
-    row = await append(services, _id(upload_id), offset, _body_of(request, services), checksum)
+    if _speaks_ietf(request):
+        return await ietf.send(request, services, upload_id)
+    require_type(request, tus.CONTENT_TYPE)
+    at, checksum = tus.offset_of(request.headers), tus.checksum_of(request.headers)
+    row = await append(services, checked_id(upload_id), at, body_of(request, services), checksum)
     return Response(status_code=204, headers=_progress(row))
 
 
@@ -104,8 +103,9 @@ async def tus_send(request: Request, upload_id: UploadId) -> Response:
     **described.STAND,
 )
 async def tus_stand(request: Request, upload_id: UploadId) -> Response:
-    _require_version(request)
-    row = await stand(services_in(request), _id(upload_id))
+    if _speaks_ietf(request):
+        return await ietf.tell(services_in(request), upload_id)
+    row = await stand(services_in(request), checked_id(upload_id))
     headers = {"Upload-Length": str(row.size), **_progress(row)}
     if row.tus_metadata:
         headers["Upload-Metadata"] = row.tus_metadata
@@ -125,6 +125,8 @@ async def tus_options(request: Request) -> Response:
             "Tus-Extension": tus.EXTENSIONS,
             "Tus-Checksum-Algorithm": ",".join(tus.ALGORITHMS),
             "Tus-Max-Size": str(most),
+            "Accept-Patch": f"{tus.CONTENT_TYPE}, {PARTIAL}",
+            "Upload-Limit": f"max-size={most}",
         },
     )
 
@@ -135,27 +137,14 @@ for _path in ("/forms/{form_id}/fields/{field}/tus", "/uploads/{upload_id}"):
     )
 
 
-def _require_version(request: Request) -> None:
+def _speaks_ietf(request: Request) -> bool:
+    """Whether it isn't tus that the request speaks. Raises `Problem` tus-version for another
+    version of it, or for none at all."""
+    if is_ietf(request.headers):
+        return True
     if request.headers.get("tus-resumable") != tus.VERSION:
         raise Problem("tus-version", headers={"Tus-Version": tus.VERSION})
-
-
-def _require_bytes(request: Request) -> None:
-    if media_type(request) != tus.CONTENT_TYPE:
-        raise Problem("unsupported-media-type", params={"expected": tus.CONTENT_TYPE})
-
-
-def _has_body(request: Request) -> bool:
-    return declared_length(request) != 0 and (
-        declared_length(request) is not None or "transfer-encoding" in request.headers
-    )
-
-
-def _id(upload_id: str) -> str:
-    """Raises `Problem` not-found for what can't be one."""
-    if not is_id(upload_id):
-        raise Problem("not-found")
-    return upload_id
+    return False
 
 
 def _announced(request: Request, field: FileField) -> tuple[Announced, str | None]:
@@ -173,16 +162,8 @@ def _announced(request: Request, field: FileField) -> tuple[Announced, str | Non
     return announced, metadata.sha256
 
 
-def _body_of(request: Request, services: Services) -> Any:
-    def body(limit: int) -> Body:
-        return Body(request, limit=limit, pace=services.settings.pace)
-
-    return body
-
-
 def _progress(row: UploadRow) -> dict[str, str]:
-    at = row.size if row.received is None else row.received
-    headers = {**NO_STORE, "Upload-Offset": str(at)}
+    headers = {**NO_STORE, "Upload-Offset": str(offset(row))}
     if row.status is UploadStatus.RECEIVING:
         headers["Upload-Expires"] = formatdate(row.deadline / 1000, usegmt=True)
     return headers

@@ -18,6 +18,8 @@ ANSWERS = {
     "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
     "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
     "part that can't be decoded",
+    "inconsistent-length": "a resumable upload of the IETF's that ends before, or goes beyond, its "
+    "`Upload-Length`",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
@@ -141,6 +143,7 @@ TO_DO = {
     "bad-request": "correct what `detail` names",
     "malformed-json": "send one JSON object, in UTF-8",
     "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
+    "inconsistent-length": "send `Upload-Complete: ?1` with the last byte, and only then",
     "unsupported-transfer-encoding": "send the part as it is",
     "fragment-not-supported": "turn chunks off in the uploader, or use one of those",
     "unauthorized": "send the form's token, or the service key",

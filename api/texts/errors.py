@@ -31,6 +31,11 @@ ERRORS: dict[str, ErrorSpec] = {
     "malformed-multipart": ErrorSpec(
         400, "Malformed multipart body", "The body is not complete and valid multipart/form-data."
     ),
+    "inconsistent-length": ErrorSpec(
+        400,
+        "Inconsistent length",
+        "Upload-Length, Upload-Complete and the length of the body don't fit together.",
+    ),
     "unsupported-transfer-encoding": ErrorSpec(
         400,
         "Unsupported transfer encoding",

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from api.texts.errors import Problem
 from api.upkeep import receiving
 from api.uploads import resumable
 from shared.volume import STAGED
+from tests.support.commits import commits_that
 from tests.support.listeners import new_form, public
 from tests.support.services import services_on
 from tests.support.sql import execute
@@ -126,6 +128,41 @@ async def test_a_request_on_another_replica_takes_the_upload_from_a_stalled_one(
         found = (await client.get(url)).json()
     assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert (services.settings.staging_dir / STAGED / found["id"]).read_bytes() == CONTENT
+
+
+# --- what dies in the middle
+
+
+async def test_what_came_before_the_service_stopped_is_kept(services: Services) -> None:
+    async with public(services) as client:
+        url, body = await begun(client), Held(CONTENT[:1000])
+        cut_off = asyncio.create_task(send(client, url, 0, body))
+        await body.brought.wait()
+        cut_off.cancel()
+        await asyncio.wait([cut_off])
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
+
+
+@pytest.mark.parametrize("fault", ["is lost", "is answered too late"])
+async def test_an_offset_whose_commit_nobody_knows_of_is_asked_for(
+    services: Services, fault: str
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        yield CONTENT[1000:5000]
+        faults.enter_context(commits_that(fault))
+
+    with ExitStack() as faults:
+        async with public(services) as client:
+            url = await begun(client)
+            await send(client, url, 0, CONTENT[:1000])
+            answer = await send(client, url, 1000, until_the_commit())
+            assert code_of(answer) == (503, "unavailable")
+            faults.close()
+            at = 1000 if fault == "is lost" else 5000
+            assert (await stands(client, url)).headers["upload-offset"] == str(at)
+            assert (await send(client, url, at, CONTENT[at:])).status_code == 204
+            found = (await client.get(url)).json()
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 # --- what the sweep does

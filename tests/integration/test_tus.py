@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from api.records.tables import forms
 from api.services import Services
+from api.texts.errors import Problem
 from shared.ids import new_id
 from shared.volume import STAGED
 from tests.support.listeners import new_form, public
@@ -231,6 +233,20 @@ async def test_a_submitted_form_takes_no_more_bytes(services: Services) -> None:
         await execute(services.database, submitted)
         assert code_of(await send(client, url, 0, CONTENT)) == (409, "form-submitted")
         assert (await stands(client, url)).status_code == 200
+
+
+async def test_a_body_that_comes_too_slowly_may_be_tried_again_and_what_came_is_kept(
+    services: Services,
+) -> None:
+    async def idle() -> AsyncIterator[bytes]:
+        yield CONTENT[:1000]
+        raise Problem("request-timeout")
+
+    async with public(services) as client:
+        url = await begun(client)
+        answer = await send(client, url, 0, idle())
+        assert code_of(answer) == (503, "request-timeout")
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
 
 
 async def test_a_head_that_cannot_be_answered_now_is_never_anything_but_locked(

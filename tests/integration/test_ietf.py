@@ -1,0 +1,121 @@
+"""The IETF's resumable uploads: begun with a 201, gone on with by PATCH, told from tus."""
+
+import hashlib
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Connection
+
+from api.records import uploads
+from api.services import Services
+from tests.support.listeners import new_form, public
+from tests.support.tus import CONTENT, TUS, code_of
+
+SPEAKS = {"Upload-Draft-Interop-Version": "8"}
+PIECE = {**SPEAKS, "Content-Type": "application/partial-upload"}
+HALF = len(CONTENT) // 2
+NAMED = {"Content-Type": "application/pdf", "Content-Disposition": 'inline; filename="a.pdf"'}
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/records.db"
+
+
+async def create(client: httpx.AsyncClient, content: bytes, **headers: str) -> httpx.Response:
+    form = await new_form(client)
+    path = f"/v1/forms/{form['id']}/fields/bulk/tus"
+    return await client.post(path, content=content, headers={**SPEAKS, **NAMED, **headers})
+
+
+async def send(
+    client: httpx.AsyncClient, url: str, at: int, content: bytes, complete: str
+) -> httpx.Response:
+    headers = {**PIECE, "Upload-Offset": str(at), "Upload-Complete": complete}
+    return await client.patch(url, content=content, headers=headers)
+
+
+async def begun(client: httpx.AsyncClient, content: bytes = b"") -> str:
+    answer = await create(
+        client, content, **{"Upload-Complete": "?0", "Upload-Length": str(len(CONTENT))}
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.headers["location"]
+
+
+async def test_an_upload_is_begun_gone_on_with_and_staged(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client, CONTENT[:HALF])
+        found = (await client.get(url)).json()
+        assert (found["filename"], found["declared_type"]) == ("a.pdf", "application/pdf")
+        del client.headers["Authorization"]
+        told = await client.head(url, headers=SPEAKS)
+        assert (told.status_code, told.headers["upload-offset"]) == (204, str(HALF))
+        assert (told.headers["upload-complete"], told.headers["upload-length"]) == (
+            "?0",
+            str(len(CONTENT)),
+        )
+        assert "max-age=" in told.headers["upload-limit"]
+        assert told.headers["upload-draft-interop-version"] == "8"
+        answer = await send(client, url, HALF, CONTENT[HALF:-5], "?0")
+        assert (answer.status_code, answer.headers["upload-complete"]) == (204, "?0")
+        answer = await send(client, url, len(CONTENT) - 5, CONTENT[-5:], "?1")
+        assert (answer.status_code, answer.headers["upload-complete"]) == (204, "?1")
+        told = await client.head(url, headers=SPEAKS)
+        assert told.headers["upload-complete"] == "?1"
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    row = await services.database.read(upload_of, url.rpartition("/")[2])
+    assert row == ("staged", digest)
+
+
+def upload_of(conn: Connection, upload_id: str) -> tuple[str, str | None] | None:
+    row = uploads.get(conn, upload_id)
+    return (row.status.value, row.sha256) if row else None
+
+
+async def test_a_whole_file_may_come_with_its_beginning(services: Services) -> None:
+    async with public(services) as client:
+        answer = await create(client, CONTENT, **{"Upload-Complete": "?1"})
+        assert (answer.status_code, answer.headers["upload-complete"]) == (201, "?1")
+        assert (await client.get(answer.headers["location"])).json()["status"] == "staged"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Upload-Complete": "?0"}, (400, "bad-request")),
+        ({"Upload-Length": "5"}, (400, "bad-request")),
+        ({"Upload-Complete": "true", "Upload-Length": "5"}, (400, "bad-request")),
+        ({"Upload-Complete": "?1", "Upload-Length": "6"}, (400, "inconsistent-length")),
+        ({"Upload-Complete": "?0", "Upload-Length": "4"}, (413, "request-too-large")),
+        ({"Upload-Complete": "?0", "Upload-Length": "99999999999"}, (413, "file-too-large")),
+    ],
+)
+async def test_a_beginning_that_does_not_fit_together_is_refused(
+    services: Services, headers: dict[str, str], expected: tuple[int, str]
+) -> None:
+    async with public(services) as client:
+        assert code_of(await create(client, b"12345", **headers)) == expected
+
+
+async def test_bytes_that_do_not_fit_are_refused_and_the_offset_is_told(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        assert code_of(await send(client, url, 0, b"x", "?1")) == (400, "inconsistent-length")
+        answer = await send(client, url, 5, b"x", "?0")
+        assert code_of(answer) == (409, "wrong-offset")
+        assert answer.headers["upload-offset"] == "0"
+        tus_type = {**SPEAKS, "Content-Type": "application/offset+octet-stream"}
+        headers = {**tus_type, "Upload-Offset": "0", "Upload-Complete": "?0"}
+        answer = await client.patch(url, content=b"x", headers=headers)
+        assert code_of(answer) == (415, "unsupported-media-type")
+
+
+async def test_who_speaks_tus_is_answered_in_tus(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        answer = await client.head(url, headers={**TUS, **SPEAKS})
+    assert (answer.status_code, answer.headers["tus-resumable"]) == (200, "1.0.0")
