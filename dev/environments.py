@@ -4,6 +4,7 @@
     .venvs/dev    tests and linters    .venvs/redis  a Redis binary, where none is installed
     .venvs/coverage  what `./longshore mutate` measures with, beside .venvs/dev
     .venvs/others  servers of tus that `./longshore bench receive` measures
+    .venvs/kubernetes  what judges the manifests
 
 One lock per environment does two things: two set-ups wait for each other, and none remakes an
 environment that a running stack was started from.
@@ -91,6 +92,7 @@ ENVIRONMENTS = {
         Environment("s3", ("s3.txt",), _with_python),
         Environment("coverage", ("coverage.txt",), _with_python),
         Environment("others", ("others.txt",), _with_python),
+        Environment("kubernetes", ("kubernetes.txt",), _with_python),
         Environment("redis", ("redis.txt",), _redis),
     )
 }

@@ -26,6 +26,7 @@ LOCKS = {
     "s3": (),
     "coverage": (),
     "others": (),
+    "kubernetes": (),
     "redis": ("--no-deps",),  # only its binary is wanted
 }
 

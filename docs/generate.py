@@ -1,4 +1,4 @@
-"""Write the parts of these documents that repeat the code: settings, errors, what is acceptable.
+"""Write the parts of these documents that repeat the code: settings, errors, logs, form types.
 
 Run `.venvs/dev/bin/python -m docs.generate` after a change of any of them. What it writes stands
 between markers; `tests/unit/test_docs.py` compares it with what it would write now.
@@ -17,6 +17,7 @@ from api.texts.error_guide import ANSWERS, INTERNAL, TO_DO, UPLOADS
 from api.texts.errors import ERRORS
 from docs.acceptable import acceptable
 from docs.form_types import form_type_blocks
+from docs.log_meanings import log_blocks
 from docs.provoke import provoking
 from docs.tables import table
 from worker.settings import Settings as WorkerSettings
@@ -40,6 +41,7 @@ def blocks() -> dict[str, str]:
         "provoking": provoking(),
         "acceptable": acceptable(FORMS),
         **form_type_blocks(),
+        **log_blocks(),
     }
 
 

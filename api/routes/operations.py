@@ -55,8 +55,12 @@ async def readyz(services: Serving) -> Response:
 
 async def checks(services: Services) -> dict[str, bool]:
     """What has to hold for uploads to be taken."""
+    return {"database": await _database_answers(services), **await checks_of_volume(services)}
+
+
+async def checks_of_volume(services: Services) -> dict[str, bool]:
+    """Those that ask the volume alone."""
     return {
-        "database": await _database_answers(services),
         "volume": await services.mount.matches(),
         "space": services.staging.space.is_left(),
     }

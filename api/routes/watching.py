@@ -14,8 +14,17 @@ from api.records.ageing import ON_VOLUME
 from api.records.waiting import BACKLOG
 from api.records.workers import Living
 from api.routes.deps import Serving, scraper
-from api.routes.operations import ALIVE, READY, Readiness, checks, healthz, readiness
+from api.routes.operations import (
+    ALIVE,
+    READY,
+    Readiness,
+    checks,
+    checks_of_volume,
+    healthz,
+    readiness,
+)
 from api.services import Services
+from api.staging.space import Space
 from api.telemetry.metrics import Metrics
 from api.upkeep.backlog import Backlog
 from shared.status import StoreState
@@ -136,14 +145,20 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
         shown.oldest_on_volume.labels(status).set(held.age_ms / 1000 if held else nan)
     for when in ("due", "later"):
         shown.cleanings.labels(when).set(waiting.cleanings[when] if waiting else nan)
+    ready = {"database": waiting is not None, **await checks_of_volume(services)}
+    for check, holds in ready.items():
+        shown.ready.labels(check).set(holds)
+    _show_volume(services.staging.space, shown)
+
+
+def _show_volume(space: Space, shown: Metrics) -> None:
     try:
-        free = services.staging.space.free()
+        free = space.free()
     except OSError:
-        shown.free_bytes.set(nan)
-        shown.free_inodes.set(nan)
-    else:
-        shown.free_bytes.set(free.bytes)
-        shown.free_inodes.set(nan if free.inodes is None else free.inodes)
+        free = None
+    shown.volume_bytes.set(free.of_bytes if free else nan)
+    shown.free_bytes.set(free.bytes if free else nan)
+    shown.free_inodes.set(nan if free is None or free.inodes is None else free.inodes)
 
 
 def _show_workers(living: Living | None, shown: Metrics) -> None:

@@ -21,8 +21,10 @@ from shared.volume import STAGED
 if TYPE_CHECKING:
     from api.staging.staging import Staging
 
-BATCH = 256 * 1024
-"""Bytes gathered for one write."""
+LARGE = 1024 * 1024
+SMALL = 128 * 1024
+"""Bytes gathered for one write: many, as each write is a hop to a thread, and fewer while all
+bodies together hold more than they may."""
 COPIED = 8 * 1024 * 1024
 """Bytes that are copied by one call."""
 READ = 1024 * 1024
@@ -82,7 +84,8 @@ class SegmentWriter:
         """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
         self._batch.append(data)
         self._gathered += len(data)
-        if self._gathered >= BATCH:
+        has_room = self._staging.gather(len(data))
+        if self._gathered >= (LARGE if has_room else SMALL):
             await self._settle()
             self._hand_over()
 
@@ -107,6 +110,7 @@ class SegmentWriter:
 
     async def close(self) -> None:
         """Nothing is written after this. Never raises."""
+        self._take()
         if self._under_way:
             await asyncio.wait([self._under_way])
         if self._fd is not None:
@@ -123,9 +127,14 @@ class SegmentWriter:
                 self._under_way = under_way  # a thread still writes: close() waits for it
                 raise
 
+    def _take(self) -> list[bytes | memoryview]:
+        batch, self._batch = self._batch, []
+        self._staging.gather(-self._gathered)
+        self._gathered = 0
+        return batch
+
     def _hand_over(self) -> None:
-        batch, self._batch, self._gathered = self._batch, [], 0
-        self._under_way = asyncio.ensure_future(self._staging.run(self._append, batch))
+        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
 
     def _append(self, batch: list[bytes | memoryview]) -> None:
         if self._fd is None:
@@ -214,6 +223,7 @@ def _append_piece(fd: int, path: Path, piece: Piece) -> None:
             copied = _copied(source, fd, min(end - at, COPIED), at)
             if not copied:
                 raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            begin_writeback(fd, 0, 0)  # of all that was written
             at += copied
     finally:
         os.close(source)

@@ -19,6 +19,8 @@ class Free(NamedTuple):
     bytes: int
     inodes: int | None
     """None on file systems that don't count them, such as btrfs."""
+    of_bytes: int
+    """The size of the whole volume."""
 
 
 class Space:
@@ -38,7 +40,7 @@ class Space:
         """What this process may still write. Raises `OSError`."""
         stat = os.statvfs(self._root)
         inodes = stat.f_favail if stat.f_files else None
-        return Free(stat.f_bavail * stat.f_frsize, inodes)
+        return Free(stat.f_bavail * stat.f_frsize, inodes, stat.f_blocks * stat.f_frsize)
 
     @contextmanager
     def reserve(self, declared: int) -> Iterator[None]:

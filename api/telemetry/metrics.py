@@ -83,7 +83,9 @@ class Metrics:
             "store_up", "1 if every worker can put, 0 if one can't; NaN without workers"
         )
         self.checked = gauge("checked_uploads", "Uploads that are checked and not yet stored")
-        # of the volume
+        # of what uploads need to be taken, and of the volume
+        self.ready = gauge("ready", "1 if this check of /readyz holds, 0 if not", "check")
+        self.volume_bytes = gauge("volume_size_bytes", "Size of the staging volume")
         self.free_bytes = gauge("volume_free_bytes", "Free on the staging volume")
         self.free_inodes = gauge("volume_free_inodes", "Free on the staging volume, if counted")
         # of this process
@@ -111,6 +113,8 @@ class Metrics:
         self.longest_hold = gauge(
             "loop_longest_hold_seconds", "Longest hold of the event loop in the last two minutes"
         )
+        for cause in (*Cause, OTHER):
+            self.given_back.labels(cause)  # at 0, so that the first is seen as an increase
         self._holds = Longest()
         self.longest_hold.set_function(self._holds.longest)
         self.last_stored.set(nan)  # not 1970, which would look like an outage

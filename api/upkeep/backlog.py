@@ -25,8 +25,7 @@ class Waiting:
     by_status: dict[str, int]
     """`receiving`, `staged`, `processing` and `failed`."""
     oldest_pending_seconds: float
-    """Since the oldest upload that waits for us was acknowledged, or begun if it came in several
-    requests; 0 without one."""
+    """Since the oldest upload that waits for us was acknowledged; 0 without one."""
     cleanings: dict[str, int]
     """Prefixes to be deleted: `due`, and `later`."""
     quarantined: int

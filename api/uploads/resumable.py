@@ -23,7 +23,7 @@ from api.receive.names import clean_filename
 from api.receive.turns import locked
 from api.receive.tus import Checksum
 from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
-from api.records.database import Moment, Transaction
+from api.records.database import NOW, Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.segments import Piece, feed, join
@@ -243,6 +243,7 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
         UploadStatus.STAGED,
         seq=uploads.NEWEST,
         sha256=sha256,
+        created_at=NOW,
         deadline=Moment(int(services.settings.deadline_seconds * 1000)),
         **wake_ups.at_once(1),
     )

@@ -44,14 +44,14 @@ class Covering:
             running = of_module
         running.sort(key=lambda test: (not _is_about(test, mutant), test.reach, test.seconds))
         chosen = sorted(_one_of_each(running)[:at_most], key=lambda test: test.seconds)
-        others = [
-            test
+        others = {
+            test.name: test
             for beginning, files in targets.IN_PROCESSES.items()
             if mutant.file.startswith(beginning)
             for test in _one_of_each(self._tests)
             if test.file in files and test not in chosen
-        ]
-        return chosen + list(dict.fromkeys(others))
+        }
+        return [*chosen, *others.values()]
 
 
 def _is_about(test: Test, mutant: Mutant) -> bool:

@@ -50,7 +50,7 @@ IN_PROCESSES = {
     "api/uploads/": _acceptance("uploads", "idempotency", "reuse", "flags"),
     "api/uploads/idempotency.py": ("tests/integration/test_claims.py",),
     "api/uploads/quotas.py": ("tests/integration/test_quotas.py",),
-    "api/forms/": _acceptance("forms", "plain_html", "back_end"),
+    "api/forms/": _acceptance("forms", "errors", "plain_html", "back_end"),
     "api/forms/drafts.py": ("tests/integration/test_quotas.py",),
     "api/access/": _acceptance("tokens_stay_secret", "back_end", "uploads"),
     "worker/": _acceptance("uploads", "flags"),

@@ -16,6 +16,7 @@ from api.receive import turns
 from api.records import uploads as upload_rows
 from api.records.tables import uploads
 from api.services import Services
+from api.staging import segments
 from api.staging.folders import SEGMENTS
 from api.staging.space import Free
 from api.texts.errors import Problem
@@ -226,7 +227,7 @@ async def test_room_that_is_promised_is_not_promised_twice(
 ) -> None:
     async with public(services) as client:
         await begun(client)
-        left = Free(len(CONTENT) + 1000, None)
+        left = Free(len(CONTENT) + 1000, None, of_bytes=1 << 40)
         monkeypatch.setattr(services.staging.space, "free", lambda: left)
         form = await new_form(client)
         path, headers = f"/v1/forms/{form['id']}/fields/bulk", {**TUS, "Upload-Length": "1001"}
@@ -252,6 +253,7 @@ async def test_a_full_volume_keeps_what_it_has_taken(
     async with public(services) as client:
         url = await begun(client)
         with monkeypatch.context() as patched:
+            patched.setattr(segments, "LARGE", 262_144)
             patched.setattr(os, "write", full)
             answer = await send(client, url, 0, pieces(CONTENT[:262_144], CONTENT[262_144:]))
         assert code_of(answer) == (507, "storage-full")

@@ -102,8 +102,19 @@ async def test_acknowledgements_are_timed_and_refusals_counted_by_code(services:
 
 async def test_the_volumes_free_room_is_shown(services: Services) -> None:
     seen = await _scraped(services)
-    assert seen["longshore_volume_free_bytes", ()] > 0
+    assert 0 < seen["longshore_volume_free_bytes", ()] < seen["longshore_volume_size_bytes", ()]
     assert ("longshore_volume_free_inodes", ()) in seen
+
+
+async def test_what_uploads_need_to_be_taken_is_shown_as_readiness_has_it(
+    services: Services,
+) -> None:
+    checks = ("database", "volume", "space")
+    seen = await _scraped(services)
+    assert [seen["longshore_ready", (check,)] for check in checks] == [1, 1, 1]
+    (services.staging.root / ".longshore-volume").unlink()
+    seen = await _scraped(services)
+    assert [seen["longshore_ready", (check,)] for check in checks] == [1, 0, 1]
 
 
 async def test_metrics_want_a_secret_which_may_be_one_for_them_alone(

@@ -99,6 +99,8 @@ class Operation:
     """Who gets no answer asks again."""
     is_looked_up: bool = False
     """A commit without an answer is looked up, and answered after all."""
+    preempts: bool = False
+    """Of two of these at once the older one may be told to come back, with nothing done."""
 
 
 class House:
@@ -267,6 +269,7 @@ class House:
             f"send {len(piece)} of {upload_id} at {offset}",
             do,
             lambda reference: reference.send(upload_id, offset, len(piece)),
+            preempts=True,
         )
 
     def stand(self, upload_id: str) -> Operation:
@@ -275,7 +278,10 @@ class House:
             return str(row.size if row.received is None else row.received)
 
         return Operation(
-            f"ask where {upload_id} stands", do, lambda reference: reference.stand(upload_id)
+            f"ask where {upload_id} stands",
+            do,
+            lambda reference: reference.stand(upload_id),
+            preempts=True,
         )
 
     def new_claim(self) -> str:

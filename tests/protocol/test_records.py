@@ -227,7 +227,7 @@ class Records(RuleBasedStateMachine):
         if step.is_race:
             other = step.second.of(self._possible(KINDS))
             second = KINDS[other].make(self.house, step.second.choice)
-            if first.name != second.name:
+            if first.name != second.name and not (first.preempts and second.preempts):
                 self.run(self.house.carry_out_both(first, second))
                 return
         fault = step.fault if KINDS[name].takes_faults else None

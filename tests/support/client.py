@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,9 @@ class FormClient:
         files = {"file": (filename, content, kind)}
         return self.http.post(f"{self.path}/fields/{field}/uploads", files=files)
 
-    def put(self, field: str, key: str, content: bytes, **headers: str) -> httpx.Response:
+    def put(
+        self, field: str, key: str, content: bytes | Iterable[bytes], **headers: str
+    ) -> httpx.Response:
         path = f"{self.path}/fields/{field}/uploads/{key}"
         return self.http.put(path, content=content, headers=headers)
 

@@ -21,7 +21,15 @@ from api.start import open_services
 from api.uploads import outcomes, work
 from api.uploads.acknowledge import acknowledge
 from shared.ids import new_id
-from shared.internal_api import Flag, Rejected, Retry, Stored, StoredObject, WorkOrder
+from shared.internal_api import (
+    Flag,
+    Outcome,
+    Rejected,
+    Retry,
+    Stored,
+    StoredObject,
+    WorkOrder,
+)
 from tests.support.sql import execute, rows_of
 from tests.support.stack import forms_folder
 
@@ -86,7 +94,7 @@ class Scene:
     async def claimed(self, upload: UploadRow) -> WorkOrder:
         return await work.claim(self.services, upload.id, new_id("clm"))
 
-    async def report(self, outcome: Stored | Rejected | Retry) -> UploadRow:
+    async def report(self, outcome: Outcome) -> UploadRow:
         return await outcomes.apply(self.services, self.form.id, outcome)
 
     async def stored(self, field: str = "needed") -> UploadRow:

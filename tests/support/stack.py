@@ -32,11 +32,15 @@ class Stack:
         self.process: subprocess.Popen[bytes] | None = None
         self.output = state_dir.parent / f"{state_dir.name}.out"
 
+    def command(self) -> list[str]:
+        """What is started, in the checkout."""
+        return ["./longshore", "up", "--port", str(self.port), "--state-dir", str(self.state_dir)]
+
     def start(self) -> "Stack":
         began = time.time()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                ["./longshore", "up", "--port", str(self.port), "--state-dir", str(self.state_dir)],
+                self.command(),
                 cwd=CHECKOUT,
                 env={**os.environ, **self.env},
                 stdout=output,

@@ -40,9 +40,11 @@ from dev.services import API_PREFIX as API
 from dev.services import TUNABLE
 from dev.services import WORKER_PREFIX as WORKER
 from dev.tools import COMPILE
-from docs import provoke
+from docs import log_meanings, provoke
 from docs.generate import rendered
+from docs.log_events import UnreadableEventError, events_of
 from shared import internal_api
+from shared.causes import Cause
 from shared.codes import NOTICES
 from shared.form_definition import load_form_types
 from shared.status import TERMINAL, TRANSITIONS
@@ -120,6 +122,37 @@ def test_every_error_code_can_be_provoked_or_says_what_it_needs() -> None:
     assert not set(provoke.COMMANDS) & set(provoke.NEEDS)
 
 
+@pytest.mark.parametrize(
+    ("service", "meanings"), [("api", log_meanings.API), ("worker", log_meanings.WORKER)]
+)
+def test_every_event_that_is_logged_is_explained_and_no_other(
+    service: str, meanings: dict[str, str]
+) -> None:
+    logged = events_of(service, "shared")
+    assert set(logged) == set(meanings), f"see docs/log_meanings.py; then {HOW}"
+    assert [name for name in logged if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
+
+
+def test_an_event_that_nobody_could_find_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hidden.py").write_text('log.info(f"{name}_ended")')
+    with pytest.raises(UnreadableEventError, match=r"hidden.py:1"):
+        events_of(str(tmp_path))
+
+
+def test_every_cause_is_explained() -> None:
+    assert set(log_meanings.CAUSES) == set(Cause)
+
+
+@pytest.mark.parametrize("page", ["runbook.md", "troubleshooting.md"])
+def test_an_event_that_a_page_for_operators_names_is_one_that_is_logged(page: str) -> None:
+    events = {*log_meanings.API, *log_meanings.WORKER}
+    keys = {key for event in events_of("api", "worker").values() for key in event.keys}
+    named = set(re.findall(r"`([a-z]+_[a-z_]+)`", text_of(page)))
+    others = {each for each in named if each.startswith("longshore_")} | keys
+    assert named & events
+    assert named - others <= events
+
+
 def test_the_type_of_each_problem_leads_to_the_one_entry_of_its_code() -> None:
     page = render("errors.html", site=Site(), entries=list(entries())).body
     ids = re.findall(r'id="([a-z-]+)"', bytes(page).decode().partition("<h1>")[2])
@@ -130,11 +163,12 @@ def test_the_type_of_each_problem_leads_to_the_one_entry_of_its_code() -> None:
         assert details(Problem(code), "req", "")["type"] == f"{GUIDE}#{code}"
 
 
-def test_settings_errors_form_types_and_what_is_acceptable_have_their_tables() -> None:
+def test_settings_errors_logs_form_types_and_what_is_acceptable_have_their_tables() -> None:
     assert [path.name for path in GENERATED] == [
         "acceptable.md",
         "errors.md",
         "form-types.md",
+        "logs.md",
         "settings.md",
     ]
 

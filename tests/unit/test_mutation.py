@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from dev import CHECKOUT
-from dev.mutation import equivalent
+from dev.mutation import covering, equivalent
 from dev.mutation.__main__ import EQUIVALENT
 from dev.mutation.operators import mutants_of
 
@@ -149,3 +149,14 @@ def test_each_equivalent_mutant_is_one_of_the_code_of_today() -> None:
         for each in mutants_of(file, (CHECKOUT / file).read_text("utf-8"))
     }
     assert listed.keys() <= made
+
+
+def test_tests_of_processes_come_last_and_each_once() -> None:
+    mutant = mutants_of("api/http/connections.py", "def most():\n    return 5\n")[0]
+    edge, shares = (f"tests/integration/test_{name}.py::one" for name in ("edge", "shares"))
+    of_processes = [
+        covering.Test(name, 1, {}) for name in (f"{edge}[sqlite]", f"{edge}[postgresql]", shares)
+    ]
+    slow = covering.Test("tests/unit/test_slow.py::one", 9, {mutant.file: set(mutant.lines)})
+    asked = covering.Covering([*of_processes, slow]).of(mutant, at_most=40)
+    assert [test.name for test in asked] == [slow.name, f"{edge}[sqlite]", shares]

@@ -62,7 +62,7 @@ async def _abort(
             upload_id = (await creating)["UploadId"]
             await client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
     except STORE_ERRORS as error:
-        log.warning("multipart not aborted", key=key, error=repr(error))
+        log.warning("multipart_not_aborted", key=key, error=repr(error))
 
 
 async def send_parts(

@@ -274,7 +274,7 @@ class ObjectStore:
                     return False
                 if status_of(error) != HTTPStatus.NOT_IMPLEMENTED:
                     raise
-            log.warning("the store knows no conditional writes", bucket=self._bucket)
+            log.warning("no_conditional_writes", bucket=self._bucket)
             self._knows_conditions = False
         await write()
         return True
