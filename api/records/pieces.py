@@ -16,6 +16,8 @@ from api.records.tables import segments, uploads
 from api.texts.errors import Problem
 from shared.status import UploadStatus
 
+NEAR = 64
+"""Segments that are looked at beyond a place: what few pieces bring, and a read of few rows."""
 _LAST_BEFORE = Prepared(
     select(segments)
     .where(
@@ -33,6 +35,7 @@ _BETWEEN = Prepared(
         segments.c.start < given(segments.c.start, "end"),
     )
     .order_by(segments.c.start)
+    .limit(NEAR)
 )
 
 
@@ -93,6 +96,7 @@ def is_here(conn: Connection, upload_id: str, start: int, size: int) -> bool:
 
 
 def between(conn: Connection, upload_id: str, start: int, end: int) -> list[SegmentRow]:
-    """Segments that begin from `start` on and before `end`, in the order of their bytes."""
+    """Segments that begin from `start` on and before `end`, in the order of their bytes: the first
+    `NEAR` of them."""
     found = _BETWEEN.rows(conn, {"upload_id": upload_id, "start": start, "end": end})
     return [SegmentRow.of(row) for row in found]

@@ -86,14 +86,23 @@ class SegmentWriter:
         self._gathered += len(data)
         has_room = self._staging.gather(len(data))
         if self._gathered >= (LARGE if has_room else SMALL):
-            await self._settle()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Have all that was taken be written."""
+        await self._settle()
+        if self._batch:
             self._hand_over()
 
     async def sync(self) -> Mark:
-        """Make durable what is on the volume by now, while more may be written."""
+        """Make durable what was being written, while more may be taken."""
+        if self._under_way:
+            await asyncio.wait([self._under_way])
         mark = self._mark
         if self.is_broken:
             raise Problem("unavailable", retry_after=5)
+        if self._fd is None:  # nothing was
+            return mark
         await self._staging.run(self._fsync)
         if self._is_new:
             await self._staging.sync(SEGMENTS)
@@ -102,10 +111,8 @@ class SegmentWriter:
 
     async def finish(self) -> Mark:
         """Make all of it durable."""
+        await self.flush()
         await self._settle()
-        if self._batch:
-            self._hand_over()
-            await self._settle()
         return await self.sync()
 
     async def close(self) -> None:
@@ -167,11 +174,11 @@ class SegmentWriter:
         return fd
 
     def _fsync(self) -> None:
-        if self._fd is not None:
-            self.is_broken = True
-            os.fsync(self._fd)
-            self.is_broken = False
-            reached("api-after-segment-fsync")
+        assert self._fd is not None  # noqa: S101 - for the type checker
+        self.is_broken = True
+        os.fsync(self._fd)
+        self.is_broken = False
+        reached("api-after-segment-fsync")
 
 
 def feed(hash_: Hash, folder: Path, piece: Piece) -> None:

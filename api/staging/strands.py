@@ -107,6 +107,18 @@ def joined_hash(
     return hash_, pieces_of(unhashed)
 
 
+def run_of(segments: Sequence[SegmentRow], start: int) -> list[SegmentRow]:
+    """Those that follow each other from `start` on without a hole, as far as is hashed at once."""
+    run: list[SegmentRow] = []
+    end = start
+    for each in segments:
+        if each.start != end or each.end - start > CATCH_UP:
+            break
+        run.append(each)
+        end = each.end
+    return run
+
+
 def pieces_of(segments: Sequence[SegmentRow]) -> tuple[Piece, ...]:
     """Where their bytes lie."""
     return tuple(Piece(each.name, each.size) for each in segments)

@@ -77,6 +77,7 @@ class Appending:
         is_due = self._unmoved >= EVERY_BYTES or now - self._moved_at >= EVERY_SECONDS
         if is_due and not self._moving and not self._checksum:
             self._unmoved, self._moved_at = 0, now
+            await self._file.flush()
             self._moving = asyncio.create_task(self._move())
 
     async def _moved(self) -> None:

@@ -6,6 +6,7 @@ Each is kept whole or not at all. The upload is one that was begun as `api/uploa
 begins it, and once nothing of it is missing it ends as all do.
 """
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from api.records.pieces import Placed
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.folders import SEGMENTS
-from api.staging.segments import Mark, SegmentWriter
-from api.staging.strands import CATCH_UP, Strand, joined_hash
+from api.staging.segments import Hash, Mark, SegmentWriter, feed
+from api.staging.strands import CATCH_UP, Strand, joined_hash, pieces_of, run_of
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
 from api.uploads.resumable import UNNAMED, Announced, begin, finish
@@ -155,6 +156,24 @@ def beyond_the_end() -> Problem:
     return Problem("piece-mismatch", "The chunk goes beyond its end.")
 
 
+async def _catch_up(services: Services, upload: UploadRow) -> None:
+    """Hash what has come out of order and has no hole before it by now. It is in the machine's
+    memory yet, and the last piece isn't kept waiting for all of it. Never raises: what isn't hashed
+    is read at the end."""
+    strand = services.strands.of(upload.id)
+    hash_: Hash = hashlib.sha256()
+    start = 0
+    if strand and strand.hash:
+        hash_, start = strand.hash.copy(), strand.segment.end
+    with suppress(Problem):
+        behind = await services.database.read(pieces.between, upload.id, start, upload.size)
+        run = run_of(behind, start)
+        for each in pieces_of(run):
+            await services.staging.run(feed, hash_, services.staging.root / SEGMENTS, each)
+        if run:
+            services.strands.keep_further(Strand(run[-1], hash_))
+
+
 class _Putting:
     """One piece on its way into a segment of its own."""
 
@@ -204,8 +223,11 @@ class _Putting:
         )
         placed = await self._placed(segment)
         reached("api-after-offset")
-        if placed.is_new and mark.hash:
-            self._services.strands.keep_further(Strand(segment, mark.hash))
+        if placed.is_new:
+            if mark.hash:
+                self._services.strands.keep_further(Strand(segment, mark.hash))
+            if not mark.hash or placed.upload.received != segment.end:
+                await _catch_up(self._services, placed.upload)
         return placed.upload
 
     async def _placed(self, segment: SegmentRow) -> Placed:

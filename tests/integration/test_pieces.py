@@ -231,6 +231,21 @@ async def test_the_whole_is_hashed_once_where_chunks_come_in_their_order(
         await expect_whole(services, client, answers[0].json()["id"])
 
 
+async def test_what_came_out_of_order_is_hashed_once_nothing_is_missing_before_it(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        upload_id = (await dropzone(client, form, 1)).json()["id"]
+        assert services.strands.of(upload_id) is None
+        await dropzone(client, form, 0)
+        hashed = services.strands.of(upload_id)
+        assert hashed is not None
+        assert hashed.segment.end == 2 * SIZE
+        await dropzone(client, form, 2)
+        await expect_whole(services, client, upload_id)
+
+
 # --- chunks that lie
 
 

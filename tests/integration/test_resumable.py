@@ -21,7 +21,7 @@ from api.staging.folders import SEGMENTS
 from api.staging.space import Free
 from api.texts.errors import Problem
 from api.upkeep import receiving
-from api.uploads import resumable
+from api.uploads import appending, resumable
 from shared.volume import STAGED
 from tests.support.commits import commits_that
 from tests.support.listeners import new_form, public
@@ -132,6 +132,23 @@ async def test_a_request_on_another_replica_takes_the_upload_from_a_stalled_one(
 
 
 # --- what dies in the middle
+
+
+async def test_bytes_are_acknowledged_while_more_come(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "EVERY_SECONDS", 0)
+    async with public(services) as client:
+        url, body = await begun(client), Held(CONTENT[:1000])
+        sending = asyncio.create_task(send(client, url, 0, body))
+        async with asyncio.timeout(30):
+            while (await client.get(url)).json()["progress"]["received"] < 1000:  # noqa: ASYNC110 - no event is told of it
+                await asyncio.sleep(0.01)
+        assert not sending.done()
+        body.go_on.set()
+        assert (await sending).headers["upload-offset"] == "1000"
+        await send(client, url, 1000, CONTENT[1000:])
+        assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 async def test_what_came_before_the_service_stopped_is_kept(services: Services) -> None:
