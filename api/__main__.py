@@ -31,6 +31,8 @@ from shared.settings_errors import explain
 
 log = structlog.get_logger()
 
+LAST_REQUESTS = 0.5
+"""Seconds for the requests of connections that were made before the door was closed."""
 CANCEL_AFTER = 1
 """Seconds for what is still under way when the grace is over."""
 FILES_BESIDE = 256
@@ -126,10 +128,18 @@ async def _tell_of_redis(url: str) -> None:
 
 
 async def _stop(stop: asyncio.Event, servers: list[_Server], services: Services) -> None:
-    """Once it is to stop: refuse what is new, let finish what is under way, within the grace. The
-    internal listener serves until then, for the workers."""
+    """Once it is to stop: close the door, refuse what is new, let finish what is under way, within
+    the grace. The internal listener serves until then, for the workers.
+
+    A proxy passes on to another replica what can't be connected, and nothing that it sent. So who
+    was let in still has time to ask.
+    """
     await stop.wait()
+    for listening in servers[0].servers if servers[0].started else ():
+        listening.close()
+    await asyncio.sleep(LAST_REQUESTS)
     services.stopping.begin()
+    log.info("api_stopping")
     services.streams.close()  # who follows comes back, to another replica
     services.waiters.close()  # who waits is told how things stand, and asks the next one
     await services.stopping.finished(services.settings.shutdown_seconds)

@@ -3,28 +3,20 @@
 import sys
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.records import migrate
 from api.records.faults import explain as explain_database
-from api.settings.database_url import DatabaseUrl
+from api.settings.records import RecordsSettings
 from api.texts.errors import Problem
 from shared.finding import refuse, wrong
 from shared.settings_errors import explain
 
 
-class MigrationSettings(BaseSettings):
-    """Nothing but the database: migrations run where the rest isn't configured."""
-
-    model_config = SettingsConfigDict(extra="ignore")
-    database_url: DatabaseUrl
-
-
 def main() -> int:
     try:
-        settings = MigrationSettings()
+        settings = RecordsSettings()
     except ValidationError as error:
         return refuse("api", explain(error))
     try:

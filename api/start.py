@@ -23,6 +23,7 @@ from api.staging.space import Space
 from api.staging.staging import Staging
 from api.telemetry.metrics import Metrics
 from api.telemetry.watchdog import Watchdog
+from api.uploads.idempotency import free_keys
 from shared.finding import refuse_or_tell, wrong
 from shared.form_definition import FormDefinitionError, load_form_types
 
@@ -71,6 +72,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await mount.open()
         if await mount.matches():
             refuse_or_tell(await try_out(staging))
+        await free_keys(database)
         async with open_links(settings) as links:
             yield Services(
                 settings=settings,

@@ -33,6 +33,8 @@ export interface UploadRecord {
   size: number;
   detected_type: string | null;
   sha256: string | null;
+  /** Bytes. All of them are there, unless it is `receiving`. */
+  progress: { received: number; total: number };
   public_url: string | null;
   object: StoredObject | null;
   derivatives: Record<string, StoredObject>;
@@ -72,6 +74,8 @@ export interface Policy {
   accept: string[];
   min_bytes?: number;
   max_bytes: number;
+  /** A larger file is sent in parts of so many bytes, and goes on where it was cut off. */
+  part_bytes?: number;
   max_files?: number;
   image?: {
     min_width?: number;
@@ -99,7 +103,7 @@ export interface Policy {
  * `waiting` for a form, a check or its turn, or to be tried again · `uploading` · `paused` · `offline`, and it goes on
  * by itself · `processing`: acknowledged, and being checked · `stored` · `rejected`: the person has
  * to choose another · `failed`: it can be tried again · `unsent`: a reload cut it off, and it has
- * to be chosen again · `replaced`, `removed` and `expired`: not shown any more.
+ * to be chosen again, although the service may have a part of it · `replaced`, `removed` and `expired`: not shown any more.
  */
 export type UploadStatus =
   | 'waiting'
@@ -117,13 +121,13 @@ export type UploadStatus =
 
 /** One file and its whole life. Dispatches `status` and `progress`. */
 export interface Upload extends EventTarget {
-  /** The service's id, once it is acknowledged; until then one of our own. */
+  /** The service's id, once it has one; until then one of our own. */
   readonly id: string;
   readonly field: string;
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Bytes that have left. */
+  /** Bytes that have left; of one that is `unsent`, those that the service has. */
   readonly loaded: number;
   readonly status: UploadStatus;
   /** What it was rejected or failed for, or why it is tried again. */
@@ -134,7 +138,7 @@ export interface Upload extends EventTarget {
   readonly form: { readonly url: string };
   /** Fulfilled, never rejected, once it is stored, rejected, failed or removed. */
   readonly finished: Promise<Upload>;
-  /** Stop sending; what was sent of the file is sent again later. */
+  /** Stop sending. Of a file that is sent at once, what was sent is sent again later. */
   pause(): void;
   resume(): void;
   /** Try a failed one again. */
@@ -148,7 +152,7 @@ export interface UploadOptions {
   url: string;
   /** Name of the file field. */
   field: string;
-  /** Name of a transport that `configure` was given. */
+  /** `tus`, which sends it in parts, or the name of a transport that `configure` was given. */
   transport?: string;
 }
 

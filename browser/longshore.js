@@ -26,6 +26,7 @@ const ENGLISH = {
   stored: 'Stored',
   withheld: 'We have this file and look at it',
   unsent: 'Not sent: choose it again',
+  partly: '{percent} % sent: choose it again',
   removed: 'Removed',
   pause: 'Pause',
   resume: 'Resume',
@@ -49,6 +50,8 @@ const trouble = (code = 'file-unreadable', detail = ENGLISH[code], params = {}) 
 
 const SENDING = /waiting|uploading|offline/;
 const GONE = /replaced|removed|expired/;
+/** In the service's ids of uploads, and not in our keys. */
+const BEGUN = /_/;
 
 /** @type {NonNullable<Options['headers']>} */
 let credentials = {};
@@ -120,12 +123,7 @@ async function ask(url, { signal, headers, ...init } = {}) {
     const answer = await fetch(url, { ...init, headers: all, signal: given });
     const after = milliseconds(answer.headers.get('Retry-After'));
     const body = read(answer.status, await answer.text(), after);
-    return {
-      body,
-      status: answer.status,
-      etag: answer.headers.get('ETag'),
-      after,
-    };
+    return { body, status: answer.status, headers: answer.headers, after };
   } catch (error) {
     throw error instanceof Refusal ? error : new Refusal(0);
   }
@@ -137,17 +135,22 @@ async function insist(url, method) {
     try {
       return (await ask(url, { method })).body;
     } catch (error) {
-      const refusal = /** @type {Refusal} */ (error);
-      if (!refusal.passes || failed > ATTEMPTS) throw refusal;
-      await nap(pauseAfter(refusal, failed), 'online');
+      if (failed > ATTEMPTS) throw error;
+      await recover(error, failed);
     }
   }
+}
+
+/** Rest before the next attempt; throw what no attempt mends. @param {any} refusal @param {number} failed */
+async function recover(refusal, failed) {
+  if (!refusal.passes) throw refusal;
+  await nap(pauseAfter(refusal, failed), 'online');
 }
 
 /** Milliseconds before the next attempt; apart from each other, so that not all come at once.
  * @param {Refusal} refusal @param {number} failed attempts before this one */
 const pauseAfter = (refusal, failed) =>
-  Math.max(refusal.after, Math.min(30_000, 1000 * 2 ** failed) * (0.5 + Math.random() / 2));
+  Math.max(refusal.after, Math.min(15_000, 500 * 2 ** failed) * (1 + Math.random()));
 
 /** Rest for so many milliseconds, or until the window hears `event`.
  * @param {number} time @param {string} [event] @returns {Promise<unknown>} */
@@ -176,7 +179,7 @@ export async function* watch(url, { signal } = {}) {
       const answer = await ask(url, { signal, headers });
       failed = 0;
       if (answer.status !== 304) {
-        etag = answer.etag;
+        etag = answer.headers.get('ETag');
         yield answer.body;
         if (answer.body.poll_after_ms === null) return;
       }
@@ -184,24 +187,24 @@ export async function* watch(url, { signal } = {}) {
       if (document.hidden) await nap(IN_BACKGROUND, 'visibilitychange');
     } catch (error) {
       if (signal?.aborted) return;
-      const refusal = /** @type {Refusal} */ (error);
-      if (!refusal.passes) throw refusal;
-      await nap(pauseAfter(refusal, failed++), 'online');
+      await recover(error, failed++);
     }
   }
 }
 
 // --- sending
 
-/** @type {Transport} */
-async function sendByXhr(file, { url, headers, signal, onProgress }) {
+/**
+ * Send a body, and tell what has left of it. Resolves with what the service answers.
+ * @param {string} method @param {string} url @param {XMLHttpRequestBodyInit} body
+ * @param {Omit<Parameters<Transport>[1], 'url'>} how
+ */
+async function transfer(method, url, body, { headers, signal, onProgress }) {
   /** Milliseconds without a sign of life after which it is given up: on a slow line the system's
    * buffers take long to empty, and nothing is seen of that. */
   const STALLED = 300_000;
   const request = new XMLHttpRequest(); // fetch says nothing of what it has sent
-  const body = new FormData();
-  body.append('file', file, file.name);
-  request.open('POST', url);
+  request.open(method, url);
   Object.entries(headers).forEach((each) => request.setRequestHeader(...each));
   const stop = (signal.onabort = () => request.abort());
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -217,19 +220,28 @@ async function sendByXhr(file, { url, headers, signal, onProgress }) {
   return read(request.status, request.responseText, milliseconds(request.getResponseHeader('Retry-After')));
 }
 
+/** @type {Transport} */
+async function sendAtOnce(file, how) {
+  const body = new FormData();
+  body.append('file', file, file.name);
+  return transfer('POST', how.url, body, how);
+}
+
+// What not every page needs.
+const inParts = () => import('./longshore-tus.js');
+const contents = () => import('./longshore-contents.js');
+const nothing = () => {};
+
 /** The SHA-256 of a file that isn't too large for that. @param {File} file */
 async function digestOf(file) {
   /** Bytes: it is read into memory as a whole. */
   const DIGEST_UP_TO = 32 * 2 ** 20;
   if (file.size > DIGEST_UP_TO || !crypto.subtle) return; // it is there on https alone
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
-  return {
-    sha256: hex(hash),
-    header: { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...hash))}:` },
-  };
+  return hash;
 }
 
-/** By which the service knows a file that is sent again. */
+/** By which the service knows a file that is sent again, until it has an id for what it has of it. */
 const newKey = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 
 /** Uploads that wait for their turn or are being sent. @type {Set<Upload>} */
@@ -255,6 +267,13 @@ function pump() {
 /** @param {Event} event */
 const askFirst = (event) => event.preventDefault();
 
+/** Go where a download begins, which leaves nothing. @param {string} url */
+function leave(url) {
+  removeEventListener('beforeunload', askFirst);
+  location.assign(url);
+  pump();
+}
+
 /** @param {string} event @param {() => void} heard */
 const listen = (event, heard) => globalThis.addEventListener?.(event, heard);
 listen('offline', () => queue.forEach((each) => each.status === 'uploading' && each.lose()));
@@ -277,15 +296,17 @@ class Upload extends EventTarget {
   /** @type {string | null | undefined} */
   transport;
   guard = false;
+  /** Bytes of the parts it is sent in, if it is. @type {number | undefined} */
+  part;
   /** Whether it was in the form: then it is removed elsewhere when it is there no more. */
   seen = false;
   /** What a screen reader was told last. */
   said = '';
   /** Gives its place to this one once that is stored. @type {Upload | null} */
-  instead = null;
+  replaces = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   timer;
-  #attempts = 0;
+  attempts = 0;
   /** Whether the service may have all of it, although it didn't say so. */
   #sent = false;
   /** Taken away, which only the answer makes possible. */
@@ -299,6 +320,7 @@ class Upload extends EventTarget {
   constructor(form, field, { name, size, key = newKey(), sha256 }) {
     super();
     this.form = form;
+    form.uploads.push(this);
     this.field = field;
     this.name = name;
     this.size = size;
@@ -307,9 +329,10 @@ class Upload extends EventTarget {
     this.sha256 = sha256;
     /** @type {Promise<this>} */
     this.finished = new Promise((resolve) => {
-      this.addEventListener('status', () => {
-        if (/stored|rejected|failed|removed/.test(this.status)) resolve(this);
-      });
+      this.addEventListener(
+        'status',
+        () => /stored|rejected|failed|removed/.test(this.status) && resolve(this),
+      );
     });
   }
 
@@ -327,7 +350,7 @@ class Upload extends EventTarget {
     this.status = status;
     this.problem = problem;
     this.tell('status');
-    this.form.remember();
+    this.form.keep();
   }
 
   /** @param {'status' | 'progress'} kind */
@@ -338,9 +361,9 @@ class Upload extends EventTarget {
   }
 
   /** Let it have its turn. */
-  enqueue() {
+  start() {
     queue.add(this);
-    this.#attempts = 0;
+    this.attempts = 0;
     this.resume();
   }
 
@@ -348,7 +371,7 @@ class Upload extends EventTarget {
     const { signal } = (this.#stop = new AbortController());
     const url = `${this.form.url}/fields/${this.field}/uploads`;
     const file = /** @type {File} */ (this.file);
-    this.loaded = 0;
+    if (!BEGUN.test(this.key)) this.loaded = 0; // else it goes on
     this.set('uploading');
     try {
       // A file that was changed or is gone would look like a lost connection.
@@ -358,14 +381,20 @@ class Upload extends EventTarget {
       ]).catch(() => {
         throw new Refusal(422, trouble());
       });
-      this.sha256 = digest?.sha256;
-      this.form.remember();
+      this.sha256 = digest && hex(digest);
+      this.form.keep();
       const headers = {
         ...(await ownHeaders(url)),
         'Idempotency-Key': this.key,
-        ...digest?.header,
+        ...(digest && { 'Repr-Digest': `sha-256=:${btoa(String.fromCharCode(...digest))}:` }),
       };
-      const transport = ownTransports[this.transport ?? ''] ?? sendByXhr;
+      const transport =
+        ownTransports[this.transport ?? ''] ??
+        (BEGUN.test(this.key) ||
+        this.size > /** @type {number} */ (this.part) || // by no policy none is
+        this.transport === 'tus'
+          ? (await inParts()).send.bind(null, this, ask, transfer, newKey)
+          : sendAtOnce);
       signal.throwIfAborted(); // cancelled or paused while it was hashed
       const record = await transport(file, {
         url,
@@ -377,9 +406,9 @@ class Upload extends EventTarget {
       if (this.status === 'removed') this.unwanted = true;
       this.status = 'waiting'; // it is there, whatever was wanted meanwhile
       // A list that came before this answer may know better, and won't come again.
-      this.follow(
-        this.form.record?.uploads[this.field]?.find((each) => each.id === record.id) ?? record,
-      );
+      const listed = this.form.record?.uploads[this.field]?.find((each) => each.id === record.id);
+      this.follow(record);
+      if (listed) this.follow(listed);
       if (this.unwanted) this.remove();
     } catch (error) {
       if (!signal.aborted) this.#missed(error);
@@ -398,20 +427,19 @@ class Upload extends EventTarget {
   #missed(error) {
     const refusal = error instanceof Refusal ? error : new Refusal(0);
     if (refusal.problem.code === 'key-reused') this.key = newKey(); // it is that of other bytes
-    if (refusal.passes && this.#attempts < ATTEMPTS) return this.#later(refusal);
+    if (refusal.passes && this.attempts < ATTEMPTS) return this.#later(refusal);
     queue.delete(this);
     this.set(/^(file|image|too-many)-/.test(refusal.problem.code) ? 'rejected' : 'failed', refusal.problem);
   }
 
   /** @param {Refusal} refusal */
   #later(refusal) {
-    this.loaded = 0;
-    this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.#attempts));
-    this.#attempts += +navigator.onLine;
+    this.timer = setTimeout(() => this.resume(), pauseAfter(refusal, this.attempts));
+    this.attempts += +navigator.onLine;
     this.set(refusal.status ? 'waiting' : 'offline', refusal.problem);
   }
 
-  /** The connection is gone: what was sent of it is lost. */
+  /** The connection is gone. */
   lose() {
     this.#stop.abort();
     this.#later(new Refusal(0));
@@ -437,7 +465,7 @@ class Upload extends EventTarget {
   /** One that failed, at the service or on its way there. */
   async retry() {
     if (this.status !== 'failed') return;
-    if (!this.record) return this.enqueue();
+    if (!this.record) return this.start();
     await insist(`${this.url}/retry`, 'POST').then(
       (record) => this.follow(record),
       (refusal) => this.set('failed', refusal.problem),
@@ -447,24 +475,31 @@ class Upload extends EventTarget {
   /** Take it away, here and at the service. */
   async remove() {
     if (GONE.test(this.status)) return;
-    if (!this.record && this.#sent && queue.has(this)) {
+    if (!BEGUN.test(this.id) && this.#sent && queue.has(this)) {
       this.unwanted = true; // it may have been acknowledged
       this.resume();
       return this.form.render();
     }
     queue.delete(this);
     this.#halt('removed');
-    if (!this.record) return;
+    if (!BEGUN.test(this.id)) return;
     await insist(this.url, 'DELETE').catch((refusal) => {
+      if (!this.record) return; // a part, which ends by itself
       this.status = 'waiting'; // it isn't gone
-      this.follow(/** @type {UploadRecord} */ (this.record));
       this.form.refused(refusal);
+      this.follow(this.record);
     });
   }
 
   /** @param {UploadRecord} record as the service has it now */
   follow(record) {
     if (this.status === 'removed') return; // whatever an older answer says
+    if (record.status === 'receiving') {
+      if (this.file) return; // it is sent from here
+      this.loaded = record.progress.received;
+      this.key = record.id;
+      return this.status === 'unsent' || this.set('unsent');
+    }
     // A list that came meanwhile may have had it already, under another name.
     this.form.uploads = this.form.uploads.filter((each) => each === this || each.id !== record.id);
     const pending = record.poll_after_ms;
@@ -473,8 +508,8 @@ class Upload extends EventTarget {
     this.record = record;
     if (changed) this.set(status, record.error);
     if (status === 'stored') {
-      this.instead?.remove();
-      this.instead = null;
+      this.replaces?.remove();
+      this.replaces = null;
     }
     if (pending) this.form.follow();
   }
@@ -508,17 +543,17 @@ class Form {
     this.url = url;
     try {
       for (const { field, ...what } of JSON.parse(sessionStorage[`longshore ${url}`] ?? '[]')) {
-        const upload = new Upload(this, field, what);
-        upload.status = 'unsent';
-        this.uploads.push(upload);
+        new Upload(this, field, what).status = 'unsent';
       }
+      if (localStorage['longshore kept'])
+        inParts().then(({ recall }) => recall(this.uploads), nothing);
     } catch {
       // a page without storage asks for nothing again
     }
   }
 
   /** Keep the names of what isn't there yet: after a reload it is asked for again. */
-  remember() {
+  keep() {
     if (!this.url) return;
     const left = this.uploads.filter(
       (each) => !each.record && !/rejected|removed/.test(each.status),
@@ -575,25 +610,23 @@ class Form {
   #merge(field, records) {
     for (const each of records) {
       const known = this.uploads.find((u) => u.id === each.id);
-      const same = this.uploads.find(
-        (u) =>
-          u.field === field &&
-          !u.record &&
-          !/rejected|removed/.test(u.status) &&
-          u.name === each.filename &&
-          u.size === each.size &&
-          (u.sha256 ?? each.sha256) == (each.sha256 ?? u.sha256),
-      );
-      if (known) known.follow(each);
-      else if (!same) {
-        const upload = new Upload(this, field, { name: each.filename, size: each.size });
-        this.uploads.push(upload);
-        upload.follow(each);
-      } else if (/unsent|failed/.test(same.status)) same.follow(each); // the answer got lost
+      const upload =
+        known ??
+        this.uploads.find(
+          (u) =>
+            u.field === field &&
+            !u.record &&
+            !/rejected|removed/.test(u.status) &&
+            u.name === each.filename &&
+            u.size === each.size &&
+            (u.sha256 ?? each.sha256) == (each.sha256 ?? u.sha256),
+        ) ??
+        new Upload(this, field, { name: each.filename, size: each.size });
+      if (known || !upload.file || upload.status === 'failed') upload.follow(each); // else its answer comes
     }
     for (const each of this.uploads.filter((u) => u.field === field)) {
       const there = records.some((record) => record.id === each.id);
-      if (each.seen && !there) each.set('removed');
+      if (each.seen && !there && !queue.has(each)) each.set('removed'); // else sending it tells
       each.seen = there;
     }
   }
@@ -614,8 +647,7 @@ export function createUpload(file, { url, field, transport }) {
   const upload = new Upload(form, field, file);
   upload.transport = transport;
   upload.file = file;
-  form.uploads.push(upload);
-  upload.enqueue();
+  upload.start();
   return upload;
 }
 
@@ -851,9 +883,10 @@ class LongshoreFile extends Base {
     const input =
       this.#input ??
       /** @type {HTMLInputElement | null} */ (this.querySelector('input[type=file]'));
-    if (input && !this.#input) this.#take(input);
-    if (input) this.#attach();
-    return !!input;
+    if (!input) return false;
+    if (!this.#input) this.#take(input);
+    this.#attach();
+    return true;
   }
 
   /** @param {HTMLInputElement} input */
@@ -952,12 +985,12 @@ class LongshoreFile extends Base {
       );
       const upload = again ?? new Upload(form, this.field, file);
       const all = form.uploads;
-      if (!again) all.splice(old ? all.indexOf(old) + 1 : all.length, 0, upload);
+      if (!again && old) all.splice(all.indexOf(old) + 1, 0, .../** @type {Upload[]} */ (all.splice(-1)));
       upload.file = file;
       upload.transport = this.getAttribute('transport');
       upload.guard = this.hasAttribute('guard');
       // A good one stays until the new one is stored.
-      if (old && /stored|processing/.test(old.status)) upload.instead = old;
+      if (old && /stored|processing/.test(old.status)) upload.replaces = old;
       else if (old !== upload) old?.remove();
       old = null;
       upload.set('waiting');
@@ -975,8 +1008,9 @@ class LongshoreFile extends Base {
           ? trouble('too-many-files', this.text('too-many-files'))
           : this.#policy && (await checkFile(file, this.#policy).catch(() => trouble()));
       if (upload.status !== 'waiting') continue; // removed meanwhile
+      upload.part = this.#policy?.part_bytes;
       if (found) upload.set('rejected', found);
-      else if (upload.form.url) upload.enqueue();
+      else if (upload.form.url) upload.start();
       else upload.set('failed', new Refusal(0).problem);
     }
     pump();
@@ -1019,6 +1053,7 @@ class LongshoreFile extends Base {
     }
     if (status === 'uploading' && loaded >= size) status = 'processing'; // the answer is due
     if (record?.flags?.length && !record.released_at) return this.text('withheld');
+    if (status === 'unsent' && loaded) status = /** @type {any} */ ('partly');
     return this.text(status, { percent: Math.floor((100 * loaded) / size / step) * step });
   }
 
@@ -1144,28 +1179,12 @@ function lineOf(element, upload) {
     image,
     ...[name, size, bar, state, notices, act, replace, remove].flatMap((each) => [each, ' ']),
   );
-  let previewed = '';
   replace.onclick = () => element.open(upload);
   remove.onclick = () => upload.remove();
-  /** Use a link to what is stored: the page's own addresses can't say whose they are.
-   * @param {string} path @param {(url: string) => void} use */
-  const linked = (path, use) =>
-    insist(`${upload.url}/content${path}`).then(
-      ({ url }) => use(url),
-      (refusal) => upload.form.refused(refusal),
-    );
   name.onclick = (event) => {
     if (!name.href) return;
     event.preventDefault();
-    linked('', (url) => {
-      removeEventListener('beforeunload', askFirst); // a download leaves nothing
-      location.assign(url);
-      pump();
-    });
-  };
-  image.onload = image.onerror = () => {
-    image.hidden = !image.naturalWidth; // what the browser can't show stays hidden
-    URL.revokeObjectURL(image.src);
+    contents().then((its) => its.open(upload, insist, leave), nothing);
   };
 
   /** @param {HTMLButtonElement} button @param {string} key */
@@ -1174,21 +1193,6 @@ function lineOf(element, upload) {
     button.hidden = !key;
     button.textContent = element.text(key);
     button.ariaLabel = `${button.textContent} ${upload.name}`;
-  };
-
-  /** A picture of what was chosen here, or the smallest that the service made. */
-  const preview = () => {
-    const { file, record } = upload;
-    const [made] = Object.entries(record?.derivatives ?? {}).sort(
-      ([, a], [, b]) => a.size - b.size,
-    );
-    const source = made && image.hidden ? made[0] : file?.type.startsWith('image/') && 'here';
-    if (!source || source === previewed) return;
-    previewed = source;
-    // A large photo takes all hands to decode: whoever goes on at once needs them first.
-    if (file && source === 'here')
-      setTimeout(() => (image.src = URL.createObjectURL(file)), 500);
-    else linked(`/${source}?inline`, (url) => (image.src = url));
   };
 
   const show = () => {
@@ -1204,14 +1208,15 @@ function lineOf(element, upload) {
     /** @type {'pause' | 'resume' | 'retry' | ''} */
     let action = status === 'uploading' ? 'pause' : /paused|offline/.test(status) ? 'resume' : '';
     if (status === 'failed' && (record ? record.error?.retryable : upload.form.url)) action = 'retry';
-    act.onclick = () => action && upload[action]();
+    act.onclick = () => upload[/** @type {'pause'} */ (action)]();
     label(act, action);
     label(
       replace,
       status === 'unsent' ? 'choose' : /stored|rejected|failed/.test(status) ? 'replace' : '',
     );
     label(remove, SENDING.test(status) || status === 'paused' ? 'cancel' : 'remove');
-    if (element.hasAttribute('preview')) preview();
+    if (element.hasAttribute('preview'))
+      contents().then((its) => its.preview(image, upload, insist), nothing);
   };
   return { item, name, state, show };
 }

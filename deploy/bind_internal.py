@@ -3,6 +3,7 @@
 A container has an address in each of its networks, and none of them is known beforehand.
 INTERNAL_NAME is a name that the apis, and nothing else, have in the network that the workers share
 and the proxy doesn't: an alias of theirs. Of its addresses, one for each replica, one is our own.
+With a module's name, as `api.check`, it starts that one in place of the api.
 """  # noqa: INP001 - a script that the image holds beside the packages
 
 import os
@@ -58,7 +59,8 @@ def main() -> None:
         env = environment(os.environ)
     except (KeyError, OSError) as error:
         sys.exit(f"api: INTERNAL_NAME: {error}")
-    os.execve(sys.executable, [sys.executable, "-m", "api"], env)  # noqa: S606 - PID and signals stay
+    module = sys.argv[1:] or ["api"]
+    os.execve(sys.executable, [sys.executable, "-m", *module], env)  # noqa: S606 - PID and signals stay
 
 
 if __name__ == "__main__":

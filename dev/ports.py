@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from dev.say import Problem
+from dev.seaweedfs import INNER_PORTS
 
 Ports = dict[str, int]
-NAMES = ("public", "internal", "s3", "redis")
-NOT_STORED = ("internal", "redis")
+NAMES = ("public", "internal", "s3", "redis", *INNER_PORTS)
+NOT_STORED = ("internal", "redis", *INNER_PORTS)
 """Only running processes know them, so they give way to whatever else listens there."""
 DEFAULT = 8000
 # Below what systems hand out for outgoing connections, which would take a kept port now and then;

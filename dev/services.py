@@ -134,25 +134,8 @@ class Services:
         }
 
     def s3(self) -> dict[str, str]:
-        folder = self.folder / "s3"
-        return clean(os.environ) | {
-            "BIND_HOST": HOST,
-            "GATEWAY_PORT": str(self.ports["s3"]),
-            "SERVICES": "s3,iam,sts",
-            "AUTH": "true",
-            "AWS_ACCESS_KEY_ID": self.secrets["s3_root"]["access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": self.secrets["s3_root"]["secret_access_key"],
-            "PERSIST_STATE": "1",
-            "STATE_DIR": str(folder / "state"),
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(folder / "data"),
-            "TMPDIR": str(folder),  # for its pid file
-            "LOG_LEVEL": "WARNING",
-            "SFTP_ENABLED": "0",
-            "IOT_MTLS_ENABLED": "0",
-            # It would look for containers of its own to clean up on this machine's Docker.
-            "DOCKER_HOST": f"unix://{folder}/no-docker",
-        }
+        """Its home is its folder, so that it finds no settings of a SeaweedFS of the person's."""
+        return clean(os.environ) | {"HOME": str(self.folder / "s3")}
 
     def redis_conf(self) -> str:
         """In a file of mode 600, since a process's arguments are everybody's to read."""

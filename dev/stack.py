@@ -5,7 +5,7 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from dev import answers, environments, processes
+from dev import answers, environments, processes, seaweedfs
 from dev.child import Child, Spec, pace
 from dev.logs import LogFile, readable, shorten
 from dev.ports import Ports
@@ -21,7 +21,7 @@ STORES_STOP_WITHIN = 2.5
 
 
 class Stack:
-    def __init__(self, state: StateDir, ports: Ports, redis_server: str) -> None:
+    def __init__(self, state: StateDir, ports: Ports, redis_server: str, weed: str) -> None:
         self._state = state
         self._secrets = state.secrets()
         self._published = False
@@ -32,7 +32,7 @@ class Stack:
         }
         run = environments.python("run")
         folder = state.path
-        s3 = S3(state, self.services, self._restart_services)
+        self._store = S3(state, self.services)
         self._migrate = [run, "-m", "api.migrate"]
         self._redis = self._child(
             Spec(
@@ -46,10 +46,11 @@ class Stack:
         self._s3 = self._child(
             Spec(
                 "s3",
-                [environments.python("s3"), "-m", "ministack"],
+                seaweedfs.command(weed, folder / "s3", ports),
                 self.services.s3,
-                s3.answers,
+                self._store.answers,
                 folder / "s3",
+                seaweedfs.ENDED_BY,
             )
         )
         self._api = self._child(
@@ -67,11 +68,16 @@ class Stack:
     async def start(self) -> None:
         """Return when everything answers."""
         self._state.write_text("redis/redis.conf", self.services.redis_conf())
-        await _together(self._redis.start(), self._s3.start(), self._migrate_database())
-        await self._api.start()
-        await self._worker.start()  # it would only complain of an api that is on its way
+        self._store.prepare()
+        await _together(self._s3.start(), self._start_api())
+        await self._worker.start()  # it would only complain of what is on its way
         self._publish()
         self._published = True
+
+    async def _start_api(self) -> None:
+        """It needs no object store to start, which takes as long to come as all this."""
+        await _together(self._redis.start(), self._migrate_database())
+        await self._api.start()
 
     async def stop(self) -> None:
         """Stop who works before who keeps: Redis and the store go when nobody needs them."""
@@ -80,6 +86,7 @@ class Stack:
         await self._worker.stop(WORKER_STOPS_WITHIN)  # first: it gives uploads back to the api
         await self._api.stop(API_STOPS_WITHIN)
         await asyncio.gather(*(c.stop(STORES_STOP_WITHIN) for c in (self._s3, self._redis)))
+        seaweedfs.remove_sockets(self.services.ports)
 
     def kill(self) -> None:
         self._state.remove_stack()
@@ -117,11 +124,6 @@ class Stack:
     async def _redis_answers(self, _child: Child) -> bool:
         ports, password = self.services.ports, self._secrets["redis_password"]
         return await answers.redis_pong(ports["redis"], password)
-
-    def _restart_services(self) -> None:
-        """Have them take up new keys, should the store have lost its data under them."""
-        for service in (self._api, self._worker):
-            service.replace()  # nothing, while they don't run yet
 
     async def _api_answers(self, _child: Child) -> bool:
         """It lives: whether it can take uploads is another matter, and often needs the worker."""

@@ -83,10 +83,7 @@ class StateDir:
             "redis_password": secrets.token_hex(24),
             "internal_secret": secrets.token_hex(32),
             "service_key": secrets.token_hex(32),
-            "s3_root": {
-                "access_key_id": "AKIA" + secrets.token_hex(8).upper(),
-                "secret_access_key": secrets.token_hex(20),
-            },
+            **{f"s3_{user}": _new_key() for user in ("root", "worker", "api")},
         }
         if not made.keys() <= kept.keys():
             kept = made | kept
@@ -112,6 +109,13 @@ class StateDir:
 
     def remove_stack(self) -> None:
         stack_file(self.path).unlink(missing_ok=True)
+
+
+def _new_key() -> dict[str, str]:
+    return {
+        "access_key_id": "AKIA" + secrets.token_hex(8).upper(),
+        "secret_access_key": secrets.token_hex(20),
+    }
 
 
 def stack_file(state_dir: Path) -> Path:

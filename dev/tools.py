@@ -23,11 +23,11 @@ LOCKS = {
     "dev": (),
     "api": ("-c", "requirements/dev.txt"),
     "worker": ("-c", "requirements/dev.txt"),
-    "s3": (),
     "coverage": (),
     "others": (),
     "kubernetes": (),
-    "redis": ("--no-deps",),  # only its binary is wanted
+    "seaweedfs": ("--no-deps",),  # only the binary is wanted
+    "redis": ("--no-deps",),  # as above
 }
 
 

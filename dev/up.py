@@ -9,7 +9,7 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 
-from dev import ports, redis_server
+from dev import ports, redis_server, seaweedfs
 from dev.child import DidNotStart
 from dev.say import Problem, say
 from dev.services import BUCKET
@@ -36,7 +36,7 @@ def up(arguments: list[str]) -> int:
         ports.check(chosen, patience)
         state.write("ports.json", chosen)
         state.keep_database(os.environ.get("DATABASE_URL"))
-        stack = Stack(state, chosen, redis_server.ensure())
+        stack = Stack(state, chosen, redis_server.ensure(), seaweedfs.ensure())
         asyncio.run(_run(stack, began, state.path, open_browser=options.open))
     finally:
         state.close()

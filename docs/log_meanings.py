@@ -9,6 +9,7 @@ from shared.causes import Cause
 
 API = {
     "api_starting": "It begins to serve.",
+    "api_stopping": "It was told to stop: nobody new is let in, what is under way may finish.",
     "api_stopped": "It served to the end of what was under way.",
     "attempt_given_back": "A worker whose lease was taken for lost is alive: the attempt doesn't"
     " count. Machines that pause are a reason, or a network that does.",

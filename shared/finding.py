@@ -11,9 +11,11 @@ log = structlog.get_logger()
 
 
 class Level(StrEnum):
-    """`wrong` doesn't work as it is; `warning` works, and somebody should know."""
+    """`wrong` doesn't work as it is; `warning` works, and somebody should know; `note` can't be
+    known from here."""
 
     OK = "ok"
+    NOTE = "note"
     WARNING = "warning"
     WRONG = "wrong"
 
@@ -41,6 +43,10 @@ class StartError(Exception):
 
 def ok(name: str, text: str) -> Finding:
     return Finding(Level.OK, name, text)
+
+
+def note(name: str, text: str) -> Finding:
+    return Finding(Level.NOTE, name, text)
 
 
 def warning(name: str, text: str) -> Finding:

@@ -121,6 +121,9 @@ class FilePolicy(Model):
     """A smaller file is rejected. In bytes."""
     max_bytes: Annotated[int, Field(gt=0, le=5 << 40)]
     """A larger file is refused while it arrives. In bytes: `15_000_000` is 15 MB."""
+    part_bytes: Annotated[int, Field(ge=1 << 16)] = 8_000_000
+    """A browser's script sends a larger file in parts of so many bytes, and goes on where it was
+    cut off; a smaller one it sends at once. In bytes."""
     max_files: Annotated[int, Field(gt=0, le=100)] = 1
     """With 1, another file takes the first one's place; with more, files are added."""
     image: ImageLimits = ImageLimits()

@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from tests.support.client import FormClient
 from tests.support.other_site import OtherSite
 from tests.support.postgres import new_database, run_postgres
+from tests.support.s3 import S3Endpoint, run_seaweedfs
 from tests.support.stack import Stack, forms_folder
 
 
@@ -29,6 +30,12 @@ def _what_never_changes_is_read_once() -> Iterator[None]:
 def postgres() -> Iterator[URL]:
     with run_postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
+    with run_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")

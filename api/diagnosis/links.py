@@ -14,7 +14,7 @@ from api.records.database import Database
 from api.records.uploads import any_stored
 from api.settings.settings import Settings
 from api.texts.errors import Problem
-from shared.finding import Finding, ok, warning, wrong
+from shared.finding import Finding, note, ok, warning, wrong
 from shared.reaching import address, why
 from shared.store_answers import meaning, means_us
 
@@ -48,7 +48,7 @@ async def check_links(links: Links, database: Database, settings: Settings) -> F
         cause = error.reason if isinstance(error, URLError) else error
         away = why(cause, where) if isinstance(cause, BaseException) else None
         away = away or f"{where} can't be reached ({cause})"
-        return warning(ENDPOINT, f"{away}; links work if browsers reach it all the same")
+        return note(ENDPOINT, f"{away} from here; links are for browsers, try one there")
     code = _code(body)
     if means_us(code):
         bucket, region = settings.s3_bucket, settings.s3_region

@@ -9,8 +9,9 @@ from starlette.staticfiles import StaticFiles
 
 FOLDER = Path(__file__).parents[2] / "browser"
 
+_MODULES = ("longshore.js", "longshore-tus.js", "longshore-contents.js")
 TYPES = {
-    "longshore.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(_MODULES, "text/javascript; charset=utf-8"),
     "longshore.d.ts": "text/plain; charset=utf-8",  # by its ending it would be a video
 }
 """What is served, and as what; the package's other files are for npm."""

@@ -2,7 +2,7 @@
 
 from api.openapi import bodies
 from api.openapi import headers as sent
-from api.openapi.operation import OWNER, answer, operation
+from api.openapi.operation import OWNER_OR_PAGES, answer, operation
 
 _GONE = ("not-found", "upload-gone", "upload-locked", "tus-version")
 _BYTES = (
@@ -26,7 +26,7 @@ CREATE = operation(
         *("form-full", "too-many-files", "file-too-large", "file-empty"),
         *("upload-running", "key-reused"),
     ),
-    may=OWNER,
+    may=OWNER_OR_PAGES,
     takes=(
         sent.TUS_RESUMABLE,
         sent.UPLOAD_LENGTH,

@@ -10,7 +10,7 @@ from api.records.database import Transaction, now_ms
 from api.records.prepared import Prepared, given
 from api.records.tables import running_keys
 
-MARK_MS = 30_000
+MARK_MS = 15_000
 """A mark that wasn't renewed for so long belongs to a request that is no more."""
 
 _MARKED = Prepared(
@@ -49,6 +49,13 @@ def unmark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> 
     """Take away the holder's own mark, and no other."""
     tx.conn.execute(
         delete(running_keys).where(_is(form_id, field, key), running_keys.c.holder == holder)
+    )
+
+
+def unmark_all(tx: Transaction, holders: str) -> None:
+    """Take away the marks of all whose names begin so."""
+    tx.conn.execute(
+        delete(running_keys).where(running_keys.c.holder.startswith(holders, autoescape=True))
     )
 
 

@@ -11,12 +11,15 @@ from api.records.database import clock
 from api.routes.deps import Serving
 from api.services import Services
 from api.texts.errors import Problem
+from shared.version import VERSION
 
 router = APIRouter(tags=["operations"])
 
 
 class Health(BaseModel):
     status: Literal["ok"]
+    version: str
+    """The release that answers: during an upgrade there may be two."""
 
 
 class Readiness(BaseModel):
@@ -24,13 +27,14 @@ class Readiness(BaseModel):
     checks: dict[str, bool]
 
 
+HEALTH = {"status": "ok", "version": VERSION}
 READY = {"status": "ready", "checks": {"database": True, "volume": True, "space": True}}
-ALIVE = operation(answers={200: answer("Alive", Health, example={"status": "ok"})})
+ALIVE = operation(answers={200: answer("Alive", Health, example=HEALTH)})
 
 
 @router.get("/healthz", summary="Alive", **ALIVE)
 async def healthz() -> Response:
-    return JSONResponse({"status": "ok"})
+    return JSONResponse(HEALTH)
 
 
 @router.get(

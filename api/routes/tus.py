@@ -1,7 +1,8 @@
 """tus 1.0.0: an upload begun at its field's address, and gone on with at its own.
 
 Whoever knows an upload's address may ask where it stands and send its bytes: clients lose their
-headers when they resume, and the address has 130 random bits. Anything else wants a credential.
+headers when they resume, and the address has 130 random bits. To begin one wants a credential, or
+the cookie of a page of ours.
 """
 
 from email.utils import formatdate
@@ -23,7 +24,7 @@ from api.routes.deps import (
     FieldName,
     FormId,
     UploadId,
-    credential,
+    credential_or_page,
     file_field_of,
     request_id,
     services_in,
@@ -50,7 +51,7 @@ router = APIRouter(prefix="/v1", tags=["uploads"])
 async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Response:
     speaks_ietf = _speaks_ietf(request)
     services = services_in(request)
-    form = await reach.form(services, await credential(request, services), form_id)
+    form = await reach.form(services, await credential_or_page(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         if speaks_ietf:

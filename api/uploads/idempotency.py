@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api.records import forms, keys
-from api.records.database import Transaction
+from api.records.database import Database, Transaction
 from api.services import Services
 from api.texts.errors import Problem
 from shared.ids import new_id
@@ -15,6 +17,8 @@ SLOW_SECONDS = 1
 """A body that takes longer is marked in the records, for the other replicas to see. A quick one is
 over before anybody could meet it: its mark would cost more than it saves."""
 RENEW_SECONDS = keys.MARK_MS / 1000 / 3
+_HERE = f"{zlib.crc32(socket.gethostname().encode()):08x}_"
+"""How the names of this machine's marks begin. A container keeps its name when it is restarted."""
 
 
 @asynccontextmanager
@@ -44,6 +48,13 @@ async def holding_key(
         services.running_keys.discard(mine)
 
 
+async def free_keys(database: Database) -> None:
+    """At a start: the keys of requests that an api before this one was receiving here. Another one
+    on this machine marks its own again, if it has any."""
+    with contextlib.suppress(Problem):  # they become free by themselves
+        await database.note(keys.unmark_all, _HERE)
+
+
 def _upload_running(field: str) -> Problem:
     return Problem("upload-running", field=field, retry_after=2)
 
@@ -54,7 +65,7 @@ class _Mark:
 
     def __init__(self, services: Services, form_id: str, field: str, key: str) -> None:
         self._database = services.database
-        self._of = (form_id, field, key, new_id("run"))
+        self._of = (form_id, field, key, _HERE + new_id("run"))
         self._is_set = False
         self._over = asyncio.Event()
         self._setting = asyncio.create_task(self._set())

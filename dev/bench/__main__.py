@@ -37,7 +37,10 @@ BENCHES = {
         convert, (), 5, "one file through the decoder, beside the libraries", needs_redis=False
     ),
     "promote": Bench(
-        promote, ("run", "s3"), 1, "from the acknowledgement to the bucket, through the whole stack"
+        promote,
+        ("run", "seaweedfs"),
+        1,
+        "from the acknowledgement to the bucket, through the whole stack",
     ),
     "poll": Bench(
         poll,
@@ -53,7 +56,7 @@ BENCHES = {
         "bytes in: throughput and memory, beside a naive app, nginx, and servers of tus",
     ),
     "sections": Bench(
-        sections, ("run", "s3"), 30, "how long a person waits for the next section of a form"
+        sections, ("run", "seaweedfs"), 30, "how long a person waits for the next section of a form"
     ),
     "sweep": Bench(
         sweep, (), 5, "what the sweep costs beside up to a million rows", needs_redis=False

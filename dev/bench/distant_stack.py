@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dev import ports
+from dev import ports, seaweedfs
 from dev.bench.delay import Distance
 from dev.bench.own_stack import running_stack
 from dev.bench.servers import free_port
@@ -31,7 +31,7 @@ async def distant_stack(
 class _Stack(Stack):
     def __init__(self, state: StateDir, chosen: ports.Ports, redis: str, far: str) -> None:
         self._far = far
-        super().__init__(state, chosen, redis)
+        super().__init__(state, chosen, redis, seaweedfs.ensure())
 
     def _child(self, spec: Spec) -> Child:
         if spec.name != "worker":

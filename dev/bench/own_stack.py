@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from dev import ports
+from dev import ports, seaweedfs
 from dev.bench.servers import free_port
 from dev.child import DidNotStart
 from dev.say import Problem
@@ -16,7 +16,7 @@ from dev.state import StateDir
 async def own_stack(folder: Path, redis: str) -> AsyncIterator[Stack]:
     """In a folder and on ports of its own, until this ends."""
     chosen = ports.choose({}, free_port(), ports.is_free)
-    async with running_stack(Stack(StateDir(folder), chosen, redis)) as stack:
+    async with running_stack(Stack(StateDir(folder), chosen, redis, seaweedfs.ensure())) as stack:
         yield stack
 
 

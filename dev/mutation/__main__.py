@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     tried: list[Tried] = []
     code = 0
     try:
-        environments.ensure("coverage", "s3", "run")
+        environments.ensure("coverage", "seaweedfs", "run")
         with _postgres() as env:
             tried.extend(_run(options, env))
     except LookupError as error:

@@ -29,7 +29,7 @@ NEWS_EVERY = 30.0
 def main(arguments: list[str]) -> int:
     plan = _parse(arguments)
     try:
-        environments.ensure("run", "s3")
+        environments.ensure("run", "seaweedfs")
         return asyncio.run(_run(plan))
     except Problem as problem:
         print(f"longshore: {problem}", file=sys.stderr)

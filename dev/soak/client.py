@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dev.soak.chunks import Chunks
 from dev.soak.files import File
 from dev.soak.ledger import Entry, Ledger
 from dev.soak.resumable import TUS, Resumable
@@ -79,9 +80,25 @@ class Person:
         began = time.monotonic()
         resumable = await self._begin_resumable(field, file, key)
         await resumable.send(rng)
+        return await self._enter_resumable(field, file, resumable.url, began)
 
+    async def send_in_chunks(self, field: str, file: File, key: str, rng: random.Random) -> Entry:
+        """As Dropzone or FilePond does."""
+        began = time.monotonic()
+        path = f"/v1/forms/{self.form_id}/fields/{field}"
+        chunks = Chunks(self._http, self._ledger, self._persist, path, self._headers, file, rng)
+        if rng.random() < 0.5:  # noqa: PLR2004 - each of the two
+            upload_id = await chunks.by_filepond(key)
+            if upload_id:
+                url = f"/v1/uploads/{upload_id}"
+                return await self._enter_resumable(field, file, url, began)
+        elif upload := await chunks.by_dropzone(key):
+            return self._enter(field, file, upload, time.monotonic() - began)
+        raise GaveUp
+
+    async def _enter_resumable(self, field: str, file: File, url: str, began: float) -> Entry:
         async def read() -> httpx.Response:
-            answer = await self._http.get(resumable.url, headers=self._headers)
+            answer = await self._http.get(url, headers=self._headers)
             if answer.is_success and answer.json()["status"] == "receiving":
                 raise httpx.ReadTimeout("its api died at the last byte: the sweep finishes it")
             return answer

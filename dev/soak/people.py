@@ -79,6 +79,7 @@ class People:
             (self._second_thoughts, 6),
             (self._break_off, 6),
             (self._resumable, 14),
+            (self._in_chunks, 12),
             (self._abandon, 3),
         ]
         kinds, weights = zip(*steps, strict=True)
@@ -121,6 +122,11 @@ class People:
         field, file = self._rng.choice(("licence", "headshot")), self._files.photo()
         key = f"tus-{self._rng.randrange(1 << 30)}"
         return [await person.send_resumable(field, file, key, self._rng)]
+
+    async def _in_chunks(self, person: Person, _: list[Entry]) -> list[Entry]:
+        field, file = self._rng.choice(("licence", "headshot")), self._files.photo()
+        key = f"chunks-{self._rng.randrange(1 << 30)}"
+        return [await person.send_in_chunks(field, file, key, self._rng)]
 
     async def _abandon(self, person: Person, _: list[Entry]) -> list[Entry]:
         """It expires, and the form can't be sent until then."""

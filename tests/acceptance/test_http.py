@@ -2,13 +2,14 @@
 
 import json
 import time
+import tomllib
 
 import httpx
 import pytest
 
 from tests.support.client import FormClient, exchange, problem
 from tests.support.files import png
-from tests.support.stack import Stack
+from tests.support.stack import CHECKOUT, Stack
 
 ORIGIN = {"Origin": "https://form.example"}
 
@@ -128,7 +129,10 @@ def test_the_internal_listener_wants_its_secret(stack: Stack, form: FormClient) 
 
 
 def test_it_says_whether_it_lives_and_whether_it_can_take_uploads(stack: Stack) -> None:
-    assert httpx.get(f"{stack.url}/healthz", trust_env=False).json() == {"status": "ok"}
+    assert httpx.get(f"{stack.url}/healthz", trust_env=False).json() == {
+        "status": "ok",
+        "version": tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"],
+    }
     ready = httpx.get(f"{stack.url}/readyz", trust_env=False)
     assert ready.status_code == 200
     assert ready.json()["checks"] == {"database": True, "volume": True, "space": True}

@@ -324,6 +324,38 @@ def test_only_a_failed_upload_can_be_retried(form: FormClient) -> None:
     assert none["detail"] == "This file has no such derivative."
 
 
+def test_a_file_that_dropzone_sends_in_chunks_is_stored(form: FormClient) -> None:
+    content, size = png(colour="red"), 60
+    count = -(-len(content) // size)
+
+    def sent(index: int, **other: object) -> httpx.Response:
+        fields = {
+            "dzuuid": "6b1f",
+            "dzchunkindex": index,
+            "dztotalfilesize": len(content),
+            "dzchunksize": size,
+            "dztotalchunkcount": count,
+            "dzchunkbyteoffset": index * size,
+            **other,
+        }
+        chunk = content[index * size : (index + 1) * size]
+        return form.http.post(
+            f"{form.path}/fields/pair/uploads",
+            data={name: str(value) for name, value in fields.items()},
+            files={"file": ("a.png", chunk)},
+        )
+
+    form.stored("pair", png())
+    statuses = [sent(index).status_code for index in reversed(range(count))]
+    assert statuses == [*[200] * (count - 1), 202]
+    again = sent(0)
+    assert again.status_code == 202, "though its field is full by now"
+    problem(sent(0, dzuuid="other"), 409, "too-many-files")
+    problem(sent(0, dzchunkindex=count), 422, "piece-mismatch")
+    problem(sent(0, dztotalfilesize=len(content) - 1), 422, "key-reused")
+    assert form.final(again.json())["sha256"] == hashlib.sha256(content).hexdigest()
+
+
 def test_removing_an_upload_takes_its_value_only_if_it_held_it(form: FormClient) -> None:
     older = form.stored("needed", png())
     newer = form.stored("needed", png(colour="red"))

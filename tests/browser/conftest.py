@@ -16,10 +16,16 @@ def browser(stack: Stack) -> Iterator[Browser]:  # noqa: ARG001 - the next stack
 
 
 @pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+def address(stack: Stack) -> str:
+    """Where pages find the service."""
+    return stack.url
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page of the stack; what it complains about in the console fails the test."""
     complaints: list[str] = []
-    opened = browser.new_page(base_url=stack.url)
+    opened = browser.new_page(base_url=address)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on(
         "console",

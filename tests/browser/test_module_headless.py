@@ -85,7 +85,11 @@ def test_a_form_without_an_element_is_known_when_it_is_opened(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("longshore.js", "text/javascript"), ("longshore.d.ts", "text/plain")]
+    ("name", "kind"),
+    [
+        *((name, "text/javascript") for name in ("longshore.js", "longshore-tus.js")),
+        *[("longshore-contents.js", "text/javascript"), ("longshore.d.ts", "text/plain")],
+    ],
 )
 def test_the_module_is_served_to_pages_of_any_origin(stack: Stack, name: str, kind: str) -> None:
     answer = get(stack, name, Origin="https://application.example")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.s3 import S3Endpoint, run_ministack, run_moto
+from tests.support.s3 import S3Endpoint, run_moto
 
 
 @pytest.fixture(scope="session")
@@ -13,13 +13,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
         yield endpoint
 
 
-@pytest.fixture(scope="session")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Endpoint]:
-    with run_ministack(tmp_path_factory.mktemp("ministack")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="session", params=["moto", "ministack"])
+@pytest.fixture(scope="session", params=["moto", "seaweedfs"])
 def endpoint(request: pytest.FixtureRequest) -> S3Endpoint:
     """Every kind of store in turn: one suite for all."""
     found: S3Endpoint = request.getfixturevalue(request.param)

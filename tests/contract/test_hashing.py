@@ -45,7 +45,7 @@ zygote.main(int(sys.argv[1]), zygote.Life(work, zygote.rehearse))
 )
 async def test_a_file_that_is_stored_as_it_came_is_hashed_when_it_is_verified_and_not_again(
     tmp_path: Path,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     monkeypatch: pytest.MonkeyPatch,
     padding: int,
     times: int,
@@ -64,10 +64,10 @@ async def test_a_file_that_is_stored_as_it_came_is_hashed_when_it_is_verified_an
     (tmp_path / MARKER).write_text(order["volume_id"])
     (tmp_path / order["staged_path"]).parent.mkdir()
     (tmp_path / order["staged_path"]).write_bytes(content)
-    counted, stored = await promoted(tmp_path, order, ministack, monkeypatch)
+    counted, stored = await promoted(tmp_path, order, seaweedfs, monkeypatch)
     assert (stored["outcome"], stored["object"]["sha256"]) == ("stored", digest)
     assert counted // len(content) == times
-    found = ministack.client.get_object(Bucket=BUCKET, Key=stored["object"]["key"])
+    found = seaweedfs.client.get_object(Bucket=BUCKET, Key=stored["object"]["key"])
     assert found["Body"].read() == content
 
 

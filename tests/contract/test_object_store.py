@@ -72,9 +72,9 @@ async def store(endpoint: S3Endpoint) -> AsyncIterator[ObjectStore]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
+async def strict_store(seaweedfs: S3Endpoint) -> AsyncIterator[ObjectStore]:
     """The store that looks at checksums, for what depends on that and for answers made up here."""
-    async with open_object_store(ministack.settings()) as opened:
+    async with open_object_store(seaweedfs.settings()) as opened:
         yield opened
 
 
@@ -127,12 +127,12 @@ async def test_a_small_file_is_stored_with_its_type(
 
 
 async def test_a_put_that_succeeds_lets_the_others_go_on(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     breaker = Breaker()
     breaker.trip(StoreState.AWAY, "it was, a moment ago")
     staged = stage(tmp_path, 100)
-    store = ObjectStore(strict_store._client, ministack.settings(), breaker)
+    store = ObjectStore(strict_store._client, seaweedfs.settings(), breaker)
     await store.put(staged.path, prefix + "a.png", **staged.facts)
     assert not breaker.is_open
 
@@ -213,7 +213,7 @@ async def test_bytes_put_in_other_parts_before_are_recognised(
 
 
 async def test_at_most_the_agreed_number_of_parts_is_in_memory(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     staged = stage(tmp_path, 20 * MIB)
     under_way = most = 0
@@ -229,7 +229,7 @@ async def test_at_most_the_agreed_number_of_parts_is_in_memory(
             under_way -= 1
 
     client: Any = Client(strict_store._client, upload_part=upload_part)
-    settings = dataclasses.replace(ministack.settings(), put_concurrency=2)
+    settings = dataclasses.replace(seaweedfs.settings(), put_concurrency=2)
     await ObjectStore(client, settings).put(staged.path, prefix + "a.png", **staged.facts)
     assert most == 2
 
@@ -290,7 +290,7 @@ async def test_a_file_that_shrank_is_never_stored(
 
 
 async def test_a_file_that_shrinks_while_it_is_put_is_never_stored(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     staged = stage(tmp_path, LARGE)
 
@@ -298,11 +298,11 @@ async def test_a_file_that_shrinks_while_it_is_put_is_never_stored(
         staged.path.write_bytes(staged.content[: 5 * MIB + 1])
         return await strict_store._client.upload_part(**part)
 
-    shrinking = with_calls(strict_store, ministack, upload_part=upload_part)
+    shrinking = with_calls(strict_store, seaweedfs, upload_part=upload_part)
     with pytest.raises(SourceChanged):
         await shrinking.put(staged.path, prefix + "a.png", **staged.facts)
-    assert keys_under(ministack, prefix) == []
-    assert multiparts_under(ministack, prefix) == []
+    assert keys_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 @pytest.mark.parametrize("size", [100_000, LARGE])
@@ -311,7 +311,7 @@ async def test_a_file_that_shrinks_while_it_is_put_is_never_stored(
 )
 async def test_a_file_with_another_digest_or_length_is_never_stored(
     strict_store: ObjectStore,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     prefix: str,
     tmp_path: Path,
     size: int,
@@ -329,14 +329,14 @@ async def test_a_file_with_another_digest_or_length_is_never_stored(
     with pytest.raises(SourceChanged) as failure:
         await strict_store.put(staged.path, prefix + "a.png", **staged.facts)
     assert (failure.value.cause, failure.value.counted) == ("volume", False)
-    assert keys_under(ministack, prefix) == []
-    assert multiparts_under(ministack, prefix) == []
+    assert keys_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def trusted_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
+async def trusted_store(seaweedfs: S3Endpoint) -> AsyncIterator[ObjectStore]:
     """One that was seen to refuse bytes that aren't those of their SHA-256."""
-    async with open_object_store(ministack.settings()) as opened:
+    async with open_object_store(seaweedfs.settings()) as opened:
         await opened.self_test()
         yield opened
 
@@ -344,7 +344,7 @@ async def trusted_store(ministack: S3Endpoint) -> AsyncIterator[ObjectStore]:
 @pytest.mark.parametrize("size", [100_000, LARGE])
 async def test_what_was_hashed_before_is_put_without_hashing_it_again(
     trusted_store: ObjectStore,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -355,7 +355,7 @@ async def test_what_was_hashed_before_is_put_without_hashing_it_again(
     count = count_hashed(monkeypatch)
     await trusted_store.put(staged.path, prefix + "a.png", hashed=hashed, **facts)
     assert count() < 1000, "the digests of parts are hashed, and no bytes of the file"
-    assert content_of(ministack, prefix + "a.png") == staged.content
+    assert content_of(seaweedfs, prefix + "a.png") == staged.content
     await trusted_store.put(staged.path, prefix + "b.png", **facts)
     assert count() >= size
 
@@ -364,7 +364,7 @@ async def test_what_was_hashed_before_is_put_without_hashing_it_again(
 @pytest.mark.parametrize("how", ["in place", "by another file"])
 async def test_what_changed_since_it_was_hashed_is_never_stored(
     trusted_store: ObjectStore,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     prefix: str,
     tmp_path: Path,
     size: int,
@@ -381,27 +381,27 @@ async def test_what_changed_since_it_was_hashed_is_never_stored(
         (tmp_path / "other").replace(staged.path)
     with pytest.raises(SourceChanged):
         await trusted_store.put(staged.path, prefix + "a.png", hashed=hashed, **staged.facts)
-    assert keys_under(ministack, prefix) == []
-    assert multiparts_under(ministack, prefix) == []
+    assert keys_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 @pytest.mark.parametrize("size", [100_000, LARGE])
 @pytest.mark.parametrize("tested", [True, False])
 async def test_bytes_that_a_disk_changed_unseen_since_they_were_hashed_are_never_stored(
-    ministack: S3Endpoint, prefix: str, tmp_path: Path, size: int, *, tested: bool
+    seaweedfs: S3Endpoint, prefix: str, tmp_path: Path, size: int, *, tested: bool
 ) -> None:
     """Whether the store was seen to notice them or not."""
     staged = stage(tmp_path, size)
-    before = hash_file(staged.path, ministack.settings().part_bytes)
+    before = hash_file(staged.path, seaweedfs.settings().part_bytes)
     staged.path.write_bytes(bytes([staged.content[0] ^ 1]) + staged.content[1:])
     hashed = before._replace(state=hash_file(staged.path, MIB).state)  # as if nobody had written
-    async with open_object_store(ministack.settings()) as store:
+    async with open_object_store(seaweedfs.settings()) as store:
         if tested:
             await store.self_test()
         with pytest.raises(SourceChanged):
             await store.put(staged.path, prefix + "a.png", hashed=hashed, **staged.facts)
-    assert keys_under(ministack, prefix) == []
-    assert multiparts_under(ministack, prefix) == []
+    assert keys_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 async def test_a_missing_file_is_the_volumes_fault(
@@ -416,7 +416,7 @@ async def test_a_missing_file_is_the_volumes_fault(
 
 @pytest.mark.parametrize("size", [100_000, LARGE])
 async def test_a_byte_flipped_on_the_way_is_noticed(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path, size: int
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path, size: int
 ) -> None:
     staged = stage(tmp_path, size)
 
@@ -430,19 +430,19 @@ async def test_a_byte_flipped_on_the_way_is_noticed(
 
     noisy = with_calls(
         strict_store,
-        ministack,
+        seaweedfs,
         put_object=flipped("put_object"),
         upload_part=flipped("upload_part"),
     )
     with pytest.raises(TransientError):
         await noisy.put(staged.path, prefix + "a.png", **staged.facts)
-    assert keys_under(ministack, prefix) == []
-    assert multiparts_under(ministack, prefix) == []
+    assert keys_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 @pytest.mark.parametrize("size", [100_000, LARGE])
 async def test_a_store_that_keeps_no_checksums_is_read_back(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path, size: int
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path, size: int
 ) -> None:
     staged, other = (stage(tmp_path, size, name=f"file{seed}", seed=seed) for seed in (1, 2))
 
@@ -450,39 +450,39 @@ async def test_a_store_that_keeps_no_checksums_is_read_back(
         head = await strict_store._client.head_object(**arguments)
         return {name: value for name, value in head.items() if name != "ChecksumSHA256"}
 
-    forgetful = with_calls(strict_store, ministack, head_object=head_object)
+    forgetful = with_calls(strict_store, seaweedfs, head_object=head_object)
     await forgetful.put(staged.path, prefix + "a.png", **staged.facts)
     with pytest.raises(TransientError):
         await forgetful.put(other.path, prefix + "a.png", **other.facts)
 
 
 async def test_a_lost_answer_to_the_last_call_is_no_failure(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     staged = stage(tmp_path, LARGE)
 
     async def complete(**arguments: Any) -> Any:
         await strict_store._client.complete_multipart_upload(**arguments)
-        raise ConnectionClosedError(endpoint_url=ministack.url)
+        raise ConnectionClosedError(endpoint_url=seaweedfs.url)
 
-    losing = with_calls(strict_store, ministack, complete_multipart_upload=complete)
+    losing = with_calls(strict_store, seaweedfs, complete_multipart_upload=complete)
     await losing.put(staged.path, prefix + "a.png", **staged.facts)
-    assert content_of(ministack, prefix + "a.png") == staged.content
+    assert content_of(seaweedfs, prefix + "a.png") == staged.content
 
 
 async def test_a_last_call_that_did_nothing_leaves_no_multipart(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     staged = stage(tmp_path, LARGE)
 
     async def complete(**_: Any) -> Any:
         raise refusal("CompleteMultipartUpload", 500, "InternalError")
 
-    failing = with_calls(strict_store, ministack, complete_multipart_upload=complete)
+    failing = with_calls(strict_store, seaweedfs, complete_multipart_upload=complete)
     with pytest.raises(TransientError) as failure:
         await failing.put(staged.path, prefix + "a.png", **staged.facts)
     assert failure.value.cause == "store"
-    assert multiparts_under(ministack, prefix) == []
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ async def test_a_last_call_that_did_nothing_leaves_no_multipart(
 )
 async def test_a_conflict_is_tried_again_from_the_start(
     strict_store: ObjectStore,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     prefix: str,
     tmp_path: Path,
     call: str,
@@ -506,14 +506,14 @@ async def test_a_conflict_is_tried_again_from_the_start(
             raise refusal(call, 409, "ConditionalRequestConflict")
         return await getattr(strict_store._client, call)(**arguments)
 
-    busy = with_calls(strict_store, ministack, **{call: conflicting})
+    busy = with_calls(strict_store, seaweedfs, **{call: conflicting})
     await busy.put(staged.path, prefix + "a.png", **staged.facts)
-    assert content_of(ministack, prefix + "a.png") == staged.content
-    assert multiparts_under(ministack, prefix) == []
+    assert content_of(seaweedfs, prefix + "a.png") == staged.content
+    assert multiparts_under(seaweedfs, prefix) == []
 
 
 async def test_endless_conflicts_give_up(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str, tmp_path: Path
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str, tmp_path: Path
 ) -> None:
     staged = stage(tmp_path, 100)
 
@@ -521,7 +521,7 @@ async def test_endless_conflicts_give_up(
         raise refusal("PutObject", 409, "ConditionalRequestConflict")
 
     with pytest.raises(TransientError):
-        await with_calls(strict_store, ministack, put_object=put_object).put(
+        await with_calls(strict_store, seaweedfs, put_object=put_object).put(
             staged.path, prefix + "a.png", **staged.facts
         )
 
@@ -531,7 +531,7 @@ async def test_endless_conflicts_give_up(
 )
 async def test_a_store_without_conditional_writes_is_written_without_them(
     strict_store: ObjectStore,
-    ministack: S3Endpoint,
+    seaweedfs: S3Endpoint,
     prefix: str,
     tmp_path: Path,
     call: str,
@@ -544,9 +544,9 @@ async def test_a_store_without_conditional_writes_is_written_without_them(
             raise refusal(call, 501, "NotImplemented")
         return await getattr(strict_store._client, call)(**arguments)
 
-    simple = with_calls(strict_store, ministack, **{call: unconditional})
+    simple = with_calls(strict_store, seaweedfs, **{call: unconditional})
     await simple.put(staged.path, prefix + "a.png", **staged.facts)
-    assert content_of(ministack, prefix + "a.png") == staged.content
+    assert content_of(seaweedfs, prefix + "a.png") == staged.content
 
 
 @pytest.mark.parametrize("size", [1, 20 * MIB + 1])
@@ -601,11 +601,11 @@ async def test_clean_removes_objects_and_multiparts_and_nothing_beside_the_prefi
 
 
 async def test_of_a_store_that_lists_everybodys_multiparts_only_its_own_are_aborted(
-    strict_store: ObjectStore, ministack: S3Endpoint, prefix: str
+    strict_store: ObjectStore, seaweedfs: S3Endpoint, prefix: str
 ) -> None:
     beside = f"{uuid.uuid4().hex}/upl_2.1/"
     for folder in (prefix, beside):
-        ministack.client.create_multipart_upload(Bucket=BUCKET, Key=folder + "a.png")
+        seaweedfs.client.create_multipart_upload(Bucket=BUCKET, Key=folder + "a.png")
 
     real: Any = strict_store._client
 
@@ -616,9 +616,9 @@ async def test_of_a_store_that_lists_everybodys_multiparts_only_its_own_are_abor
         return SimpleNamespace(paginate=lambda Bucket, **_: pages.paginate(Bucket=Bucket))  # noqa: N803 - S3's
 
     client: Any = Client(real, get_paginator=lists_all)
-    await ObjectStore(client, ministack.settings()).clean(prefix)
-    assert multiparts_under(ministack, prefix) == []
-    assert multiparts_under(ministack, beside) == [beside + "a.png"]
+    await ObjectStore(client, seaweedfs.settings()).clean(prefix)
+    assert multiparts_under(seaweedfs, prefix) == []
+    assert multiparts_under(seaweedfs, beside) == [beside + "a.png"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "a", "a/upl_1.1"])
@@ -631,10 +631,10 @@ async def test_clean_refuses_what_is_not_a_folder(strict_store: ObjectStore, pre
     "wrong", [{"access_key_id": "AKIANOBODY"}, {"secret_access_key": "x"}, {"bucket": "no-such"}]
 )
 async def test_a_store_that_refuses_us_is_told_from_one_that_fails(
-    ministack: S3Endpoint, prefix: str, tmp_path: Path, wrong: dict[str, Any]
+    seaweedfs: S3Endpoint, prefix: str, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     staged, large = stage(tmp_path, 100), stage(tmp_path, LARGE, name="large")
-    async with open_object_store(dataclasses.replace(ministack.settings(), **wrong)) as refusing:
+    async with open_object_store(dataclasses.replace(seaweedfs.settings(), **wrong)) as refusing:
         for call in (
             refusing.put(staged.path, prefix + "a.png", **staged.facts),
             refusing.put(large.path, prefix + "b.png", **large.facts),

@@ -88,3 +88,49 @@ def test_an_api_killed_in_the_middle_of_a_resumable_upload_loses_no_acknowledged
     ledger.enter(entered, sender.content, ledger.form)
     ledger.wait(upload_id, "stored")
     ledger.settle()
+
+
+CHUNK = 250
+
+
+def chunk(ledger: Ledger, content: bytes, index: int) -> httpx.Response:
+    """Send one as Dropzone does."""
+    said = {
+        "dzuuid": "6b1f",
+        "dzchunkindex": index,
+        "dztotalfilesize": len(content),
+        "dzchunksize": CHUNK,
+        "dztotalchunkcount": -(-len(content) // CHUNK),
+        "dzchunkbyteoffset": index * CHUNK,
+    }
+    return ledger.form.http.post(
+        f"{ledger.form.path}/fields/needed/uploads",
+        data={name: str(value) for name, value in said.items()},
+        files={"file": ("a.pdf", content[index * CHUNK : (index + 1) * CHUNK])},
+    )
+
+
+@pytest.mark.parametrize("point", IN_BETWEEN)
+def test_an_api_killed_in_the_middle_of_a_chunk_has_all_of_it_or_nothing(
+    faulty: FaultyStack, ledger: Ledger, point: str
+) -> None:
+    content = document()
+    last = -(-len(content) // CHUNK) - 1
+    assert last, "there are several"
+    sent = [chunk(ledger, content, index) for index in range(1, last + 1)]
+    upload = sent[0].json()
+    old = faulty.pid("api")
+    with faulty.crashing(point) as victim:
+        with pytest.raises(httpx.HTTPError):
+            chunk(ledger, content, 0)
+        assert victim() == old
+    faulty.back("api", old)
+    faulty.whole()
+    read = ledger.read(upload["id"])
+    kept = len(content) - (CHUNK if point == BEFORE_THE_OFFSET else 0)
+    assert read["progress"]["received"] == kept
+    again = [chunk(ledger, content, index) for index in range(last + 1)]
+    assert {answer.is_success for answer in again} == {True}
+    ledger.enter(again[-1].json(), content, ledger.form)
+    ledger.wait(upload["id"], "stored")
+    ledger.settle()

@@ -4,10 +4,16 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from botocore.exceptions import ClientError
 
+from dev import seaweedfs
+from dev.seaweedfs import INNER_PORTS, PORT_OPTIONS
 from tests.support.compose import (
     CHECKOUT,
     composed,
@@ -16,6 +22,8 @@ from tests.support.compose import (
     run_redis,
     with_programs,
 )
+from tests.support.s3 import client as s3_client
+from tests.support.s3 import free_port
 
 OBJECT_STORE = CHECKOUT / "deploy/objectstore"
 
@@ -114,6 +122,115 @@ def make_bucket(
     )
     log = Path(f"{state}.log")
     return done, log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.fixture(scope="module")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ComposedStore"]:
+    store = ComposedStore(tmp_path_factory.mktemp("objectstore"))
+    store.start()
+    yield store
+    store.kill()
+
+
+class ComposedStore:
+    """The real SeaweedFS by Compose's scripts, on ports and in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = {name: free_port() for name in ("s3", *INNER_PORTS)}
+        self.url = f"http://127.0.0.1:{self.ports['s3']}"
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "data").mkdir()
+        script = (OBJECT_STORE / "start.sh").read_text()
+        for path in ("/tmp/identities.json", "-dir=/data"):
+            assert path in script
+        script = script.replace("/tmp/identities.json", f"{folder}/identities.json")
+        (folder / "start.sh").write_text(script.replace("-dir=/data", f"-dir={folder}/data"))
+        program(folder / "bin", "weed", self._on_own_ports(seaweedfs.ensure()))
+
+    def _on_own_ports(self, weed: str) -> str:
+        ports = self.ports
+        near = " ".join(f"-{each}={ports[name]}" for each, name in PORT_OPTIONS.items())
+        filer = f"{ports['s3_filer']}.{ports['s3_filer_grpc']}"
+        master = f"{ports['s3_master']}.{ports['s3_master_grpc']}"
+        shell = f"-master=127.0.0.1:{master} -filer=127.0.0.1:{filer}"
+        return (
+            f'case "$*" in *" server "*) exec {weed} "$@" -s3.ip.bind=127.0.0.1 {near};;\n'
+            f'*) exec {weed} "$@" {shell};; esac'
+        )
+
+    def start(self) -> None:
+        service = composed()["services"]["objectstore"]
+        env = with_programs(self.folder / "bin", environment(service))
+        with (self.folder / "log").open("ab") as log:
+            command = ["sh", str(self.folder / "start.sh")]
+            self._process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not is_ok(f"{self.url}/healthz"):
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        seaweedfs.remove_sockets(self.ports)
+
+    def make_bucket(self) -> str:
+        env = environment(composed()["services"]["bucket"])
+        done = subprocess.run(
+            ["sh", OBJECT_STORE / "make_bucket.sh"],
+            env=with_programs(self.folder / "bin", env),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def client(self, name: str) -> Any:
+        """A client with the key of that service of ours."""
+        given = environment(composed()["services"][name])
+        key = {
+            "access_key_id": given["S3_ACCESS_KEY_ID"],
+            "secret_access_key": given["S3_SECRET_ACCESS_KEY"],
+        }
+        return s3_client(self.url, key)
+
+
+def is_ok(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_composes_store_has_one_bucket_which_the_worker_fills_and_the_api_reads(
+    object_store: ComposedStore,
+) -> None:
+    object_store.make_bucket()
+    worker, api = object_store.client("worker"), object_store.client("api")
+    worker.put_object(Bucket="longshore", Key="a/b", Body=b"kept")
+    object_store.make_bucket()  # as at every start: what is in it stays
+    assert api.get_object(Bucket="longshore", Key="a/b")["Body"].read() == b"kept"
+    for refused, bucket in ((api, "longshore"), (worker, "another")):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            refused.put_object(Bucket=bucket, Key="a/c", Body=b"")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        api.delete_object(Bucket="longshore", Key="a/b")
+
+
+def test_composes_store_comes_back_without_an_election(object_store: ComposedStore) -> None:
+    """It would take 15 s, and say so; how long it takes here is the machine's business."""
+    object_store.kill()
+    object_store.start()
+    said = (object_store.folder / "log").read_text()
+    assert said.count("single-master mode") >= 2
+
+
+def test_compose_runs_the_store_that_everything_else_runs() -> None:
+    service = composed()["services"]["objectstore"]
+    assert service["image"] == f"chrislusf/seaweedfs:{seaweedfs.version()}"
+    assert set(seaweedfs.OPTIONS) <= set((OBJECT_STORE / "start.sh").read_text().split())
 
 
 def test_the_scripts_of_the_object_store_are_plain_shell() -> None:

@@ -23,7 +23,7 @@ from tests.support.compose import CHECKOUT, command, composed, environment, run_
 from tests.support.files import pdf, photo
 from tests.support.image import CHROOT, Image, build, copy_of_python, inside, require_privileges
 from tests.support.postgres import new_database
-from tests.support.s3 import BUCKET, S3Endpoint, free_port, run_ministack
+from tests.support.s3 import BUCKET, S3Endpoint, free_port, run_seaweedfs
 
 pytestmark = pytest.mark.slow  # the build alone takes two minutes
 
@@ -134,7 +134,7 @@ def deployment(
     services = composed()["services"]
     with ExitStack() as cleanup:
         _, _, redis_port = cleanup.enter_context(run_redis(folder))
-        s3 = cleanup.enter_context(run_ministack(folder / "s3"))
+        s3 = cleanup.enter_context(run_seaweedfs(folder / "s3"))
         port, internal_port = free_port(), free_port()
         password = environment(services["redis"])["REDISCLI_AUTH"]
         key = {"S3_ACCESS_KEY_ID": s3.access_key_id, "S3_SECRET_ACCESS_KEY": s3.secret_access_key}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 from starlette.requests import ClientDisconnect
 
+from api.receive.body import ClientGone
 from api.records.tables import uploads
 from api.services import Services
 from api.staging.folders import SEGMENTS
@@ -175,6 +176,33 @@ async def test_whatever_pieces_come_the_file_has_no_hole_and_no_other_bytes(
             hashlib.sha256(content).hexdigest(),
         )
         assert (services.settings.staging_dir / STAGED / row.id).read_bytes() == content
+
+
+async def test_what_was_written_of_a_piece_that_ends_badly_is_taken_off_the_volume(
+    services: Services,
+) -> None:
+    batch, size = bytes(300_000), 30_000_000
+
+    async def broken() -> AsyncIterator[bytes]:
+        while not segments_of(services):
+            yield batch
+        raise ClientGone
+
+    async def too_long() -> AsyncIterator[bytes]:
+        for _ in range(size // len(batch) + 1):
+            yield batch
+
+    scene = await Scene.create(services)
+    field = services.form_types["acceptance"].file_fields["bulk"]
+    admission = Admission(services, scene.form, field, request_id="req")
+    row = await begin(services, admission, Announced(size))
+    with pytest.raises(ClientGone):
+        await put_piece(services, row.id, Place(0, size), broken())
+    assert not segments_of(services)
+    with pytest.raises(Problem, match="piece-mismatch"):
+        await put_piece(services, row.id, Place(0, None), too_long())
+    assert not segments_of(services)
+    assert (await scene.now(row)).received == 0
 
 
 async def test_a_chunk_whose_last_answer_was_lost_is_answered_whatever_became_of_the_file(

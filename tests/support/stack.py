@@ -138,6 +138,7 @@ label = "Bulk"
 kind = "file"
 accept = ["application/pdf"]
 max_bytes = 2_200_000_000
+part_bytes = 300_000
 
 [[sections.fields]]
 name = "tiny"

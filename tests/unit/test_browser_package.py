@@ -117,6 +117,8 @@ def test_the_packed_package_is_clean(tmp_path: Path) -> None:
     assert sorted(each["path"] for each in packed["files"]) == [
         "LICENSE",
         "README.md",
+        "longshore-contents.js",
+        "longshore-tus.js",
         "longshore.d.ts",
         "longshore.js",
         "package.json",

@@ -18,10 +18,12 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from api.migrate import MigrationSettings
+from api.settings.records import RecordsSettings
 from api.settings.settings import Settings as ApiSettings
+from api.texts.errors import ERRORS, GUIDE
 from shared.form_definition import load_form_types
 from shared.settings_errors import explain
+from shared.version import VERSION
 from tests.support.compose import (
     CHECKOUT,
     Service,
@@ -41,7 +43,7 @@ DOCKERFILES = {name: CHECKOUT / f"deploy/Dockerfile.{name}" for name in ("api", 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "api": ApiSettings,
     "worker": WorkerSettings,
-    "migrate": MigrationSettings,
+    "migrate": RecordsSettings,
 }
 STAGING = "/var/lib/longshore/staging"
 GIB = 1024**3
@@ -116,6 +118,13 @@ def test_every_variable_of_the_example_is_one_that_compose_reads() -> None:
         r"^#(\w+)=", (CHECKOUT / ".env.example").read_text("utf-8"), re.MULTILINE
     )
     assert {*read_example(), *commented} <= read
+
+
+def test_what_the_env_file_may_say_of_images_and_addresses_is_in_the_example() -> None:
+    by_default = {"SHUTDOWN_SECONDS", "INTERNAL_SECRETS"}
+    read = set(re.findall(r"\$\{(\w+)", COMPOSE))
+    example = (CHECKOUT / ".env.example").read_text("utf-8")
+    assert read - by_default <= set(re.findall(r"^#?(\w+)=", example, re.MULTILINE))
 
 
 def test_every_secret_of_the_example_says_that_it_is_one() -> None:
@@ -282,7 +291,9 @@ def test_every_container_gives_up_what_it_does_not_need(services: dict[str, Serv
         assert service["init"] is True, name
         assert "cap_add" not in service, name
         assert "privileged" not in service, name
-        assert int(service["deploy"]["resources"]["limits"]["memory"]) > 0, name
+        memory = service["deploy"]["resources"]["limits"]["memory"]
+        assert int(memory) > 0, name
+        assert service["memswap_limit"] == memory, "nothing of it is swapped to a disk"
 
 
 def test_only_the_proxy_and_the_object_store_are_published_and_only_on_this_machine(
@@ -458,7 +469,43 @@ def test_a_worker_is_healthy_while_its_file_is_fresh(
     assert states == [1, 0, 1]
 
 
+def test_a_start_waits_for_no_slow_look_at_the_health(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        if "healthcheck" in service:
+            assert seconds(service["healthcheck"]["start_interval"]) <= 5, name
+
+
+def test_what_the_proxy_answers_itself_is_worded_as_the_api_does() -> None:
+    config = (CHECKOUT / "deploy/proxy/nginx.conf").read_text("utf-8")
+    worded = re.findall(r"^ +(?:\d+|default) '(\{\"type.+\})';$", config, re.MULTILINE)
+    problems = [json.loads(each.replace("\\'", "'")) for each in worded]
+    assert {each["code"] for each in problems} >= {"unavailable", "request-too-large"}
+    (limit,) = re.findall(r"client_max_body_size (\d+)g;", config)
+    for each in problems:
+        spec = ERRORS[each["code"]]
+        params = each.get("params", {})
+        assert {
+            "type": f"{GUIDE}#{each['code']}",
+            "title": spec.title,
+            "status": spec.status,
+        }.items() <= each.items()
+        assert each["detail"] == spec.detail.format(**params)
+        assert each["retryable"] == spec.retryable
+        assert ("request_id" in each) == (spec.status >= 500)
+        if spec.status == 413:
+            assert params == {"max_bytes": int(limit) * GIB}
+
+
 # --- the images
+
+
+def test_a_release_has_one_version(project: dict[str, Any]) -> None:
+    written = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert project["name"] == "longshore"
+    assert written == VERSION
+    for path in DOCKERFILES.values():
+        (label,) = [arguments for kind, arguments in instructions(path) if kind == "LABEL"]
+        assert f'org.opencontainers.image.version="{VERSION}"' in label
 
 
 def ignored(path: str) -> bool:

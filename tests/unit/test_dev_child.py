@@ -29,13 +29,20 @@ Make = Callable[..., Child]
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
     made: list[Child] = []
 
-    def build(code: str, *, ready_by_output: bool = True, pace: Pace = QUICK) -> Child:
+    def build(
+        code: str,
+        *,
+        ready_by_output: bool = True,
+        pace: Pace = QUICK,
+        ended_by: signal.Signals = signal.SIGTERM,
+    ) -> Child:
         log = tmp_path / f"{len(made)}.log"
 
         async def answers(_child: Child) -> bool:
             return ready_by_output and log.exists() and b"here" in log.read_bytes()
 
-        spec = Spec("tiny", [sys.executable, "-c", code], lambda: dict(os.environ), answers)
+        command = [sys.executable, "-c", code]
+        spec = Spec("tiny", command, lambda: dict(os.environ), answers, ended_by=ended_by)
         made.append(Child(spec, log, changed=lambda: None, pace=pace))
         return made[-1]
 
@@ -131,17 +138,15 @@ async def test_a_command_that_is_not_there_is_given_up_with_its_name(make: Make)
         await child.start()
 
 
-async def test_a_process_that_is_replaced_comes_back_at_once_and_without_a_word(
-    make: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
-    child = make(STAYS)
+async def test_a_process_is_ended_as_its_spec_says(make: Make) -> None:
+    child = make(DEAF, ended_by=signal.SIGKILL)
     await child.start()
-    first = child.pid
-
-    child.replace()
-    await until(lambda: child.pid not in {None, first})
-
-    assert "ended" not in capsys.readouterr().out
+    pid = child.pid
+    assert pid
+    began = time.monotonic()
+    await child.stop(grace=5)
+    assert time.monotonic() - began < 5
+    assert not exists(pid)
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(make: Make) -> None:

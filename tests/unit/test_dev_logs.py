@@ -46,10 +46,10 @@ def test_ordinary_lines_stay_in_the_log() -> None:
 
 def test_trouble_of_redis_and_the_store_is_shown() -> None:
     redis = "1:M 22 Nov 2026 13:06:22.638 # Error writing to the AOF file: No space left"
-    s3 = "2026-11-22 12:50:58 ERROR [persistence] failed to save"
+    s3 = "E1122 12:50:58.490528 store.go:12 no space left on device"
 
     assert readable("redis", redis) == "redis: Error writing to the AOF file: No space left"
-    assert readable("s3", s3) == "s3: [persistence] failed to save"
+    assert readable("s3", s3) == "s3: no space left on device"
 
 
 def test_only_new_whole_lines_are_read(tmp_path: Path) -> None:

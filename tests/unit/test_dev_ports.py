@@ -7,6 +7,7 @@ import pytest
 
 from dev import ports
 from dev.say import Problem
+from dev.seaweedfs import INNER_PORTS
 
 
 def every_port_is_free(_port: int) -> bool:
@@ -19,12 +20,12 @@ def listening() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_the_first_run_takes_8000_and_three_free_ones_that_no_other_stack_asks_for() -> None:
+def test_the_first_run_takes_8000_and_free_ones_that_no_other_stack_asks_for() -> None:
     chosen = ports.choose({}, None, every_port_is_free)
 
     assert chosen.pop("public") == 8000
-    assert set(chosen) == {"internal", "s3", "redis"}
-    assert len(set(chosen.values())) == 3
+    assert set(chosen) == {"internal", "s3", "redis", *INNER_PORTS}
+    assert len(set(chosen.values())) == len(chosen)
     assert all(port in ports.FREE for port in chosen.values())
 
 
@@ -71,7 +72,7 @@ def test_a_public_port_in_use_is_refused_with_its_holder_and_the_way_out(listeni
         assert f"process {os.getpid()}" in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["internal", "redis"])
+@pytest.mark.parametrize("name", ["internal", "redis", "s3_filer"])
 def test_a_kept_port_that_no_stored_url_holds_gives_way_to_what_has_taken_it(
     listening: int, name: str
 ) -> None:

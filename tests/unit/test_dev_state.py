@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 from dev import ports, state
 from dev.child import Child, Pace, Spec
 from dev.say import Problem
+from dev.seaweedfs import INNER_PORTS
 from dev.services import Services
 from dev.stack import Stack
 from dev.state import StateDir
 
-PORTS: ports.Ports = {"public": 8000, "internal": 8001, "s3": 20001, "redis": 20002}
+PORTS: ports.Ports = {"public": 8000, "internal": 8001, "s3": 20001, "redis": 20002} | {
+    name: 20003 + number for number, name in enumerate(INNER_PORTS)
+}
 KEY = {"access_key_id": "AKIA", "secret_access_key": "secret"}
 
 
@@ -65,7 +69,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 async def test_stack_json_says_what_runs_and_follows_a_restart(tmp_path: Path) -> None:
     folder = StateDir(tmp_path)
-    stack = Stack(folder, PORTS, "redis-server")
+    stack = Stack(folder, PORTS, "redis-server", "weed")
     stack._secrets["s3_worker"] = KEY
     child = tiny_child("worker", stack)
     stack.children = [child]
@@ -77,7 +81,8 @@ async def test_stack_json_says_what_runs_and_follows_a_restart(tmp_path: Path) -
     assert read(tmp_path)["pids"] == {"worker": [first]}
     assert mode(tmp_path / "stack.json") == 0o600
 
-    child.replace()
+    assert first
+    os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(5):
         while child.pid in {None, first}:  # noqa: ASYNC110 - processes set no events
             await asyncio.sleep(0.01)
@@ -90,7 +95,7 @@ async def test_stack_json_says_what_runs_and_follows_a_restart(tmp_path: Path) -
 
 
 def test_stack_json_has_the_agreed_shape(tmp_path: Path) -> None:
-    stack = Stack(StateDir(tmp_path), PORTS, "redis-server")
+    stack = Stack(StateDir(tmp_path), PORTS, "redis-server", "weed")
     stack._secrets["s3_worker"] = KEY
     stack._publish()
 
@@ -121,7 +126,9 @@ def tiny_child(name: str, stack: Stack) -> Child:
 
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     spec = Spec(name, command, lambda: dict(os.environ), answers)
-    return Child(spec, stack.logs[name].path, stack._publish_again, Pace(look_every=0.01))
+    return Child(
+        spec, stack.logs[name].path, stack._publish_again, Pace(first_pause=0.01, look_every=0.01)
+    )
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

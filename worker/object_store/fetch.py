@@ -1,4 +1,4 @@
-"""Getting an object back out of the bucket, to be used again."""
+"""Getting an object back out of the bucket: to be used again, or to know what is there."""
 
 import asyncio
 import hashlib
@@ -13,6 +13,7 @@ from worker.errors import TransientError
 from worker.object_store.faults import as_transient, status_of
 
 if TYPE_CHECKING:  # the stubs are not installed where the worker runs
+    from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3 import S3Client
 
 CHUNK = 1024 * 1024
@@ -33,12 +34,7 @@ async def fetch(
     digest = hashlib.sha256()
     got = 0
     with as_transient(), await asyncio.to_thread(_created, path) as file:
-        try:
-            body = (await client.get_object(Bucket=bucket, Key=key))["Body"]
-        except ClientError as error:
-            if status_of(error) == HTTPStatus.NOT_FOUND and _code(error) == "NoSuchKey":
-                raise ObjectGone(key) from error
-            raise
+        body = await _opened(client, bucket, key)
         async with body:
             async for chunk in body.iter_chunks(CHUNK):
                 got += len(chunk)
@@ -48,6 +44,26 @@ async def fetch(
                 await asyncio.to_thread(_write, file, chunk)
     if got != size or digest.hexdigest() != sha256:
         raise TransientError(Cause.STORE, counted=True, detail=f"{key} came as other bytes")
+
+
+async def digest(client: "S3Client", bucket: str, key: str) -> tuple[int, str]:
+    """Size and hex SHA-256 of the object as it is now. Raises `ObjectGone` where there is none."""
+    seen, size = hashlib.sha256(), 0
+    body = await _opened(client, bucket, key)
+    async with body:
+        async for chunk in body.iter_chunks(CHUNK):
+            seen.update(chunk)
+            size += len(chunk)
+    return size, seen.hexdigest()
+
+
+async def _opened(client: "S3Client", bucket: str, key: str) -> "StreamingBody":
+    try:
+        return (await client.get_object(Bucket=bucket, Key=key))["Body"]
+    except ClientError as error:
+        if status_of(error) == HTTPStatus.NOT_FOUND and _code(error) == "NoSuchKey":
+            raise ObjectGone(key) from error
+        raise
 
 
 def _created(path: Path) -> BinaryIO:

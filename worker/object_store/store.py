@@ -1,7 +1,6 @@
 """One bucket, through one client."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -24,7 +23,7 @@ from worker.object_store.faults import (
     is_failure,
     status_of,
 )
-from worker.object_store.fetch import fetch
+from worker.object_store.fetch import ObjectGone, digest, fetch
 from worker.object_store.multipart import (
     base64_of,
     composite_checksum,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:  # the stubs are not installed where the worker runs
     from botocore.awsrequest import AWSResponse
     from types_aiobotocore_s3 import S3Client
 
-READ_BACK_BYTES = 1024 * 1024
 CONFLICT_PAUSES = (0.2, 0.5)
 """Seconds to wait before starting again when S3 says that another write is under way."""
 
@@ -114,6 +112,11 @@ class ObjectStore:
         """
         with self._telling_breaker():
             await fetch(self._client, self._bucket, key, path, size=size, sha256=sha256)
+
+    async def digest(self, key: str) -> tuple[int, str]:
+        """Size and hex SHA-256 of an object, by reading it. Raises `ObjectGone` for none."""
+        with as_transient():
+            return await digest(self._client, self._bucket, key)
 
     async def clean(self, prefix: str) -> int:
         """Abort every multipart and delete every object under `prefix`; how many objects were.
@@ -291,15 +294,12 @@ class ObjectStore:
             raise
         if head["ContentLength"] != put.size:
             return False
-        return head.get("ChecksumSHA256") == checksum or await self._read_back(put) == put.sha256
-
-    async def _read_back(self, put: _Put) -> str:
-        seen = hashlib.sha256()
-        body = (await self._client.get_object(Bucket=self._bucket, Key=put.key))["Body"]
-        async with body:
-            async for chunk in body.iter_chunks(READ_BACK_BYTES):
-                seen.update(chunk)
-        return seen.hexdigest()
+        if head.get("ChecksumSHA256") == checksum:
+            return True
+        try:
+            return await digest(self._client, self._bucket, put.key) == (put.size, put.sha256)
+        except ObjectGone:
+            return False
 
 
 @asynccontextmanager

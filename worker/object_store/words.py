@@ -52,7 +52,8 @@ def _answered(error: ClientError, settings: StoreSettings) -> Finding:
     operation = error.operation_name
     if status in _REFUSED:
         missing = _PERMISSIONS.get(operation, f"{operation} on the bucket")
-        return wrong("S3_ACCESS_KEY_ID", f"the store refuses {operation} ({code}); allow {missing}")
+        refused = f"the store refuses {operation} in bucket {settings.bucket!r} ({code})"
+        return wrong("S3_ACCESS_KEY_ID", f"{refused}; allow {missing}")
     if status >= _BROKEN:
         return wrong(ENDPOINT, f"the store fails at {operation} ({status} {code}); look after it")
     return wrong(ENDPOINT, f"the store can't do {operation} ({status} {code}); take one that can")

@@ -308,6 +308,9 @@ async function post(form, submitter) {
 /** Send the form once its files are there and checked. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function send(form, submitter) {
   if (sending) return sending.stop(); // pressed again: not yet
+  const cut = uploads.list().find(({ status, id }) => status === 'unsent' && id.startsWith('upl_'));
+  // The service has a part of it, and waits for the rest.
+  if (cut) return tell(`Not sent: ${cut.name} is not all here yet. Choose it again, or remove it.`);
   if (hindrances().length) return visit(`${location.pathname}?missing=1`, { push: false }); // which shows them
   const as_it_was = /** @type {HTMLFormElement} */ (form.cloneNode(true));
   const stop = () => {
