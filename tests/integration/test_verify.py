@@ -12,6 +12,7 @@ from api.inventory import write_inventory
 from api.records import inventory
 from api.records.rows import UploadRow
 from api.uploads.admission import Admission
+from api.uploads.resumable import Announced, begin
 from api.uploads.reuse import reuse
 from shared.internal_api import Stored, StoredObject
 from shared.volume import MARKER
@@ -203,3 +204,13 @@ def test_an_inventory_without_a_database_is_one_line_and_makes_none(
     assert (ended.status, ended.out) == (1, "")
     assert ended.lines[0].startswith("api: DATABASE_URL: there is no database")
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_is_still_arriving_is_not_looked_for(scene: Scene) -> None:
+    services = scene.services
+    field = services.form_types[scene.form.type].file_fields["bulk"]
+    admission = Admission(services, scene.form, field, request_id="req")
+    await begin(services, admission, Announced(5))
+    out = StringIO()
+    assert await write_inventory(services.database, out) == []
+    assert '"count":0' in out.getvalue()
