@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.compose import CHECKOUT, Service
+from tests.support.compose import CHECKOUT, Service, environment
 from tests.support.engine import Deployment, EngineError, docker, until
 from tests.support.uploading import people
 
@@ -44,7 +44,8 @@ def _subnet(network: dict[str, Any]) -> dict[str, Any]:
 
 
 def _service(name: str, service: Service) -> Service:
-    kept = {key: value for key, value in service.items() if key not in NOT_OF_A_SWARM}
+    kept = {key: value for key, value in service.items() if value and key not in NOT_OF_A_SWARM}
+    kept["environment"] = environment(service)
     once = service.get("restart") == "no"
     kept["deploy"] = {
         "replicas": REPLICAS.get(name, 1),
@@ -81,9 +82,8 @@ def _tmpfs(said: str) -> dict[str, Any]:
 
 @pytest.fixture
 def swarm(running: Deployment, tmp_path: Path) -> Iterator[Deployment]:
-    running("stop")
+    running("down")
     made = Deployment(STACK, tmp_path)
-    made.settings |= {"PUBLIC_SUBNET": "10.231.182.0/24", "FRONT_SUBNET": "10.231.183.0/24"}
     docker("swarm", "init", "--advertise-addr=127.0.0.1")
     try:
         _deploy(made)

@@ -70,7 +70,7 @@ class Releases:
 
 @pytest.fixture
 def releases(running: Deployment, images_before: str, tmp_path: Path) -> Iterator[Releases]:
-    running("stop")
+    running("down")
     with deployment("longshore-upgrade", tmp_path) as made:
         yield Releases(made, tmp_path, images_before)
     running.up()
