@@ -70,19 +70,19 @@ class Releases:
 
 @pytest.fixture
 def releases(running: Deployment, images_before: str, tmp_path: Path) -> Iterator[Releases]:
-    running("stop")
+    running("down")
     with deployment("longshore-upgrade", tmp_path) as made:
         yield Releases(made, tmp_path, images_before)
     running.up()
 
 
 @pytest.mark.parametrize("order", [("api", "worker"), ("worker", "api")], ids="-then-".join)
-def test_a_release_follows_another_without_a_refused_request(
+def test_a_release_follows_another_and_every_upload_is_stored(
     releases: Releases, order: tuple[str, str]
 ) -> None:
     made = releases.made
     made.up("--scale=api=2", "--scale=worker=2")
-    with people(made) as uploading:
+    with people(made, told_to_repeat=True) as uploading:  # by apis of before, when they stop
         releases.turn(migrate="local")
         made("run", "--rm", "migrate")
         until(uploading.more, "the old code works with the new schema")
