@@ -15,7 +15,7 @@ from dev.services import Services, clean
 from dev.state import StateDir
 
 # Together less than the 10 s in which everything has to have stopped.
-WORKER_STOPS_WITHIN = 4.0
+WORKER_STOPS_WITHIN = 7.0
 API_STOPS_WITHIN = 3.0
 STORES_STOP_WITHIN = 2.5
 

@@ -54,7 +54,7 @@ would fill the queue up to the length at which the api enqueues no more."""
 REDIS_SECONDS = 10.0
 """A Redis that doesn't answer for so long is taken for lost: one whose host is gone never would."""
 HEALTH_SECONDS = 5.0
-GIVE_BACK_SECONDS = 3.0
+GIVE_BACK_SECONDS = 5.0
 """For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
 CLOSE_SECONDS = 0.5
 PROBE_SECONDS = 0.5
@@ -285,11 +285,12 @@ async def _work(
         health.cancel()
         listening.cancel()
         # The queue's library knows of those that are checked, and only of those, no longer.
-        await promoter.end(GIVE_BACK_SECONDS)
+        ending = asyncio.create_task(promoter.end(GIVE_BACK_SECONDS))
         # Jobs that were cancelled still give their uploads back. arq's close would cancel them a
         # second time, and go on at the first that ends.
         if worker.tasks:
             await asyncio.wait(worker.tasks.values(), timeout=GIVE_BACK_SECONDS)
+        await ending
         with contextlib.suppress(asyncio.CancelledError, *LOST):
             async with asyncio.timeout(CLOSE_SECONDS):  # it tells Redis, which may be away
                 await worker.close()

@@ -53,7 +53,7 @@ log = structlog.get_logger()
 CLAIM_SECONDS = 15.0
 REPORT_MARGIN = 30.0
 """Beyond the order's work time, to get the outcome into the record."""
-HAND_IN_SECONDS = 2.5
+HAND_IN_SECONDS = 4.5
 """For all cancelled promotions together; the supervisor's patience is longer."""
 KNOWN = 10_000
 """Uploads that a worker remembers to be good, of which each takes some hundred bytes."""
@@ -304,7 +304,7 @@ class Promoter:
         with contextlib.suppress(RecordsUnavailable, Over, TimeoutError):
             async with asyncio.timeout(HAND_IN_SECONDS):
                 order = await claiming
-            await self._hand_in(order)
+                await self._hand_in(order)
 
     async def _hand_in(
         self, order: WorkOrder, work: "asyncio.Future[Outcome] | None" = None

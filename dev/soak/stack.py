@@ -15,7 +15,7 @@ from dev.say import Problem, say
 from dev.state import read_stack
 
 READY_WITHIN = 300.0
-STOPS_WITHIN = 12.0
+STOPS_WITHIN = 15.0
 
 
 class SoakedStack:

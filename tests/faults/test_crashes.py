@@ -80,7 +80,7 @@ def test_a_worker_killed_while_it_uses_a_stored_file_again_is_followed_by_anothe
     ledger.settle()
 
 
-@pytest.mark.slow  # a key whose holder was killed is free again after half a minute
+@pytest.mark.slow  # a key whose holder was killed is free again after a quarter of a minute
 def test_a_key_whose_api_was_killed_after_the_commit_finds_its_upload(
     faulty: FaultyStack, ledger: Ledger
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint
 
 from api.records import ageing, begun_drafts, cleaning, staged, stalled
 from api.records.database import Database
@@ -72,7 +72,11 @@ async def test_a_statement_that_does_is_recognised(crowded: Services) -> None:
 def test_rows_that_go_with_their_form_are_found_by_an_index() -> None:
     for table in metadata.tables.values():
         leading = [next(iter(index.columns)).name for index in table.indexes]
-        leading += [column.name for column in list(table.primary_key)[:1]]
+        leading += [
+            next(iter(each.columns)).name
+            for each in table.constraints
+            if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)
+        ]
         for key in table.foreign_keys:
             assert key.parent.name in leading, f"{table.name}.{key.parent.name}"
 

@@ -251,7 +251,7 @@ async def test_the_gauges_search_indexes_and_ask_once_in_a_while(
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
             with captured(services.database) as again:
                 assert (await client.get("/metrics", headers=SECRET)).status_code == 200
-        assert len(statements) == 6
+        assert len(statements) == 7
         assert not again
         for statement, parameters in statements.items():
             if "cleanings" in statement or "FROM workers" in statement:

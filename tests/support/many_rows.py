@@ -104,6 +104,9 @@ async def fill(database: Database, rows: int, work: Work, *, clean_every: int = 
                 SELECT 'frm_' || {number}, 1, 'upl_' || {number}, 'stored', {now} FROM n""",
             f"""INSERT INTO staged_names (name, condemned, at) {count}
                 SELECT 'upl_' || {number}, i % 1000 = 0, {now} - i FROM n""",
+            f"""INSERT INTO segments (name, upload_id, start, size, condemned) {count}
+                SELECT 'seg_' || {number}, 'upl_' || {number}, 0, 1000, i % 1000 = 0
+                FROM n WHERE i % {clean_every} = 0 AND i > {sum(vars(work).values())}""",
             f"""INSERT INTO begun_drafts (client, step, drafts) {count}
                 SELECT {number}, {now} / 300000, 1 FROM n""",
             f"""INSERT INTO cleanings (prefix, form_id, not_before, passes, at) {count}
