@@ -1,5 +1,6 @@
 """A running `./longshore up`, as a test from outside sees it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 CHECKOUT = Path(__file__).parents[2]
 READY_SECONDS = 180
@@ -82,6 +85,16 @@ class Stack:
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def wait_for_the_api(self, seconds: float = 90) -> None:
+        """Until it answers: one that was killed is started again."""
+        until = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/healthz", trust_env=False).is_success:
+                    return
+            assert time.monotonic() < until, "the api doesn't come back"
+            time.sleep(0.1)
 
     def logs(self, name: str) -> str:
         return (self.state_dir / "logs" / f"{name}.log").read_text(errors="replace")
