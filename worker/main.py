@@ -57,6 +57,8 @@ HEALTH_SECONDS = 5.0
 GIVE_BACK_SECONDS = 5.0
 """For all cancelled jobs together, at the end of the grace; the supervisor's patience is longer."""
 CLOSE_SECONDS = 0.5
+INSIST_SECONDS = 0.2
+"""Between two times that polling the queue is told to end."""
 PROBE_SECONDS = 0.5
 """For a self-test that is cut short to take its probe away; the next one finds it otherwise."""
 
@@ -102,6 +104,14 @@ class _Worker(Worker):
         self.sem = asyncio.BoundedSemaphore(self.max_jobs + 1)
         for _ in range(self.job_counter):
             await self.sem.acquire()
+
+    async def _wait_for_tasks_to_complete(self, signum: signal.Signals) -> None:
+        """After arq's own, which cancels polling once: whoever of its callees takes that for
+        something else would leave a worker that takes no job, and never ends."""
+        await super()._wait_for_tasks_to_complete(signum=signum)
+        while self.main_task and not self.main_task.done():
+            await asyncio.sleep(INSIST_SECONDS)
+            self.main_task.cancel()
 
     async def heart_beat(self) -> None:
         await super().heart_beat()

@@ -62,9 +62,10 @@ async def test_what_waits_while_one_is_committed_is_committed_together(
     monkeypatch.setattr(Groups, "_commit", counted)
     answers = await asyncio.gather(*(database.write(adds(number)) for number in range(10)))
     assert answers == list(range(10)) == await kept(database)
-    assert len(commits) == 1
+    assert len(commits) <= 3, "a group has its bound in time as well"
+    commits.clear()
     await asyncio.gather(*(database.write(adds(100 + number)) for number in range(MOST + 1)))
-    assert len(commits) <= 1 + 3, "no group is without bound, nor each alone"
+    assert 2 <= len(commits) <= 12, "no group is without bound, nor each alone"
     assert len(await kept(database)) == 10 + MOST + 1
 
 
