@@ -131,7 +131,9 @@ def test_a_script_of_another_origin_calls_everything_with_its_token_and_reads_ev
 
     session.on("Network.requestWillBeSent", see)
     found = elsewhere.evaluate(CALLS, stack.url)
-    assert {name: each["status"] for name, each in found.items()} == {
+    # which it is, is a race with the worker, who finds the file damaged: either can be read
+    assert found["reused"]["status"] in {202, 409}
+    assert {name: each["status"] for name, each in found.items() if name != "reused"} == {
         "made": 201,
         "patched": 200,
         "stale": 412,
@@ -141,7 +143,6 @@ def test_a_script_of_another_origin_calls_everything_with_its_token_and_reads_ev
         "nobody": 401,
         "tooLarge": 413,
         "missing": 404,
-        "reused": 202,
         "waited": 200,
         "same": 304,
         "head": 200,
@@ -150,6 +151,7 @@ def test_a_script_of_another_origin_calls_everything_with_its_token_and_reads_ev
     }
     assert all(each["id"] == "asked" for each in found.values())
     codes = {name: each["body"]["code"] for name, each in found.items() if each["status"] > 400}
+    assert codes.pop("reused", None) in {None, "upload-not-reusable"}
     assert codes == {
         "stale": "precondition-failed",
         "unknown": "unauthorized",
