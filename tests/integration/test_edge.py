@@ -176,6 +176,8 @@ def _is_closed(api: ApiProcess) -> bool:
     """Whether nobody can connect any more: a proxy goes on to the next replica then."""
     try:
         _connected(api).close()
+    except ConnectionResetError:  # it was closed under the one that was connecting
+        return False
     except ConnectionRefusedError:
         return True
     return False
