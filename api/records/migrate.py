@@ -31,8 +31,8 @@ def _config() -> Config:
 
 
 async def upgrade(url: str, to: str = "head") -> None:
-    """Apply what is missing, however long that takes; nothing to a newer version's schema that serves
-    this code. Raises `SchemaError` for one that doesn't."""
+    """Apply what is missing, however long that takes; nothing to a newer version's schema that
+    serves this code. Raises `SchemaError` for one that doesn't."""
     database = open_database(url, migrating=True)
     try:
         await database.write(_upgrade, to)
