@@ -261,7 +261,5 @@ compatibility = Table(
     "compatibility",
     metadata,
     Column("row", Integer, primary_key=True, autoincrement=False),  # always 1
-    Column(
-        "oldest", String(40), nullable=False
-    ),  # the revision of the oldest code that works on it
+    Column("oldest", String(40), nullable=False),  # revision of the oldest code that works on it
 )
