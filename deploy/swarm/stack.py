@@ -64,7 +64,7 @@ def _volumes(said: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tmpfs(words: str) -> tuple[str, int]:
-    """Path and bytes. A Swarm's own mode is 1777, whose it is can't be said."""
+    """Path and bytes. Owner and mode can't be said: root, and that of the image's folder."""
     target, _, options = words.partition(":")
     size = dict(each.partition("=")[::2] for each in options.split(","))["size"]
     return target, int(size[:-1]) * UNITS[size[-1]]

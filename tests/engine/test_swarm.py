@@ -28,16 +28,19 @@ def swarm(running: Deployment, tmp_path: Path) -> Iterator[Deployment]:
     running("down")
     made = Deployment(STACK, tmp_path)
     made.overrides = [CHECKOUT / "deploy/swarm/compose.yaml"]
-    made.settings["BACK_SUBNET"] = "10.231.179.0/24"
+    # a Swarm takes its time to take its networks away
+    for number, name in enumerate(("PUBLIC", "FRONT", "BACK"), 182):
+        made.settings[f"{name}_SUBNET"] = f"10.231.{number}.0/24"
     _leave()  # what an earlier run may have left
     try:
         options = [f"--opt={name}={value}" for name, value in PUBLISHED_ON_LOOPBACK.items()]
         docker("network", "create", *options, "docker_gwbridge")
         docker("swarm", "init", "--advertise-addr=127.0.0.1")
-        docker("node", "update", "--label-add=longshore=data", "self")
+        node = docker("info", "--format={{.Swarm.NodeID}}")
+        docker("node", "update", "--label-add=longshore=data", node)
         deploy(made)
         until(_makes_bucket, "the store is there")
-        until(made.is_ready, "the stack is ready")
+        until(_all_run, "every task of every service runs and is healthy")
         yield made
     finally:
         _leave()
@@ -76,6 +79,11 @@ def _tasks(service: str) -> list[str]:
     """The containers of a service that run."""
     label = f"label=com.docker.swarm.service.name={STACK}_{service}"
     return docker("ps", "--quiet", "--no-trunc", "--filter", label).split()
+
+
+def _all_run() -> bool:
+    said = docker("service", "ls", "--filter=mode=replicated", "--format={{.Replicas}}").split()
+    return all(running == wanted for running, wanted in (each.split("/") for each in said))
 
 
 def _makes_bucket() -> bool:
