@@ -65,14 +65,22 @@ def deploy(made: Deployment) -> None:
 
 def _leave() -> None:
     """Nothing of the stack is left: neither its data nor the Swarm."""
+    with contextlib.suppress(EngineError):  # where there is none
+        docker("stack", "rm", "--detach=false", STACK)
+        until(
+            lambda: not _networks(), "its networks are gone"
+        )  # else the engine keeps one for good
     for words in (
-        ("stack", "rm", "--detach=false", STACK),
         ("swarm", "leave", "--force"),
         ("network", "rm", "docker_gwbridge"),
         ("volume", "rm", *(f"{STACK}_{n}" for n in ("staging", "postgres", "redis", "objects"))),
     ):
         with contextlib.suppress(EngineError):
             docker(*words)
+
+
+def _networks() -> str:
+    return docker("network", "ls", "-q", f"--filter=label=com.docker.stack.namespace={STACK}")
 
 
 def _tasks(service: str) -> list[str]:

@@ -96,6 +96,7 @@ def provide(image: str, *, ask_registry: bool) -> str:
     """Have the image on this engine; `as named`, or which stand-in it is.
 
     One that is there is taken, then the registry's; a stand-in is built where neither can be had.
+    Raises `EngineError` or `OSError` where that can't be built either.
     """
     stand_in = _stand_in(image)
     if stand_in == "":
@@ -135,29 +136,30 @@ def _build_stand_in(image: str) -> None:
 
 
 def ensure_debian() -> None:
-    """What the stand-ins are made from: a minimal Debian, made by its own tools."""
+    """What the stand-ins are made from: a minimal Debian, made by its own tools. Raises `EngineError`,
+    or `OSError` without those."""
+    name = "longshore-stand-in-debian"
     try:
-        docker("image", "inspect", "longshore-stand-in-debian")
+        docker("image", "inspect", name)
     except EngineError:
-        made = subprocess.Popen(
-            [
-                "mmdebstrap",
-                "--quiet",
-                "--variant=minbase",
-                "--include=ca-certificates",
-                "trixie",
-                "-",
-            ],
-            stdout=subprocess.PIPE,
+        pass
+    else:
+        return
+    with subprocess.Popen(
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "trixie", "-"],
+        stdout=subprocess.PIPE,
+    ) as debian:
+        imported = subprocess.run(
+            ["docker", "import", "-", name],
+            stdin=debian.stdout,
+            stdout=subprocess.DEVNULL,
+            check=False,
         )
-        with made:
-            subprocess.run(
-                ["docker", "import", "-", "longshore-stand-in-debian"],
-                stdin=made.stdout,
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
-        assert made.returncode == 0, "mmdebstrap made no Debian"
+    if debian.returncode:
+        docker("image", "rm", "--force", name)  # of what came until then
+        raise EngineError("mmdebstrap made no Debian")
+    if imported.returncode:
+        raise EngineError("docker import took no Debian")
 
 
 def weed() -> Path:
