@@ -106,8 +106,10 @@ class _Worker(Worker):
             await self.sem.acquire()
 
     async def _wait_for_tasks_to_complete(self, signum: signal.Signals) -> None:
-        """After arq's own, which cancels polling once: whoever of its callees takes that for
-        something else would leave a worker that takes no job, and never ends."""
+        """After arq's own, which cancels polling once. redis-py writes under `asyncio.wait_for`,
+        which before Python 3.12 drops a cancel that comes just as what it waits for is done
+        (https://github.com/python/cpython/issues/86296): that would leave a worker that takes no
+        job, and never ends."""
         await super()._wait_for_tasks_to_complete(signum=signum)
         while self.main_task and not self.main_task.done():
             await asyncio.sleep(INSIST_SECONDS)
