@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from worker.main import _Worker
+from worker.queue import QueueWorker
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -19,7 +19,7 @@ async def test_polling_that_is_told_to_stop_just_as_a_write_ends_is_told_again(t
         await asyncio.wait_for(write(), 5)  # as redis-py does: some of the turns drop a cancel
         await asyncio.sleep(60)
 
-    worker = _Worker.__new__(_Worker)  # without a Redis and its functions
+    worker = QueueWorker.__new__(QueueWorker)  # without a Redis and its functions
     worker.tasks, worker.on_stop, worker._job_completion_wait = {}, None, 0
     worker.jobs_complete = worker.jobs_failed = worker.jobs_retried = 0
     worker.main_task = asyncio.create_task(polls())
