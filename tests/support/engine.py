@@ -30,6 +30,8 @@ TARGETS = {
     "chrislusf/seaweedfs": "seaweedfs",
 }
 """The stage of `standins/Dockerfile` that stands in for each image."""
+CLEARED = {name: "" for name in os.environ if name.startswith(("S3_", "COMPOSE_"))}
+"""Variables of this machine's that Compose would take for settings."""
 
 
 class EngineError(Exception):
@@ -228,16 +230,18 @@ class Deployment:
 
     def __call__(self, *words: str, given: str | None = None) -> str:
         """`docker compose …` in this project. Raises `EngineError`."""
+        return run([*self.command(), *words], given=given, env=CLEARED)
+
+    def command(self) -> list[str | Path]:
+        """What stands for `docker compose` here, with the settings as they are now."""
         env_file = self.folder / ".env"
         env_file.write_text("".join(f"{n}={v}\n" for n, v in self.settings.items()))
         files = [self.checkout / "compose.yaml", *self.overrides]
-        command: list[str | Path] = [
+        return [
             tool("docker-compose"), "--progress=plain", f"--project-name={self.project}",
             f"--project-directory={self.checkout}", f"--env-file={env_file}",
-            *(f"--file={path}" for path in files), *words,
+            *(f"--file={path}" for path in files),
         ]  # fmt: skip
-        cleared = {name: "" for name in os.environ if name.startswith(("S3_", "COMPOSE_"))}
-        return run(command, given=given, env=cleared)
 
     def up(self, *words: str) -> float:
         """Start or change everything, until it is healthy; the seconds it took."""
