@@ -12,6 +12,8 @@ from tests.support.compose import CHECKOUT
 from tests.support.engine import Deployment, EngineError, docker, until
 from tests.support.uploading import people
 
+pytestmark = pytest.mark.slow  # a deployment more
+
 STACK = "longshore-stack"
 REPLICAS = {"api": 2, "worker": 2}
 """As deploy/swarm/compose.yaml has them."""
@@ -103,11 +105,19 @@ def _makes_bucket() -> bool:
     return False
 
 
+def _migrations() -> int:
+    """How often the job has come to its end."""
+    states = docker("service", "ps", "--format={{.CurrentState}}", f"{STACK}_migrate")
+    return states.count("Complete")
+
+
 def test_a_stack_is_replaced_task_by_task_and_no_request_is_refused(
     swarm: Deployment, notes: list[str]
 ) -> None:
     with people(swarm.url) as uploading:
         until(uploading.more, "people upload")
+        docker("service", "update", "--force", "--detach=false", f"{STACK}_migrate")
+        assert _migrations() == 2
         for service, replicas in REPLICAS.items():
             before = set(_tasks(service))
             assert len(before) == replicas
