@@ -4,7 +4,6 @@ A segment is only appended to, and what was acknowledged of it never changes. Du
 data was fsynced, and the folder once it was made; only then may a transaction say how long it is.
 """
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -12,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from api.staging.file_calls import begin_writeback, fsync_folder, unlinked
+from api.staging.batches import Batch, Batches
+from api.staging.file_calls import begin_writeback, fsync_folder, unlinked, write_all
 from api.staging.folders import INCOMING, SEGMENTS
 from api.texts.errors import Problem
 from shared.crash_points import reached
@@ -74,30 +74,24 @@ class SegmentWriter:
         self._fd: int | None = None
         self._hash = mark.hash.copy() if mark.hash else None
         self._mark = mark
-        self._batch: list[bytes | memoryview] = []
-        self._gathered = 0
-        self._under_way: asyncio.Future[None] | None = None
+        self._batches = Batches(staging)
         self.is_broken = False
         """An fsync has failed: nobody knows what is on the disk."""
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
-        self._batch.append(data)
-        self._gathered += len(data)
-        has_room = self._staging.gather(len(data))
-        if self._gathered >= (LARGE if has_room else SMALL):
+        has_room = self._batches.add(data)
+        if self._batches.held >= (LARGE if has_room else SMALL):
             await self.flush()
 
     async def flush(self) -> None:
         """Have all that was taken be written."""
-        await self._settle()
-        if self._batch:
-            self._hand_over()
+        if self._batches.held:
+            await self._batches.hand_over(self._append)
 
     async def sync(self) -> Mark:
         """Make durable what was being written, while more may be taken."""
-        if self._under_way:
-            await asyncio.wait([self._under_way])
+        await self._batches.idle()
         mark = self._mark
         if self.is_broken:
             raise Problem("unavailable", retry_after=5)
@@ -112,38 +106,18 @@ class SegmentWriter:
     async def finish(self) -> Mark:
         """Make all of it durable."""
         await self.flush()
-        await self._settle()
+        await self._batches.settle()
         return await self.sync()
 
     async def close(self) -> None:
         """Nothing is written after this. Never raises."""
-        self._take()
-        if self._under_way:
-            await asyncio.wait([self._under_way])
+        await self._batches.drop()
         if self._fd is not None:
             fd, self._fd = self._fd, None
             with contextlib.suppress(OSError):  # what counts was fsynced
                 await self._staging.in_thread(os.close, fd)
 
-    async def _settle(self) -> None:
-        if self._under_way:
-            under_way, self._under_way = self._under_way, None
-            try:
-                await asyncio.shield(under_way)
-            except asyncio.CancelledError:
-                self._under_way = under_way  # a thread still writes: close() waits for it
-                raise
-
-    def _take(self) -> list[bytes | memoryview]:
-        batch, self._batch = self._batch, []
-        self._staging.gather(-self._gathered)
-        self._gathered = 0
-        return batch
-
-    def _hand_over(self) -> None:
-        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
-
-    def _append(self, batch: list[bytes | memoryview]) -> None:
+    def _append(self, batch: Batch) -> None:
         if self._fd is None:
             self._fd = self._opened()
         for piece in self._before:
@@ -152,9 +126,7 @@ class SegmentWriter:
         self._before = []
         size = self._mark.size
         for data in batch:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
             size += len(data)
             if self._hash:
                 self._hash.update(data)
@@ -243,10 +215,8 @@ def _copied(source: int, fd: int, count: int, at: int) -> int:
     except OSError as error:
         if error.errno not in _NO_RANGES:
             raise
-    data = memoryview(os.pread(source, min(count, READ), at))
-    view = data
-    while view:
-        view = view[os.write(fd, view) :]
+    data = os.pread(source, min(count, READ), at)
+    write_all(fd, data)
     return len(data)
 
 
