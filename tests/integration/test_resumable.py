@@ -23,7 +23,7 @@ from api.texts.errors import Problem
 from api.upkeep import receiving
 from api.uploads import appending, resumable
 from shared.volume import STAGED
-from tests.support.commits import commits_that
+from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.listeners import new_form, public
 from tests.support.services import services_on
 from tests.support.sql import execute
@@ -161,6 +161,32 @@ async def test_what_came_before_the_service_stopped_is_kept(services: Services) 
         assert (await stands(client, url)).headers["upload-offset"] == "1000"
 
 
+async def test_what_is_being_acknowledged_while_the_service_stops_is_there(
+    services: Services,
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        yield CONTENT[:1000]
+        held, go_on = commits.enter_context(held_before_the_commit())
+        stopping.append(asyncio.create_task(stop(held, go_on)))
+
+    async def stop(held: asyncio.Event, go_on: asyncio.Event) -> None:
+        await held.wait()
+        cut_off.cancel()
+        await asyncio.sleep(0)  # what waits for the request begins to end it
+        go_on.set()
+
+    stopping: list[asyncio.Task[None]] = []
+    with ExitStack() as commits:
+        async with public(services) as client:
+            url = await begun(client)
+            cut_off = asyncio.create_task(send(client, url, 0, until_the_commit()))
+            await asyncio.wait([cut_off])
+            await asyncio.gather(*stopping)
+            at = int((await stands(client, url)).headers["upload-offset"])
+            assert (await send(client, url, at, CONTENT[at:])).status_code == 204
+            assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
 @pytest.mark.parametrize("fault", ["is lost", "is answered too late"])
 async def test_an_offset_whose_commit_nobody_knows_of_is_asked_for(
     services: Services, fault: str
@@ -278,6 +304,35 @@ async def test_a_full_volume_keeps_what_it_has_taken(
         assert at == 262_144
         assert (await send(client, url, at, CONTENT[at:])).status_code == 204
         assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_nothing_is_written_behind_bytes_that_could_not_be(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = os.write, 0
+
+    def full_for_a_moment(fd: int, data: bytes) -> int:
+        nonlocal calls
+        calls += len(data) == len(CONTENT) // 4
+        if calls != 2:
+            return write(fd, data)
+        calls += 1
+        write(fd, data[:100])
+        raise OSError(errno.ENOSPC, "full")
+
+    quarter = len(CONTENT) // 4
+    monkeypatch.setattr(segments, "LARGE", quarter)
+    async with public(services) as client:
+        url = await begun(client)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full_for_a_moment)
+            parts = pieces(*(CONTENT[at : at + quarter] for at in range(0, 4 * quarter, quarter)))
+            assert code_of(await send(client, url, 0, parts)) == (507, "storage-full")
+        assert (await stands(client, url)).headers["upload-offset"] == str(quarter)
+        assert (await send(client, url, quarter, CONTENT[quarter:])).status_code == 204
+        found = (await client.get(url)).json()
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert (services.settings.staging_dir / STAGED / found["id"]).read_bytes() == CONTENT
 
 
 async def test_after_an_fsync_that_failed_a_segment_is_not_written_to_again(
