@@ -7,7 +7,7 @@ data was fsynced, and the folder once it was made; only then may a transaction s
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -53,6 +53,14 @@ class Mark(NamedTuple):
 
     size: int
     hash: Hash | None
+
+
+class SegmentLost(Problem):
+    """Bytes that were acknowledged aren't where they were made durable. Nobody but the volume can
+    have taken them away, or a replica that has ended the upload."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", retry_after=5)
 
 
 class SegmentWriter:
@@ -138,10 +146,11 @@ class SegmentWriter:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         if self._is_new:
             return os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o640)
-        fd = os.open(self._path, flags)
+        with _there():
+            fd = os.open(self._path, flags)
         if os.fstat(fd).st_size < self._mark.size:
             os.close(fd)
-            raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            raise SegmentLost
         os.ftruncate(fd, self._mark.size)
         return fd
 
@@ -154,28 +163,46 @@ class SegmentWriter:
 
 
 def feed(hash_: Hash, folder: Path, piece: Piece) -> None:
-    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`."""
-    with (folder / piece.name).open("rb", buffering=0) as file:
+    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`, `SegmentLost`."""
+    with _there():
+        opened = (folder / piece.name).open("rb", buffering=0)
+    with opened as file:
         file.seek(piece.skip)
         left = piece.size
         while left:
             data = file.read(min(left, READ))
             if not data:
-                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+                raise SegmentLost
             hash_.update(data)
             left -= len(data)
 
 
 def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
     """Make the pieces, which are all of an upload, its staged file, durably; blocks. Who does it
-    again, or at the same time on another replica, makes the same. Raises `OSError`."""
-    staged = root / STAGED / name
-    if _size(staged) != sum(piece.size for piece in pieces):
-        if len(pieces) == 1:
-            (root / SEGMENTS / pieces[0].name).rename(staged)
-        else:
-            _copy(root, name, pieces, staged)
+    again, or at the same time on another replica, makes the same. Raises `OSError` and
+    `SegmentLost`."""
+    staged, size = root / STAGED / name, sum(piece.size for piece in pieces)
+    if _size(staged) != size:
+        try:
+            _put_together(root, name, pieces, staged)
+        except SegmentLost:
+            if _size(staged) != size:  # no other replica was quicker
+                raise
     fsync_folder(root / STAGED)
+
+
+def lost(root: Path, pieces: Sequence[Piece]) -> list[str]:
+    """Names of those that aren't all there; blocks. Raises `OSError`."""
+    return [each.name for each in pieces if (_size(root / SEGMENTS / each.name) or 0) < each.size]
+
+
+def _put_together(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
+    first = root / SEGMENTS / pieces[0].name
+    if len(pieces) == 1 and _size(first) == pieces[0].size:
+        with _there():
+            first.rename(staged)
+    else:
+        _copy(root, name, pieces, staged)
 
 
 def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
@@ -189,19 +216,20 @@ def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
         finally:
             os.close(fd)
         temporary.rename(staged)
-    except OSError:
+    except (OSError, SegmentLost):
         unlinked(temporary)
         raise
 
 
 def _append_piece(fd: int, path: Path, piece: Piece) -> None:
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with _there():
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         at, end = piece.skip, piece.skip + piece.size
         while at < end:
             copied = _copied(source, fd, min(end - at, COPIED), at)
             if not copied:
-                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+                raise SegmentLost
             begin_writeback(fd, 0, 0)  # of all that was written
             at += copied
     finally:
@@ -218,6 +246,15 @@ def _copied(source: int, fd: int, count: int, at: int) -> int:
     data = os.pread(source, min(count, READ), at)
     write_all(fd, data)
     return len(data)
+
+
+@contextlib.contextmanager
+def _there() -> Iterator[None]:
+    """Around opening a segment."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SegmentLost from error
 
 
 def _size(path: Path) -> int | None:

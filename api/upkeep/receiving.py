@@ -8,7 +8,7 @@ from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.upkeep.each import Each, as_found
-from api.uploads.resumable import finish
+from api.uploads.finishing import finish
 from shared.status import UploadStatus
 
 log = structlog.get_logger()
