@@ -26,13 +26,10 @@ from api.texts.errors import Problem
 from api.uploads.admission import Admission
 from api.uploads.finishing import finish
 from api.uploads.lost_segments import end_if_lost
-from api.uploads.resumable import UNNAMED, Announced, begin
+from api.uploads.resumable import MOST, UNNAMED, Announced, begin
 from shared.crash_points import reached
 from shared.ids import new_id
 from shared.status import UploadStatus
-
-MOST = 10_000
-"""Pieces of one file: each is a file on the volume until the last one has come."""
 
 
 class Place(NamedTuple):

@@ -32,6 +32,8 @@ from api.uploads.lost_segments import end_if_lost
 from shared.status import UploadStatus
 
 UNNAMED = "file"
+MOST = 10_000
+"""Segments of one upload: each is a file on the volume until the last byte has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, lis
     its_segments = segments.of_upload(tx.conn, upload_id)
     if its_segments and its_segments[-1].end != offset:
         raise Problem("piece-mismatch", "This upload comes in pieces, and some are missing.")
+    if len(its_segments) >= MOST:  # each request came to another process
+        raise Problem("piece-mismatch", "This upload came in too many pieces: make them larger.")
     return taken, its_segments
 
 

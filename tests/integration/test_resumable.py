@@ -271,6 +271,36 @@ async def test_an_upload_whose_api_died_at_its_last_byte_is_finished(
     assert (found["status"], found["sha256"]) == ("staged", hashlib.sha256(CONTENT).hexdigest())
 
 
+async def test_finishing_what_is_all_here_leaves_time_for_the_rest_of_the_sweep(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "IDLE_MS", 0)
+    monkeypatch.setattr(receiving, "ENOUGH_SECONDS", 0)
+    async with public(services) as client:
+        urls = [await begun(client) for _ in range(2)]
+        with nobody_finishes(monkeypatch):
+            for url in urls:
+                await send(client, url, 0, CONTENT)
+    ids = [url.rpartition("/")[2] for url in urls]
+    for left in ("receiving", "staged"):
+        await willing_sweep(services).once()
+        rows = [await services.database.scan(upload_rows.get, each) for each in ids]
+        assert {"staged", left} == {row.status for row in rows if row}
+
+
+async def test_an_upload_in_too_many_segments_takes_no_more_bytes(
+    services: Services, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is a file on the volume: a client of two replicas could fill it with them."""
+    monkeypatch.setattr(resumable, "MOST", 2)
+    async with services_on(tmp_path, database_url) as other, public(services) as client:
+        url = await begun(client)
+        async with public(other) as elsewhere:
+            for at, by in ((0, client), (1, elsewhere)):
+                assert (await send(by, url, at, CONTENT[at : at + 1])).status_code == 204
+            assert code_of(await send(client, url, 2, CONTENT[2:])) == (422, "piece-mismatch")
+
+
 async def test_segments_of_a_whole_file_and_those_of_nobody_go(
     services: Services, tmp_path: Path, database_url: str
 ) -> None:
