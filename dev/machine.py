@@ -14,6 +14,9 @@ from dev import ports, redis_server, seaweedfs
 
 GIB = 1 << 30
 ROOM = GIB  # for environments, a database and some files
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+"""Chromium for the tests of the pages, best first. With its window, each page that is opened takes
+five times the processor's time of what the page itself needs."""
 Line = tuple[str, str, str]
 """Level (`ok`, `warning` or `wrong`), name, text."""
 
@@ -102,8 +105,12 @@ def _port(name: str, port: int, *, mine: bool) -> Line:
     return "wrong", label, f"in use{ports.holder(port)}: {remedy}"
 
 
+def browser() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def _browser() -> Line:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
+    found = browser()
     if found:
         return "ok", "browser", f"{found}, for the tests of the pages"
     return "warning", "browser", "no Chromium: the tests of the pages are skipped"

@@ -73,6 +73,8 @@ def _accepts(field: AnyField) -> str:
             return "a tick"
         case TextField(kind="date"):
             return "a date"
+        case TextField(kind="tel"):  # that it looks like one bounds it
+            return _KINDS["tel"]
         case _:
             return f"{_KINDS[field.kind]}, up to {field.max_length} characters"
 

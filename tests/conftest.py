@@ -1,6 +1,6 @@
 """One running stack for all tests that know the product only from outside, on each database."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 
 import httpx
@@ -12,7 +12,33 @@ from tests.support.client import FormClient
 from tests.support.other_site import OtherSite
 from tests.support.postgres import new_database, run_postgres
 from tests.support.s3 import S3Endpoint, run_seaweedfs
-from tests.support.stack import Stack, forms_folder
+from tests.support.stack import SHARED_STACKS, Stack, forms_folder
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    stacks: dict[str, list[Stack]] = {"stack": [], "faulty": []}
+    session.stash[SHARED_STACKS] = stacks
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for fixture, stacks in item.session.stash[SHARED_STACKS].items():
+        if fixture in getattr(item, "fixturenames", ()):
+            for each in stacks:
+                each.resume()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """Stacks end with the folder of tests that needs them: idle, each takes a twentieth of a
+    processor, and a whole run would have nine."""
+    yield
+    if nextitem is not None and nextitem.path.parent != item.path.parent:
+        for fixture, stacks in item.session.stash[SHARED_STACKS].items():
+            if fixture not in getattr(nextitem, "fixturenames", ()):
+                for each in stacks:
+                    each.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,6 +95,7 @@ def stack(
         if request.param == "postgresql":
             env["DATABASE_URL"] = new_database(request.getfixturevalue("postgres"), "acceptance")
         stacks[request.param] = Stack(folder / "state", env).start()
+        request.session.stash[SHARED_STACKS]["stack"].append(stacks[request.param])
     return stacks[request.param]
 
 

@@ -33,8 +33,8 @@ def bearer(request: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """The application's back end: it may read, retry, release and delete
-    what is in any form. Its name is for logs."""
+    """The application's back end: it may do with any form what the form's token may, and retry,
+    release, remove and purge after submit too. Its name is for logs."""
 
     name: str
 

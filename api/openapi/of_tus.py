@@ -24,7 +24,7 @@ CREATE = operation(
         *_GONE,
         *_BYTES,
         *("form-full", "too-many-files", "file-too-large", "file-empty"),
-        *("upload-running", "key-reused"),
+        "key-reused",
     ),
     may=OWNER_OR_PAGES,
     takes=(

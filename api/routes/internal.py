@@ -115,7 +115,11 @@ async def confirm_cleaning(
 @router.get(
     "/limits",
     summary="What the forms let in",
-    **_described(answer("The limits", Limits, example={"largest_scanned_bytes": 20971520})),
+    **operation(
+        answers={200: answer("The limits", Limits, example={"largest_scanned_bytes": 20971520})},
+        errors=(),
+        may=(INTERNAL_SECRET,),
+    ),
 )
 async def limits(services: Serving) -> Limits:
     """A worker holds its scanner's limits against these, before a file meets them."""

@@ -13,7 +13,8 @@ ANSWERS = {
     "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
     "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
     "1 MiB of text; a key that isn't 1 to 200 printable characters of UTF-8; a `Repr-Digest` that "
-    "can't be read; a header of tus that can't be read or isn't supported",
+    "can't be read; a header of tus, or a field of Dropzone's, that can't be read or isn't "
+    "supported",
     "malformed-json": "the body is not one JSON object",
     "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
     "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
@@ -43,7 +44,8 @@ ANSWERS = {
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
     "URL-encoded; bytes beyond an upload's `Upload-Length`",
-    "unsupported-media-type": "the request's own `Content-Type`, never the file's",
+    "unsupported-media-type": "the request's own `Content-Type` is none that the address takes; "
+    "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
     "answer has `Accept-Encoding: identity`",
@@ -53,12 +55,15 @@ ANSWERS = {
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
-    "NUL; a parameter of the query is wrong; `section` or `go` of a page's post names no section",
+    "NUL; or one that can't be used: `metadata` over 4 KiB, a redirect that leads elsewhere than "
+    "to `REDIRECT_ORIGINS`, no `from`; a parameter of the query is wrong; `section` or `go` of a "
+    "page's post names no section",
     "unknown-field": "a key or part of a section that is no field of the form",
     "unknown-form-type": "`type` of a new form names none",
-    "wrong-offset": "`Upload-Offset` isn't where the upload stands, which the answer's own says",
+    "wrong-offset": "`Upload-Offset` isn't where the upload stands; that of the answer is",
     "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
-    "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them",
+    "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them; or "
+    "bytes of tus come for an upload that has chunks with a hole between them",
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or a "
     "question where it stands",
     "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
@@ -77,7 +82,7 @@ ANSWERS = {
     "(`MAX_FORM_BYTES`, `MAX_FORM_UPLOADS`), or values are more text (`MAX_FORM_TEXT_BYTES`)",
     "too-many-forms": "a client address began more than `MAX_DRAFTS_PER_HOUR` drafts; with "
     "`Retry-After`",
-    "key-reused": "a key that already stands for other bytes in this field",
+    "key-reused": "a key that already stands for other bytes in this field, or for another length",
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
     "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
@@ -148,7 +153,8 @@ TO_DO = {
     "malformed-multipart": "let the HTTP library make the body and its `Content-Type`",
     "inconsistent-length": "send `Upload-Complete: ?1` with the last byte, and only then",
     "unsupported-transfer-encoding": "send the part as it is",
-    "fragment-not-supported": "turn chunks off in the uploader, or use one of those",
+    "fragment-not-supported": "turn chunks off in the uploader, or send by tus, Dropzone or "
+    "FilePond at the addresses made for them",
     "unauthorized": "send the form's token, or the service key",
     "foreign-origin": "open our own page and send from there; for another site create the form "
     "with a service key and a `success_redirect`, or send the token in `Authorization`",
@@ -169,7 +175,7 @@ TO_DO = {
     "uri-too-long": "shorten the address",
     "unsupported-content-encoding": "send the body uncompressed",
     "header-too-large": "shorten the header that `params` name",
-    "method-not-implemented": "ask the service itself, not through it",
+    "method-not-implemented": "ask the service for its own addresses: it connects to no others",
     "fetch-not-supported": "send the file itself",
     "unsupported-transfer-coding": "send `chunked`, or a `Content-Length`",
     "http-version-not-supported": "speak HTTP/1.1",
@@ -182,7 +188,8 @@ TO_DO = {
     "file-missing": "send a part with a filename",
     "file-empty": "choose a file that isn't empty",
     "file-too-large": "choose a smaller file",
-    "too-many-files": "409, or an upload: remove one first. 422: send one file a request",
+    "too-many-files": "409, and of an upload: remove one of the field's files first. 422: send one "
+    "file a request",
     "form-full": "remove files or shorten answers; past `MAX_FORM_UPLOADS` begin a new form",
     "too-many-forms": "wait for `Retry-After`",
     "key-reused": "take a new key for other bytes",
@@ -191,7 +198,7 @@ TO_DO = {
     "upload-not-reusable": "do what `detail` says of its `reason`",
     "not-stored": "follow the upload until it is `stored`",
     "not-released": "wait for the back end's release",
-    "not-flagged": "nothing: there is nothing to release",
+    "not-flagged": "do nothing: there is nothing to release",
     "not-failed": "read the upload; where its bytes are gone, send the file again",
     "internal-error": "tell the operator the `request_id`",
     "unavailable": "send it again after `Retry-After`",

@@ -238,7 +238,9 @@ ERRORS: dict[str, ErrorSpec] = {
         409, "Not released", "The file is kept aside until it has been looked at."
     ),
     "not-flagged": ErrorSpec(409, "Not flagged", "There is nothing to release."),
-    "not-failed": ErrorSpec(409, "Not failed", "Only a failed upload can be retried."),
+    "not-failed": ErrorSpec(
+        409, "Not failed", "Only a failed upload whose bytes are still kept can be tried again."
+    ),
     # our side of an upload: shown in its status, never as an answer
     "attempts-exhausted": ErrorSpec(
         500,

@@ -11,7 +11,7 @@ from tests.support.faulty_stack import FaultyStack
 from tests.support.ledger import Ledger
 from tests.support.links import links
 from tests.support.postgres import new_database
-from tests.support.stack import forms_folder, free_port
+from tests.support.stack import SHARED_STACKS, forms_folder, free_port
 
 QUICK = {
     "LEASE_SECONDS": "3",
@@ -73,6 +73,7 @@ def faulty(
         stack = FaultyStack(state, env, ports["public"], opened, folder / "crash-points")
         try:
             stack.start()
+            request.session.stash[SHARED_STACKS]["faulty"].append(stack)
             yield stack
         finally:
             stack.stop()

@@ -103,7 +103,7 @@ async def test_bytes_of_a_failed_upload_go_after_thirty_days_and_its_error_says_
     assert row.error is not None
     assert (row.error["code"], row.error["retryable"]) == ("bytes-expired", False)
     assert row.version > upload.version, "clients that watch are told"
-    with pytest.raises(Problem, match="not-failed"):
+    with pytest.raises(Problem, match=r"not-failed: .* whose bytes are still kept"):
         await retry(scene.services, row, by=BACK_END)
 
 

@@ -1,12 +1,13 @@
 """A real Chromium, from the system's packages."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from dev import machine
 
 SWITCHES = [
     "--no-sandbox",
@@ -21,9 +22,9 @@ SWITCHES = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Skips where there is none, and fails in CI. While it runs, no test can have a loop."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = machine.browser()
     if path is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
+        reason = "no Chromium on this machine: apt-get install chromium-headless-shell"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

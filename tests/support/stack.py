@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 READY_SECONDS = 180
@@ -57,6 +58,11 @@ class Stack:
                 raise AssertionError(f"not ready:\n{self.said()}")
             time.sleep(0.1)
         return self
+
+    def resume(self) -> None:
+        """Start it again if it was stopped, with all that it kept."""
+        if self.process is None:
+            self.start()
 
     def _written_since(self, began: float) -> bool:
         """Whether stack.json is this start's, and not one that a killed `up` left."""
@@ -119,6 +125,10 @@ class Stack:
             raise
         finally:
             self.process = None
+
+
+SHARED_STACKS = pytest.StashKey[dict[str, list[Stack]]]()
+"""Of a session, those that its tests share, by the fixture that gives them."""
 
 
 def forms_folder(folder: Path) -> Path:

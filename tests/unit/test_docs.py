@@ -57,7 +57,7 @@ PAGES = [*ROOT_PAGES, *sorted(DOCS.rglob("*.md"))]
 GENERATED = sorted(path for path in DOCS.glob("*.md") if "<!-- begin: " in path.read_text("utf-8"))
 HOW = "run: .venvs/dev/bin/python -m docs.generate"
 
-CREATED_AS = {"staged", "rejected"}
+CREATED_AS = {"receiving", "staged", "rejected"}
 Endpoints = dict[tuple[str, str], set[str]]
 """Method and path → success statuses."""
 PAGES_SERVED: Endpoints = {
