@@ -84,7 +84,8 @@ ANSWERS = {
     "`Retry-After`",
     "key-reused": "a key that already stands for other bytes in this field, or for another length",
     "upload-running": "a key whose first request is still being received",
-    "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
+    "digest-mismatch": "`Repr-Digest`, or `sha256` in the metadata of tus, names other bytes than "
+    "arrived",
     "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
