@@ -131,7 +131,10 @@ UPLOADS = {
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
     "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
-    "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
+    "bytes-lost": (
+        "failed",
+        "the staged file is gone, or part of one that is being received; it was looked for twice",
+    ),
     "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
     "object-lost": ("failed", "it reuses a stored upload whose object is gone from the bucket"),
 }

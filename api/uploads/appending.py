@@ -50,21 +50,26 @@ class Appending:
         """The upload when all that is kept of the body is acknowledged. Raises what the body
         raises, having kept what came before, and as `resumable.append` does."""
         try:
-            try:
-                async with turn.reading():
-                    async for chunk in body:
-                        turn.came(len(chunk))
-                        await self._take(chunk)
-                self._compare()
-            except BaseException:
-                if not self._checksum:  # of a part nobody can tell whether it is what was meant
-                    with suppress(Problem):  # the first one says what is wrong
-                        await asyncio.shield(self._keep())
-                raise
-            await asyncio.shield(self._keep())
-        finally:
-            await asyncio.shield(self._close())
+            async with turn.reading():
+                async for chunk in body:
+                    turn.came(len(chunk))
+                    await self._take(chunk)
+            self._compare()
+        except BaseException:
+            with suppress(Problem):  # the first one says what is wrong
+                # of a part with a checksum nobody can tell whether it is what was meant
+                await asyncio.shield(self._end(keeps=not self._checksum))
+            raise
+        await asyncio.shield(self._end(keeps=True))
         return self._row
+
+    async def _end(self, *, keeps: bool) -> None:
+        """In one: what is cancelled meanwhile must not close what is being acknowledged."""
+        try:
+            if keeps:
+                await self._keep()
+        finally:
+            await self._close()
 
     async def _take(self, chunk: bytes) -> None:
         if self._hash:

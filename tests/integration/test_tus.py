@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import update
 
@@ -86,7 +87,10 @@ async def test_creation_may_bring_bytes(services: Services) -> None:
         ({"Upload-Length": "99999999999"}, (413, "file-too-large")),
         ({"Upload-Metadata": "filename ???"}, (400, "bad-request")),
         ({"Upload-Metadata": "filename YQ==,filename Yg=="}, (400, "bad-request")),
+        ({"Upload-Metadata": "filename \xe9"}, (400, "bad-request")),
         ({"Upload-Metadata": "sha256 YQ=="}, (400, "bad-request")),
+        ({"Upload-Metadata": "sha256 /w=="}, (400, "bad-request")),
+        ({"Upload-Checksum": "sha1 \xe9"}, (400, "bad-request")),
         ({"Upload-Checksum": "crc32 YQ=="}, (400, "bad-request")),
     ],
 )
@@ -97,7 +101,7 @@ async def test_what_can_be_refused_is_before_a_byte(
         form = await new_form(client)
         answer = await client.post(
             f"/v1/forms/{form['id']}/fields/bulk/tus",
-            headers={**TUS, "Upload-Length": "5", **headers},
+            headers=httpx.Headers({**TUS, "Upload-Length": "5", **headers}, encoding="latin-1"),
         )
         assert code_of(answer) == expected
         assert answer.headers["tus-resumable"] == "1.0.0"
