@@ -63,9 +63,9 @@ ANSWERS = {
     "wrong-offset": "`Upload-Offset` isn't where the upload stands; that of the answer is",
     "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
     "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them; or "
-    "bytes of tus come for an upload that has chunks with a hole between them",
-    "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or a "
-    "question where it stands",
+    "bytes of tus come for an upload that has chunks with a hole between them, or came in as many",
+    "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
+    "failed and can't be tried again; or a question where it stands",
     "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` also whatever keeps it from being answered",
