@@ -31,7 +31,7 @@ ANSWERS = {
     "give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
     "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
-    "this browser's cookie names no `Origin`",
+    "this browser's cookie names neither `Origin` nor `Referer`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
