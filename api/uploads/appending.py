@@ -55,13 +55,19 @@ class Appending:
                     turn.came(len(chunk))
                     await self._take(chunk)
             self._compare()
-        except BaseException:
+        except BaseException as error:
             with suppress(Problem):  # the first one says what is wrong
-                # of a part with a checksum nobody can tell whether it is what was meant
-                await asyncio.shield(self._end(keeps=not self._checksum))
+                await asyncio.shield(self._end(keeps=self._is_meant(error)))
             raise
         await asyncio.shield(self._end(keeps=True))
         return self._row
+
+    def _is_meant(self, error: BaseException) -> bool:
+        """Whether what came before the error is what the client means to send: not where it has a
+        checksum that can't be compared, nor where it sends more than the upload has, which would
+        make a file of the beginning of another."""
+        is_beyond = isinstance(error, Problem) and error.code == "request-too-large"
+        return not self._checksum and not is_beyond
 
     async def _end(self, *, keeps: bool) -> None:
         """In one: what is cancelled meanwhile must not close what is being acknowledged."""

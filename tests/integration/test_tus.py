@@ -122,12 +122,14 @@ async def test_bytes_at_another_offset_are_refused_and_the_right_one_is_told(
         assert answer.headers["upload-offset"] == "1000"
 
 
-async def test_more_bytes_than_were_announced_are_refused(services: Services) -> None:
+async def test_of_more_bytes_than_were_announced_none_are_kept(services: Services) -> None:
     async with public(services) as client:
         url = await begun(client)
         assert code_of(await send(client, url, 0, CONTENT + b"x")) == (413, "request-too-large")
         answer = await send(client, url, 0, pieces(CONTENT, b"x"))
         assert code_of(answer) == (413, "request-too-large")
+        assert (await stands(client, url)).headers["upload-offset"] == "0"
+        assert (await client.get(url)).json()["status"] == "receiving"
 
 
 async def test_bytes_of_another_checksum_are_discarded(services: Services) -> None:
