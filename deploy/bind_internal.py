@@ -3,9 +3,11 @@
 A container has an address in each of its networks, and none of them is known beforehand.
 INTERNAL_NAME is a name that the apis, and nothing else, have in the network that the workers share
 and the proxy doesn't: an alias of theirs. Of its addresses, one for each replica, one is our own.
+Where a name is only given to who is healthy already, INTERNAL_NETWORK says the network's subnet.
 With a module's name, as `api.check`, it starts that one in place of the api.
 """  # noqa: INP001 - a script that the image holds beside the packages
 
+import ipaddress
 import os
 import socket
 import sys
@@ -20,10 +22,25 @@ PAUSE = 0.2
 
 def environment(environ: Mapping[str, str], patience: float = PATIENCE) -> dict[str, str]:
     """`environ` with INTERNAL_HOST, unless it is set. Raises `OSError` when none of the name's
-    addresses is ours."""
+    addresses is ours, or none of ours in the network; `ValueError` when that isn't one."""
     if environ.get("INTERNAL_HOST"):
         return dict(environ)
+    if network := environ.get("INTERNAL_NETWORK"):
+        return {**environ, "INTERNAL_HOST": address_in(network)}
     return {**environ, "INTERNAL_HOST": own_address(environ["INTERNAL_NAME"], patience)}
+
+
+def address_in(network: str) -> str:
+    """This machine's address in the network: the one from which it would call its first. Nothing is
+    sent."""
+    wanted = ipaddress.ip_network(network)
+    ((family, _, _, _, first),) = socket.getaddrinfo(str(wanted[1]), 9, type=socket.SOCK_DGRAM)
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(first)
+        own = str(probe.getsockname()[0])
+    if ipaddress.ip_address(own) not in wanted:
+        raise OSError(f"no address of ours is in {network}")
+    return own
 
 
 def own_address(name: str, patience: float) -> str:
@@ -57,8 +74,9 @@ def _is_ours(family: int, address: tuple[Any, ...]) -> bool:
 def main() -> None:
     try:
         env = environment(os.environ)
-    except (KeyError, OSError) as error:
-        sys.exit(f"api: INTERNAL_NAME: {error}")
+    except (KeyError, OSError, ValueError) as error:
+        name = "INTERNAL_NETWORK" if os.environ.get("INTERNAL_NETWORK") else "INTERNAL_NAME"
+        sys.exit(f"api: {name}: {error}")
     module = sys.argv[1:] or ["api"]
     os.execve(sys.executable, [sys.executable, "-m", *module], env)  # noqa: S606 - PID and signals stay
 

@@ -255,3 +255,11 @@ workers = Table(
     Column("waiting", Integer, nullable=False),  # checked, and not yet stored
     Column("seen_at", BigInteger, nullable=False),
 )
+
+# Written by whatever brings the schema up to date.
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("row", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("oldest", String(40), nullable=False),  # revision of the oldest code that works on it
+)

@@ -81,6 +81,16 @@ def test_data_is_kept_when_everything_is_taken_down(running: Deployment) -> None
     assert _volumes() == volumes, "no start leaves a volume without a name behind"
 
 
+def test_a_script_of_any_page_may_follow_a_link(running: Deployment) -> None:
+    """A browser that is led from a page's origin over another to the store calls its own `null`."""
+    form = running.form()
+    upload = form.stored("resume", pdf(), kind="application/pdf")
+    link = form.http.get(f"/v1/uploads/{upload['id']}/content").headers["location"]
+    answer = httpx.get(link, headers={"Origin": "null"}, trust_env=False)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] in {"*", "null"}
+
+
 def test_in_production_the_secrets_of_the_example_are_refused(running: Deployment) -> None:
     for service in ("api", "worker"):
         start = ["run", "--rm", "--no-deps", "-e", "ENVIRONMENT=production", service]

@@ -25,7 +25,7 @@ def new() -> str:
 @pytest.mark.slow
 def test_the_internal_secret_is_rotated_without_a_refused_request(two: Deployment) -> None:
     old, fresh = two.settings["INTERNAL_SECRET"], new()
-    with people(two):
+    with people(two.url):
         two.settings["INTERNAL_SECRETS"] = f"{fresh},{old}"
         replaced(two, "api")
         two.settings["INTERNAL_SECRET"] = fresh
@@ -49,7 +49,7 @@ def test_a_service_key_is_rotated_without_a_refused_request(two: Deployment) -> 
         headers = {"Authorization": f"Bearer {key}"}
         return httpx.get(f"{two.url}/v1/forms", headers=headers, trust_env=False).status_code
 
-    with people(two):
+    with people(two.url):
         two.settings["API_KEYS"] = f"backend:{fresh},backend:{old}"
         replaced(two, "api")
         assert listed() == 200
@@ -64,7 +64,7 @@ def test_a_service_key_is_rotated_without_a_refused_request(two: Deployment) -> 
 
 @pytest.mark.slow
 def test_the_stores_keys_are_rotated_without_a_refused_request(two: Deployment) -> None:
-    with people(two):
+    with people(two.url):
         for who in ("API", "WORKER"):
             two.settings[f"S3_{who}_ACCESS_KEY_ID"] += "2"
             two.settings[f"S3_{who}_SECRET_ACCESS_KEY"] = new()
@@ -77,7 +77,7 @@ def test_the_stores_keys_are_rotated_without_a_refused_request(two: Deployment) 
 
 
 def test_the_password_of_redis_is_rotated_without_a_refused_request(two: Deployment) -> None:
-    with people(two):
+    with people(two.url):
         two.settings["REDIS_PASSWORD"] = new()
         two("up", "--detach", "--wait", "--no-deps", "redis", "worker")
         replaced(two, "api")
@@ -89,7 +89,7 @@ def test_the_password_of_the_database_is_rotated_without_a_refused_request(two: 
         two.execute("postgres", "psql", "-q", "-U", "longshore", "-c", statement)
 
     fresh = new()
-    with people(two):
+    with people(two.url):
         say("CREATE ROLE longshore2 LOGIN IN ROLE longshore")
         say("ALTER ROLE longshore2 SET role TO longshore")
         say(f"ALTER ROLE longshore2 PASSWORD '{fresh}'")

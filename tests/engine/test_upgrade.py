@@ -17,7 +17,7 @@ import pytest
 from tests.support import engine
 from tests.support.compose import CHECKOUT
 from tests.support.engine import Deployment, deployment, until
-from tests.support.uploading import people, replaced
+from tests.support.uploading import Repeating, people, replaced
 
 BEFORE = os.environ.get("LONGSHORE_BEFORE", "be9ca5f28fca")
 """The last commit without uploads that resume: its schema is 0010."""
@@ -78,11 +78,14 @@ def releases(running: Deployment, images_before: str, tmp_path: Path) -> Iterato
 
 @pytest.mark.parametrize("order", [("api", "worker"), ("worker", "api")], ids="-then-".join)
 def test_a_release_follows_another_and_every_upload_is_stored(
-    releases: Releases, order: tuple[str, str]
+    releases: Releases, order: tuple[str, str], notes: list[str]
 ) -> None:
+    """Apis of before that stop answer some requests 503, for as long as others take theirs; a client
+    that comes back after `Retry-After` meets nothing else."""
     made = releases.made
     made.up("--scale=api=2", "--scale=worker=2")
-    with people(made, told_to_repeat=True) as uploading:  # by apis of before, when they stop
+    client = Repeating()
+    with people(made.url, client) as uploading:
         releases.turn(migrate="local")
         made("run", "--rm", "migrate")
         until(uploading.more, "the old code works with the new schema")
@@ -90,6 +93,8 @@ def test_a_release_follows_another_and_every_upload_is_stored(
             releases.turn(**{service: "local"})
             replaced(made, service)
             until(uploading.more, "both releases work beside each other")
+    which, sent = ", then ".join(order), len(uploading.uploads)
+    notes.append(f"upgrade of {which}: {sent} uploads, {client.repeated} requests sent again")
     for service in order:
         assert {c["Config"]["Image"] for c in made.containers(service)} == {
             f"longshore-{service}:local"

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, update
 
 from api.records import migrate
+from api.records.database import Transaction
 from api.records.opening import open_database
 from api.records.rows import FormRow, UploadRow
-from api.records.tables import forms, metadata, uploads
+from api.records.tables import compatibility, forms, metadata, uploads
 from tests.integration.conftest import DATABASES
 from tests.support.postgres import new_database
 
@@ -43,6 +44,49 @@ async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url
     await database.close()
     await migrate.upgrade(database_url)
     await _is_what_the_code_knows(database_url)
+
+
+def of_a_newer_version(tx: Transaction, oldest: str) -> None:
+    tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    tx.conn.execute(update(compatibility).values(oldest=oldest))
+
+
+@pytest.mark.parametrize("oldest", ["0001", "0012"])
+async def test_code_of_before_starts_on_a_newer_schema_that_serves_it(
+    database_url: str, oldest: str
+) -> None:
+    await migrate.upgrade(database_url)
+    database = open_database(database_url)
+    await database.write(of_a_newer_version, oldest)
+    assert await migrate.check(database) == "9999"
+    await migrate.upgrade(database_url)
+    assert await migrate.check(database) == "9999", "and leaves it as it is"
+    await database.close()
+
+
+async def test_code_that_a_newer_schema_does_not_serve_refuses_to_start(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = open_database(database_url)
+    await database.write(of_a_newer_version, "9998")
+    with pytest.raises(migrate.SchemaError, match="start the newer version that made it"):
+        await migrate.check(database)
+    with pytest.raises(migrate.SchemaError, match="start the newer version that made it"):
+        await migrate.upgrade(database_url)
+    await database.close()
+
+
+async def test_a_schema_of_another_application_serves_nobody(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = open_database(database_url)
+
+    def another(tx: Transaction) -> None:
+        tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
+        tx.conn.exec_driver_sql("DROP TABLE compatibility")
+
+    await database.write(another)
+    with pytest.raises(migrate.SchemaError, match="the schema is ae1027a6acf"):
+        await migrate.check(database)
+    await database.close()
 
 
 async def _is_what_the_code_knows(database_url: str) -> None:

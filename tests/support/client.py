@@ -23,9 +23,12 @@ class FormClient:
         *,
         reference: str | None = None,
         timeout: float = 60,
+        transport: httpx.BaseTransport | None = None,
         **data: Any,
     ) -> None:
-        self.http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self.http = httpx.Client(
+            base_url=url, timeout=timeout, transport=transport, trust_env=False
+        )
         answer = self.http.post(
             "/v1/forms", json={"type": form_type, "data": data, "reference": reference}
         )

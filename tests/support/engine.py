@@ -30,6 +30,8 @@ TARGETS = {
     "chrislusf/seaweedfs": "seaweedfs",
 }
 """The stage of `standins/Dockerfile` that stands in for each image."""
+CLEARED = {name: "" for name in os.environ if name.startswith(("S3_", "COMPOSE_"))}
+"""Variables of this machine's that Compose would take for settings."""
 
 
 class EngineError(Exception):
@@ -96,6 +98,7 @@ def provide(image: str, *, ask_registry: bool) -> str:
     """Have the image on this engine; `as named`, or which stand-in it is.
 
     One that is there is taken, then the registry's; a stand-in is built where neither can be had.
+    Raises `EngineError` or `OSError` where that can't be built either.
     """
     stand_in = _stand_in(image)
     if stand_in == "":
@@ -135,29 +138,30 @@ def _build_stand_in(image: str) -> None:
 
 
 def ensure_debian() -> None:
-    """What the stand-ins are made from: a minimal Debian, made by its own tools."""
+    """What the stand-ins are made from: a minimal Debian, made by its own tools. Raises `EngineError`,
+    or `OSError` without those."""
+    name = "longshore-stand-in-debian"
     try:
-        docker("image", "inspect", "longshore-stand-in-debian")
+        docker("image", "inspect", name)
     except EngineError:
-        made = subprocess.Popen(
-            [
-                "mmdebstrap",
-                "--quiet",
-                "--variant=minbase",
-                "--include=ca-certificates",
-                "trixie",
-                "-",
-            ],
-            stdout=subprocess.PIPE,
+        pass
+    else:
+        return
+    with subprocess.Popen(
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "trixie", "-"],
+        stdout=subprocess.PIPE,
+    ) as debian:
+        imported = subprocess.run(
+            ["docker", "import", "-", name],
+            stdin=debian.stdout,
+            stdout=subprocess.DEVNULL,
+            check=False,
         )
-        with made:
-            subprocess.run(
-                ["docker", "import", "-", "longshore-stand-in-debian"],
-                stdin=made.stdout,
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
-        assert made.returncode == 0, "mmdebstrap made no Debian"
+    if debian.returncode:
+        docker("image", "rm", "--force", name)  # of what came until then
+        raise EngineError("mmdebstrap made no Debian")
+    if imported.returncode:
+        raise EngineError("docker import took no Debian")
 
 
 def weed() -> Path:
@@ -226,16 +230,18 @@ class Deployment:
 
     def __call__(self, *words: str, given: str | None = None) -> str:
         """`docker compose …` in this project. Raises `EngineError`."""
+        return run([*self.command(), *words], given=given, env=CLEARED)
+
+    def command(self) -> list[str | Path]:
+        """What stands for `docker compose` here, with the settings as they are now."""
         env_file = self.folder / ".env"
         env_file.write_text("".join(f"{n}={v}\n" for n, v in self.settings.items()))
         files = [self.checkout / "compose.yaml", *self.overrides]
-        command: list[str | Path] = [
+        return [
             tool("docker-compose"), "--progress=plain", f"--project-name={self.project}",
             f"--project-directory={self.checkout}", f"--env-file={env_file}",
-            *(f"--file={path}" for path in files), *words,
+            *(f"--file={path}" for path in files),
         ]  # fmt: skip
-        cleared = {name: "" for name in os.environ if name.startswith(("S3_", "COMPOSE_"))}
-        return run(command, given=given, env=cleared)
 
     def up(self, *words: str) -> float:
         """Start or change everything, until it is healthy; the seconds it took."""

@@ -121,9 +121,10 @@ def _carry_out(image: Image, kind: str, arguments: str, stages: Mapping[str, Ima
         _copy(image, arguments, stages)
     elif kind == "RUN":
         options, command = _split_options(arguments)
-        _run(image, command, caches=[o.split("target=")[1] for o in options])
+        caches = [o.split("target=")[1] for o in options if "type=cache" in o]
+        _run(image, command, caches)
     else:
-        assert kind == "EXPOSE", f"{kind} is not known here"
+        assert kind in {"EXPOSE", "LABEL"}, f"{kind} is not known here"
 
 
 def _copy(image: Image, arguments: str, stages: Mapping[str, Image]) -> None:
@@ -142,7 +143,8 @@ def _copy(image: Image, arguments: str, stages: Mapping[str, Image]) -> None:
 
 def _split_options(arguments: str) -> tuple[list[str], str]:
     options = []
-    while arguments.startswith("--mount=type=cache,target="):
+    """The mounts of a RUN, and what it says. Secrets are optional, and none is given here."""
+    while arguments.startswith("--mount="):
         option, _, arguments = arguments.partition(" ")
         options.append(option)
         arguments = arguments.strip()

@@ -659,14 +659,28 @@ def test_it_needs_no_redis_and_says_what_it_does_need(stub: str) -> None:
     assert started.stderr.count("\n") == 1
 
 
-def test_of_two_networks_the_internal_listener_takes_the_one_of_the_name(stub: str) -> None:
+@pytest.mark.parametrize(
+    "told", [{"INTERNAL_NAME": "10.2.0.2"}, {"INTERNAL_NETWORK": "10.2.0.0/24"}]
+)
+def test_of_two_networks_the_internal_listener_takes_the_one_that_is_named(
+    stub: str, told: dict[str, str]
+) -> None:
     in_two_networks = "ip address add 10.1.0.2/24 dev lo && ip address add 10.2.0.2/24 dev lo && ip link set lo up"
     namespace = ["unshare", "--net", "/bin/sh", "-c"]
     if subprocess.run([*namespace, in_two_networks], capture_output=True, check=False).returncode:
         pytest.skip("no network of its own can be made here")
     launch = f'{in_two_networks} && exec "{sys.executable}" "{CHECKOUT}/deploy/bind_internal.py"'
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": stub, "INTERNAL_NAME": "10.2.0.2"}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": stub, **told}
     started = subprocess.run(
         [*namespace, launch], env=env, cwd="/", capture_output=True, text=True, check=False
     )
     assert started.stdout.split()[0] == "10.2.0.2", started.stderr
+
+
+@pytest.mark.parametrize("network", ["203.0.113.0/24", "10.231.79.1/24"])
+def test_a_network_that_it_is_not_in_is_refused(network: str, stub: str) -> None:
+    """The second is none: an address with the length of a network."""
+    started = bound(stub=stub, INTERNAL_NETWORK=network)
+    assert started.returncode == 1
+    assert started.stderr.startswith("api: INTERNAL_NETWORK: ")
+    assert started.stderr.count("\n") == 1
