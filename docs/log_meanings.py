@@ -48,6 +48,8 @@ API = {
     " `QUARANTINE_SECONDS`. [Many of them](runbook.md#orphans-appear) are a fault.",
     "request_failed": "A request was answered with a 5xx, such as `unavailable` or `storage-full`;"
     " `cause` says why.",
+    "segments_lost": "Acknowledged bytes of a resumable upload are gone from the volume: it failed,"
+    " and its sender is told to begin anew. Look at the volume.",
     "start_check": "Something may be wrong, named by its setting:"
     " [troubleshooting](troubleshooting.md).",
     "sweep_row_failed": "A duty of the sweep failed for one upload or form; the others went on."

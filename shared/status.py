@@ -59,7 +59,7 @@ TERMINAL = frozenset({_S.REPLACED, _S.REMOVED, _S.EXPIRED})
 """Nothing leaves these."""
 
 TRANSITIONS: dict[UploadStatus, frozenset[UploadStatus]] = {
-    _S.RECEIVING: frozenset({_S.STAGED, _S.EXPIRED, _S.REPLACED, _S.REMOVED}),
+    _S.RECEIVING: frozenset({_S.STAGED, _S.FAILED, _S.EXPIRED, _S.REPLACED, _S.REMOVED}),
     _S.STAGED: frozenset({_S.PROCESSING, _S.FAILED, _S.REPLACED, _S.REMOVED}),
     _S.PROCESSING: frozenset(
         {_S.STAGED, _S.STORED, _S.REJECTED, _S.FAILED, _S.REPLACED, _S.REMOVED}

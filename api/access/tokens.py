@@ -1,4 +1,6 @@
-"""Who may: the form's token for its form, an internal secret for the worker."""
+"""Credentials: the form's token, a service key, the internal listener's secrets, and whether what a
+request shows is one of them. What each opens is in `reach.py`, what it may change in `rights.py`.
+"""
 
 import hashlib
 import hmac

@@ -48,7 +48,7 @@ SEND = operation(
             sometimes=("Upload-Expires", *_OF_IETF),
         )
     },
-    errors=(*_GONE, *_BYTES),
+    errors=(*_GONE, *_BYTES, "piece-mismatch"),
     takes=(
         sent.TUS_RESUMABLE,
         sent.UPLOAD_OFFSET,

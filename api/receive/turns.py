@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from api.texts.errors import Problem
 
@@ -78,6 +79,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
+        self._ending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def free(self, upload_id: str) -> None:
         """Until nobody here writes to it: see `Turn.yielded`."""
@@ -94,6 +96,13 @@ class Turns:
         finally:
             del self._turns[upload_id]
             turn.end()
+
+    @asynccontextmanager
+    async def ending(self, upload_id: str) -> AsyncIterator[None]:
+        """Around making its segments a file: one at a time, as each may write all of it."""
+        lock = self._ending.setdefault(upload_id, asyncio.Lock())  # gone once nobody has it
+        async with lock:
+            yield
 
 
 def locked() -> Problem:

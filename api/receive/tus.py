@@ -1,7 +1,6 @@
 """What the headers of tus 1.0.0 say (https://tus.io/protocols/resumable-upload)."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -113,7 +112,7 @@ def _number(headers: Mapping[str, str], name: str) -> int:
 def _decoded(value: str, name: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _bad(f"{name} can't be read: it isn't Base64.") from error
 
 

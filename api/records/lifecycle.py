@@ -88,8 +88,11 @@ def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow
     )
 
 
-def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
-    """Replace, remove or expire an upload: its bytes are condemned and its objects doomed."""
+def end(
+    tx: Transaction, upload: UploadRow, to: UploadStatus, *, error: Json | None = None
+) -> UploadRow:
+    """Replace, remove or expire an upload, or give up one that is being received, with an `error`:
+    its bytes are condemned and its objects doomed."""
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.STORED):
         _doom(tx, upload)
     ended = uploads.transition(
@@ -100,6 +103,7 @@ def end(tx: Transaction, upload: UploadRow, to: UploadStatus) -> UploadRow:
         claim_id=None,
         lease_until=None,
         stage=None,
+        error=error or upload.error,
     )
     if upload.status is UploadStatus.RECEIVING:  # the upload's row first, as its writers do
         segments.condemn(tx, upload.id)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from api.records import staged
 from api.records.database import Moment, Transaction
-from api.records.prepared import Prepared, given, insert_row, update_rows
+from api.records.prepared import Prepared, given, update_rows
 from api.records.rows import SegmentRow, UploadRow
+from api.records.segments import add
 from api.records.tables import segments, uploads
 from api.texts.errors import Problem
 from shared.status import UploadStatus
@@ -62,18 +62,7 @@ def place(
     upload = UploadRow.of(found[0])
     if is_here(tx.conn, upload.id, segment.start, segment.size):
         return Placed(upload, is_new=False)
-    staged.own(tx, segment.name)
-    insert_row(
-        tx.conn,
-        segments,
-        {
-            "name": segment.name,
-            "upload_id": upload.id,
-            "start": segment.start,
-            "size": segment.size,
-            "condemned": False,
-        },
-    )
+    add(tx, segment)
     changes: dict[str, object] = {"received": (upload.received or 0) + segment.size}
     if filename:
         changes["filename"] = filename

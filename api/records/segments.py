@@ -6,6 +6,7 @@ transition: they lock the upload's row alone, and no client is told of each step
 """
 
 from collections.abc import Collection
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
@@ -70,19 +71,15 @@ def advance(
     if segment.size:
         update_rows(tx.conn, segments, {"name": segment.name}, {"size": size})
     else:
-        staged.own(tx, segment.name)
-        insert_row(
-            tx.conn,
-            segments,
-            {
-                "name": segment.name,
-                "upload_id": upload.id,
-                "start": segment.start,
-                "size": size,
-                "condemned": False,
-            },
-        )
+        add(tx, replace(segment, size=size))
     return UploadRow.of(found[0])
+
+
+def add(tx: Transaction, segment: SegmentRow) -> None:
+    """Make it one of its upload's, whose row is locked. Raises `Problem` where the sweep took its
+    file for an orphan."""
+    staged.own(tx, segment.name)
+    insert_row(tx.conn, segments, asdict(segment))
 
 
 def of_upload(conn: Connection, upload_id: str) -> list[SegmentRow]:

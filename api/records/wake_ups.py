@@ -11,7 +11,8 @@ LAST_MS = 600_000
 
 
 def pause_ms(unanswered: int) -> int:
-    """How long the next wake-up waits after `unanswered` ones: 10 s doubling to 10 min."""
+    """How long the next wake-up waits after `unanswered` ones: 10 s doubling to 10 min. It is no
+    backoff (`api/uploads/attempts.py`): a worker may have the upload all the time."""
     return int(min(FIRST_MS * 2 ** min(unanswered, 10), LAST_MS))
 
 

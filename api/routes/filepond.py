@@ -11,9 +11,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from api.access.tokens import Credential, ServiceKey
-from api.http.bodies import media_type
-from api.http.digest import sent_digest
-from api.http.keys import key_of_header
 from api.http.middleware import is_head
 from api.http.whole_files import require_whole_files
 from api.openapi import of_filepond as described
@@ -38,18 +35,23 @@ from api.routes.deps import (
     file_field_of,
     own_form,
     own_upload,
-    request_id,
 )
-from api.routes.receiving import MULTIPART_ALLOWANCE, receive_multipart
+from api.routes.receiving import (
+    MULTIPART_ALLOWANCE,
+    NO_STORE,
+    admission_of,
+    checked_id,
+    offset,
+    receive_multipart,
+    require_type,
+)
 from api.services import Services
 from api.texts.errors import Problem, about
-from api.uploads.admission import Admission
 from api.uploads.pieces import Place, beyond_the_end, here_from_start, put_piece
 from api.uploads.resumable import Announced, begin
 from api.uploads.retry_or_remove import remove
 from shared.form_definition import FileField
 from shared.formats import FORMATS
-from shared.ids import is_id
 from shared.status import UploadStatus
 
 router = APIRouter(prefix="/v1/forms/{form_id}/fields/{field}/filepond", tags=["uploads"])
@@ -66,7 +68,6 @@ INERT = {
 """On bytes as a person sent them: wherever they are opened, they can do nothing."""
 
 CHUNK_HEADERS = {"upload-length", "upload-offset"}
-NO_STORE = {"Cache-Control": "no-store"}
 
 UploadOfField = Annotated[str | None, Query(description="the id of an upload of this field")]
 UploadInChunks = Annotated[
@@ -105,8 +106,7 @@ async def filepond_chunk(
     field: FieldName,
     patch: UploadOfField = None,
 ) -> Response:
-    if media_type(request) != tus.CONTENT_TYPE:
-        raise Problem("unsupported-media-type", params={"expected": tus.CONTENT_TYPE})
+    require_type(request, tus.CONTENT_TYPE)
     require_whole_files(request, but=CHUNK_HEADERS)
     start = tus.offset_of(request.headers)
     upload = await _receiving(services, form_id, field, patch or "")
@@ -116,8 +116,7 @@ async def filepond_chunk(
         body = Body(request, limit=most, pace=services.settings.pace, over=beyond_the_end())
         place = Place(start, body.declared, _name(request))
         row = await put_piece(services, upload.id, place, aiter(body))
-    offset = str(row.size if row.received is None else row.received)
-    return Response(status_code=204, headers={**NO_STORE, "Upload-Offset": offset})
+    return Response(status_code=204, headers={**NO_STORE, "Upload-Offset": str(offset(row))})
 
 
 @router.delete("", status_code=204, summary="FilePond: take an upload away", **described.REVERT)
@@ -166,14 +165,7 @@ async def _begun(
 ) -> UploadRow:
     """An upload that chunks are to come of; what the body says beside that is nobody's."""
     with about(file_field.name):
-        admission = Admission(
-            services,
-            form,
-            file_field,
-            request_id=request_id(request),
-            key=key_of_header(request),
-            digest=sent_digest(request),
-        )
+        admission = admission_of(request, services, form, file_field)
         require_whole_files(request, but={"upload-length"})
         length = tus.length_of(request.headers)
         check_size(length, file_field.max_bytes)
@@ -187,7 +179,7 @@ async def _begun(
 
 async def _receiving(services: Services, form_id: str, field: str, upload_id: str) -> UploadRow:
     """The upload, if this address is that of its field. Raises `Problem` not-found."""
-    upload = await services.database.read(uploads.get, upload_id) if is_id(upload_id) else None
+    upload = await services.database.read(uploads.get, checked_id(upload_id))
     if upload is None or (upload.form_id, upload.field) != (form_id, field):
         raise Problem("not-found")
     return upload
@@ -196,8 +188,8 @@ async def _receiving(services: Services, form_id: str, field: str, upload_id: st
 async def _stand(services: Services, form_id: str, field: str, upload_id: str) -> Response:
     """FilePond takes all chunks for sent that begin before the offset."""
     upload = await _receiving(services, form_id, field, upload_id)
-    row, offset = await here_from_start(services, upload.id)
-    headers = {"Upload-Offset": str(offset), "Upload-Length": str(row.size), **NO_STORE}
+    row, here = await here_from_start(services, upload.id)
+    headers = {"Upload-Offset": str(here), "Upload-Length": str(row.size), **NO_STORE}
     return Response(headers=headers)
 
 

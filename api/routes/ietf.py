@@ -5,17 +5,21 @@ import time
 from fastapi import Request
 from starlette.responses import Response
 
-from api.http.digest import sent_digest
-from api.http.keys import key_of_header
 from api.receive import ietf, tus
 from api.receive.body import Body, declared_length
 from api.receive.multipart import clean_media_type, filename_of
 from api.records.rows import FormRow, UploadRow
-from api.routes.deps import request_id
-from api.routes.resuming import NO_STORE, body_of, checked_id, has_body, offset, require_type
+from api.routes.receiving import (
+    NO_STORE,
+    admission_of,
+    body_of,
+    checked_id,
+    has_body,
+    offset,
+    require_type,
+)
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.admission import Admission
 from api.uploads.resumable import Announced, append, begin, stand
 from shared.form_definition import FileField
 from shared.status import UploadStatus
@@ -32,15 +36,7 @@ async def create(
         filename_of(headers.get("content-disposition")) or "",
         clean_media_type(headers.get("content-type")),
     )
-    admission = Admission(
-        services,
-        form,
-        file_field,
-        request_id=request_id(request),
-        key=key_of_header(request),
-        digest=sent_digest(request),
-    )
-    row = await begin(services, admission, announced)
+    row = await begin(services, admission_of(request, services, form, file_field), announced)
     if has_body(request) and not row.received:  # else a key that is repeated
         row = await append(services, row.id, 0, body_of(request, services))
     limits = [f"max-size={file_field.max_bytes}", *_max_age(row)]

@@ -1,14 +1,15 @@
-"""A request that brings a file, or Dropzone's chunk of one: its admission, and its body."""
+"""A request that brings a file, or bytes of one: its admission, and its body."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.requests import Request
 
+from api.http.bodies import media_type
 from api.http.digest import sent_digest
 from api.http.keys import key_of_header
 from api.http.whole_files import require_whole_files
-from api.receive.body import Body
+from api.receive.body import Body, declared_length
 from api.receive.dropzone import Chunk, chunk_of, is_of_chunks
 from api.receive.files import file_too_large, receive_one_of_multipart
 from api.receive.multipart import boundary_of, read_parts
@@ -22,9 +23,62 @@ from api.uploads.admission import Admission
 from api.uploads.pieces import Place, begin_once, put_piece
 from api.uploads.resumable import Announced
 from shared.form_definition import FileField
+from shared.ids import is_id
 
+NO_STORE = {"Cache-Control": "no-store"}
 MULTIPART_ALLOWANCE = 64 * 1024
 """Bytes of a multipart body beside its file."""
+
+
+def admission_of(
+    request: Request,
+    services: Services,
+    form: FormRow,
+    field: FileField,
+    *,
+    key: str | None = None,
+    digest: str | None = None,
+) -> Admission:
+    """Of a file for the field, by what the headers say: `key` stands in place of theirs, and
+    `digest` where they have none. Raises `Problem` form-submitted, or bad-request for a header that
+    can't be read."""
+    return Admission(
+        services,
+        form,
+        field,
+        request_id=request_id(request),
+        key=key or key_of_header(request),
+        digest=sent_digest(request) or digest,
+    )
+
+
+def has_body(request: Request) -> bool:
+    """Whether the request brings bytes."""
+    declared = declared_length(request)
+    return bool(declared) if declared is not None else "transfer-encoding" in request.headers
+
+
+def require_type(request: Request, expected: str) -> None:
+    """Raise `Problem` unsupported-media-type for bytes of another."""
+    if media_type(request) != expected:
+        raise Problem("unsupported-media-type", params={"expected": expected})
+
+
+def checked_id(upload_id: str) -> str:
+    """Raises `Problem` not-found for what can't be one."""
+    if not is_id(upload_id):
+        raise Problem("not-found")
+    return upload_id
+
+
+def body_of(request: Request, services: Services) -> Callable[[int], Body]:
+    """What makes the request's body, given how many bytes it may have."""
+    return lambda limit: Body(request, limit=limit, pace=services.settings.pace)
+
+
+def offset(row: UploadRow) -> int:
+    """How many bytes of it were acknowledged."""
+    return row.size if row.received is None else row.received
 
 
 class Incoming:
@@ -37,22 +91,19 @@ class Incoming:
         services: Services,
         form: FormRow,
         file_field: FileField,
-        key: str | None,
         *,
+        key: str | None = None,
         beside: int = 0,
     ) -> None:
         """Its body may have so many bytes `beside` the file."""
-        digest = sent_digest(request)
-        self.admission = Admission(
-            services, form, file_field, request_id=request_id(request), key=key, digest=digest
-        )
+        self.admission = admission_of(request, services, form, file_field, key=key)
         require_whole_files(request)
         self.body = Body(
             request,
             limit=file_field.max_bytes + beside,
             pace=services.settings.pace,
             over=file_too_large(file_field.max_bytes),
-            hashed=digest is not None,
+            hashed=self.admission.digest is not None,
         )
         self._beside = beside
 
@@ -80,8 +131,7 @@ async def receive_multipart(
     """
     with about(file_field.name):
         boundary = boundary_of(request.headers.get("content-type"))
-        key = key_of_header(request)
-        incoming = Incoming(request, services, form, file_field, key, beside=MULTIPART_ALLOWANCE)
+        incoming = Incoming(request, services, form, file_field, beside=MULTIPART_ALLOWANCE)
         events = read_parts(incoming.body, boundary)
         rows = await services.database.read(uploads.counted, form.id)
         has_begun = any(row.field == file_field.name and is_of_chunks(row.key) for row in rows)
@@ -115,14 +165,7 @@ async def _put_chunk(
 ) -> UploadRow:
     if head.file is None:
         raise Problem("file-missing")
-    admission = Admission(
-        services,
-        form,
-        file_field,
-        request_id=request_id(request),
-        key=chunk.key,
-        digest=sent_digest(request),
-    )
+    admission = admission_of(request, services, form, file_field, key=chunk.key)
     announced = Announced(chunk.total, head.file.filename or "", head.file.content_type)
     row = await begin_once(services, admission, announced)
     return await put_piece(services, row.id, Place(chunk.start, chunk.size), head.file_data())

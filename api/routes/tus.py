@@ -11,8 +11,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access import reach
-from api.http.digest import sent_digest
-from api.http.keys import key_of_header
 from api.openapi import of_tus as described
 from api.receive import tus
 from api.receive.files import check_size
@@ -26,12 +24,18 @@ from api.routes.deps import (
     UploadId,
     credential_or_page,
     file_field_of,
-    request_id,
     services_in,
 )
-from api.routes.resuming import NO_STORE, body_of, checked_id, has_body, offset, require_type
+from api.routes.receiving import (
+    NO_STORE,
+    admission_of,
+    body_of,
+    checked_id,
+    has_body,
+    offset,
+    require_type,
+)
 from api.texts.errors import Problem, about
-from api.uploads.admission import Admission
 from api.uploads.resumable import Announced, append, begin, stand
 from shared.form_definition import FileField
 from shared.status import UploadStatus
@@ -57,14 +61,7 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
         if speaks_ietf:
             return await ietf.create(request, services, form, file_field)
         announced, sha256 = _announced(request, file_field)
-        admission = Admission(
-            services,
-            form,
-            file_field,
-            request_id=request_id(request),
-            key=key_of_header(request),
-            digest=sent_digest(request) or sha256,
-        )
+        admission = admission_of(request, services, form, file_field, digest=sha256)
         brings_bytes = has_body(request)
         if brings_bytes:
             require_type(request, tus.CONTENT_TYPE)

@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from api.access import reach
 from api.access.tokens import Credential, ServiceKey
 from api.http.bodies import media_type, read_json
-from api.http.digest import sent_digest
-from api.http.keys import MAX_KEY, key_of_header, key_of_path
+from api.http.keys import MAX_KEY, key_of_path
 from api.http.middleware import is_head
 from api.http.preferences import applied, matches, wait_seconds, wants_json
 from api.http.whole_files import require_whole_files
@@ -40,14 +39,12 @@ from api.routes.deps import (
     credential,
     credential_or_page,
     file_field_of,
-    request_id,
     services_in,
 )
 from api.routes.polls import poll_upload
-from api.routes.receiving import Incoming, receive_multipart
+from api.routes.receiving import Incoming, admission_of, receive_multipart
 from api.services import Services
 from api.texts.errors import about
-from api.uploads.admission import Admission
 from api.uploads.release import release
 from api.uploads.retry_or_remove import remove, retry
 from api.uploads.reuse import from_of, reuse
@@ -111,7 +108,7 @@ async def upload_raw(
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
         key = key_of_path(request)
-        incoming = Incoming(request, services, form, file_field, key)
+        incoming = Incoming(request, services, form, file_field, key=key)
         async with incoming.open():
             received = await receive_raw(
                 services.staging,
@@ -218,14 +215,7 @@ async def remove_upload(services: Serving, asking: AskingOrPage, upload: UploadO
 async def _reuse(
     request: Request, services: Services, form: FormRow, file_field: FileField
 ) -> Response:
-    admission = Admission(
-        services,
-        form,
-        file_field,
-        request_id=request_id(request),
-        key=key_of_header(request),
-        digest=sent_digest(request),
-    )
+    admission = admission_of(request, services, form, file_field)
     require_whole_files(request)
     from_id = from_of(await read_json(request, pace=services.settings.pace))
     row = await reuse(services, admission, from_id)

@@ -60,6 +60,13 @@ def _copy(first: Path, temporary: Path, second: Path) -> None:
         raise
 
 
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of it, in as many calls as it takes. Raises `OSError`."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def unlinked(path: Path) -> bool:
     """Unlink a file that may be gone already; whether it is gone now."""
     try:

@@ -4,15 +4,15 @@ A segment is only appended to, and what was acknowledged of it never changes. Du
 data was fsynced, and the folder once it was made; only then may a transaction say how long it is.
 """
 
-import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from api.staging.file_calls import begin_writeback, fsync_folder, unlinked
+from api.staging.batches import Batch, Batches
+from api.staging.file_calls import begin_writeback, fsync_folder, unlinked, write_all
 from api.staging.folders import INCOMING, SEGMENTS
 from api.texts.errors import Problem
 from shared.crash_points import reached
@@ -55,6 +55,14 @@ class Mark(NamedTuple):
     hash: Hash | None
 
 
+class SegmentLost(Problem):
+    """Bytes that were acknowledged aren't where they were made durable. Nobody but the volume can
+    have taken them away, or a replica that has ended the upload."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", retry_after=5)
+
+
 class SegmentWriter:
     """Appends to a segment, and hashes along; one batch behind what is received.
 
@@ -74,30 +82,24 @@ class SegmentWriter:
         self._fd: int | None = None
         self._hash = mark.hash.copy() if mark.hash else None
         self._mark = mark
-        self._batch: list[bytes | memoryview] = []
-        self._gathered = 0
-        self._under_way: asyncio.Future[None] | None = None
+        self._batches = Batches(staging)
         self.is_broken = False
         """An fsync has failed: nobody knows what is on the disk."""
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
-        self._batch.append(data)
-        self._gathered += len(data)
-        has_room = self._staging.gather(len(data))
-        if self._gathered >= (LARGE if has_room else SMALL):
+        has_room = self._batches.add(data)
+        if self._batches.held >= (LARGE if has_room else SMALL):
             await self.flush()
 
     async def flush(self) -> None:
         """Have all that was taken be written."""
-        await self._settle()
-        if self._batch:
-            self._hand_over()
+        if self._batches.held:
+            await self._batches.hand_over(self._append)
 
     async def sync(self) -> Mark:
         """Make durable what was being written, while more may be taken."""
-        if self._under_way:
-            await asyncio.wait([self._under_way])
+        await self._batches.idle()
         mark = self._mark
         if self.is_broken:
             raise Problem("unavailable", retry_after=5)
@@ -112,38 +114,18 @@ class SegmentWriter:
     async def finish(self) -> Mark:
         """Make all of it durable."""
         await self.flush()
-        await self._settle()
+        await self._batches.settle()
         return await self.sync()
 
     async def close(self) -> None:
         """Nothing is written after this. Never raises."""
-        self._take()
-        if self._under_way:
-            await asyncio.wait([self._under_way])
+        await self._batches.drop()
         if self._fd is not None:
             fd, self._fd = self._fd, None
             with contextlib.suppress(OSError):  # what counts was fsynced
                 await self._staging.in_thread(os.close, fd)
 
-    async def _settle(self) -> None:
-        if self._under_way:
-            under_way, self._under_way = self._under_way, None
-            try:
-                await asyncio.shield(under_way)
-            except asyncio.CancelledError:
-                self._under_way = under_way  # a thread still writes: close() waits for it
-                raise
-
-    def _take(self) -> list[bytes | memoryview]:
-        batch, self._batch = self._batch, []
-        self._staging.gather(-self._gathered)
-        self._gathered = 0
-        return batch
-
-    def _hand_over(self) -> None:
-        self._under_way = asyncio.ensure_future(self._staging.run(self._append, self._take()))
-
-    def _append(self, batch: list[bytes | memoryview]) -> None:
+    def _append(self, batch: Batch) -> None:
         if self._fd is None:
             self._fd = self._opened()
         for piece in self._before:
@@ -152,9 +134,7 @@ class SegmentWriter:
         self._before = []
         size = self._mark.size
         for data in batch:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
             size += len(data)
             if self._hash:
                 self._hash.update(data)
@@ -166,10 +146,11 @@ class SegmentWriter:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         if self._is_new:
             return os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o640)
-        fd = os.open(self._path, flags)
+        with _there():
+            fd = os.open(self._path, flags)
         if os.fstat(fd).st_size < self._mark.size:
             os.close(fd)
-            raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+            raise SegmentLost
         os.ftruncate(fd, self._mark.size)
         return fd
 
@@ -182,28 +163,46 @@ class SegmentWriter:
 
 
 def feed(hash_: Hash, folder: Path, piece: Piece) -> None:
-    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`."""
-    with (folder / piece.name).open("rb", buffering=0) as file:
+    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`, `SegmentLost`."""
+    with _there():
+        opened = (folder / piece.name).open("rb", buffering=0)
+    with opened as file:
         file.seek(piece.skip)
         left = piece.size
         while left:
             data = file.read(min(left, READ))
             if not data:
-                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+                raise SegmentLost
             hash_.update(data)
             left -= len(data)
 
 
 def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
     """Make the pieces, which are all of an upload, its staged file, durably; blocks. Who does it
-    again, or at the same time on another replica, makes the same. Raises `OSError`."""
-    staged = root / STAGED / name
-    if _size(staged) != sum(piece.size for piece in pieces):
-        if len(pieces) == 1:
-            (root / SEGMENTS / pieces[0].name).rename(staged)
-        else:
-            _copy(root, name, pieces, staged)
+    again, or at the same time on another replica, makes the same. Raises `OSError` and
+    `SegmentLost`."""
+    staged, size = root / STAGED / name, sum(piece.size for piece in pieces)
+    if _size(staged) != size:
+        try:
+            _put_together(root, name, pieces, staged)
+        except SegmentLost:
+            if _size(staged) != size:  # no other replica was quicker
+                raise
     fsync_folder(root / STAGED)
+
+
+def lost(root: Path, pieces: Sequence[Piece]) -> list[str]:
+    """Names of those that aren't all there; blocks. Raises `OSError`."""
+    return [each.name for each in pieces if (_size(root / SEGMENTS / each.name) or 0) < each.size]
+
+
+def _put_together(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
+    first = root / SEGMENTS / pieces[0].name
+    if len(pieces) == 1 and _size(first) == pieces[0].size:
+        with _there():
+            first.rename(staged)
+    else:
+        _copy(root, name, pieces, staged)
 
 
 def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
@@ -217,19 +216,20 @@ def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
         finally:
             os.close(fd)
         temporary.rename(staged)
-    except OSError:
+    except (OSError, SegmentLost):
         unlinked(temporary)
         raise
 
 
 def _append_piece(fd: int, path: Path, piece: Piece) -> None:
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with _there():
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         at, end = piece.skip, piece.skip + piece.size
         while at < end:
             copied = _copied(source, fd, min(end - at, COPIED), at)
             if not copied:
-                raise OSError(errno.EIO, "a segment has lost acknowledged bytes")
+                raise SegmentLost
             begin_writeback(fd, 0, 0)  # of all that was written
             at += copied
     finally:
@@ -243,11 +243,18 @@ def _copied(source: int, fd: int, count: int, at: int) -> int:
     except OSError as error:
         if error.errno not in _NO_RANGES:
             raise
-    data = memoryview(os.pread(source, min(count, READ), at))
-    view = data
-    while view:
-        view = view[os.write(fd, view) :]
+    data = os.pread(source, min(count, READ), at)
+    write_all(fd, data)
     return len(data)
+
+
+@contextlib.contextmanager
+def _there() -> Iterator[None]:
+    """Around opening a segment."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SegmentLost from error
 
 
 def _size(path: Path) -> int | None:

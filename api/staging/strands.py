@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from api.records.rows import SegmentRow
@@ -33,7 +34,7 @@ class Strand(NamedTuple):
 
     def at(self, mark: Mark) -> "Strand":
         """The same, once so much of the segment is acknowledged."""
-        return Strand(_sized(self.segment, mark.size), mark.hash)
+        return Strand(replace(self.segment, size=mark.size), mark.hash)
 
 
 class Strands:
@@ -122,13 +123,3 @@ def run_of(segments: Sequence[SegmentRow], start: int) -> list[SegmentRow]:
 def pieces_of(segments: Sequence[SegmentRow]) -> tuple[Piece, ...]:
     """Where their bytes lie."""
     return tuple(Piece(each.name, each.size) for each in segments)
-
-
-def _sized(segment: SegmentRow, size: int) -> SegmentRow:
-    return SegmentRow(
-        name=segment.name,
-        upload_id=segment.upload_id,
-        start=segment.start,
-        size=size,
-        condemned=False,
-    )

@@ -1,18 +1,16 @@
 """One file on its way to the volume, durable in this order: its bytes are written and fsynced, it
-is renamed
-into `staged/`, and the folder is fsynced. Only then may a transaction name it."""
+is renamed into `staged/`, and the folder is fsynced. Only then may a transaction name it."""
 
-import asyncio
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from api.staging.file_calls import unlinked
+from api.staging.batches import Batch, Batches
+from api.staging.file_calls import unlinked, write_all
 from api.staging.folders import INCOMING
 from shared.crash_points import reached
 from shared.volume import STAGED
@@ -25,10 +23,6 @@ log = structlog.get_logger()
 BATCH = 128 * 1024
 """Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
 fifty uploads at once stay within a few MiB."""
-
-
-PIECE = 256
-"""What a piece takes up beside its bytes: a client may send two at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +45,17 @@ class Writer:
         self._path: Path | None = None
         """Of the file, as long as it is ours to take back."""
         self._hash = hashlib.sha256()
-        self._batch: list[bytes | memoryview] = []
-        self._gathered = 0
-        self._under_way: asyncio.Task[None] | None = None
+        self._batches = Batches(staging)
         self._is_large = False
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards."""
-        self._batch.append(data)
         self.size += len(data)
-        held = len(data) + PIECE
-        self._gathered += held
-        has_room = self._staging.gather(held)
-        if self._gathered > (self._staging.small if has_room and not self._is_large else BATCH):
+        has_room = self._batches.add(data)
+        most = self._staging.small if has_room and not self._is_large else BATCH
+        if self._batches.held > most:
             self._is_large = True
-            await self._flush()
+            await self._batches.hand_over(self._append)
 
     async def finish(self) -> Staged:
         """Make the file durable under `staged/`.
@@ -73,9 +63,8 @@ class Writer:
         Raises `Problem` when the volume can't: then the file is to be discarded and received
         anew. An fsync is never repeated, for the kernel may have dropped the pages it failed on.
         """
-        await self._settle()
-        self._hand_over(self._publish)
-        await self._settle()
+        await self._batches.hand_over(self._publish)
+        await self._batches.settle()
         await self._staging.sync()
         self._path = None
         reached("api-after-rename")
@@ -84,49 +73,22 @@ class Writer:
     async def discard(self) -> None:
         """Take back what was written, unless it was finished: a name under `staged/` that may not
         last, too. Never raises: what can't be taken back is logged, and the sweep will find it."""
-        self._take()
-        if self._under_way:
-            await asyncio.wait([self._under_way])
+        await self._batches.drop()
         if self._path:
             path, self._path = self._path, None
             await self._staging.run(self._abandon, path)
 
-    def _take(self) -> list[bytes | memoryview]:
-        batch, self._batch = self._batch, []
-        self._staging.gather(-self._gathered)
-        self._gathered = 0
-        return batch
-
-    async def _flush(self) -> None:
-        await self._settle()
-        self._hand_over(self._append)
-
-    def _hand_over(self, step: Callable[[list[bytes | memoryview]], None]) -> None:
-        """Have a thread do it with what is gathered."""
-        self._under_way = asyncio.ensure_future(self._staging.run(step, self._take()))
-
-    async def _settle(self) -> None:
-        if self._under_way:
-            under_way, self._under_way = self._under_way, None
-            try:
-                await asyncio.shield(under_way)
-            except asyncio.CancelledError:
-                self._under_way = under_way  # a thread still writes: discard() waits for it
-                raise
-
-    def _append(self, batch: list[bytes | memoryview]) -> None:
+    def _append(self, batch: Batch) -> None:
         if self._fd is None:
             path = self._staging.root / INCOMING / self.name
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o640)
             self._path = path
         for data in batch:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
             self._hash.update(data)
 
-    def _publish(self, batch: list[bytes | memoryview]) -> None:
+    def _publish(self, batch: Batch) -> None:
         self._append(batch)
         assert self._fd is not None  # noqa: S101 - for the type checker
         assert self._path is not None  # noqa: S101 - the same

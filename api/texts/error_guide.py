@@ -31,7 +31,7 @@ ANSWERS = {
     "give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
     "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
-    "this browser's cookie names no `Origin`",
+    "this browser's cookie names neither `Origin` nor `Referer`",
     "not-found": "no such address, form, upload, field in the path, form type or derivative; or "
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
@@ -63,9 +63,9 @@ ANSWERS = {
     "wrong-offset": "`Upload-Offset` isn't where the upload stands; that of the answer is",
     "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
     "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them; or "
-    "bytes of tus come for an upload that has chunks with a hole between them",
-    "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or a "
-    "question where it stands",
+    "bytes of tus come for an upload that has chunks with a hole between them, or came in as many",
+    "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
+    "failed and can't be tried again; or a question where it stands",
     "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` also whatever keeps it from being answered",
@@ -84,7 +84,8 @@ ANSWERS = {
     "`Retry-After`",
     "key-reused": "a key that already stands for other bytes in this field, or for another length",
     "upload-running": "a key whose first request is still being received",
-    "digest-mismatch": "`Repr-Digest` names other bytes than arrived",
+    "digest-mismatch": "`Repr-Digest`, or `sha256` in the metadata of tus, names other bytes than "
+    "arrived",
     "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
@@ -130,7 +131,10 @@ UPLOADS = {
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
     "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
-    "bytes-lost": ("failed", "the staged file is gone; worker and api both looked"),
+    "bytes-lost": (
+        "failed",
+        "the staged file is gone, or part of one that is being received; it was looked for twice",
+    ),
     "bytes-changed": ("failed", "the staged file is not the acknowledged bytes any more"),
     "object-lost": ("failed", "it reuses a stored upload whose object is gone from the bucket"),
 }

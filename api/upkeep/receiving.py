@@ -1,5 +1,7 @@
 """Resumable uploads that nobody drives on: those that are all here, and those left behind."""
 
+import time
+
 import structlog
 
 from api.records import lifecycle, segments
@@ -8,13 +10,16 @@ from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.upkeep.each import Each, as_found
-from api.uploads.resumable import finish
+from api.uploads.finishing import finish
 from shared.status import UploadStatus
 
 log = structlog.get_logger()
 
 IDLE_MS = 10_000
 """So long a request gets to finish what it brought the last byte of."""
+ENOUGH_SECONDS = 5.0
+"""After which a sweep begins with no other: joining segments may mean to copy gigabytes, and all
+other duties wait."""
 
 
 class Receiving:
@@ -29,6 +34,7 @@ class Receiving:
         """An api that died with the last byte acknowledged owes the upload its end."""
         scan = self._services.database.scan
         found = await scan(segments.complete, keep_ms=self._keep_ms, idle_ms=IDLE_MS)
+        began = time.monotonic()
         for row in found:
             try:
                 await finish(self._services, row.id)
@@ -36,6 +42,8 @@ class Receiving:
                 raise
             except Problem as problem:
                 log.warning("upload_not_finished", upload_id=row.id, code=problem.code)
+            if time.monotonic() - began > ENOUGH_SECONDS:
+                return
 
     async def expire_abandoned(self) -> None:
         """End what nobody has sent bytes of for so long, and what is all here and could not become

@@ -50,21 +50,32 @@ class Appending:
         """The upload when all that is kept of the body is acknowledged. Raises what the body
         raises, having kept what came before, and as `resumable.append` does."""
         try:
-            try:
-                async with turn.reading():
-                    async for chunk in body:
-                        turn.came(len(chunk))
-                        await self._take(chunk)
-                self._compare()
-            except BaseException:
-                if not self._checksum:  # of a part nobody can tell whether it is what was meant
-                    with suppress(Problem):  # the first one says what is wrong
-                        await asyncio.shield(self._keep())
-                raise
-            await asyncio.shield(self._keep())
-        finally:
-            await asyncio.shield(self._close())
+            async with turn.reading():
+                async for chunk in body:
+                    turn.came(len(chunk))
+                    await self._take(chunk)
+            self._compare()
+        except BaseException as error:
+            with suppress(Problem):  # the first one says what is wrong
+                await asyncio.shield(self._end(keeps=self._is_meant(error)))
+            raise
+        await asyncio.shield(self._end(keeps=True))
         return self._row
+
+    def _is_meant(self, error: BaseException) -> bool:
+        """Whether what came before the error is what the client means to send: not where it has a
+        checksum that can't be compared, nor where it sends more than the upload has, which would
+        make a file of the beginning of another."""
+        is_beyond = isinstance(error, Problem) and error.code == "request-too-large"
+        return not self._checksum and not is_beyond
+
+    async def _end(self, *, keeps: bool) -> None:
+        """In one: what is cancelled meanwhile must not close what is being acknowledged."""
+        try:
+            if keeps:
+                await self._keep()
+        finally:
+            await self._close()
 
     async def _take(self, chunk: bytes) -> None:
         if self._hash:

@@ -1,4 +1,5 @@
-"""Attempts: how one ends without an outcome that counts, and what comes then (protocol P3)."""
+"""Attempts: how one ends without an outcome that counts, and what comes then: the next one, after
+a backoff, or the end (protocol P3)."""
 
 import random
 from typing import Any

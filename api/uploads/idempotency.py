@@ -7,7 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.records import forms, keys
+from api.records import forms, running_keys
 from api.records.database import Database, Transaction
 from api.services import Services
 from api.texts.errors import Problem
@@ -16,7 +16,7 @@ from shared.ids import new_id
 SLOW_SECONDS = 1
 """A body that takes longer is marked in the records, for the other replicas to see. A quick one is
 over before anybody could meet it: its mark would cost more than it saves."""
-RENEW_SECONDS = keys.MARK_MS / 1000 / 3
+RENEW_SECONDS = running_keys.MARK_MS / 1000 / 3
 _HERE = f"{zlib.crc32(socket.gethostname().encode()):08x}_"
 """How the names of this machine's marks begin. A container keeps its name when it is restarted."""
 
@@ -37,7 +37,7 @@ async def holding_key(
         raise _upload_running(field)
     services.running_keys.add(mine)  # before anything is waited for: of two, one comes first
     try:
-        if await services.database.read(keys.is_marked, *mine):
+        if await services.database.read(running_keys.is_marked, *mine):
             raise _upload_running(field)
         mark = _Mark(services, *mine)
         try:
@@ -52,7 +52,7 @@ async def free_keys(database: Database) -> None:
     """At a start: the keys of requests that an api before this one was receiving here. Another one
     on this machine marks its own again, if it has any."""
     with contextlib.suppress(Problem):  # they become free by themselves
-        await database.note(keys.unmark_all, _HERE)
+        await database.note(running_keys.unmark_all, _HERE)
 
 
 def _upload_running(field: str) -> Problem:
@@ -89,9 +89,9 @@ class _Mark:
         await asyncio.wait([self._setting])  # not cancelled: its mark might come after the end
         if self._is_set:
             with contextlib.suppress(Problem):  # it ends by itself
-                await self._database.note(keys.unmark, *self._of)
+                await self._database.note(running_keys.unmark, *self._of)
 
 
 def _mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:
     forms.lock(tx, form_id)
-    keys.mark(tx, form_id, field, key, holder)
+    running_keys.mark(tx, form_id, field, key, holder)

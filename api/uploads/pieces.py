@@ -20,17 +20,16 @@ from api.records.pieces import Placed
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.folders import SEGMENTS
-from api.staging.segments import Hash, Mark, SegmentWriter, feed
+from api.staging.segments import Hash, Mark, SegmentLost, SegmentWriter, feed
 from api.staging.strands import CATCH_UP, Strand, joined_hash, pieces_of, run_of
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
-from api.uploads.resumable import UNNAMED, Announced, begin, finish
+from api.uploads.finishing import finish
+from api.uploads.lost_segments import end_if_lost
+from api.uploads.resumable import MOST, UNNAMED, Announced, begin
 from shared.crash_points import reached
 from shared.ids import new_id
 from shared.status import UploadStatus
-
-MOST = 10_000
-"""Pieces of one file: each is a file on the volume until the last one has come."""
 
 
 class Place(NamedTuple):
@@ -84,7 +83,12 @@ async def put_piece(
             pass
     else:
         await services.mount.require()
-        row = await _Putting(services, found, place).run(data)
+        try:
+            row = await _Putting(services, found, place).run(data)
+        except SegmentLost:
+            await end_if_lost(services, upload_id)
+            await services.database.read(_open, upload_id)  # which may say that it is gone
+            raise
     if row.status is UploadStatus.RECEIVING and row.received == row.size:
         row = await finish(services, upload_id)
     return row

@@ -11,10 +11,6 @@ When the last byte is in, `append` makes it `staged`: from there it is an upload
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import structlog
-from sqlalchemy import Connection
 
 from api.access.rights import check_draft
 from api.receive.body import Body
@@ -22,27 +18,22 @@ from api.receive.files import check_size
 from api.receive.names import clean_filename
 from api.receive.turns import locked
 from api.receive.tus import Checksum
-from api.records import forms, lifecycle, segments, staged, uploads, wake_ups
-from api.records.database import NOW, Moment, Transaction
-from api.records.rows import FormRow, SegmentRow, UploadRow
+from api.records import forms, segments, staged, uploads, wake_ups
+from api.records.database import Moment, Transaction
+from api.records.rows import SegmentRow, UploadRow
 from api.services import Services
-from api.staging.segments import Piece, feed, join
-from api.staging.strands import pieces_of
+from api.staging.segments import SegmentLost
 from api.texts.errors import Problem
 from api.uploads.acknowledge import rules_of
 from api.uploads.admission import Admission
 from api.uploads.appending import Appending
-from shared.crash_points import reached
+from api.uploads.finishing import find, finish
+from api.uploads.lost_segments import end_if_lost
 from shared.status import UploadStatus
-from shared.volume import STAGED
-
-log = structlog.get_logger()
 
 UNNAMED = "file"
-ALL_HERE = frozenset(
-    {UploadStatus.STAGED, UploadStatus.PROCESSING, UploadStatus.STORED, UploadStatus.FAILED}
-)
-"""What an upload is after its last byte, as long as there is nothing for its sender to do."""
+MOST = 10_000
+"""Segments of one upload: each is a file on the volume until the last byte has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +45,6 @@ class Announced:
     declared_type: str | None = None
     tus_metadata: str | None = None
     """As it came, to be given back."""
-
-
-class Found(NamedTuple):
-    """An upload that can be gone on with, or is all here."""
-
-    row: UploadRow
-    form: FormRow
 
 
 async def begin(services: Services, admission: Admission, announced: Announced) -> UploadRow:
@@ -124,7 +108,8 @@ async def stand(services: Services, upload_id: str) -> UploadRow:
     row = await services.database.note(_preempted, upload_id)
     if row.status is UploadStatus.RECEIVING and row.received == row.size:  # its api died at the end
         with suppress(Problem):  # whatever it is: all bytes are here, and the sweep goes on
-            row = await finish(services, upload_id)
+            return await finish(services, upload_id)
+        row = (await services.database.read(find, upload_id)).row  # unless that has ended it
     return row
 
 
@@ -145,23 +130,29 @@ async def append(
     async with services.turns.taken(upload_id) as turn:
         row, its_segments = await services.database.note(_taken, upload_id, offset)
         if row.received is not None and row.received < row.size:
+            await services.mount.require()
             body = body_of(row.size - offset)  # which may refuse
             appending = Appending(
                 services, row, services.strands.take(upload_id, its_segments), checksum
             )
-            row = await appending.run(turn, body)
+            try:
+                row = await appending.run(turn, body)
+            except SegmentLost:
+                await end_if_lost(services, upload_id)
+                await services.database.read(find, upload_id)  # which may say that it is gone
+                raise
         if row.status is UploadStatus.RECEIVING and row.received == row.size:
             row = await finish(services, upload_id)
     return row
 
 
 def _preempted(tx: Transaction, upload_id: str) -> UploadRow:
-    return segments.preempt(tx, upload_id) or _find(tx.conn, upload_id).row
+    return segments.preempt(tx, upload_id) or find(tx.conn, upload_id).row
 
 
 def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, list[SegmentRow]]:
     """The upload, with nobody before us able to move it; or as it is when it is all here."""
-    found = _find(tx.conn, upload_id)
+    found = find(tx.conn, upload_id)
     row = found.row
     if row.status is UploadStatus.RECEIVING:
         check_draft(found.form)
@@ -172,92 +163,14 @@ def _taken(tx: Transaction, upload_id: str, offset: int) -> tuple[UploadRow, lis
         return row, []
     taken = segments.take(tx, upload_id, offset)
     if taken is None:  # it has ended meanwhile, or another replica was quicker
-        _find(tx.conn, upload_id)
+        find(tx.conn, upload_id)
         raise locked()
     its_segments = segments.of_upload(tx.conn, upload_id)
     if its_segments and its_segments[-1].end != offset:
         raise Problem("piece-mismatch", "This upload comes in pieces, and some are missing.")
+    if len(its_segments) >= MOST:  # each request came to another process
+        raise Problem("piece-mismatch", "This upload came in too many pieces: make them larger.")
     return taken, its_segments
-
-
-def _find(conn: Connection, upload_id: str) -> Found:
-    """Raises `Problem` not-found, or upload-gone where nothing of it is wanted any more."""
-    row = uploads.get(conn, upload_id)
-    form = forms.get(conn, row.form_id) if row else None
-    if row is None or form is None or form.status == forms.PURGING:
-        raise Problem("not-found")
-    if row.status is not UploadStatus.RECEIVING and row.status not in ALL_HERE:
-        raise Problem("upload-gone", field=row.field)
-    return Found(row, form)
-
-
-async def finish(services: Services, upload_id: str) -> UploadRow:
-    """Make an upload whose bytes are all here one file, and `staged`. May be done again, and at
-    the same time on another replica.
-
-    Raises `Problem` not-found, upload-gone, form-submitted, digest-mismatch, and as the volume
-    does.
-    """
-    found, its_segments = await services.database.read(_with_segments, upload_id)
-    row = found.row
-    if row.status is not UploadStatus.RECEIVING:
-        return row
-    check_draft(found.form)
-    sha256 = await _joined(services, row, its_segments)
-    if row.announced_sha256 not in (None, sha256):
-        await services.database.write(_removed, row)
-        raise Problem("digest-mismatch", field=row.field)
-    reached("api-before-finish")
-    row = await services.database.write(_finished, services, row, sha256)
-    reached("api-after-commit")
-    services.queue.wake_soon(row.id, row.wake)
-    return row
-
-
-async def _joined(services: Services, row: UploadRow, its_segments: list[SegmentRow]) -> str:
-    staging, pieces = services.staging, pieces_of(its_segments)
-    hash_, hashed = services.strands.hashed(row.id, its_segments)
-    with staging.space.reserve(row.size if len(pieces) > 1 else 0):
-        await staging.run(join, staging.root, row.id, pieces)
-    reached("api-after-join")
-    if hashed < row.size:
-        rest = Piece(row.id, row.size - hashed, skip=hashed)
-        await staging.run(feed, hash_, staging.root / STAGED, rest)
-    return hash_.hexdigest()
-
-
-def _with_segments(conn: Connection, upload_id: str) -> tuple[Found, list[SegmentRow]]:
-    return _find(conn, upload_id), segments.of_upload(conn, upload_id)
-
-
-def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) -> UploadRow:
-    form = forms.lock(tx, row.form_id)
-    current = _find(tx.conn, row.id).row
-    if current.status is not UploadStatus.RECEIVING:
-        return current  # another replica was quicker
-    check_draft(form)
-    forms.touch(tx, form.id)
-    finished = uploads.transition(
-        tx,
-        current,
-        UploadStatus.STAGED,
-        seq=uploads.NEWEST,
-        sha256=sha256,
-        created_at=NOW,
-        deadline=Moment(int(services.settings.deadline_seconds * 1000)),
-        **wake_ups.at_once(1),
-    )
-    segments.condemn(tx, row.id)
-    lifecycle.condemn_rejected_before(tx, finished, uploads.counted(tx.conn, form.id))
-    return finished
-
-
-def _removed(tx: Transaction, row: UploadRow) -> None:
-    """It can't become what its client wants: what re-selects the file begins anew."""
-    forms.lock(tx, row.form_id)
-    current = uploads.get(tx.conn, row.id)
-    if current and current.status is UploadStatus.RECEIVING:
-        lifecycle.end(tx, current, UploadStatus.REMOVED)
 
 
 def _keep_ms(services: Services) -> int:

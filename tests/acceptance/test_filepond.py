@@ -108,6 +108,20 @@ def test_a_file_comes_in_chunks_and_each_may_come_twice(signup: FormClient) -> N
     assert final["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+def test_bytes_of_tus_are_refused_while_a_chunk_before_them_is_missing(signup: FormClient) -> None:
+    content = pdf()
+    upload_id = process(signup, "licence", **{"Upload-Length": str(len(content))}).text
+    chunk = content[len(content) // 2 :]
+    kind = {"Content-Type": "application/offset+octet-stream"}
+    at = {**kind, "Upload-Offset": str(len(content) - len(chunk))}
+    where = address(signup, "licence")
+    sent = signup.http.patch(where, params={"patch": upload_id}, content=chunk, headers=at)
+    assert sent.status_code == 204, sent.text
+    of_tus = {**kind, "Tus-Resumable": "1.0.0", "Upload-Offset": str(len(chunk))}
+    answer = signup.http.patch(f"/v1/uploads/{upload_id}", content=b"a", headers=of_tus)
+    problem(answer, 422, "piece-mismatch")
+
+
 def test_two_files_at_once_are_refused(signup: FormClient) -> None:
     two = process(signup, "licence", (NAME, pdf()), ("small.png", png()))
     problem(two, 422, "too-many-files")

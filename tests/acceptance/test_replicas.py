@@ -17,7 +17,8 @@ from tests.support.client import FormClient
 from tests.support.events import following
 from tests.support.files import jpeg, pdf, photo, png
 from tests.support.postgres import new_database
-from tests.support.stack import CHECKOUT, READY_SECONDS, Stack, forms_folder, free_port
+from tests.support.second import second_process, until_ready
+from tests.support.stack import Stack, forms_folder, free_port
 
 UPLOADS = int(os.environ.get("LONGSHORE_REPLICA_UPLOADS", "60"))
 
@@ -41,9 +42,9 @@ def replicas(
             ("api", {"PORT": str(port), "INTERNAL_PORT": str(free_port()), "PUBLIC_URL": ""}),
             ("worker", {"HEALTH_FILE": str(folder / "second.health")}),
         ):
-            seconds.append(_second(stack, name, own, folder / f"second-{name}.log"))
+            seconds.append(second_process(stack, name, own, folder / f"second-{name}.log"))
         other = f"http://127.0.0.1:{port}"
-        _wait_for(f"{other}/readyz")
+        until_ready(f"{other}/readyz")
         yield stack, [stack.url, other]
     finally:
         for process in seconds:
@@ -135,28 +136,3 @@ def test_what_is_purged_through_one_api_is_cleaned_of_what_came_in_through_the_o
     while httpx.get(link, trust_env=False).status_code != 404:
         assert time.monotonic() < deadline, "the object is still in the bucket"
         time.sleep(0.5)
-
-
-def _second(stack: Stack, name: str, own: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    raw = Path(f"/proc/{stack.pid(name)}/environ").read_bytes().decode()
-    environment = dict(entry.split("=", 1) for entry in raw.split("\0") if entry) | own
-    environment = {key: value for key, value in environment.items() if value}
-    return subprocess.Popen(
-        [CHECKOUT / ".venvs/run/bin/python", "-m", name],
-        cwd=CHECKOUT,
-        env=environment,
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-    )
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            if httpx.get(url, trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -30,7 +30,7 @@ def test_a_stopping_worker_gives_back_what_it_holds_and_counts_no_attempt(tmp_pa
                 assert time.monotonic() < deadline + 20
                 time.sleep(0.1)
         for upload in sent:
-            final = client.final(upload)
+            final = client.final(upload, seconds=240)  # less than the lease
             assert final["status"] == "stored", "with a lease of 300 s it was given back"
             assert final["attempts"] == 1
     finally:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.integration.test_proxy import FIRST, TO_THE_API, Names, run_proxy
 from tests.support.chromium import chromium
 from tests.support.files import pdf, photo
+from tests.support.proxy import FIRST, TO_THE_API, Names, run_proxy
 from tests.support.stack import Stack
 
 TAKEN_OFF = "location /apply/ { set $api api; rewrite ^/apply(/.*)$ $1 break;"

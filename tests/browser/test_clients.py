@@ -20,9 +20,12 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Ro
 from tests.support.client import FormClient
 from tests.support.examples import blocks, example
 from tests.support.files import pdf
+from tests.support.links import links
 from tests.support.other_site import OtherSite
 from tests.support.packages import bundle, run_tool
-from tests.support.stack import CHECKOUT, Stack
+from tests.support.proxy import FIRST, SECOND, SECONDS, Names, run_proxy
+from tests.support.second import second_process, until_ready
+from tests.support.stack import CHECKOUT, Stack, free_port
 
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
 
@@ -101,9 +104,11 @@ Open = Callable[..., Opened]
 
 @pytest.fixture
 def open_page(page: Page, stack: Stack, site: tuple[str, Path]) -> Open:
-    def opened(name: str, script: str = "licence.js", code: str | None = None) -> Opened:
+    def opened(
+        name: str, script: str = "licence.js", code: str | None = None, service: str | None = None
+    ) -> Opened:
         stack.wait_for_the_api()  # a test before may have killed it
-        form = FormClient(stack.url)
+        form = FormClient(service or stack.url)
         url, root = site
         folder, md = root / form.id, PAGES / f"{name}.md"
         build(folder, md, script, code or example(md, script), form)
@@ -246,6 +251,36 @@ def test_tus(open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path) 
     offsets = [int(each.headers["upload-offset"]) for each in sent if each.method == "PATCH"]
     assert offsets == sorted(offsets), "nothing that was acknowledged is sent again"
     assert 0 == offsets[0] < offsets[1] < offsets[-1]
+
+
+@pytest.mark.slow
+def test_tus_over_a_lossy_line_to_two_replicas_behind_the_proxy(
+    open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path
+) -> None:
+    """Each connection breaks after as many bytes as a hundred packets have."""
+    own = {"HOST": SECOND, "INTERNAL_PORT": str(free_port())}
+    second = second_process(stack, "api", own, tmp_path / "second.log")
+    names = Names(FIRST, SECOND)
+    try:
+        until_ready(f"http://{SECOND}:{stack.port}/readyz")
+        with (
+            run_proxy(tmp_path, names, stack.port) as proxy,
+            links(line=proxy.port) as opened_links,
+        ):
+            line = opened_links["line"]
+            opened = open_page("tus", service=f"http://127.0.0.1:{line.port}")
+            choose, status = opened.page.get_by_label("Copy"), opened.page.get_by_role("status")
+            with line(cut_after=150_000):
+                choose.set_input_files(tmp_path / "large.pdf")
+                expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
+                assert line.hits > 3
+            opened.expect_in_the_bucket(large)
+            served = {str(each["api"]) for each in proxy.logged()}
+            assert len(served) > 1, served
+    finally:
+        second.terminate()
+        second.wait(SECONDS)
+        names.close()
 
 
 def test_uppy_with_tus(open_page: Open, large: FilePayload, tmp_path: Path) -> None:

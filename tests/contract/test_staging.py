@@ -13,12 +13,14 @@ import pytest
 
 from api.settings.settings import SMALL
 from api.staging import folder_sync
+from api.staging.batches import PIECE
 from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE
+from api.staging.segments import LARGE, Mark, SegmentWriter
 from api.staging.space import Space
 from api.staging.staging import Staging
-from api.staging.writer import BATCH, PIECE, Writer
+from api.staging.writer import BATCH, Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
@@ -56,7 +58,7 @@ async def test_only_what_may_be_gathered_waits_in_memory_for_its_end(
     for _ in range(2):
         await writer.write(b"x" * (BATCH // 2 + 1))
     if is_there:
-        await writer._settle()  # a thread has it
+        await writer._batches.settle()  # a thread has it
     assert bool(_names(staging, INCOMING)) is is_there
     await writer.discard()
     staging.close()
@@ -227,6 +229,15 @@ async def test_a_body_in_tiny_pieces_isnt_held_for_long(staging: Staging) -> Non
     assert staging._gathered <= SMALL
     assert _names(staging, INCOMING) == ["upl_a"]
     await writer.discard()
+
+
+async def test_nor_are_those_of_a_resumable_upload(staging: Staging) -> None:
+    writer = SegmentWriter(staging, "seg_a", Mark(0, None))
+    for _ in range(2 * LARGE // PIECE):
+        await writer.write(b"x")
+    assert staging._gathered <= LARGE
+    assert (await writer.finish()).size == 2 * LARGE // PIECE
+    await writer.close()
 
 
 @pytest.mark.parametrize("size", [5, 3 * SMALL], ids=["small", "large"])

@@ -71,11 +71,13 @@ def faulty(
             through = database.set(port=opened["database"].port)
             env["DATABASE_URL"] = through.render_as_string(hide_password=False)
         stack = FaultyStack(state, env, ports["public"], opened, folder / "crash-points")
+        shared = request.session.stash[SHARED_STACKS]["faulty"]
         try:
             stack.start()
-            request.session.stash[SHARED_STACKS]["faulty"].append(stack)
+            shared.append(stack)
             yield stack
         finally:
+            shared.clear()
             stack.stop()
 
 

@@ -136,7 +136,7 @@ def test_a_worker_goes_on_within_two_seconds_of_the_return_of_redis(
 ) -> None:
     worker, redis = faulty.pid("worker"), faulty.kill("redis")
     faulty.back("redis", redis)
-    until(lambda: faulty.redis("PING"), "Redis is not back")
+    until(faulty.redis_answers, "Redis is not back")
     _is_taken_within_two_seconds(ledger)
     with faulty.frozen("redis"):
         time.sleep(12)  # longer than a call of the worker's may take

@@ -223,7 +223,7 @@ async def test_the_whole_is_hashed_once_where_chunks_come_in_their_order(
     def read_again(*_: object) -> None:
         raise AssertionError("read a second time")
 
-    monkeypatch.setattr("api.uploads.resumable.feed", read_again)
+    monkeypatch.setattr("api.uploads.finishing.feed", read_again)
     monkeypatch.setattr("api.staging.segments.feed", read_again)
     async with public(services) as client:
         form = await new_form(client)

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.test_proxy import FIRST, TO_THE_API, Names, run_proxy
 from tests.support.api_process import ApiProcess
 from tests.support.files import png
+from tests.support.proxy import FIRST, TO_THE_API, Names, run_proxy
 
 TAKEN_OFF = "location /apply/ { set $api api; rewrite ^/apply(/.*)$ $1 break;"
 PUBLIC_URL = "https://forms.example/apply"

@@ -1,12 +1,15 @@
 """What becomes of the bytes of a resumable upload when requests, replicas and volumes fail."""
 
 import asyncio
+import base64
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -17,13 +20,13 @@ from api.records import uploads as upload_rows
 from api.records.tables import uploads
 from api.services import Services
 from api.staging import segments
-from api.staging.folders import SEGMENTS
+from api.staging.folders import INCOMING, SEGMENTS
 from api.staging.space import Free
 from api.texts.errors import Problem
 from api.upkeep import receiving
 from api.uploads import appending, resumable
-from shared.volume import STAGED
-from tests.support.commits import commits_that
+from shared.volume import MARKER, STAGED
+from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.listeners import new_form, public
 from tests.support.services import services_on
 from tests.support.sql import execute
@@ -131,6 +134,30 @@ async def test_a_request_on_another_replica_takes_the_upload_from_a_stalled_one(
     assert (services.settings.staging_dir / STAGED / found["id"]).read_bytes() == CONTENT
 
 
+async def test_of_two_requests_with_one_number_one_moves_the_offset(
+    services: Services, tmp_path: Path, database_url: str
+) -> None:
+    """As when a database has forgotten the last number that it gave: none is waited for on disk."""
+    async with (
+        services_on(tmp_path, database_url) as other,
+        public(services) as client,
+        public(other) as elsewhere,
+    ):
+        url, first, second = await begun(client), Held(CONTENT[:1000]), Held(CONTENT[:5000])
+        older = asyncio.create_task(send(client, url, 0, first))
+        await first.brought.wait()
+        forgotten = update(uploads).where(uploads.c.id == url.rpartition("/")[2]).values(writer=0)
+        await execute(services.database, forgotten)
+        newer = asyncio.create_task(send(elsewhere, url, 0, second))
+        await second.brought.wait()
+        first.go_on.set()
+        assert (await older).headers["upload-offset"] == "1000"
+        second.go_on.set()
+        assert code_of(await newer) == (423, "upload-locked")
+        assert (await send(elsewhere, url, 1000, CONTENT[1000:])).status_code == 204
+        assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
 # --- what dies in the middle
 
 
@@ -159,6 +186,32 @@ async def test_what_came_before_the_service_stopped_is_kept(services: Services) 
         cut_off.cancel()
         await asyncio.wait([cut_off])
         assert (await stands(client, url)).headers["upload-offset"] == "1000"
+
+
+async def test_what_is_being_acknowledged_while_the_service_stops_is_there(
+    services: Services,
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        yield CONTENT[:1000]
+        held, go_on = commits.enter_context(held_before_the_commit())
+        stopping.append(asyncio.create_task(stop(held, go_on)))
+
+    async def stop(held: asyncio.Event, go_on: asyncio.Event) -> None:
+        await held.wait()
+        cut_off.cancel()
+        await asyncio.sleep(0)  # what waits for the request begins to end it
+        go_on.set()
+
+    stopping: list[asyncio.Task[None]] = []
+    with ExitStack() as commits:
+        async with public(services) as client:
+            url = await begun(client)
+            cut_off = asyncio.create_task(send(client, url, 0, until_the_commit()))
+            await asyncio.wait([cut_off])
+            await asyncio.gather(*stopping)
+            at = int((await stands(client, url)).headers["upload-offset"])
+            assert (await send(client, url, at, CONTENT[at:])).status_code == 204
+            assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("fault", ["is lost", "is answered too late"])
@@ -207,19 +260,45 @@ async def test_an_abandoned_upload_expires_and_leaves_nothing(services: Services
 async def test_an_upload_whose_api_died_at_its_last_byte_is_finished(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dies(*_: object) -> None:
-        raise Problem("unavailable")
-
     async with public(services) as client:
         url = await begun(client)
-        with monkeypatch.context() as patched:
-            patched.setattr(resumable, "finish", dies)
+        with nobody_finishes(monkeypatch):
             assert (await send(client, url, 0, CONTENT)).status_code == 503
         assert (await client.get(url)).json()["status"] == "receiving"
         monkeypatch.setattr(receiving, "IDLE_MS", 0)
         await willing_sweep(services).once()
         found = (await client.get(url)).json()
     assert (found["status"], found["sha256"]) == ("staged", hashlib.sha256(CONTENT).hexdigest())
+
+
+async def test_finishing_what_is_all_here_leaves_time_for_the_rest_of_the_sweep(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "IDLE_MS", 0)
+    monkeypatch.setattr(receiving, "ENOUGH_SECONDS", 0)
+    async with public(services) as client:
+        urls = [await begun(client) for _ in range(2)]
+        with nobody_finishes(monkeypatch):
+            for url in urls:
+                await send(client, url, 0, CONTENT)
+    ids = [url.rpartition("/")[2] for url in urls]
+    for left in ("receiving", "staged"):
+        await willing_sweep(services).once()
+        rows = [await services.database.scan(upload_rows.get, each) for each in ids]
+        assert {"staged", left} == {row.status for row in rows if row}
+
+
+async def test_an_upload_in_too_many_segments_takes_no_more_bytes(
+    services: Services, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is a file on the volume: a client of two replicas could fill it with them."""
+    monkeypatch.setattr(resumable, "MOST", 2)
+    async with services_on(tmp_path, database_url) as other, public(services) as client:
+        url = await begun(client)
+        async with public(other) as elsewhere:
+            for at, by in ((0, client), (1, elsewhere)):
+                assert (await send(by, url, at, CONTENT[at : at + 1])).status_code == 204
+            assert code_of(await send(client, url, 2, CONTENT[2:])) == (422, "piece-mismatch")
 
 
 async def test_segments_of_a_whole_file_and_those_of_nobody_go(
@@ -237,6 +316,143 @@ async def test_segments_of_a_whole_file_and_those_of_nobody_go(
         await willing_sweep(services).once()
         assert not list(folder.iterdir())
         assert (await client.get(url)).json()["status"] == "staged"
+
+
+# --- the end
+
+
+@contextmanager
+def nobody_finishes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if each api died with the last byte acknowledged."""
+
+    async def dies(*_: object) -> None:
+        raise Problem("unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resumable, "finish", dies)
+        yield
+
+
+async def test_a_file_that_is_joined_when_nobody_wants_it_any_more_is_taken_back(
+    services: Services, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(path: Path, target: Path) -> Path:
+        if path.parent.name == INCOMING:
+            about_to.set()
+            assert go_on.wait(30)
+        return rename(path, target)
+
+    rename, about_to, go_on = Path.rename, threading.Event(), threading.Event()
+    async with (
+        services_on(tmp_path, database_url) as other,
+        public(services) as client,
+        public(other) as elsewhere,
+    ):
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        monkeypatch.setattr(Path, "rename", late)
+        last = asyncio.create_task(send(elsewhere, url, 1000, CONTENT[1000:]))
+        assert await asyncio.to_thread(about_to.wait, 30)
+        assert (await client.delete(url)).status_code == 204
+        await willing_sweep(services).once()
+        go_on.set()
+        assert code_of(await last) == (410, "upload-gone")
+    volume = services.settings.staging_dir
+    assert not [*(volume / STAGED).iterdir(), *(volume / SEGMENTS).iterdir()]
+
+
+async def test_segments_are_joined_once_however_many_ask(
+    services: Services, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with services_on(tmp_path, database_url) as other, public(services) as client:
+        async with public(other) as elsewhere:
+            url = await begun(client)
+            await send(client, url, 0, CONTENT[:1000])
+            with nobody_finishes(monkeypatch):
+                await send(elsewhere, url, 1000, CONTENT[1000:])
+        joins: list[str] = []
+        real = segments._copy
+
+        def copy(root: Path, name: str, *rest: Any) -> None:
+            joins.append(name)
+            real(root, name, *rest)
+
+        monkeypatch.setattr(segments, "_copy", copy)
+        answers = await asyncio.gather(*(stands(client, url) for _ in range(5)))
+        assert {each.headers["upload-offset"] for each in answers} == {str(len(CONTENT))}
+        assert len(joins) == 1
+        assert (await client.get(url)).json()["status"] == "staged"
+
+
+async def test_where_an_upload_stands_is_not_told_of_one_that_ends_by_being_asked(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = base64.b64encode(b"0" * 64).decode()
+    async with public(services) as client:
+        url = await begun(client, **{"Upload-Metadata": f"sha256 {other}"})
+        with nobody_finishes(monkeypatch):
+            await send(client, url, 0, CONTENT)
+        assert (await stands(client, url)).status_code == 410
+
+
+# --- a volume that loses something
+
+
+def lose(segment: Path, how: str) -> None:
+    segment.unlink() if how == "missing" else os.truncate(segment, 10)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated"])
+@pytest.mark.parametrize("when", ["in the middle", "at the end", "of another replica"])
+async def test_an_upload_whose_acknowledged_bytes_are_lost_fails_visibly_and_is_begun_anew(
+    services: Services,
+    tmp_path: Path,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    when: str,
+) -> None:
+    async with services_on(tmp_path, database_url) as other, public(services) as client:
+        url = await begun(client)
+        with nobody_finishes(monkeypatch):
+            await send(client, url, 0, CONTENT if when == "at the end" else CONTENT[:1000])
+        (segment,) = (services.settings.staging_dir / SEGMENTS).iterdir()
+        lose(segment, how)
+        if when == "at the end":
+            monkeypatch.setattr(receiving, "IDLE_MS", 0)
+            await willing_sweep(services).once()
+        else:
+            async with public(services if when == "in the middle" else other) as goes_on:
+                answer = await send(goes_on, url, 1000, CONTENT[1000:])
+            assert code_of(answer) == (410, "upload-gone")
+        found = (await client.get(url)).json()
+        assert (found["status"], found["error"]["code"]) == ("failed", "bytes-lost")
+        assert (await stands(client, url)).status_code == 410
+        assert (await client.post(f"{url}/retry")).status_code == 409
+        await willing_sweep(services).once()
+    volume = services.settings.staging_dir
+    assert not [*(volume / STAGED).iterdir(), *(volume / SEGMENTS).iterdir()]
+
+
+async def test_a_volume_that_is_another_one_is_given_no_bytes_and_has_lost_none(
+    services: Services,
+) -> None:
+    volume = services.settings.staging_dir
+    async with public(services) as client:
+        url, new = await begun(client), await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        (volume / SEGMENTS).rename(volume / "elsewhere")
+        (volume / SEGMENTS).mkdir()
+        marker = (volume / MARKER).read_text()
+        (volume / MARKER).write_text("vol_another")
+        for each, at in ((url, 1000), (new, 0)):
+            assert code_of(await send(client, each, at, CONTENT[at:])) == (503, "unavailable")
+        assert not list((volume / SEGMENTS).iterdir())
+        (volume / SEGMENTS).rmdir()
+        (volume / "elsewhere").rename(volume / SEGMENTS)
+        (volume / MARKER).write_text(marker)
+        assert (await stands(client, url)).headers["upload-offset"] == "1000"
+        assert (await send(client, url, 1000, CONTENT[1000:])).status_code == 204
 
 
 async def test_room_that_is_promised_is_not_promised_twice(
@@ -278,6 +494,35 @@ async def test_a_full_volume_keeps_what_it_has_taken(
         assert at == 262_144
         assert (await send(client, url, at, CONTENT[at:])).status_code == 204
         assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_nothing_is_written_behind_bytes_that_could_not_be(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = os.write, 0
+
+    def full_for_a_moment(fd: int, data: bytes) -> int:
+        nonlocal calls
+        calls += len(data) == len(CONTENT) // 4
+        if calls != 2:
+            return write(fd, data)
+        calls += 1
+        write(fd, data[:100])
+        raise OSError(errno.ENOSPC, "full")
+
+    quarter = len(CONTENT) // 4
+    monkeypatch.setattr(segments, "LARGE", quarter)
+    async with public(services) as client:
+        url = await begun(client)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full_for_a_moment)
+            parts = pieces(*(CONTENT[at : at + quarter] for at in range(0, 4 * quarter, quarter)))
+            assert code_of(await send(client, url, 0, parts)) == (507, "storage-full")
+        assert (await stands(client, url)).headers["upload-offset"] == str(quarter)
+        assert (await send(client, url, quarter, CONTENT[quarter:])).status_code == 204
+        found = (await client.get(url)).json()
+    assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert (services.settings.staging_dir / STAGED / found["id"]).read_bytes() == CONTENT
 
 
 async def test_after_an_fsync_that_failed_a_segment_is_not_written_to_again(

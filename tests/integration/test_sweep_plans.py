@@ -12,11 +12,13 @@ from api.records.database import Database
 from api.records.tables import metadata
 from api.services import Services
 from shared.status import UploadStatus
+from tests.support.listeners import public
 from tests.support.many_rows import Work, fill
 from tests.support.plans import captured, explain, full_scans
 from tests.support.services import services_on
 from tests.support.sql import execute, values_of
 from tests.support.sweeping import willing_sweep
+from tests.support.tus import CONTENT, begun, send, stands
 
 ROWS = 6000
 WORK = Work(
@@ -56,6 +58,31 @@ async def test_no_statement_of_the_sweep_looks_at_every_row(crowded: Services) -
     for statement, parameters in statements.items():
         plan = await crowded.database.read(explain, statement, parameters)
         assert plan or statement.startswith("INSERT")
+        assert not full_scans(plan), f"{statement}\n{plan}"
+
+
+async def test_a_thousand_idle_resumable_uploads_cost_the_sweep_and_whoever_asks_no_scan(
+    crowded: Services,
+) -> None:
+    await execute(
+        crowded.database,
+        "UPDATE forms SET status = 'draft' WHERE id > 'frm_1000005000'",
+        "UPDATE uploads SET status = 'receiving', received = 10, bytes = 'kept',"
+        " deadline = deadline + 1 WHERE id > 'upl_1000005000'",
+        "ANALYZE",
+    )
+    async with public(crowded) as client:
+        with captured(crowded.database) as statements:
+            await willing_sweep(crowded).once()
+            url = await begun(client)
+            await send(client, url, 0, CONTENT[:1000])
+            await stands(client, url)
+            form_id = (await client.get(url)).json()["form_id"]
+            await client.get(f"/v1/forms/{form_id}")
+            await send(client, url, 1000, CONTENT[1000:])
+    assert len(statements) > 40
+    for statement, parameters in statements.items():
+        plan = await crowded.database.read(explain, statement, parameters)
         assert not full_scans(plan), f"{statement}\n{plan}"
 
 

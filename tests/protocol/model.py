@@ -9,11 +9,11 @@ Not modelled: time (a lease may be over whenever somebody holds one), Redis (a j
 texts, and that something happens at last.
 """
 
-import gc
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from tests.protocol.search import Step, Walk, search
 
 Key = tuple[int, int]
 """Upload and generation: what names an object's prefix."""
@@ -119,7 +119,6 @@ class State(NamedTuple):
         return State(self.uploads, workers, *self[2:])
 
 
-Step = tuple[str, State]
 LIVE = ("staged", "processing", "rejected", "failed", "stored")
 """What can be replaced or removed."""
 
@@ -129,7 +128,7 @@ class Protocol:
     rules: Rules
     bounds: Bounds
 
-    def steps(self, state: State) -> Iterator[Step]:
+    def steps(self, state: State) -> Iterator[Step[State]]:
         """Everything that may happen next."""
         for i in (0, 1):
             yield from self.receive(state, i)
@@ -150,7 +149,7 @@ class Protocol:
 
     # --- the api receives
 
-    def receive(self, state: State, i: int) -> Iterator[Step]:
+    def receive(self, state: State, i: int) -> Iterator[Step[State]]:
         receiver = state.uploads[i].receiver
         if receiver == "none":
             yield f"receive {i}", state.upload(i, receiver="renamed", file=True)
@@ -165,7 +164,7 @@ class Protocol:
             if not self.rules.unknown_commit_keeps_file:
                 yield f"unlink {i}, commit unknown", state.upload(i, file=False)
 
-    def _find(self, state: State, i: int) -> Iterator[Step]:
+    def _find(self, state: State, i: int) -> Iterator[Step[State]]:
         """In place of bytes that come: those that the bucket has of the other upload."""
         other = state.uploads[1 - i]
         if self._can_be_reused(other) and state.reuses < self.bounds.reuses:
@@ -202,7 +201,7 @@ class Protocol:
 
     # --- a worker
 
-    def claim(self, state: State, i: int) -> Iterator[Step]:
+    def claim(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.status != "staged" or upload.generation == self.bounds.generations:
             return
@@ -217,7 +216,7 @@ class Protocol:
                     claimed.worker(k, Worker("working", i, generation)),
                 )
 
-    def work(self, state: State, k: int) -> Iterator[Step]:
+    def work(self, state: State, k: int) -> Iterator[Step[State]]:
         worker = state.workers[k]
         name = f"{worker.upload}.{worker.generation}"
         idle = state.worker(k, Worker())
@@ -301,7 +300,7 @@ class Protocol:
 
     # --- the sweep, the person, the back end, the cleaning
 
-    def sweep_orphan(self, state: State, i: int) -> Iterator[Step]:
+    def sweep_orphan(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.file and upload.status == "none" and not upload.orphan:
             condemned = self.rules.orphan_is_condemned_first
@@ -309,7 +308,7 @@ class Protocol:
         elif upload.orphan == "seen":
             yield f"sweep takes {i} away", state.upload(i, orphan="done", file=False)
 
-    def lose_lease(self, state: State, i: int) -> Iterator[Step]:
+    def lose_lease(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.status == "processing":
             again, lost = self._again(upload), upload.lost | {upload.generation}
@@ -318,11 +317,11 @@ class Protocol:
             )
             yield f"lease of {i} is over: {again}", after
 
-    def pass_deadline(self, state: State, i: int) -> Iterator[Step]:
+    def pass_deadline(self, state: State, i: int) -> Iterator[Step[State]]:
         if state.uploads[i].status == "staged":
             yield f"{i} is overdue", state.upload(i, status="failed")
 
-    def retry(self, state: State, i: int) -> Iterator[Step]:
+    def retry(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         bytes_are_there = upload.kept or not self.rules.bytes_are_condemned_first
         if (
@@ -335,7 +334,7 @@ class Protocol:
             again = state.upload(i, status="staged", attempts=0, lost=lost, exhausted=False)
             yield f"retry {i}", again._replace(retries=state.retries + 1)
 
-    def end_retention(self, state: State, i: int) -> Iterator[Step]:
+    def end_retention(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.retention == "seen":  # without the rule: looked up, and then unlinked
             yield f"sweep unlinks {i} by its age", state.upload(i, retention="done", file=False)
@@ -346,22 +345,22 @@ class Protocol:
             elif upload.kept:
                 yield f"sweep condemns the bytes of {i}", state.upload(i, kept=False)
 
-    def unlink(self, state: State, i: int) -> Iterator[Step]:
+    def unlink(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.file and upload.status != "none" and not upload.kept:
             yield f"sweep unlinks {i}", state.upload(i, file=False)
 
-    def remove(self, state: State, i: int) -> Iterator[Step]:
+    def remove(self, state: State, i: int) -> Iterator[Step[State]]:
         if state.uploads[i].status in LIVE:
             yield f"remove {i}", self._end(state, i, "removed")
 
-    def release(self, state: State, i: int) -> Iterator[Step]:
+    def release(self, state: State, i: int) -> Iterator[Step[State]]:
         upload = state.uploads[i]
         if upload.status == "stored" and upload.withheld:
             after = self._replace_older(state, i) if self.rules.release_replaces else state
             yield f"release {i}", after.upload(i, withheld=False)
 
-    def purge(self, state: State) -> Iterator[Step]:
+    def purge(self, state: State) -> Iterator[Step[State]]:
         if state.purges < self.bounds.purges:
             after = state
             for i in (0, 1):
@@ -369,7 +368,7 @@ class Protocol:
                     after = self._end(after, i, "removed")
             yield "purge", after._replace(purges=state.purges + 1)
 
-    def clean(self, state: State) -> Iterator[Step]:
+    def clean(self, state: State) -> Iterator[Step[State]]:
         for key in state.doomed:
             may_put = any(
                 worker.at in ("working", "put", "refused")
@@ -470,52 +469,25 @@ class Protocol:
         return None
 
 
-@dataclass(frozen=True)
-class Explored:
-    states: int
-    broken: str | None
-    way: tuple[str, ...]
-    """The steps to the broken state; empty when every promise holds."""
+class Explored(NamedTuple):
+    walk: Walk[State]
     transitions: frozenset[tuple[str, str]]
     """Of statuses, from and to, that were met."""
 
 
 def explore(rules: Rules, bounds: Bounds) -> Explored:
-    """Walk through every state, nearest first."""
-    gc.disable()  # no state refers to itself, and looking for one that does takes a fifth of the time
-    try:
-        return _explore(rules, bounds)
-    finally:
-        gc.enable()
-
-
-def _explore(rules: Rules, bounds: Bounds) -> Explored:
+    """Walk through every state, nearest first, to one that breaks a promise."""
     protocol = Protocol(rules, bounds)
-    came_from: dict[State, Step | None] = {State(): None}
-    transitions: set[tuple[str, str]] = set()
-    queue = deque(came_from)
-    while queue:
-        state = queue.popleft()
-        steps = list(protocol.steps(state))
-        broken = protocol.broken(state) or (None if steps else protocol.left_over(state))
-        if broken:
-            return Explored(
-                len(came_from), broken, _way_to(state, came_from), frozenset(transitions)
-            )
-        for label, after in steps:
-            if after not in came_from:
-                came_from[after] = (label, state)
-                for old, new in zip(state.uploads, after.uploads, strict=True):
-                    if old.status != new.status:
-                        transitions.add((old.status, new.status))
-                queue.append(after)
-    return Explored(len(came_from), None, (), frozenset(transitions))
 
+    def broken(state: State, steps: Sequence[Step[State]]) -> str | None:
+        return protocol.broken(state) or (None if steps else protocol.left_over(state))
 
-def _way_to(state: State, came_from: dict[State, Step | None]) -> tuple[str, ...]:
-    way: list[str] = []
-    step = came_from[state]
-    while step:
-        way.append(step[0])
-        step = came_from[step[1]]
-    return tuple(reversed(way))
+    walk = search(State(), protocol.steps, broken)
+    transitions = {
+        (old.status, new.status)
+        for after, step in walk.came_from.items()
+        if step
+        for old, new in zip(step[1].uploads, after.uploads, strict=True)
+        if old.status != new.status
+    }
+    return Explored(walk, frozenset(transitions))

@@ -5,10 +5,11 @@ A block is known by the number of the request that brought it: so it is seen whe
 acknowledged is another one later. What happens once the upload is `staged` is in `model.py`.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from tests.protocol.search import Step, Walk, search
 
 BLOCKS = 2
 """Of the upload."""
@@ -91,15 +92,12 @@ def _set(pair: tuple[Any, Any], at: int, value: Any) -> tuple[Any, Any]:
     return (value, pair[1]) if at == 0 else (pair[0], value)
 
 
-Step = tuple[str, State]
-
-
 @dataclass(frozen=True)
 class Receiving:
     rules: Rules
     bounds: Bounds
 
-    def steps(self, state: State) -> Iterator[Step]:
+    def steps(self, state: State) -> Iterator[Step[State]]:
         """Everything that may happen next."""
         for r in (0, 1):
             yield from self.request(state, r)
@@ -116,7 +114,7 @@ class Receiving:
 
     # --- requests
 
-    def request(self, state: State, r: int) -> Iterator[Step]:
+    def request(self, state: State, r: int) -> Iterator[Step[State]]:
         """In one process a request waits until another is over."""
         waits = state.status != "receiving" or state.received == BLOCKS
         if waits or state.writers[r].at != "idle" or state.requests == self.bounds.requests:
@@ -137,7 +135,7 @@ class Receiving:
         writer = Writer("writing", begun.number, k, state.received)
         yield f"{r} begins at {state.received}", begun.writer(r, writer)
 
-    def write(self, state: State, r: int) -> Iterator[Step]:
+    def write(self, state: State, r: int) -> Iterator[Step[State]]:
         writer = state.writers[r]
         if writer.at == "idle":
             return
@@ -161,7 +159,7 @@ class Receiving:
         if writer.synced or (writer.wrote and not self.rules.fsynced_first):
             yield from self._move(state, r)
 
-    def _move(self, state: State, r: int) -> Iterator[Step]:
+    def _move(self, state: State, r: int) -> Iterator[Step[State]]:
         """The transaction that acknowledges; who may not hears so, and ends."""
         writer, rules = state.writers[r], self.rules
         segment = state.segments[writer.segment]
@@ -189,7 +187,7 @@ class Receiving:
 
     # --- the end
 
-    def finish(self, state: State, r: int) -> Iterator[Step]:
+    def finish(self, state: State, r: int) -> Iterator[Step[State]]:
         complete = state.received == BLOCKS or not self.rules.joined_when_complete
         if state.status == "receiving" and complete and state.received and not state.joined[r]:
             whole = tuple(block for each in self._rows(state) for block in each.blocks[: each.size])
@@ -225,7 +223,7 @@ class Receiving:
             state = state.segment(k, blocks=segment.blocks[: segment.synced])
         return self._killed(self._killed(state, 0), 1)._replace(crashes=state.crashes + 1)
 
-    def sweep(self, state: State, k: int) -> Iterator[Step]:
+    def sweep(self, state: State, k: int) -> Iterator[Step[State]]:
         segment = state.segments[k]
         if segment.gone:
             return
@@ -266,31 +264,12 @@ class Receiving:
         return f"orphaned segments {left}" if left and state.status != "receiving" else None
 
 
-def explore(
-    rules: Rules, bounds: Bounds, promise: str = ""
-) -> tuple[int, str | None, tuple[str, ...]]:
-    """Walk through every state, nearest first, to one that breaks a promise of these words: how
-    many there are until then, what is broken, and the way to it."""
+def explore(rules: Rules, bounds: Bounds, promise: str = "") -> Walk[State]:
+    """Walk through every state, nearest first, to one that breaks a promise of these words."""
     model = Receiving(rules, bounds)
-    came_from: dict[State, Step | None] = {State(): None}
-    queue = deque(came_from)
-    while queue:
-        state = queue.popleft()
-        steps = list(model.steps(state))
-        broken = model.broken(state) or (None if steps else model.left_over(state))
-        if broken and promise in broken:
-            return len(came_from), broken, _way_to(state, came_from)
-        for label, after in steps:
-            if after not in came_from:
-                came_from[after] = (label, state)
-                queue.append(after)
-    return len(came_from), None, ()
 
+    def broken(state: State, steps: Sequence[Step[State]]) -> str | None:
+        found = model.broken(state) or (None if steps else model.left_over(state))
+        return found if found and promise in found else None
 
-def _way_to(state: State, came_from: dict[State, Step | None]) -> tuple[str, ...]:
-    way: list[str] = []
-    step = came_from[state]
-    while step:
-        way.append(step[0])
-        step = came_from[step[1]]
-    return tuple(reversed(way))
+    return search(State(), model.steps, broken)

@@ -1,5 +1,6 @@
 """A stack with faulty links between its parts, and with crash points that a test may arm."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -115,6 +116,11 @@ class FaultyStack(Stack):
             while chunk := connection.recv(65536):
                 answer += chunk
         return answer.decode().removeprefix("+OK\r\n").removesuffix("+OK\r\n")
+
+    def redis_answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return "+PONG" in self.redis("PING")
+        return False
 
     def bucket_keys(self) -> list[str]:
         """All keys in the bucket, those of unfinished multiparts too."""
