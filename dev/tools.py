@@ -46,8 +46,8 @@ def test(arguments: list[str]) -> int:
 
 
 def _whole_suite() -> list[str]:
-    """One more than there are processors: a part of their time tests wait for processes."""
-    at_once = min(len(os.sched_getaffinity(0)) + 1, MOST_AT_ONCE)
+    """Two for each processor: for half of their time tests wait for processes."""
+    at_once = min(2 * len(os.sched_getaffinity(0)), MOST_AT_ONCE)
     return [f"--numprocesses={at_once}", *IN_ORDER]
 
 
