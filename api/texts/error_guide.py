@@ -127,18 +127,30 @@ UPLOADS = {
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
     "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
-    "file-corrupt": ("rejected", "it can't be decoded whole, or two decoders died of it"),
+    "file-corrupt": (
+        "rejected",
+        "it can't be decoded whole, LibreOffice makes no PDF of it, or two decoders died of it",
+    ),
     "file-encrypted": (
         "rejected",
         "it can't be opened without a password, or has restrictions, and the field refuses that",
     ),
     "file-has-active-content": (
         "rejected",
-        "a PDF has scripts or actions, and the field refuses them",
+        "it has scripts or actions that the field refuses, or wants out of a signed or damaged PDF",
     ),
-    "file-has-attachments": ("rejected", "a PDF has files attached, and the field refuses them"),
-    "file-has-forms": ("rejected", "a PDF is an XFA form, and the field refuses those"),
-    "file-has-macros": ("rejected", "a document has macros, and the field refuses them"),
+    "file-has-attachments": (
+        "rejected",
+        "a PDF has attachments that the field refuses, or wants out of a signed or damaged one",
+    ),
+    "file-has-forms": (
+        "rejected",
+        "a PDF is an XFA form that the field refuses, or wants out of a signed or damaged one",
+    ),
+    "file-has-macros": (
+        "rejected",
+        "a document has macros that the field refuses, or wants out and there is no LibreOffice",
+    ),
     "file-infected": ("rejected", "the scanner found something in it"),
     "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
     "file-too-complex": (
@@ -147,8 +159,14 @@ UPLOADS = {
     ),
     "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
     "image-animated": ("rejected", "it is animated, and the field refuses that"),
-    "image-too-small": ("rejected", "the upright image is under the field's width or height"),
-    "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
+    "image-too-small": (
+        "rejected",
+        "the upright image is under the field's width or height, or has fewer pixels than it wants",
+    ),
+    "image-too-large": (
+        "rejected",
+        "alone or with all its kept frames it is over the field's limits, or over a format's own",
+    ),
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
     "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
