@@ -41,7 +41,7 @@ class Hash(Protocol):
 
 
 class Extent(NamedTuple):
-    """Bytes of an upload as they lie on the volume: `size` of a file, from `skip` on."""
+    """Where bytes of an upload lie on the volume: `size` of a file, from `skip` on."""
 
     name: str
     size: int
