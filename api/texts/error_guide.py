@@ -25,7 +25,7 @@ ANSWERS = {
     "128 KiB of such headers; an encoded part that can't be decoded",
     "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
     "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
-    "the file does; goes it beyond without saying so, it is `request-too-large`",
+    "the file does; one that goes beyond without saying so is `request-too-large`",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
@@ -122,7 +122,7 @@ ANSWERS = {
 UPLOADS = {
     "file-too-large": (
         "rejected",
-        "a file of a saved section is over its field's `max_bytes`, or a page's post is too large",
+        "a file of a saved section is over its field's `max_bytes`, or a page posts too much together",
     ),
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
