@@ -122,7 +122,7 @@ ANSWERS = {
 UPLOADS = {
     "file-too-large": (
         "rejected",
-        "a file of a saved section is over its field's `max_bytes`, or a page posts too much together",
+        "a file of a section is over its field's `max_bytes`, or a page posts too much together",
     ),
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
