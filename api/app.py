@@ -40,7 +40,7 @@ from api.routes import (
 from api.routes.plain import PlainRoute
 from api.services import Services
 from api.settings.public_url import path_of
-from api.upkeep.backlog import Backlog
+from api.upkeep.backlog_figures import Backlog
 
 _PUBLIC = """Takes the files of a web form off the person's hands: an upload is acknowledged once it
 is durable; a worker checks and converts it, puts it into the bucket and its URL into the form.

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match, Route
 from api.html.problem_page import problem_page
 from api.http.preferences import prefers_html, wants_json
 from api.http.public_path import public_path
+from api.http.tus import status_for
 from api.receive.body import ClientGone
 from api.texts.errors import ERRORS, GUIDE, Problem
 
@@ -43,6 +44,7 @@ def answer(request: Request, problem: Problem) -> Response:
         headers = {"Cache-Control": "no-store"}
         return RedirectResponse(problem.see_other, status_code=303, headers=headers)
     request_id = str(request.scope.get("request_id", ""))
+    problem.status = status_for(request.scope, problem.status)  # so that its body says the same
     if prefers_html(request):
         page = problem_page(problem, request_id, public_path(request))
         page.headers.update(_headers(problem))

@@ -59,6 +59,14 @@ class SpeakTus:
         await self._app(scope, receive, send_as_tus)
 
 
+def status_for(scope: Scope, status: int) -> int:
+    """What a client of tus is told in place of this status; any other client is told the status
+    itself."""
+    if "tus-resumable" not in Headers(scope=scope):
+        return status
+    return _status(status, is_head=bool(scope.get(IS_TUS_HEAD)))
+
+
 def _status(status: int, *, is_head: bool) -> int:
     if is_head and status not in _HEAD_ANSWERS:
         return _LOCKED

@@ -9,6 +9,8 @@ _BYTES = (
     *("unsupported-media-type", "request-too-large", "form-submitted", "wrong-offset"),
     *("checksum-mismatch", "digest-mismatch", "storage-full", "inconsistent-length"),
 )
+_AGAIN = (("request-timeout", 503), ("too-many-requests", 503))
+"""Clients of tus take the statuses that these have elsewhere for the end."""
 _OF_IETF = ("Upload-Complete", "Upload-Limit", "Upload-Draft-Interop-Version")
 """Headers of answers to the IETF's resumable uploads, which are an experiment."""
 
@@ -23,8 +25,9 @@ CREATE = operation(
     errors=(
         *_GONE,
         *_BYTES,
+        *_AGAIN,
         *("form-full", "too-many-files", "file-too-large", "file-empty"),
-        "key-reused",
+        *("key-reused", "piece-mismatch"),
     ),
     may=OWNER_OR_PAGES,
     takes=(
@@ -48,7 +51,7 @@ SEND = operation(
             sometimes=("Upload-Expires", *_OF_IETF),
         )
     },
-    errors=(*_GONE, *_BYTES, "piece-mismatch"),
+    errors=(*_GONE, *_BYTES, *_AGAIN, "piece-mismatch"),
     takes=(
         sent.TUS_RESUMABLE,
         sent.UPLOAD_OFFSET,

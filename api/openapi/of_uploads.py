@@ -126,5 +126,7 @@ RELEASE_UPLOAD = operation(
 )
 
 REMOVE_UPLOAD = operation(
-    answers={204: answer("It is removed")}, errors=CHANGING, may=OWNER_OR_PAGES
+    answers={204: answer("It is removed")},
+    errors=(*CHANGING, ("too-many-requests", 503)),  # that is for clients of tus
+    may=OWNER_OR_PAGES,
 )

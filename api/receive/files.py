@@ -41,7 +41,7 @@ class Received:
     there: nothing of them is on the volume."""
 
 
-class Intake:
+class FileReceiver:
     """One file on its way to the volume. Past `max_bytes` nothing more is kept.
 
     Always `discard` it in the end: that takes back what was not finished, and nothing else.
@@ -100,7 +100,7 @@ async def receive_raw(
     declared_type: str | None,
 ) -> Received:
     """The whole body is the file."""
-    file = Intake(staging, name, max_bytes, clean_filename(filename), declared_type)
+    file = FileReceiver(staging, name, max_bytes, clean_filename(filename), declared_type)
     try:
         async for chunk in body:
             await file.write(chunk)
@@ -121,16 +121,18 @@ async def receive_one_of_multipart(
     file-missing, file-too-large, fragment-not-supported.
     """
     head.refuse_pieces()
-    file: Intake | None = None  # the one that is kept
-    part: Intake | None = None  # the one that is arriving
-    empty: Intake | None = None
+    file: FileReceiver | None = None  # the one that is kept
+    part: FileReceiver | None = None  # the one that is arriving
+    empty: FileReceiver | None = None
     text: PieceField | None = None
     async with AsyncExitStack() as stack:
         async for event in head.rest():
             if isinstance(event, PartStart):
                 part, text = None, PieceField.of(event)
                 if event.filename is not None:
-                    part = Intake(staging, name, max_bytes, event.filename, event.content_type)
+                    part = FileReceiver(
+                        staging, name, max_bytes, event.filename, event.content_type
+                    )
                     stack.push_async_callback(part.discard)
             elif isinstance(event, PartData) and part:
                 if file and file is not part:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from api.receive.charsets import codec, decoded
-from api.receive.files import Intake, Received
+from api.receive.files import FileReceiver, Received
 from api.receive.fragments import MAX_VALUE, refuse_by_field, says_of_pieces
 from api.receive.multipart import Event, PartData, PartStart
 from api.staging.staging import Staging
@@ -112,9 +112,9 @@ class _Reader:
         self._limit_of = limit_of
         self._max_bytes = max_bytes
         self._section = SectionBody()
-        self._intakes: list[tuple[str, Intake]] = []
+        self._files: list[tuple[str, FileReceiver]] = []
         self._part = PartStart("", None, None)
-        self._file: Intake | None = None
+        self._file: FileReceiver | None = None
         self._text = bytearray()
         self._came: list[EncodedText] = []
         self._all_text = 0
@@ -125,16 +125,16 @@ class _Reader:
             return
         limit = self._limit_of(part.name)
         if part.filename is not None:
-            kept = sum(file.size for _, file in self._intakes if not file.too_large)
+            kept = sum(file.size for _, file in self._files if not file.too_large)
             limit = min(limit, self._max_bytes - kept)
-            self._file = Intake(
+            self._file = FileReceiver(
                 self._staging, new_id("upl"), limit, part.filename, part.content_type
             )
-            self._intakes.append((part.name, self._file))
+            self._files.append((part.name, self._file))
 
     async def data(self, data: memoryview) -> None:
         if self._file:
-            if not self._file.size and sum(file.size > 0 for _, file in self._intakes) >= MAX_FILES:
+            if not self._file.size and sum(file.size > 0 for _, file in self._files) >= MAX_FILES:
                 raise Problem("bad-request", f"The request has more than {MAX_FILES} files.")
             await self._file.write(data)
             return
@@ -155,9 +155,9 @@ class _Reader:
     async def finish(self) -> SectionBody:
         section = self._section
         section.read_text(self._came)
-        section.empty = [name for name, file in self._intakes if not file.size]
+        section.empty = [name for name, file in self._files if not file.size]
         try:
-            for name, file in self._intakes:
+            for name, file in self._files:
                 if file.size:
                     section.files.append(await _finish(name, file))
         except BaseException:  # a request that is cancelled leaves no file either
@@ -168,11 +168,11 @@ class _Reader:
         return section
 
     async def discard(self) -> None:
-        for _, file in self._intakes:
+        for _, file in self._files:
             await file.discard()
 
 
-async def _finish(name: str, file: Intake) -> FilePart:
+async def _finish(name: str, file: FileReceiver) -> FilePart:
     return FilePart(
         name=name,
         upload_id=file.name,

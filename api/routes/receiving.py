@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from starlette.requests import Request
 
 from api.http.bodies import media_type
+from api.http.client_keys import key_of_header
 from api.http.digest import sent_digest
-from api.http.keys import key_of_header
 from api.http.whole_files import require_whole_files
 from api.receive.body import Body, declared_length
 from api.receive.dropzone import Chunk, chunk_of, is_of_chunks

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from api.access import reach
 from api.access.tokens import Credential, ServiceKey
 from api.http.bodies import media_type, read_json
-from api.http.keys import MAX_KEY, key_of_path
+from api.http.client_keys import MAX_KEY, key_of_path
 from api.http.middleware import is_head
 from api.http.preferences import applied, matches, wait_seconds, wants_json
 from api.http.whole_files import require_whole_files

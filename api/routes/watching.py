@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
-from api.records.ageing import ON_VOLUME
+from api.records.aged import ON_VOLUME
 from api.records.waiting import BACKLOG
 from api.records.workers import Living
 from api.routes.deps import Serving, scraper
@@ -26,7 +26,7 @@ from api.routes.operations import (
 from api.services import Services
 from api.staging.space import Space
 from api.telemetry.metrics import Metrics
-from api.upkeep.backlog import Backlog
+from api.upkeep.backlog_figures import Backlog
 from shared.status import StoreState
 
 router = APIRouter(tags=["operations"])

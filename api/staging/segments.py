@@ -40,8 +40,8 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class Piece(NamedTuple):
-    """Bytes of an upload as they lie on the volume: `size` of a file, from `skip` on."""
+class Extent(NamedTuple):
+    """Where bytes of an upload lie on the volume: `size` of a file, from `skip` on."""
 
     name: str
     size: int
@@ -71,9 +71,9 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, staging: "Staging", name: str, mark: Mark, *, before: Sequence[Piece] = ()
+        self, staging: "Staging", name: str, mark: Mark, *, before: Sequence[Extent] = ()
     ) -> None:
-        """Go on behind `mark`, with size 0 for a new segment. `before` are pieces that the hash
+        """Go on behind `mark`, with size 0 for a new segment. `before` are extents that the hash
         lacks yet: they are read first."""
         self._staging = staging
         self._path = staging.root / SEGMENTS / name
@@ -128,9 +128,9 @@ class SegmentWriter:
     def _append(self, batch: Batch) -> None:
         if self._fd is None:
             self._fd = self._opened()
-        for piece in self._before:
+        for extent in self._before:
             if self._hash:
-                feed(self._hash, self._staging.root / SEGMENTS, piece)
+                feed(self._hash, self._staging.root / SEGMENTS, extent)
         self._before = []
         size = self._mark.size
         for data in batch:
@@ -162,13 +162,13 @@ class SegmentWriter:
         reached("api-after-segment-fsync")
 
 
-def feed(hash_: Hash, folder: Path, piece: Piece) -> None:
-    """Hash a piece of an upload that is on the volume; blocks. Raises `OSError`, `SegmentLost`."""
+def feed(hash_: Hash, folder: Path, extent: Extent) -> None:
+    """Hash an extent of an upload; blocks. Raises `OSError` and `SegmentLost`."""
     with _there():
-        opened = (folder / piece.name).open("rb", buffering=0)
+        opened = (folder / extent.name).open("rb", buffering=0)
     with opened as file:
-        file.seek(piece.skip)
-        left = piece.size
+        file.seek(extent.skip)
+        left = extent.size
         while left:
             data = file.read(min(left, READ))
             if not data:
@@ -177,41 +177,41 @@ def feed(hash_: Hash, folder: Path, piece: Piece) -> None:
             left -= len(data)
 
 
-def join(root: Path, name: str, pieces: Sequence[Piece]) -> None:
-    """Make the pieces, which are all of an upload, its staged file, durably; blocks. Who does it
+def join(root: Path, name: str, extents: Sequence[Extent]) -> None:
+    """Make the extents, which are all of an upload, its staged file, durably; blocks. Who does it
     again, or at the same time on another replica, makes the same. Raises `OSError` and
     `SegmentLost`."""
-    staged, size = root / STAGED / name, sum(piece.size for piece in pieces)
+    staged, size = root / STAGED / name, sum(extent.size for extent in extents)
     if _size(staged) != size:
         try:
-            _put_together(root, name, pieces, staged)
+            _put_together(root, name, extents, staged)
         except SegmentLost:
             if _size(staged) != size:  # no other replica was quicker
                 raise
     fsync_folder(root / STAGED)
 
 
-def lost(root: Path, pieces: Sequence[Piece]) -> list[str]:
+def lost(root: Path, extents: Sequence[Extent]) -> list[str]:
     """Names of those that aren't all there; blocks. Raises `OSError`."""
-    return [each.name for each in pieces if (_size(root / SEGMENTS / each.name) or 0) < each.size]
+    return [each.name for each in extents if (_size(root / SEGMENTS / each.name) or 0) < each.size]
 
 
-def _put_together(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
-    first = root / SEGMENTS / pieces[0].name
-    if len(pieces) == 1 and _size(first) == pieces[0].size:
+def _put_together(root: Path, name: str, extents: Sequence[Extent], staged: Path) -> None:
+    first = root / SEGMENTS / extents[0].name
+    if len(extents) == 1 and _size(first) == extents[0].size:
         with _there():
             first.rename(staged)
     else:
-        _copy(root, name, pieces, staged)
+        _copy(root, name, extents, staged)
 
 
-def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
+def _copy(root: Path, name: str, extents: Sequence[Extent], staged: Path) -> None:
     temporary = root / INCOMING / f"{name}.{os.urandom(8).hex()}"
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         try:
-            for piece in pieces:
-                _append_piece(fd, root / SEGMENTS / piece.name, piece)
+            for extent in extents:
+                _append_extent(fd, root / SEGMENTS / extent.name, extent)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -221,11 +221,11 @@ def _copy(root: Path, name: str, pieces: Sequence[Piece], staged: Path) -> None:
         raise
 
 
-def _append_piece(fd: int, path: Path, piece: Piece) -> None:
+def _append_extent(fd: int, path: Path, extent: Extent) -> None:
     with _there():
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        at, end = piece.skip, piece.skip + piece.size
+        at, end = extent.skip, extent.skip + extent.size
         while at < end:
             copied = _copied(source, fd, min(end - at, COPIED), at)
             if not copied:

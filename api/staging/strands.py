@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from api.records.rows import SegmentRow
-from api.staging.segments import Hash, Mark, Piece
+from api.staging.segments import Extent, Hash, Mark
 from shared.ids import new_id
 
 MOST = 2000
@@ -24,7 +24,7 @@ class Strand(NamedTuple):
     """Its own; what is written next comes behind it."""
     hash: Hash | None
     """Of the upload up to the end of that segment; None where nobody here knows it."""
-    before: tuple[Piece, ...] = ()
+    before: tuple[Extent, ...] = ()
     """What the hash lacks before the segment."""
 
     @property
@@ -58,7 +58,7 @@ class Strands:
         end = segments[-1].end if segments else 0
         hash_: Hash | None
         hash_, missing = _hash_of(known, segments)
-        if sum(piece.size for piece in missing) > CATCH_UP:
+        if sum(extent.size for extent in missing) > CATCH_UP:
             hash_, missing = None, ()
         new = SegmentRow(
             name=new_id("seg"), upload_id=upload_id, start=end, size=0, condemned=False
@@ -86,17 +86,17 @@ class Strands:
 
 def _hash_of(
     known: Strand | None, segments: Sequence[SegmentRow]
-) -> tuple[Hash, tuple[Piece, ...]]:
+) -> tuple[Hash, tuple[Extent, ...]]:
     """The hash that there is, and what it lacks."""
     if known and known.hash and known.segment in segments:
         later = segments[segments.index(known.segment) + 1 :]
-        return known.hash, pieces_of(later)
-    return hashlib.sha256(), pieces_of(segments)
+        return known.hash, extents_of(later)
+    return hashlib.sha256(), extents_of(segments)
 
 
 def joined_hash(
     known: Strand | None, unhashed: Sequence[SegmentRow], start: int
-) -> tuple[Hash | None, tuple[Piece, ...]]:
+) -> tuple[Hash | None, tuple[Extent, ...]]:
     """The hash of what comes before a piece at `start`, and what that lacks: `unhashed`, if there
     is no hole in them; None where there is."""
     hash_: Hash = hashlib.sha256()
@@ -105,7 +105,7 @@ def joined_hash(
         hash_, end = known.hash, known.segment.end
     if end + sum(each.size for each in unhashed) != start:
         return None, ()
-    return hash_, pieces_of(unhashed)
+    return hash_, extents_of(unhashed)
 
 
 def run_of(segments: Sequence[SegmentRow], start: int) -> list[SegmentRow]:
@@ -120,6 +120,6 @@ def run_of(segments: Sequence[SegmentRow], start: int) -> list[SegmentRow]:
     return run
 
 
-def pieces_of(segments: Sequence[SegmentRow]) -> tuple[Piece, ...]:
+def extents_of(segments: Sequence[SegmentRow]) -> tuple[Extent, ...]:
     """Where their bytes lie."""
-    return tuple(Piece(each.name, each.size) for each in segments)
+    return tuple(Extent(each.name, each.size) for each in segments)

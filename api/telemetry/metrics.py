@@ -1,5 +1,5 @@
 """What this process counts, for Prometheus. What must be right across replicas is asked of the
-database when it is wanted: see `api/upkeep/backlog.py`.
+database when it is wanted: see `api/upkeep/backlog_figures.py`.
 
 Labels have few values: statuses, the documented codes, the causes that workers name.
 """

@@ -12,21 +12,29 @@ from api.texts.errors import ERRORS
 ANSWERS = {
     "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
     "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
-    "1 MiB of text; a key that isn't 1 to 200 printable characters of UTF-8; a `Repr-Digest` that "
-    "can't be read; a header of tus, or a field of Dropzone's, that can't be read or isn't "
-    "supported",
-    "malformed-json": "the body is not one JSON object",
-    "malformed-multipart": "no closing boundary, a part without a name or with one of over 200 "
-    "characters, over 1000 parts, a part with over 8 headers or the same header twice, an encoded "
-    "part that can't be decoded",
-    "inconsistent-length": "a resumable upload of the IETF's that ends before, or goes beyond, its "
-    "`Upload-Length`",
+    "1 MiB of text; a URL-encoded body with over 1000 values; a page's post whose `section`, `go`, "
+    "`remove`, `submit` or `token` is a file or can't be read; two keys, or one that isn't 1 to "
+    "200 printable characters of UTF-8; a `Repr-Digest` that can't be read; a header of tus, of "
+    "the IETF's uploads or of FilePond's chunks that is missing, can't be read or isn't supported; "
+    "a field of Dropzone's that can't be read",
+    "malformed-json": "the body is not one JSON object in UTF-8; NaN, half a surrogate pair and "
+    "nesting without end are no JSON here",
+    "malformed-multipart": "a `Content-Type` without a boundary, or with one of over 70 bytes; no "
+    "closing boundary; a part without a name, with two, or with one of over 200 characters; over "
+    "1000 parts; a part with over 8 headers, the same header twice or a header over 4 KiB; over "
+    "128 KiB of such headers; an encoded part that can't be decoded",
+    "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
+    "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
+    "the file does; one that goes beyond without saying so is `request-too-large`",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
-    "`Tus-Resumable`, `Upload-Complete`), or a field of an uploader that sends in chunks, tells of "
-    "a piece of a file, and it is none of Dropzone's, FilePond's or tus at their own addresses",
-    "unauthorized": "no bearer token, or one that opens nothing; a form's token where a service "
+    "`Tus-Resumable`, `Upload-Complete` and others), or a field of the body or the query that "
+    "uploaders who send in chunks have, tells of a piece of a file, and it is none of Dropzone's, "
+    "FilePond's or tus at their own addresses; a file beside the `Upload-Length` with which "
+    "FilePond begins",
+    "unauthorized": "no bearer token, or one that opens nothing; the cookie of our pages, where a "
+    "page of another site asks or at an address that takes none; a form's token where a service "
     "key alone opens (the list of forms, a release); a new form with what a service key alone may "
     "give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
@@ -37,13 +45,16 @@ ANSWERS = {
     "method-not-allowed": "the address exists, this method of it doesn't",
     "not-acceptable": "`Accept` rules out `text/event-stream`, where that is what is answered",
     "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
-    "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`",
+    "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`. A client of tus is "
+    "told 503 for a body",
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
-    "proxy; or a stream is asked for beyond what the client, or the form, may have open",
+    "proxy; or a stream is asked for beyond what the client, or the form, may have open. A client "
+    "of tus is told 503",
     "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
-    "URL-encoded; bytes beyond an upload's `Upload-Length`",
+    "URL-encoded; bytes beyond an upload's `Upload-Length`; what FilePond sends to begin a file in "
+    "chunks over 64 KiB, or to take one away over 1 KiB",
     "unsupported-media-type": "the request's own `Content-Type` is none that the address takes; "
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
@@ -55,37 +66,44 @@ ANSWERS = {
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
-    "NUL; or one that can't be used: `metadata` over 4 KiB, a redirect that leads elsewhere than "
-    "to `REDIRECT_ORIGINS`, no `from`; a parameter of the query is wrong; `section` or `go` of a "
+    "NUL; or one that can't be used: a `reference` over 200 characters, `metadata` over 4 KiB or "
+    "with a number that a double can't hold, a redirect that leads elsewhere than to "
+    "`REDIRECT_ORIGINS`, no `from`; a parameter of the query is wrong; `section` or `go` of a "
     "page's post names no section",
-    "unknown-field": "a key or part of a section that is no field of the form",
+    "unknown-field": "a key or part of a section, or a key in `data` of a new form, that is no "
+    "field of the form",
     "unknown-form-type": "`type` of a new form names none",
     "wrong-offset": "`Upload-Offset` isn't where the upload stands; that of the answer is",
     "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
     "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them; or "
     "bytes of tus come for an upload that has chunks with a hole between them, or came in as many",
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
-    "failed and can't be tried again; or a question where it stands",
+    "failed and can't be tried again; or a question where it stands. Of chunks of Dropzone and "
+    "FilePond: for one that ended before its last byte",
     "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
-    "of a `HEAD` also whatever keeps it from being answered",
+    "of a `HEAD` of tus also whatever keeps it from being answered",
     "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",
     "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
     "uploads-pending": "submit while files are under way; they are listed under `uploads`",
     "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
     "file-missing": "an upload without a file part",
     "file-empty": "an upload whose file has no bytes",
-    "file-too-large": "an upload over its field's `max_bytes`, by `Content-Length` or as it comes",
+    "file-too-large": "an upload over its field's `max_bytes`, by what is said of its length "
+    "(`Content-Length`, `Upload-Length`, `dztotalfilesize`) or as it comes; a file that is to be "
+    "used again and is over it",
     "too-many-files": "409: the field for many files is full. 422: a second file in one request "
     "for one upload",
     "form-full": "an upload, or a section's body, is more than the form may hold of files "
     "(`MAX_FORM_BYTES`, `MAX_FORM_UPLOADS`), or values are more text (`MAX_FORM_TEXT_BYTES`)",
     "too-many-forms": "a client address began more than `MAX_DRAFTS_PER_HOUR` drafts; with "
     "`Retry-After`",
-    "key-reused": "a key that already stands for other bytes in this field, or for another length",
+    "key-reused": "a key that already stands for other bytes in this field; of an upload in "
+    "several requests, a key or `dzuuid` that stands for another length",
     "upload-running": "a key whose first request is still being received",
     "digest-mismatch": "`Repr-Digest`, or `sha256` in the metadata of tus, names other bytes than "
-    "arrived",
+    "arrived, or than the file has that is to be used again; an upload in several requests is "
+    "removed with it",
     "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
@@ -94,30 +112,45 @@ ANSWERS = {
     "bytes are lost, changed or no longer kept",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
     "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
-    "many connections, all streams of events are taken, or the form's type was taken away; with "
-    "`Retry-After`",
+    "many connections, all streams of events are taken, the form's type was taken away, or the "
+    "file was being moved in that moment; with `Retry-After`",
     "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
     "known; with `Retry-After`",
 }
 """When an answer of the public listener has the code."""
 
 UPLOADS = {
-    "file-too-large": ("rejected", "a file of a saved section is over its field's `max_bytes`"),
+    "file-too-large": (
+        "rejected",
+        "a file of a section is over its field's `max_bytes`, or a page posts too much together",
+    ),
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
     "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
-    "file-corrupt": ("rejected", "it can't be decoded whole, or two decoders died of it"),
+    "file-corrupt": (
+        "rejected",
+        "it can't be decoded whole, LibreOffice makes no PDF of it, or two decoders died of it",
+    ),
     "file-encrypted": (
         "rejected",
         "it can't be opened without a password, or has restrictions, and the field refuses that",
     ),
     "file-has-active-content": (
         "rejected",
-        "a PDF has scripts or actions, and the field refuses them",
+        "it has scripts or actions that the field refuses, or wants out of a signed or damaged PDF",
     ),
-    "file-has-attachments": ("rejected", "a PDF has files attached, and the field refuses them"),
-    "file-has-forms": ("rejected", "a PDF is an XFA form, and the field refuses those"),
-    "file-has-macros": ("rejected", "a document has macros, and the field refuses them"),
+    "file-has-attachments": (
+        "rejected",
+        "a PDF has attachments that the field refuses, or wants out of a signed or damaged one",
+    ),
+    "file-has-forms": (
+        "rejected",
+        "a PDF is an XFA form that the field refuses, or wants out of a signed or damaged one",
+    ),
+    "file-has-macros": (
+        "rejected",
+        "a document has macros that the field refuses, or wants out and there is no LibreOffice",
+    ),
     "file-infected": ("rejected", "the scanner found something in it"),
     "file-unscannable": ("rejected", "the scanner can't look into it, and the field refuses that"),
     "file-too-complex": (
@@ -126,8 +159,14 @@ UPLOADS = {
     ),
     "file-too-many-pages": ("rejected", "it has more pages than the field allows"),
     "image-animated": ("rejected", "it is animated, and the field refuses that"),
-    "image-too-small": ("rejected", "the upright image is under the field's width or height"),
-    "image-too-large": ("rejected", "it is over the field's limits, or the stored format's"),
+    "image-too-small": (
+        "rejected",
+        "the upright image is under the field's width or height, or has fewer pixels than it wants",
+    ),
+    "image-too-large": (
+        "rejected",
+        "alone or with all its kept frames it is over the field's limits, or over a format's own",
+    ),
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
     "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
@@ -195,9 +234,9 @@ TO_DO = {
     "too-many-forms": "wait for `Retry-After`",
     "key-reused": "take a new key for other bytes",
     "upload-running": "wait, and send it again",
-    "digest-mismatch": "send it again; if it stays, the digest is wrong",
+    "digest-mismatch": "send it again, all of it; if it stays, the digest is wrong",
     "upload-not-reusable": "do what `detail` says of its `reason`",
-    "not-stored": "follow the upload until it is `stored`",
+    "not-stored": "follow the upload until it is `stored`; one that ended otherwise has no link",
     "not-released": "wait for the back end's release",
     "not-flagged": "do nothing: there is nothing to release",
     "not-failed": "read the upload; where its bytes are gone, send the file again",

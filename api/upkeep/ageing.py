@@ -8,7 +8,7 @@ purged as by request (P10). What still waits for a worker is never too old: it h
 import structlog
 
 from api.forms.closing import purge_locked
-from api.records import ageing, forms, lifecycle, uploads
+from api.records import aged, forms, lifecycle, uploads
 from api.records.database import Database, Transaction
 from api.records.rows import FormRow, UploadRow
 from api.settings.retention import Retention
@@ -35,7 +35,7 @@ class Ageing:
             (UploadStatus.REJECTED, self._retention.rejected_ms),
             (UploadStatus.FAILED, self._retention.failed_ms),
         ):
-            rows = await self._database.scan(ageing.old_bytes, status, kept_ms)
+            rows = await self._database.scan(aged.old_bytes, status, kept_ms)
             await self._each(rows, self._drop)
 
     def _drop(self, tx: Transaction, row: UploadRow) -> None:
@@ -60,7 +60,7 @@ class Ageing:
         retention = self._retention
         kept_ms = max(retention.failed_ms - retention.failed_warning_ms, 0)
         rows = await self._database.scan(
-            ageing.old_bytes, UploadStatus.FAILED, kept_ms, self._warned_until
+            aged.old_bytes, UploadStatus.FAILED, kept_ms, self._warned_until
         )
         for row in rows:
             log.warning(
@@ -75,16 +75,16 @@ class Ageing:
 
     async def date_drafts(self) -> None:
         """Give drafts of an earlier version the time from which they age: now."""
-        undated = await self._database.scan(ageing.undated_drafts)
+        undated = await self._database.scan(aged.undated_drafts)
         if undated:
-            await self._database.write(ageing.date_drafts, undated)
+            await self._database.write(aged.date_drafts, undated)
 
     async def purge_old_forms(self) -> None:
         """Purge drafts that were abandoned, and submitted forms past their retention."""
         draft_ms, submitted_ms = self._retention.draft_ms, self._retention.submitted_ms
         scan = self._database.scan
-        drafts = await scan(ageing.old_drafts, draft_ms)
-        submitted = await scan(ageing.old_submitted, submitted_ms) if submitted_ms else []
+        drafts = await scan(aged.old_drafts, draft_ms)
+        submitted = await scan(aged.old_submitted, submitted_ms) if submitted_ms else []
         await self._each([*drafts, *submitted], self._purge)
 
     def _purge(self, tx: Transaction, form_id: str) -> None:
@@ -96,7 +96,7 @@ class Ageing:
     def _is_old(self, tx: Transaction, form: FormRow) -> bool:
         retention = self._retention
         if form.status == forms.DRAFT:
-            return bool(ageing.old_drafts(tx.conn, retention.draft_ms, form.id))
+            return bool(aged.old_drafts(tx.conn, retention.draft_ms, form.id))
         if retention.submitted_ms is None:
             return False
-        return bool(ageing.old_submitted(tx.conn, retention.submitted_ms, form.id))
+        return bool(aged.old_submitted(tx.conn, retention.submitted_ms, form.id))

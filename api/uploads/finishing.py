@@ -10,8 +10,8 @@ from api.records import forms, lifecycle, segments, uploads, waiting, wake_ups
 from api.records.database import NOW, Moment, Transaction
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
-from api.staging.segments import Piece, SegmentLost, feed, join
-from api.staging.strands import pieces_of
+from api.staging.segments import Extent, SegmentLost, feed, join
+from api.staging.strands import extents_of
 from api.texts.errors import Problem
 from api.uploads.lost_segments import end_if_lost
 from shared.crash_points import reached
@@ -97,13 +97,13 @@ async def _take_back(services: Services, upload_id: str, current: UploadRow | No
 
 
 async def _joined(services: Services, row: UploadRow, its_segments: list[SegmentRow]) -> str:
-    staging, pieces = services.staging, pieces_of(its_segments)
+    staging, extents = services.staging, extents_of(its_segments)
     hash_, hashed = services.strands.hashed(row.id, its_segments)
-    with staging.space.reserve(row.size if len(pieces) > 1 else 0):
-        await staging.run(join, staging.root, row.id, pieces)
+    with staging.space.reserve(row.size if len(extents) > 1 else 0):
+        await staging.run(join, staging.root, row.id, extents)
     reached("api-after-join")
     if hashed < row.size:
-        rest = Piece(row.id, row.size - hashed, skip=hashed)
+        rest = Extent(row.id, row.size - hashed, skip=hashed)
         await staging.run(feed, hash_, staging.root / STAGED, rest)
     return hash_.hexdigest()
 

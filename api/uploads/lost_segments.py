@@ -10,7 +10,7 @@ from api.records.database import Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.staging.segments import lost
-from api.staging.strands import pieces_of
+from api.staging.strands import extents_of
 from api.texts.rejections import upload_error
 from shared.policy import FilePolicy
 from shared.status import UploadStatus
@@ -23,7 +23,7 @@ async def end_if_lost(services: Services, upload_id: str) -> None:
     asks for it is told upload-gone from then on, and begins anew. Called where a segment wasn't as
     it should be: this is the second look."""
     its_segments = await services.database.scan(segments.of_upload, upload_id)
-    names = await services.staging.run(lost, services.staging.root, pieces_of(its_segments))
+    names = await services.staging.run(lost, services.staging.root, extents_of(its_segments))
     if names and await services.mount.matches():
         row = await services.database.write(_failed, upload_id)
         if row:

@@ -21,7 +21,7 @@ from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.folders import SEGMENTS
 from api.staging.segments import Hash, Mark, SegmentLost, SegmentWriter, feed
-from api.staging.strands import CATCH_UP, Strand, joined_hash, pieces_of, run_of
+from api.staging.strands import CATCH_UP, Strand, extents_of, joined_hash, run_of
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
 from api.uploads.finishing import finish
@@ -172,7 +172,7 @@ async def _catch_up(services: Services, upload: UploadRow) -> None:
     with suppress(Problem):
         behind = await services.database.read(pieces.between, upload.id, start, upload.size)
         run = run_of(behind, start)
-        for each in pieces_of(run):
+        for each in extents_of(run):
             await services.staging.run(feed, hash_, services.staging.root / SEGMENTS, each)
         if run:
             services.strands.keep_further(Strand(run[-1], hash_))

@@ -312,7 +312,7 @@ def test_a_purged_form_is_gone_with_its_bytes_and_objects(form: FormClient) -> N
         time.sleep(0.5)
 
 
-def test_a_request_with_very_many_parts_is_refused_and_holds_up_nobody(form: FormClient) -> None:
+def test_a_request_with_very_many_parts_is_refused_and_keeps_nothing(form: FormClient) -> None:
     files = [("pair", (f"{n}.png", b"x", "image/png")) for n in range(200)]
     problem(form.http.patch(form.path, files=files), 400, "bad-request")
     text = [("note", (None, "x" * 200_000)) for _ in range(20)]

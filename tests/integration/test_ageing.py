@@ -17,7 +17,7 @@ from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
 from api.services import Services
 from api.texts.errors import Problem
-from api.upkeep.backlog import Backlog
+from api.upkeep.backlog_figures import Backlog
 from api.uploads import work
 from api.uploads.retry_or_remove import remove, retry
 from shared.status import UploadStatus

@@ -14,7 +14,7 @@ from api.records import forms
 from api.records import postgresql as records
 from api.records.database import CommitUnknown, DatabaseUnavailable, Transaction
 from api.records.opening import open_database
-from api.upkeep.backlog import Backlog
+from api.upkeep.backlog_figures import Backlog
 from dev.faulty_link import Fault, FaultyLink
 from tests.support.commits import held_before_the_commit
 from tests.support.postgres import new_database
@@ -67,7 +67,7 @@ async def test_that_the_database_is_silent_is_told_within_a_scrape(
         backlog = Backlog(services.database, services.settings)
         assert await backlog.read() is not None
         link.set(SILENT)
-        monkeypatch.setattr("api.upkeep.backlog.FRESH_SECONDS", 0)
+        monkeypatch.setattr("api.upkeep.backlog_figures.FRESH_SECONDS", 0)
         began = time.monotonic()
         assert await backlog.read() is None
         assert time.monotonic() - began < 8

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint
 
-from api.records import ageing, begun_drafts, cleaning, staged, stalled
+from api.records import aged, begun_drafts, cleaning, staged, stalled
 from api.records.database import Database
 from api.records.tables import metadata
 from api.services import Services
@@ -162,11 +162,11 @@ async def _left(database: Database) -> int:
             *stalled.purging(conn, ""),
             *cleaning.done(conn),
             *staged.long_condemned(conn, 8 * 86_400_000),
-            *ageing.undated_drafts(conn),
-            *ageing.old_drafts(conn, 30 * 86_400_000),
-            *ageing.old_submitted(conn, 86_400_000),
-            *ageing.old_bytes(conn, UploadStatus.REJECTED, 86_400_000),
-            *ageing.old_bytes(conn, UploadStatus.FAILED, 30 * 86_400_000),
+            *aged.undated_drafts(conn),
+            *aged.old_drafts(conn, 30 * 86_400_000),
+            *aged.old_submitted(conn, 86_400_000),
+            *aged.old_bytes(conn, UploadStatus.REJECTED, 86_400_000),
+            *aged.old_bytes(conn, UploadStatus.FAILED, 30 * 86_400_000),
             *[True] * begun_drafts.any_old(conn),
         ]
 

@@ -252,6 +252,9 @@ async def test_a_body_that_comes_too_slowly_may_be_tried_again_and_what_came_is_
         url = await begun(client)
         answer = await send(client, url, 0, idle())
         assert code_of(answer) == (503, "request-timeout")
+        assert answer.json()["status"] == 503
+        described = (await client.get("/openapi.json")).json()["paths"]["/v1/uploads/{upload_id}"]
+        assert "request-timeout" in described["patch"]["responses"]["503"]["description"]
         assert (await stands(client, url)).headers["upload-offset"] == "1000"
 
 

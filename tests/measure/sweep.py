@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from api.services import Services
-from api.upkeep.backlog import Backlog
+from api.upkeep.backlog_figures import Backlog
 from tests.support.many_rows import FIRST, Work, fill
 from tests.support.plans import captured, explain
 from tests.support.postgres import new_database, run_postgres

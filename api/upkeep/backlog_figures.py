@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from api.records import ageing, segments, waiting, workers
-from api.records.ageing import OnVolume
+from api.records import aged, segments, waiting, workers
+from api.records.aged import OnVolume
 from api.records.database import Database
 from api.records.segments import ReceivingBytes
 from api.settings.settings import Settings
@@ -71,8 +71,8 @@ class Backlog:
                 cleanings=waiting.cleanings_due_and_later(conn),
                 quarantined=waiting.orphans(conn, kept_ms),
                 receiving_bytes=segments.receiving_bytes(conn),
-                on_volume=ageing.on_volume(conn),
-                ending_soon=ageing.ending_soon(conn, warn_ms),
+                on_volume=aged.on_volume(conn),
+                ending_soon=aged.ending_soon(conn, warn_ms),
                 workers=workers.living(conn),
             )
 
