@@ -3,9 +3,10 @@
 import errno
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from dev.say import Problem
@@ -46,6 +47,32 @@ def choose(kept: Ports, public: int | None, is_free: Callable[[int], bool]) -> P
             if candidate not in ports.values() and is_free(candidate):
                 ports[name] = candidate
     return ports
+
+
+class Reserved:
+    """Ports that no other start chooses, until what is to listen on them does so: several that
+    begin at once would choose one that is free for each of them."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+
+    def take(self, port: int) -> bool:
+        """Whether nobody listens there or has reserved it; then it is reserved here."""
+        held = socket.socket()
+        try:
+            held.bind(("127.0.0.1", port))  # strictly, so that two can't both have it
+        except OSError:
+            held.close()
+            return False
+        if sys.platform == "linux":  # elsewhere nothing could listen beside it
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.enter_context(held)
+        else:
+            held.close()
+        return True
+
+    def close(self) -> None:
+        self._held.close()
 
 
 def is_free(port: int) -> bool:

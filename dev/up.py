@@ -28,11 +28,11 @@ def up(arguments: list[str]) -> int:
     parser.add_argument("--open", action="store_true", help="show the form in a browser")
     add_option(parser)
     options = parser.parse_args(arguments)
-    state = StateDir(options.state_dir)
+    state, reserved = StateDir(options.state_dir), ports.Reserved()
     try:
         patience = KILLED_RUN_ENDS_WITHIN if state.was_killed else 0
         kept = ports.still_ours(state.read("ports.json"), patience)
-        chosen = ports.choose(kept, options.port, ports.is_free)
+        chosen = ports.choose(kept, options.port, reserved.take)
         ports.check(chosen, patience)
         state.write("ports.json", chosen)
         state.keep_database(os.environ.get("DATABASE_URL"))
@@ -40,6 +40,7 @@ def up(arguments: list[str]) -> int:
         asyncio.run(_run(stack, began, state.path, open_browser=options.open))
     finally:
         state.close()
+        reserved.close()
     return 0
 
 

@@ -35,6 +35,18 @@ def test_a_port_in_use_is_passed_over() -> None:
     assert all(port % 2 == 0 for port in chosen.values())
 
 
+def test_two_starts_at_once_choose_different_ports_and_both_can_listen() -> None:
+    one, other = ports.Reserved(), ports.Reserved()
+    port = next(each for each in ports.FREE if one.take(each))
+
+    assert not other.take(port)
+    with socket.create_server(("127.0.0.1", port)):  # as the services do
+        assert not ports.is_free(port)
+    one.close()
+    assert other.take(port)
+    other.close()
+
+
 def test_a_later_run_keeps_its_ports() -> None:
     first = ports.choose({}, 8123, every_port_is_free)
 
