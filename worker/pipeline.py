@@ -84,6 +84,7 @@ class Promoter:
         """Uploads that were checked here and not stored: the bytes that were made of each."""
         self._running: set[asyncio.Task[None]] = set()
         self._stopping_until: float | None = None
+        self._over = asyncio.Event()
 
     async def promote(self, upload_id: str) -> None:
         """Claim the upload and check it, or leave it to who owns it; drive it to an outcome.
@@ -91,7 +92,13 @@ class Promoter:
         Returns when there is an outcome, or else as soon as the file is checked and has its room:
         the rest goes on until `end`. Never raises for what the world does: a job that raises is
         final to the queue, and whatever isn't reported here is found by the api's sweep.
+
+        A job may begin after `end` has, when the queue's library was told to cancel it in a moment
+        in which nothing heard it. It claims nothing, or hands on what it was granted: nobody would
+        wait for it, or end it.
         """
+        if self._over.is_set():
+            return
         claim = self._records.claim(upload_id, new_id("clm"), seconds=CLAIM_SECONDS)
         claiming = asyncio.ensure_future(claim)
         try:
@@ -104,6 +111,9 @@ class Promoter:
             return
         except (RecordsUnavailable, OutcomeRefused) as error:
             log.warning("claim_failed", upload_id=upload_id, reason=str(error))
+            return
+        if self._over.is_set():
+            await self._hand_in(order)
             return
         promotion = asyncio.create_task(self._promote(order, stages := Stages()))
         self._running.add(promotion)
@@ -129,6 +139,7 @@ class Promoter:
         left = (self._stopping_until or 0) - asyncio.get_running_loop().time()
         if self._running:
             await asyncio.wait(self._running, timeout=max(left, 0))
+        self._over.set()
         for each in self._running:
             if not each.cancelling():  # a second time would interrupt its handing in
                 each.cancel()

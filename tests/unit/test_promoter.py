@@ -110,6 +110,35 @@ async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_pat
     assert not outcome["counted"]
 
 
+async def test_a_job_that_begins_when_all_is_over_claims_nothing(tmp_path: Path) -> None:
+    api = SlowApi()
+    api.granted.set()
+    transport = httpx.MockTransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        promoter = promoter_of(http, tmp_path)
+        promoter.stop(0)
+        await promoter.end(5)
+        await promoter.promote(UPLOAD_ID)
+    assert not api.asked.is_set()
+
+
+async def test_a_claim_that_is_granted_when_all_is_over_is_handed_on_though_nobody_cancels_it(
+    tmp_path: Path,
+) -> None:
+    api = SlowApi()
+    transport = httpx.MockTransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        promoter = promoter_of(http, tmp_path)
+        promoting = asyncio.create_task(promoter.promote(UPLOAD_ID))
+        await api.asked.wait()
+        promoter.stop(0)
+        await promoter.end(5)
+        api.granted.set()
+        await promoting
+    (outcome,) = api.outcomes
+    assert (outcome["outcome"], outcome["cause"]) == ("retry", "shutdown")
+
+
 async def test_an_error_nobody_knows_is_an_attempt_and_ends_no_job_by_an_exception(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
