@@ -90,9 +90,10 @@ def test_a_connection_too_many_is_told_so_until_another_is_closed(tmp_path: Path
         for connection in held:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: lo\r\n\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        refused = _rest(_connected(api))
-        assert refused.startswith(b"HTTP/1.1 503 ")
-        assert b"retry-after: " in refused
+        for _ in range(2):  # who is refused makes no room for the next
+            refused = _rest(_connected(api))
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: " in refused
         held.pop().close()
         _until(lambda: _status(api) == 200)
 

@@ -122,6 +122,11 @@ def test_a_body_whose_end_is_in_doubt_is_refused_and_nothing_after_it_served(
     assert _statuses(answer) == [status]
 
 
+def test_a_chunk_without_a_size_is_refused_with_a_code(port: int) -> None:
+    head = b"POST /v1/forms HTTP/1.1\r\nHost: lo\r\nTransfer-Encoding: chunked\r\n\r\n"
+    _refused(_exchange(port, head + b"zz\r\n"), 400, "bad-request")
+
+
 @pytest.mark.parametrize("upgrade", [b"", H2C])
 @pytest.mark.parametrize(
     "framing",

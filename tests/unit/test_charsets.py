@@ -41,6 +41,26 @@ def test_a_label_means_what_it_means_to_browsers(name: str, data: bytes, text: s
     assert decoded(data, name) == text
 
 
+@pytest.mark.parametrize(
+    ("labels", "codec_of_all"),
+    [
+        (["unicode-1-1-utf-8"], "utf_8"),
+        (["iso-8859-8-i", "logical"], "iso8859_8"),
+        (["dos-874"], "cp874"),
+        (["x-mac-cyrillic", "x-mac-ukrainian"], "mac_cyrillic"),
+        (["x-mac-roman"], "mac_roman"),
+        (["x-sjis", "windows-31j"], "cp932"),
+        (["x-euc-jp"], "euc_jp"),
+        (["x-gbk"], "gb18030"),
+        (["x-x-big5", "cn-big5"], "big5hkscs"),
+        (["windows-949"], "cp949"),
+        *(([f"windows-{n}", f"x-cp{n}"], f"cp{n}") for n in range(1250, 1259)),
+    ],
+)
+def test_labels_that_only_browsers_know_are_known(labels: list[str], codec_of_all: str) -> None:
+    assert {codec(label) for label in labels} == {codec_of_all}
+
+
 def test_asking_for_many_names_leaves_nothing_behind() -> None:
     before = len(encodings._cache)
     for number in range(1000):

@@ -4,12 +4,16 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from api.access import session
+from api.http.cookie import MAX_VALUE, OnlyCookies
 from api.http.origin import check_origin, is_our_page
 from api.http.preferences import accepts, prefers_html
+from api.http.public_path import BelowPath
 from api.services import Services
 from api.texts.errors import Problem
 
@@ -167,3 +171,37 @@ def test_the_cookie_is_secure_wherever_the_page_is(
     answer = Response()
     session.start(answer, request(scheme, host="forms.example"), services, "lst_x")
     assert ("Secure" in answer.headers["set-cookie"]) is secure
+
+
+@pytest.mark.parametrize(("below", "path"), [("", "/"), ("/apply", "/apply")])
+async def test_the_cookie_goes_to_no_other_application_of_the_host(below: str, path: str) -> None:
+    services = cast("Services", SimpleNamespace(settings=SimpleNamespace(public_url=None)))
+    answer = Response()
+
+    async def begin(scope: Scope, _receive: Receive, _send: Send) -> None:
+        session.start(answer, Request(scope), services, "lst_x")
+
+    app = BelowPath(begin, below, below, routes=[]) if below else begin
+    await app(request(host="forms.example").scope, _nothing, _nowhere)
+    assert f"Path={path};" in answer.headers["set-cookie"]
+
+
+async def test_an_app_sees_no_cookie_but_those_it_knows() -> None:
+    seen: list[str | None] = []
+
+    async def look(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(Headers(scope=scope).get("cookie"))
+
+    app = OnlyCookies(look, names=["ours", "other"])
+    for sent in ("a=1; ours=2; b=3", "a=1", f"ours={'x' * (MAX_VALUE + 1)}; other=y"):
+        await app(request(cookie=sent).scope, _nothing, _nowhere)
+    await app(request().scope, _nothing, _nowhere)
+    assert seen == ["ours=2", None, "ours=; other=y", None]
+
+
+async def _nothing() -> Message:
+    raise AssertionError("nobody asks")
+
+
+async def _nowhere(_message: Message) -> None:
+    raise AssertionError("nobody answers")
