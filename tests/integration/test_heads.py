@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from api.http.head import origin_form
+from api.http.protocol import MAX_HEADERS
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient
 
@@ -120,6 +121,13 @@ def test_a_body_whose_end_is_in_doubt_is_refused_and_nothing_after_it_served(
     answer = _exchange(port, head + b"0\r\n\r\n" + NEXT)
     _refused(answer, status, code)
     assert _statuses(answer) == [status]
+
+
+def test_an_upgrade_that_is_not_taken_leaves_room_for_as_many_headers_as_ever(port: int) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: lo\r\n" + H2C
+    more = b"".join(b"X-%d: x\r\n" % n for n in range(MAX_HEADERS - head.count(b": ")))
+    assert _statuses(_exchange(port, head + more + b"\r\n" + NEXT)) == [200, 200]
+    _refused(_exchange(port, head + more + b"X-More: x\r\n\r\n"), 400, "bad-request")
 
 
 def test_a_chunk_without_a_size_is_refused_with_a_code(port: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import ClientDisconnect
 
-from api.receive.sections import MAX_FILES, MAX_TEXT_BYTES
+from api.receive.sections import MAX_ALL_TEXT_BYTES, MAX_FILES, MAX_TEXT_BYTES
 from api.services import Services
 from tests.support.begun import CONTENT, MOST, Begun, begin, each_way
 from tests.support.listeners import public
@@ -89,6 +89,14 @@ async def test_more_than_a_section_may_hold_is_refused_and_leaves_nothing(
         answer = await begun.client.request(WAYS[way].method, begun.path, files=parts)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
         assert begun.files() == set()
+
+
+@pytest.mark.parametrize("texts", [1, MAX_ALL_TEXT_BYTES // MAX_TEXT_BYTES])
+async def test_as_much_text_as_a_section_may_hold_is_taken(impatient: Services, texts: int) -> None:
+    parts: list[Part] = [("note", (None, b"x" * MAX_TEXT_BYTES))] * texts
+    async with begin(impatient) as begun:
+        answer = await begun.client.patch(begun.path, files=parts)
+        assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("control", ["section", "go", "remove"])
