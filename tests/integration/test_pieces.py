@@ -24,7 +24,7 @@ from api.uploads.pieces import Place, here_from_start, put_piece
 from api.uploads.resumable import Announced, begin
 from shared.ids import new_id
 from shared.status import UploadStatus
-from shared.volume import STAGED
+from shared.volume import MARKER, STAGED
 from tests.support.chunks import (
     CONTENT,
     SIZE,
@@ -57,6 +57,19 @@ async def expect_whole(services: Services, client: httpx.AsyncClient, upload_id:
         "licence.pdf",
     )
     assert (services.settings.staging_dir / STAGED / upload_id).read_bytes() == CONTENT
+
+
+async def test_a_volume_that_is_another_one_is_given_no_piece(services: Services) -> None:
+    marker = services.settings.staging_dir / MARKER
+    async with public(services) as client:
+        form = await new_form(client)
+        assert (await dropzone(client, form, 0)).status_code == 200
+        own = marker.read_text()
+        marker.write_text("vol_another")
+        assert code_of(await dropzone(client, form, 1)) == (503, "unavailable")
+        assert len(segments_of(services)) == 1
+        marker.write_text(own)
+        assert [(await dropzone(client, form, n)).status_code for n in (1, 2)] == [200, 202]
 
 
 # --- any order, at once, repeated

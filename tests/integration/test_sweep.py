@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 from sqlalchemy import select
 
 from api.access.tokens import PERSON
@@ -586,7 +587,9 @@ async def test_a_row_nobody_can_handle_doesnt_hold_up_the_others(
             raise ValueError("what is this")
 
     monkeypatch.setattr(LostLeases, "_take_back", picky)
-    await patient(scene.services).lost_leases.take_back_lost_leases()
+    with structlog.testing.capture_logs() as logs:
+        await patient(scene.services).lost_leases.take_back_lost_leases()
+    assert [each["id"] for each in logs if each["event"] == "sweep_row_failed"] == [bad.id]
     assert (await scene.now(good)).status is UploadStatus.STAGED
     assert (await scene.now(bad)).status is UploadStatus.PROCESSING, "nothing of it is committed"
 
