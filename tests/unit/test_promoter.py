@@ -110,6 +110,21 @@ async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_pat
     assert not outcome["counted"]
 
 
+async def test_a_claim_that_the_api_cant_make_sense_of_ends_the_job_and_raises_nothing(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(422, json={"code": "invalid-request"})
+
+    transport = httpx.MockTransport(refuse)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        await promoter_of(http, tmp_path).promote(UPLOAD_ID)
+    assert len(asked) == 1
+
+
 async def test_a_job_that_begins_when_all_is_over_claims_nothing(tmp_path: Path) -> None:
     api = SlowApi()
     api.granted.set()
