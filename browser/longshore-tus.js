@@ -14,7 +14,7 @@
  * What this knows and changes of an upload.
  * @typedef {PublicUpload & {
  *   file: File | null, key: string, url: string, part?: number, transport?: string | null,
- *   guard: boolean, sha256?: string, attempts: number, start(): void,
+ *   guard: boolean, sha256?: string, attempts: number, start(): void, form: {keep(): void},
  * }} Upload
  */
 
@@ -67,6 +67,7 @@ export async function send(upload, ask, transfer, newKey, file, { url, signal, o
       },
     }); // never given up: only the answer says what to take away
     upload.key = headers.get('Location')?.split('/').pop() ?? '';
+    upload.form.keep(); // under this name its file is looked for after a reload
     if (upload.status === 'removed') await ask(upload.url, { method: 'DELETE' });
     return headers.get('Upload-Offset') === '0' ? 0 : stand();
   }

@@ -187,6 +187,23 @@ def test_after_a_reload_it_goes_on_by_itself(page: Page, form: FormClient) -> No
     is_kept(page, 0)
 
 
+def test_after_a_reload_it_goes_on_though_the_record_is_read_late(
+    page: Page, form: FormClient
+) -> None:
+    parts = begin(page, form)
+    is_kept(page)
+    late: list[Route] = []
+    page.route(f"**{form.path}", lambda route: late.append(route))  # noqa: PLW0108 - no built-in
+    with page.expect_request_finished(lambda asked: "longshore-tus.js" in asked.url):
+        page.reload()
+    is_kept(page)  # whoever looked for its file has looked by now
+    for each in late:
+        each.continue_()
+    page.unroute(f"**{form.path}")
+    arrives(page, form)
+    assert parts.offsets[2:] == [2 * PART, 2 * PART, 3 * PART, 4 * PART]
+
+
 def test_a_file_that_could_not_be_kept_is_asked_for_after_a_reload_and_goes_on(
     page: Page, form: FormClient
 ) -> None:
