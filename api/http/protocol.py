@@ -196,7 +196,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def _last_cycle(self) -> RequestResponseCycle:
         return RequestResponseCycle(
-            scope=self.scope,
+            scope={"method": "GET", **self.scope},  # refused within its head, it has none yet
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,

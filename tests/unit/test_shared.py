@@ -10,6 +10,7 @@ from shared.codes import NOTICES, REJECTIONS
 from shared.internal_api import StoredObject
 from shared.jobs import deserialize, serialize
 from shared.keys import (
+    MAX_KEY_BASE,
     SAFE,
     KeyTemplateError,
     check_template,
@@ -41,6 +42,14 @@ def test_no_value_climbs_out_of_its_segment_of_the_key(values: dict[str, str]) -
 def test_what_a_key_can_hold_of_a_value_is_kept() -> None:
     values = {"form_type": "signup", "reference": "Acme & Söhne_2026.v1", "field": "x"}
     assert render_key_base("{form_type}/{reference}", values) == "signup/Acme---S-hne_2026.v1"
+
+
+def test_a_key_that_is_cut_ends_in_no_slash_and_in_whatever_else_it_ends() -> None:
+    values = {"form_id": "f" * 100, "reference": "r" * 100, "field": "x."}
+    cut = render_key_base("a" * (MAX_KEY_BASE - 101) + "/{form_id}/{field}", values)
+    assert cut == "a" * (MAX_KEY_BASE - 101) + "/" + "f" * 100
+    assert render_key_base("{form_id}/{field}", values).endswith("/x.")
+    assert render_key_base("{reference}/{field}." + "b" * 500, values)[-1] == "b"
 
 
 @pytest.mark.parametrize(
