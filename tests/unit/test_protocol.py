@@ -103,7 +103,7 @@ class Edge:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, BoundedHead]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         self._clients.append(writer)
-        protocol = await self._made.get()
+        protocol = await asyncio.wait_for(self._made.get(), 20)
         self._connected.append(protocol.transport)
         return reader, writer, protocol
 
@@ -334,9 +334,9 @@ async def test_one_connection_too_many_is_told_when_to_come_again_and_closed_at_
         reader, _, _ = await edge.connect()
         assert _codes(_read(await asyncio.wait_for(reader.read(), 20))) == ["unavailable"]
         for _ in range(2):
-            await edge.lost.get()
+            await asyncio.wait_for(edge.lost.get(), 20)
         first.close()
-        await edge.lost.get()
+        await asyncio.wait_for(edge.lost.get(), 20)
         assert _codes(await edge.answers(_closing())) == [200]
 
 
@@ -361,7 +361,7 @@ async def test_a_connection_that_ends_leaves_no_timer_behind(edge: Edge) -> None
     lingering.data_received(MALFORMED)
     for each in (writer, other):
         each.close()
-        await edge.lost.get()
+        await asyncio.wait_for(edge.lost.get(), 20)
     assert lingering._lingering
     assert timer.cancelled()
     assert lingering._lingering.cancelled()

@@ -260,3 +260,29 @@ async def test_the_time_of_a_call_is_shared_by_the_addresses_and_each_has_half_a
     monkeypatch.setattr("worker.records_client.asyncio.timeout", timeout)
     await RecordsClient(http, replicas).tell_of_worker("wrk_a", REPORT)
     assert given == [share]
+
+
+async def test_an_address_that_was_silent_is_asked_last_though_the_call_was_broken_off() -> None:
+    asked: list[str] = []
+    is_asked = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if len(asked) == 1:
+            raise httpx.ConnectError("refused")
+        is_asked.set()
+        if len(asked) == 2:
+            await asyncio.Event().wait()
+        return httpx.Response(204)
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return ["127.0.1.1", "127.0.1.2"]
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    records = RecordsClient(http, Replicas([httpx.URL("http://api")], resolve))
+    broken_off = asyncio.create_task(records.knock())
+    await is_asked.wait()
+    broken_off.cancel()
+    await asyncio.wait([broken_off])
+    await records.knock()
+    assert asked == ["127.0.1.1", "127.0.1.2", "127.0.1.2"]

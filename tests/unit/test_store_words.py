@@ -1,6 +1,7 @@
 """What an operator is told of a store: the setting that is meant, what is, and what to do."""
 
 import ssl
+from typing import Any
 
 import pytest
 from botocore.exceptions import (
@@ -96,7 +97,7 @@ async def test_a_store_is_given_so_long_and_asked_in_the_way_that_every_store_un
     async with open_client(
         StoreSettings("files", "eu-1", "key", "secret", endpoint_url=url)
     ) as client:
-        config = client.meta.config
+        config: Any = client.meta.config  # the stubs know none of it
     assert (config.connect_timeout, config.read_timeout) == (5, 30), "seconds"
     assert config.max_pool_connections == 64
     assert config.retries == {"mode": "standard", "total_max_attempts": 2}
