@@ -42,6 +42,7 @@ class Edge:
         self._clients: list[asyncio.StreamWriter] = []  # one that nobody holds is closed
         self.go_on = asyncio.Event()
         self.go_on.set()
+        self.left = asyncio.Event()
         self.starts_first = False
         self._protocol = bounded(**{"head_seconds": 15, "send_seconds": 30} | limits)
 
@@ -55,6 +56,7 @@ class Edge:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
+                self.left.set()
                 return
             body, more = body + message.get("body", b""), message.get("more_body", False)
         await self.go_on.wait()
@@ -207,6 +209,23 @@ async def test_an_upgrade_that_is_not_taken_leaves_a_head_as_it_was(
     assert len(first[2]) == MAX_HEADERS
     assert [name for name, _ in first[2]].count(framing.split(b":")[0].lower()) == 1
     assert second[1] == "/b"
+
+
+async def test_a_body_behind_an_upgrade_that_is_not_taken_may_be_larger_than_a_head(
+    edge: Edge,
+) -> None:
+    body = b"x" * 2 * MAX_HEAD_BYTES
+    head = _closing(UPGRADE.strip(), b"Content-Length: %d" % len(body), method=b"PUT")
+    assert _codes(await edge.answers(head, body[:-1], body[-1:])) == [200]
+    assert edge.heard[0][3] == body
+
+
+async def test_a_request_whose_client_leaves_is_told_so(edge: Edge) -> None:
+    _, writer, protocol = await edge.connect()
+    protocol.data_received(b"PUT /a HTTP/1.1\r\nHost: lo\r\nContent-Length: 2\r\n\r\no")
+    writer.close()
+    await asyncio.wait_for(edge.left.wait(), 20)
+    assert edge.heard == []
 
 
 async def test_a_trailer_is_counted_and_is_no_header(edge: Edge) -> None:
