@@ -36,14 +36,15 @@ class BoundedHead(HttpToolsProtocol):
     """uvicorn's protocol, which waits for a head for ever and keeps all of it.
 
     A connection too many, a head too large, too slow or that can't be parsed is answered with a
-    problem too, and closed. A client that doesn't take its answer is let go.
+    problem too, and closed. A client that doesn't take its answer is let go. `bounded` gives it
+    its limits.
     """
 
-    head_seconds = 15.0
-    send_seconds = 30.0
-    connections_admitted = Connections()
-    watchdog: Watchdog | None = None
-    root = ""
+    head_seconds: float
+    send_seconds: float
+    connections_admitted: Connections
+    watchdog: Watchdog | None
+    root: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -196,7 +197,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def _last_cycle(self) -> RequestResponseCycle:
         return RequestResponseCycle(
-            scope=self.scope,
+            scope={"method": "GET", **self.scope},  # refused within its head, it has none yet
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,

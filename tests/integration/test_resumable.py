@@ -17,14 +17,14 @@ from starlette.requests import ClientDisconnect
 
 from api.receive import turns
 from api.records import uploads as upload_rows
-from api.records.tables import uploads
+from api.records.tables import forms, uploads
 from api.services import Services
 from api.staging import segments
 from api.staging.folders import INCOMING, SEGMENTS
 from api.staging.space import Free
 from api.texts.errors import Problem
 from api.upkeep import receiving
-from api.uploads import appending, resumable
+from api.uploads import appending, finishing, resumable
 from shared.volume import MARKER, STAGED
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.listeners import new_form, public
@@ -176,6 +176,40 @@ async def test_bytes_are_acknowledged_while_more_come(
         assert (await sending).headers["upload-offset"] == "1000"
         await send(client, url, 1000, CONTENT[1000:])
         assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_the_last_bytes_are_acknowledged_once_those_before_them_are(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        held, go_on = commits.enter_context(held_before_the_commit())
+        yield CONTENT[:1000]
+        await held.wait()
+        asyncio.get_running_loop().call_soon(go_on.set)
+        yield CONTENT[1000:2000]
+
+    monkeypatch.setattr(appending, "EVERY_SECONDS", 0)
+    with ExitStack() as commits:
+        async with public(services) as client:
+            url = await begun(client)
+            answer = await send(client, url, 0, until_the_commit())
+            assert answer.headers["upload-offset"] == "2000"
+
+
+async def test_a_request_whose_bytes_could_not_be_acknowledged_on_the_way_says_so(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        faults.enter_context(commits_that("is lost"))
+        yield CONTENT[:1000]
+
+    monkeypatch.setattr(appending, "EVERY_SECONDS", 0)
+    with ExitStack() as faults:
+        async with public(services) as client:
+            url = await begun(client)
+            answer = await send(client, url, 0, until_the_commit())
+            assert code_of(answer) == (503, "unavailable")
+            assert (await stands(client, url)).headers["upload-offset"] == "0"
 
 
 async def test_what_came_before_the_service_stopped_is_kept(services: Services) -> None:
@@ -359,6 +393,26 @@ async def test_a_file_that_is_joined_when_nobody_wants_it_any_more_is_taken_back
         assert code_of(await last) == (410, "upload-gone")
     volume = services.settings.staging_dir
     assert not [*(volume / STAGED).iterdir(), *(volume / SEGMENTS).iterdir()]
+
+
+async def test_a_form_that_is_submitted_while_a_file_is_joined_takes_it_no_more(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join(*given: Any) -> None:
+        joined(*given)
+        about_to.set()
+        assert go_on.wait(30)
+
+    joined, about_to, go_on = segments.join, threading.Event(), threading.Event()
+    monkeypatch.setattr(finishing, "join", join)
+    async with public(services) as client:
+        url = await begun(client)
+        last = asyncio.create_task(send(client, url, 0, CONTENT))
+        assert await asyncio.to_thread(about_to.wait, 30)
+        await execute(services.database, update(forms).values(status="submitted"))
+        go_on.set()
+        assert code_of(await last) == (409, "form-submitted")
+        assert (await client.get(url)).json()["status"] == "receiving"
 
 
 async def test_segments_are_joined_once_however_many_ask(
