@@ -14,6 +14,7 @@ from api.access import reach
 from api.openapi import of_tus as described
 from api.receive import tus
 from api.receive.files import check_size
+from api.receive.fragments import refuse_range
 from api.receive.ietf import CONTENT_TYPE as PARTIAL
 from api.receive.ietf import is_spoken as is_ietf
 from api.records.rows import UploadRow
@@ -58,6 +59,7 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
     form = await reach.form(services, await credential_or_page(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
+        refuse_range(request.headers)
         if speaks_ietf:
             return await ietf.create(request, services, form, file_field)
         announced, sha256 = _announced(request, file_field)
@@ -84,7 +86,9 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
 )
 async def tus_send(request: Request, upload_id: UploadId) -> Response:
     services = services_in(request)
-    if _speaks_ietf(request):
+    speaks_ietf = _speaks_ietf(request)
+    refuse_range(request.headers)
+    if speaks_ietf:
         return await ietf.send(request, services, upload_id)
     require_type(request, tus.CONTENT_TYPE)
     at, checksum = tus.offset_of(request.headers), tus.checksum_of(request.headers)

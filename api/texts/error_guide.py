@@ -58,8 +58,8 @@ ANSWERS = {
     "unsupported-media-type": "the request's own `Content-Type` is none that the address takes; "
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
-    "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
-    "answer has `Accept-Encoding: identity`",
+    "unsupported-content-encoding": "a body, or a part of one, with a `Content-Encoding` other "
+    "than `identity`; the answer has `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
     "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",

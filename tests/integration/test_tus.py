@@ -92,6 +92,7 @@ async def test_creation_may_bring_bytes(services: Services) -> None:
         ({"Upload-Metadata": "sha256 /w=="}, (400, "bad-request")),
         ({"Upload-Checksum": "sha1 \xe9"}, (400, "bad-request")),
         ({"Upload-Checksum": "crc32 YQ=="}, (400, "bad-request")),
+        ({"Content-Range": "bytes 0-4/10"}, (400, "fragment-not-supported")),
     ],
 )
 async def test_what_can_be_refused_is_before_a_byte(
