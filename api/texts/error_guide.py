@@ -57,8 +57,8 @@ ANSWERS = {
     "latest; `*` names any, and uploads ignore the header",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
-    "URL-encoded; bytes of tus or the IETF's beyond the `Upload-Length`; what FilePond sends to begin a file in "
-    "chunks over 64 KiB, or to take one away over 1 KiB",
+    "URL-encoded; bytes of tus or the IETF's beyond the `Upload-Length`; what FilePond sends to "
+    "begin a file in chunks over 64 KiB, or to take one away over 1 KiB",
     "unsupported-media-type": "the request's own `Content-Type` is none that the address takes; "
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
@@ -70,8 +70,8 @@ ANSWERS = {
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
-    "NUL; or one that can't be used: a `reference` not of 1 to 200 characters, `metadata` over 4 KiB or "
-    "with a number that a double can't hold, a redirect that leads elsewhere than to "
+    "NUL; or one that can't be used: a `reference` not of 1 to 200 characters, `metadata` over "
+    "4 KiB or with a number that a double can't hold, a redirect that leads elsewhere than to "
     "`REDIRECT_ORIGINS`, no `from`; a parameter of the query is wrong; `section` or `go` of a "
     "page's post names no section",
     "unknown-field": "a key or part of a section, or a key in `data` of a new form, that is no "
@@ -139,7 +139,7 @@ UPLOADS = {
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
     "file-invalid-type": (
         "rejected",
-        "the type found in the bytes is not in the field's `accept`, or none is found that is known",
+        "the type found in the bytes is not in the field's `accept`, or no known one is found",
     ),
     "file-corrupt": (
         "rejected",
