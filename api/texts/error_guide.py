@@ -51,8 +51,8 @@ ANSWERS = {
     "`RECEIVE_MIN_BYTES_PER_SECOND` over `RECEIVE_RATE_SECONDS`; a head that had begun took longer "
     "than `RECEIVE_HEAD_SECONDS`. A client of tus is told 503 for a body",
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
-    "trusted proxy; or a stream is asked for beyond what the client, or the form, may have open. A client "
-    "of tus is told 503",
+    "trusted proxy; or a stream is asked for beyond what the client, or the form, may have open. A "
+    "client of tus is told 503",
     "precondition-failed": "`If-Match` of a `PATCH` of a form names another edit than the form's "
     "latest; `*` names any, and uploads ignore the header",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
