@@ -23,7 +23,7 @@ ANSWERS = {
     "closing boundary, or over 1000 spaces behind the first; over 1000 parts; a part without a "
     "name, with two, with two file names, or with a name of over 200 characters; a part's header "
     "that can't be read, stands twice or is over 4 KiB; over 8 of them in a part, or over 128 KiB "
-    "in all; an encoded part that can't be decoded",
+    "in all; an encoded part that can't be decoded, or one that has parts of its own",
     "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
     "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
     "the file does; one that goes beyond without saying so is `request-too-large`",
@@ -33,13 +33,12 @@ ANSWERS = {
     "`Upload-Length`, `Tus-Resumable`, `Upload-Complete` and others), the `Content-Range` of a "
     "part, or a field of the body or the query that uploaders who send in chunks have, tells of a "
     "piece of a file, and it is none of FilePond's or tus at their own addresses, nor one of "
-    "Dropzone's with all six fields before the file, each said once; a file beside the "
-    "`Upload-Length` with which FilePond begins",
+    "Dropzone's with all six fields before the file, each said once; a `Content-Range` beside tus "
+    "or the IETF's uploads; a file beside the `Upload-Length` with which FilePond begins",
     "unauthorized": "no bearer token, or one, in a page's post also a hidden one, that opens "
-    "nothing; the cookie of our pages, where a "
-    "page of another site asks or at an address that takes none; a form's token where a service "
-    "key alone opens (the list of forms, a release); a new form with what a service key alone may "
-    "give",
+    "nothing; the cookie of our pages, where a page of another site asks or at an address that "
+    "takes none; a form's token where a service key alone opens (the list of forms, a release); a "
+    "new form with what a service key alone may give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
     "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
     "this browser's cookie names neither `Origin` nor `Referer`",
@@ -63,7 +62,7 @@ ANSWERS = {
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body, or a part of one, with a `Content-Encoding` other "
-    "than `identity`; the answer has `Accept-Encoding: identity`",
+    "than `identity`, of a part also than a charset; with `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
     "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
