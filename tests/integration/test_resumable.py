@@ -263,6 +263,28 @@ async def test_an_abandoned_upload_expires_and_leaves_nothing(services: Services
     assert row.bytes == "gone"
 
 
+async def test_an_upload_that_expires_while_bytes_of_it_come_takes_none_and_leaves_nothing(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        sweep = willing_sweep(services)
+
+        async def expiring() -> AsyncIterator[bytes]:
+            yield CONTENT[1000:2000]
+            past = update(uploads).where(uploads.c.id == url.rpartition("/")[2]).values(deadline=1)
+            await execute(services.database, past)
+            await sweep.once()
+            yield CONTENT[2000:]
+
+        assert code_of(await send(client, url, 1000, expiring())) == (410, "upload-gone")
+        assert (await client.get(url)).json()["status"] == "expired"
+        await sweep.once()
+    for folder in (SEGMENTS, STAGED, INCOMING):
+        assert not list((services.settings.staging_dir / folder).iterdir())
+
+
 async def test_an_upload_whose_api_died_at_its_last_byte_is_finished(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,10 +89,9 @@ async def _by_filepond(
     await put(0)
     with _filled(volume):
         refused = await put(1)
-    for index in range(1, chunks.COUNT):
-        last = await put(index)
+    sent = [await put(index) for index in range(1, chunks.COUNT)]
     found = await client.get(f"/v1/uploads/{upload}")
-    return [await _heard(services, refused), await _heard(services, last, found)]
+    return [await _heard(services, refused), await _heard(services, sent[-1], found)]
 
 
 async def _by_dropzone(
@@ -103,10 +102,9 @@ async def _by_dropzone(
     with _filled(volume):
         tried = [chunks.dropzone(client, form, index) for index in (0, 1)]
         refused = (await asyncio.gather(*tried))[0]
-    for index in range(chunks.COUNT - 1):
-        last = await chunks.dropzone(client, form, index)
+    sent = [await chunks.dropzone(client, form, index) for index in range(chunks.COUNT - 1)]
     found = await client.get(f"/v1/uploads/{upload}")
-    return [await _heard(services, refused), await _heard(services, last, found)]
+    return [await _heard(services, refused), await _heard(services, sent[-1], found)]
 
 
 @contextlib.contextmanager
