@@ -7,7 +7,7 @@ MODULES = (
     *("api/forms/drafts.py", "api/forms/sections.py", "api/forms/values.py"),
     *("api/forms/completeness.py", "api/forms/closing.py"),
     *("api/upkeep/*.py", "api/outside/links.py", "api/access/*.py", "api/http/*.py"),
-    *("worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
+    *("worker/promoter.py", "worker/pipeline.py", "worker/storing.py", "worker/records_client.py"),
     *("worker/object_store/*.py", "worker/confinement/*.py", "shared/keys.py", "shared/secrets.py"),
 )
 """Those that carry the promise that nothing acknowledged is lost or stuck."""
