@@ -26,7 +26,8 @@ ANSWERS = {
     "in all; an encoded part that can't be decoded, or one that has parts of its own",
     "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
     "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
-    "the file does; one that goes beyond without saying so is `request-too-large`",
+    "the file does; one that goes beyond without saying so is `request-too-large`. A `PATCH` of "
+    "the IETF's whose `Upload-Length` isn't the one that its upload was begun with",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header of the request (`Content-Range`, `Upload-Offset`, "
@@ -85,8 +86,8 @@ ANSWERS = {
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
     "failed and can't be tried again; or a question where it stands. Of chunks of Dropzone and "
     "FilePond: for one that ended before its last byte",
-    "tus-version": "at an address of tus `Tus-Resumable` is absent, or another version, and the "
-    "request is none of the IETF's either; with `Tus-Version`",
+    "tus-version": "at an address of tus `Tus-Resumable` is another version, or a `POST` or "
+    "`PATCH` has none and is none of the IETF's either; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` of tus also whatever keeps it from being answered",
     "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",
