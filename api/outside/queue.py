@@ -32,7 +32,7 @@ log = structlog.get_logger()
 ENQUEUE_SECONDS = 1.0
 """Redis gets this long: a frozen one must not hold up anything."""
 GATHER_SECONDS = 0.005
-"""Between two calls while wake-ups keep coming: each call costs both sides more than what it brings,
+"""Between two calls while wake-ups keep coming: a call costs both sides more than what it brings,
 and rings at every worker."""
 MOST_SOON = 1000
 """Wake-ups that wait for Redis."""
