@@ -19,7 +19,7 @@ from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE
 from api.staging.segments import LARGE, Mark, SegmentWriter
 from api.staging.space import Space
-from api.staging.staging import Staging
+from api.staging.staging import GATHERED, Staging
 from api.staging.writer import BATCH, Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
@@ -115,6 +115,22 @@ async def test_what_the_kernel_takes_only_in_part_is_written_on_to_its_end(
     done = await writer.finish()
     assert (staging.root / STAGED / "upl_a").read_bytes() == content
     assert (done.size, done.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("kind", ["a file", "a segment"])
+async def test_what_ends_in_the_middle_gives_back_the_memory_that_all_bodies_share(
+    staging: Staging, kind: str
+) -> None:
+    if kind == "a file":
+        writer = staging.open("upl_a")
+        await writer.write(b"x")
+        await writer.discard()
+    else:
+        segment = SegmentWriter(staging, "seg_a", Mark(0, None))
+        await segment.write(b"x")
+        await segment.close()
+    assert staging.gather(GATHERED), "all of it"
+    assert not staging.gather(1)
 
 
 async def test_what_is_discarded_leaves_nothing(staging: Staging) -> None:
