@@ -51,7 +51,7 @@ class Staging:
         self._passes = {name: FolderPass(root / name) for name in FOLDERS}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
         self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
-        self._marker = Together(lambda: self.run(_text_of, str(root / MARKER)))
+        self._marker = Together(lambda: self.run(_text_of, root / MARKER))
         self._gathered = 0
 
     def prepare(self) -> None:
@@ -171,15 +171,10 @@ class Staging:
         return loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
 
 
-def _text_of(path: str) -> str | None:
+def _text_of(path: Path) -> str | None:
     """Of a marker, which is short; None where there is none, or no text."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return os.read(fd, MARKER_BYTES).decode().strip()
+        with path.open("rb", buffering=0) as file:
+            return file.read(MARKER_BYTES).decode().strip()
     except (OSError, ValueError):  # ValueError: whatever it holds, it is no text
         return None
-    finally:
-        os.close(fd)
