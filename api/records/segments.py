@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from api.records import staged
 from api.records.database import Moment, Transaction, the_time
-from api.records.prepared import Prepared, given, insert_row, update_rows
+from api.records.prepared import Prepared, add_row, given, update_rows
 from api.records.rows import SegmentRow, UploadRow
 from api.records.tables import (
     IS_COMPLETE,
@@ -92,7 +92,7 @@ def add(tx: Transaction, segment: SegmentRow) -> None:
     """Make it one of its upload's, whose row is locked. Raises `Problem` where the sweep took its
     file for an orphan."""
     staged.own(tx, segment.name)
-    insert_row(tx.conn, segments, asdict(segment))
+    add_row(tx.conn, segments, asdict(segment))
 
 
 def of_upload(conn: Connection, upload_id: str) -> list[SegmentRow]:
