@@ -20,7 +20,8 @@ from worker.errors import TransientError
 from worker.object_store import StoreSettings, open_object_store
 from worker.office.converter import Office
 from worker.office.program import find_program
-from worker.pipeline import Promoter
+from worker.pipeline import Pipeline
+from worker.promoter import Promoter
 from worker.queue import work
 from worker.records_client import RecordsClient, open_records
 from worker.sandbox import Decoder
@@ -71,7 +72,8 @@ async def run(settings: Settings) -> None:
             for task in beside:
                 task.add_done_callback(_end_with)
             own = settings.model_copy(update={"scratch_dir": scratch})
-            promoter = Promoter(records, store, storing, decoder, own, scanner, office)
+            pipeline = Pipeline(store, storing, decoder, own, scanner, office)
+            promoter = Promoter(records, pipeline)
             try:
                 await work(own, promoter, Cleaner(records, store, breaker), watches)
             finally:

@@ -17,7 +17,7 @@ from redis.asyncio import ConnectionPool
 from shared.jobs import CLEAN, PROMOTE, QUEUE_NAME, PromoteJob, deserialize, serialize
 from worker.cleaning import Cleaner
 from worker.listening import listen
-from worker.pipeline import Promoter
+from worker.promoter import Promoter
 from worker.redis_watch import ASK_EVERY, LOST, RedisWatch
 from worker.settings import Settings
 from worker.watch import Watch

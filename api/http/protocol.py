@@ -41,15 +41,16 @@ class BoundedHead(HttpToolsProtocol):
     """uvicorn's protocol, which waits for a head for ever and keeps all of it.
 
     A connection too many, a head too large, too slow or that can't be parsed is answered with a
-    problem too, and closed. A client that doesn't take its answer is let go.
+    problem too, and closed. A client that doesn't take its answer is let go. `bounded` gives it
+    its limits.
     """
 
-    head_seconds = 15.0
-    send_seconds = 30.0
-    connections_admitted = Connections()
-    watchdog: Watchdog | None = None
-    root = ""
-    refused: Callable[[str], None] = staticmethod(_uncounted)
+    head_seconds: float
+    send_seconds: float
+    connections_admitted: Connections
+    watchdog: Watchdog | None
+    root: str
+    refused: Callable[[str], None]
     """Told the code of each refusal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -215,7 +216,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def _last_cycle(self) -> RequestResponseCycle:
         return RequestResponseCycle(
-            scope=self.scope,
+            scope={"method": "GET", **self.scope},  # refused within its head, it has none yet
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,

@@ -31,6 +31,19 @@ _OF_UPLOAD = Prepared(
     .where(segments.c.upload_id == given(segments.c.upload_id))
     .order_by(segments.c.start)
 )
+_RECEIVING = Prepared(
+    select(uploads)
+    .where(uploads.c.form_id == given(uploads.c.form_id), IS_RECEIVING)
+    .order_by(uploads.c.id)
+    .with_for_update()
+)
+
+
+def hold_receiving(tx: Transaction, form_id: str) -> list[UploadRow]:
+    """A form's uploads that are being received: no request moves them until this transaction ends.
+    The form must be locked."""
+    rows = _RECEIVING.rows(tx.conn, {"form_id": form_id})
+    return [UploadRow.of(row) for row in rows]
 
 
 def take(tx: Transaction, upload_id: str, received: int) -> UploadRow | None:

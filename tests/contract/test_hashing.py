@@ -22,7 +22,8 @@ from worker.breaker import Breaker
 from worker.children import Children, Commands
 from worker.main import storing_for
 from worker.object_store import open_object_store
-from worker.pipeline import Promoter
+from worker.pipeline import Pipeline
+from worker.promoter import Promoter
 from worker.records_client import RecordsClient
 from worker.sandbox import Decoder
 
@@ -98,7 +99,7 @@ async def promoted(
     ):
         await store.self_test()
         storing = storing_for(settings, Breaker())
-        promoter = Promoter(RecordsClient(http), store, storing, decoder, settings)
+        promoter = Promoter(RecordsClient(http), Pipeline(store, storing, decoder, settings))
         count = count_hashed(monkeypatch)
         await promoter.promote(UPLOAD_ID)
         async with asyncio.timeout(20):

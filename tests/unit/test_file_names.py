@@ -59,6 +59,29 @@ def test_a_file_is_shown_by_the_name_it_was_given(
     assert name_in(disposition) == shown
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a" * 251 + ".png", "a" * 251 + ".png"),
+        ("b" + "a" * 251 + ".png", "a" * 251 + ".png"),
+        ("é" * 127 + ".png", "é" * 125 + ".png"),
+        ("one/two/three/four.png", "four.png"),
+        ("one\\two\\three.png", "three.png"),
+        ("folder/", ""),
+    ],
+    ids=[
+        "as long as may be",
+        "too long",
+        "too long for its letters",
+        "a path",
+        "Windows",
+        "no name",
+    ],
+)
+def test_a_name_is_the_end_of_its_path_and_keeps_its_own_end(name: str, shown: str) -> None:
+    assert clean_filename(name) == shown
+
+
 @pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u202f", "\u3000"])
 def test_unusual_spaces_stay(space: str) -> None:
     assert clean_filename(f"Bild{space}1.png") == f"Bild{space}1.png"

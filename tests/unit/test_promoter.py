@@ -21,7 +21,8 @@ from worker.checking import refuse_unscanned
 from worker.errors import FileRejected
 from worker.main import _own_scratch, storing_for
 from worker.object_store import ObjectStore
-from worker.pipeline import Promoter
+from worker.pipeline import Pipeline
+from worker.promoter import Promoter
 from worker.received_file import Received
 from worker.records_client import RecordsClient
 from worker.sandbox import Decoder, Output, Processed
@@ -90,7 +91,8 @@ def settings(folder: Path) -> Settings:
 def promoter_of(http: httpx.AsyncClient, folder: Path) -> Promoter:
     own = settings(folder)
     storing = storing_for(own, Breaker())
-    return Promoter(RecordsClient(http), cast("ObjectStore", None), storing, Decoder(), own)
+    pipeline = Pipeline(cast("ObjectStore", None), storing, Decoder(), own)
+    return Promoter(RecordsClient(http), pipeline)
 
 
 async def test_a_claim_that_is_granted_to_a_stopping_worker_is_handed_on(tmp_path: Path) -> None:
@@ -249,9 +251,8 @@ async def promoting(
     transport = httpx.MockTransport(api)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
         storing = storing_for(own, breaker)
-        promoter = Promoter(
-            RecordsClient(http), cast("ObjectStore", store), storing, Decoder(), own
-        )
+        pipeline = Pipeline(cast("ObjectStore", store), storing, Decoder(), own)
+        promoter = Promoter(RecordsClient(http), pipeline)
         yield api, promoter, breaker
         promoter.stop(0)
         await promoter.end(5)
