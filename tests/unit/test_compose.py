@@ -117,7 +117,7 @@ def test_every_variable_of_the_example_is_one_that_compose_reads() -> None:
     commented = re.findall(
         r"^#(\w+)=", (CHECKOUT / ".env.example").read_text("utf-8"), re.MULTILINE
     )
-    assert {*read_example(), *commented} <= read
+    assert {*read_example(), *commented} <= read | {"COMPOSE_PROFILES"}  # Compose's own
 
 
 def test_what_the_env_file_may_say_of_images_and_addresses_is_in_the_example() -> None:
@@ -440,7 +440,9 @@ def test_the_scratch_has_a_gibibyte_for_every_decoder_and_the_limit_leaves_memor
     decoders = int(environment(worker)["MAX_DECODERS"])
     assert size >= decoders * GIB
     # a WebP of 100 megapixels takes 0.75 GiB; half of one is for the worker, its /tmp and LibreOffice
-    assert int(worker["deploy"]["resources"]["limits"]["memory"]) >= size + decoders * GIB + GIB // 2
+    assert (
+        int(worker["deploy"]["resources"]["limits"]["memory"]) >= size + decoders * GIB + GIB // 2
+    )
     assert f"uid={worker['user'].split(':')[0]}" in scratch
 
 
@@ -463,6 +465,7 @@ def test_the_scanner_looks_at_the_largest_file_of_every_form_and_says_so_when_it
     )
     limits = [int(given[name].rstrip("M")) * 1024**2 for name in ("MaxFileSize", "StreamMaxLength")]
     assert largest <= limits[0] <= limits[1]
+    assert given["LocalSocket"] == "/tmp/clamd.sock", "without which its image ends"
     assert given["AlertExceedsMax"] == "yes"
     assert given["AlertEncrypted"] == "yes"
 
