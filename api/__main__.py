@@ -14,7 +14,7 @@ import uvloop
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
-from api.app import create_internal_app, create_public_app
+from api.app import create_internal_app, create_public_app, refusals
 from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.http.connections import Connections
@@ -84,13 +84,24 @@ async def serve(settings: Settings) -> None:
                 create_public_app(services),
                 settings.host,
                 settings.port,
-                bounded(*limits, connections, services.watchdog, path_of(settings.public_url)[1]),
+                bounded(
+                    *limits,
+                    connections,
+                    services.watchdog,
+                    path_of(settings.public_url)[1],
+                    refusals(services, "public"),
+                ),
             ),
             _server(
                 create_internal_app(services),
                 settings.internal_host,
                 settings.internal_port,
-                bounded(*limits, Connections(settings.max_internal_connections), services.watchdog),
+                bounded(
+                    *limits,
+                    Connections(settings.max_internal_connections),
+                    services.watchdog,
+                    refused=refusals(services, "internal"),
+                ),
             ),
         ]
         _spare_the_collector()

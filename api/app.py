@@ -59,7 +59,7 @@ def create_public_app(services: Services) -> ASGIApp:
     timed = TimeAcknowledgements(HeadAsGet(cookied), services.metrics)
     gate = RefuseWhenStopping(timed, services.stopping, services.metrics)
     settings = services.settings
-    refused = _refusals(services, "public")
+    refused = refusals(services, "public")
     shared = ShareRequests(gate, settings.max_connections_per_client, refused)
     judged = RequestId(KnowClient(DrainUnread(RefuseHead(shared, refused)), settings.proxies))
     whole = with_cors(SpeakTus(judged), settings.cors_origins, settings.cors_headers)
@@ -71,13 +71,14 @@ def create_internal_app(services: Services) -> ASGIApp:
     modules = (internal, watching, docs)
     app = _app("Longshore, internal", _INTERNAL, services, "internal", *modules)
     app.state.backlog = Backlog(services.database, services.settings)
-    refused = _refusals(services, "internal")
+    refused = refusals(services, "internal")
     whole = ReadWhole(HeadAsGet(OnlyCookies(app, ())), services.settings.pace, refused)
     judged = RefuseHead(whole, refused)
     return WatchLoop(RequestId(DrainUnread(judged)), services.watchdog, app.state.routes)
 
 
-def _refusals(services: Services, listener: str) -> Callable[[str], None]:
+def refusals(services: Services, listener: str) -> Callable[[str], None]:
+    """What counts the problems that a listener answers with, by their code."""
     return lambda code: services.metrics.refusal(listener, code)
 
 
@@ -101,7 +102,7 @@ def _app(
     # What is asked all the time is looked for first.
     app.router.routes.sort(key=lambda route: not isinstance(route, PlainRoute))
     routes = [route for module in modules for route in module.router.routes]
-    problems.install(app, routes, _refusals(services, listener))
+    problems.install(app, routes, refusals(services, listener))
     document.install(app, description)
     return app
 

@@ -105,7 +105,8 @@ NEEDS = {
     "slow (`curl --limit-rate 1k`)",
     "upload-locked": "two `PATCH`es of one upload at the same time, the first of them slow",
     "not-released": "a field with `flag` in its definition, and a file that has such a finding",
-    "too-many-requests": "a proxy among `TRUSTED_PROXIES`, and `MAX_CONNECTIONS_PER_CLIENT=1`",
+    "too-many-requests": "a 21st stream of one form: "
+    "`for n in {1..21}; do ask -m 2 $form/events & done; wait`",
     "too-many-forms": "`MAX_DRAFTS_PER_HOUR=1 ./longshore up`, and two forms",
     "internal-error": "a fault of ours: none is known",
     "unavailable": "a database that is stopped, or a volume that is taken away",
@@ -118,12 +119,14 @@ NEEDS = {
     "file-has-macros": 'a field with `document.macros = "reject"`, and such a document',
     "file-infected": "a scanner (`CLAMD_ADDRESS`), and the EICAR test file",
     "file-unscannable": "a scanner, a field with `pdf.encrypted = true`, and a PDF with a password",
-    "file-too-complex": "a GIF of over 10,000 frames, or a TIFF of over 2,000 pages",
+    "file-too-complex": "a field that takes it, and a GIF of over 10,000 frames or a TIFF of over "
+    "2,000 pages",
     "file-too-many-pages": "a PDF with more pages than `pdf.max_pages`",
     "image-animated": 'a field with `image.animation = "reject"`, and an animated GIF or WebP',
     "image-too-large": "an image of more than 100 million pixels",
     "attempts-exhausted": "a worker that is killed with `kill -9` at each attempt",
-    "deadline-passed": "`DEADLINE_SECONDS=60 ./longshore up`, and a bucket that can't be reached",
+    "deadline-passed": "`DEADLINE_SECONDS=60 ./longshore up`, a worker that is stopped "
+    "(`kill -STOP`), and an upload",
     "bytes-expired": "a `failed` upload, and `FAILED_KEEP_SECONDS`",
     "bytes-lost": "a staged file that is deleted from the volume before a worker has it",
     "bytes-changed": "a staged file that is changed on the volume before a worker has it",

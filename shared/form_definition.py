@@ -6,8 +6,9 @@ Read by the api and the worker, and by the browser through `GET /v1/form-types/{
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -114,9 +115,14 @@ class FileField(_FieldBase, FilePolicy):
                 "is the name of the field itself",
             )
 
-    @property
+    @cached_property
     def policy(self) -> FilePolicy:
         return FilePolicy.model_validate(self.model_dump(include=set(FilePolicy.model_fields)))
+
+    @cached_property
+    def snapshot(self) -> dict[str, Any]:
+        """The policy as JSON, made once: each upload is given it to keep, and nobody changes it."""
+        return self.policy.model_dump(mode="json")
 
 
 AnyField = Annotated[

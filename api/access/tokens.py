@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -65,12 +66,15 @@ def credential_of(services: Services, token: str) -> Credential:
     """What a bearer token is, as far as it can be told without the records. All service keys are
     compared, each in constant time."""
     given = hash_token(token)
-    same = [
-        name
-        for name, secret in services.settings.service_keys
-        if hmac.compare_digest(given, hash_token(secret))
-    ]
+    hashes = _hashes(services.settings.service_keys)
+    same = [name for name, each in hashes if hmac.compare_digest(given, each)]
     return ServiceKey(same[0]) if same else FormToken(given)
+
+
+@lru_cache(maxsize=8)
+def _hashes(service_keys: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """Names, and the hashes of secrets, which are the same for every request."""
+    return [(name, hash_token(secret)) for name, secret in service_keys]
 
 
 def opens(credential: Credential, token_hash: str) -> bool:

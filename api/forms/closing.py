@@ -3,7 +3,7 @@
 from api.access.rights import check_draft, check_may_change
 from api.access.tokens import Actor
 from api.forms.completeness import judge
-from api.records import forms, lifecycle, uploads
+from api.records import forms, lifecycle, segments, uploads
 from api.records.database import Transaction
 from api.records.rows import FormRow
 from api.services import Services
@@ -12,7 +12,8 @@ from shared.status import UploadStatus
 
 
 async def submit(services: Services, form: FormRow) -> None:
-    """Close the form to the person; its back end may go on.
+    """Close the form to the person; its back end may go on. What is being received, and doesn't
+    keep the form from being submitted, ends with it: no byte of it could come any more.
 
     Raises `Problem` not-found, form-submitted, uploads-pending or form-incomplete.
     """
@@ -21,6 +22,7 @@ async def submit(services: Services, form: FormRow) -> None:
     def submitted(tx: Transaction) -> None:
         locked = forms.lock(tx, form.id)
         check_draft(locked)
+        receiving = segments.hold_receiving(tx, form.id)
         found = judge(form_type, locked, uploads.shown(tx.conn, form.id))
         if found.pending:
             names = [
@@ -35,6 +37,8 @@ async def submit(services: Services, form: FormRow) -> None:
                     error_of(each["field"], each["code"], each["detail"]) for each in found.errors
                 ],
             )
+        for row in receiving:
+            lifecycle.end(tx, row, UploadStatus.EXPIRED)
         forms.submit(tx, locked)
 
     await services.database.write(submitted)

@@ -67,7 +67,11 @@ def _judge_files(each: FileField, rows: Sequence[ShownUpload], found: Completene
         row
         for row in rows
         if row.status in PENDING
-        and (row in newest or row.slot in bad_slots - stored_slots)  # an older one may still do
+        and (
+            row in newest
+            or row.slot in bad_slots - stored_slots  # an older one may still do
+            or row.received == row.size  # not a file yet, and the newest as soon as it is one
+        )
     ]
     failed = [row for row in newest if row.status is UploadStatus.FAILED]
     rejected = [row for row in newest if row.status is UploadStatus.REJECTED]

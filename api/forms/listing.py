@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from api.records import forms, uploads
 from api.records.rows import FormRow, ShownUpload
 from api.services import Services
-from api.texts.errors import wrong_member
+from api.texts.errors import Problem, pointer
 from shared.ids import is_id
 
 
@@ -68,5 +68,7 @@ def _decode(cursor: str) -> tuple[int, str]:
         if not 0 <= moment_ms < 1 << 63:
             raise ValueError(moment)  # noqa: TRY301 - one way out for all that is no cursor
     except (ValueError, binascii.Error) as error:
-        raise wrong_member("after", "must be the `next` of an answer of ours") from error
+        detail = "must be the `next` of an answer of ours"
+        errors = [{"pointer": pointer("after"), "code": "invalid-value", "detail": detail}]
+        raise Problem("invalid-request", f"after {detail}", errors=errors) from error
     return moment_ms, form_id if is_id(form_id) else ""

@@ -41,6 +41,8 @@ ALLOWED_HEADERS = [
     "Upload-Metadata",
     "Upload-Name",
     "Upload-Checksum",
+    "Upload-Defer-Length",  # refused, which a page is to be told
+    "Upload-Concat",  # the same
     "Upload-Complete",
     "Upload-Draft-Interop-Version",
     # of tracing tools, which add them to every call of a page
@@ -78,12 +80,14 @@ EXPOSED_HEADERS = [
     "Tus-Version",
     "Tus-Extension",
     "Tus-Max-Size",
+    "Tus-Checksum-Algorithm",
     "Upload-Offset",
     "Upload-Length",
     "Upload-Metadata",
     "Upload-Expires",
     "Upload-Complete",
     "Upload-Limit",
+    "Upload-Draft-Interop-Version",
     "X-Request-ID",
 ]
 

@@ -4,6 +4,7 @@ made of them."""
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
@@ -32,18 +33,25 @@ class RefusedError(ValueError):
         self.problem = problem
 
 
+def _uncounted(_: str) -> None:
+    """Where nobody counts refusals."""
+
+
 class BoundedHead(HttpToolsProtocol):
     """uvicorn's protocol, which waits for a head for ever and keeps all of it.
 
     A connection too many, a head too large, too slow or that can't be parsed is answered with a
-    problem too, and closed. A client that doesn't take its answer is let go.
+    problem too, and closed. A client that doesn't take its answer is let go. `bounded` gives it
+    its limits.
     """
 
-    head_seconds = 15.0
-    send_seconds = 30.0
-    connections_admitted = Connections()
-    watchdog: Watchdog | None = None
-    root = ""
+    head_seconds: float
+    send_seconds: float
+    connections_admitted: Connections
+    watchdog: Watchdog | None
+    root: str
+    refused: Callable[[str], None]
+    """Told the code of each refusal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -186,17 +194,29 @@ class BoundedHead(HttpToolsProtocol):
         current: RequestResponseCycle | None = self.cycle
         under_way = current is not None and not current.response_complete
         if under_way and self._in_head:
-            self.pipeline.appendleft((self._last_cycle(), _answering(problem, self.root)))
+            self.pipeline.appendleft((self._last_cycle(), self._answering(problem)))
         elif self.pipeline:  # the body of one that waits
-            self.pipeline[0] = (self._last_cycle(), _answering(problem, self.root))
+            self.pipeline[0] = (self._last_cycle(), self._answering(problem))
         elif under_way and current is not None and current.response_started:
             self.transport.close()
         else:
             self._refuse(problem)
 
+    def _answering(self, problem: Problem) -> Any:
+        """An application that answers with the problem, whatever it is asked."""
+        self.refused(problem.code)
+        headers, body = _written(problem, self.root)
+
+        async def app(_: Scope, __: Receive, send: Send) -> None:
+            start = {"type": "http.response.start", "status": problem.status, "headers": headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+
+        return app
+
     def _last_cycle(self) -> RequestResponseCycle:
         return RequestResponseCycle(
-            scope=self.scope,
+            scope={"method": "GET", **self.scope},  # refused within its head, it has none yet
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -239,6 +259,8 @@ class BoundedHead(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem, retry: int | None = None) -> None:
         self._refused = True
+        if self._admitted:  # a connection too many is no request, and one client's own affair
+            self.refused(problem.code)
         headers, body = _written(problem, self.root, retry)
         lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]
@@ -298,26 +320,16 @@ def _written(problem: Problem, root: str, retry: int | None = None) -> tuple[hea
     return headers, body
 
 
-def _answering(problem: Problem, root: str) -> Any:
-    """An application that answers with the problem, whatever it is asked."""
-
-    async def app(_: Scope, __: Receive, send: Send) -> None:
-        headers, body = _written(problem, root)
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return app
-
-
 def bounded(
     head_seconds: float,
     send_seconds: float,
     connections: Connections,
     watchdog: Watchdog | None = None,
     root: str = "",
+    refused: Callable[[str], None] = _uncounted,
 ) -> type[BoundedHead]:
     """The protocol with these limits, as a class: the server makes one object a connection. `root`
-    is the public path."""
+    is the public path; `refused` is told the code of each refusal."""
     return type(
         "Bounded",
         (BoundedHead,),
@@ -327,5 +339,6 @@ def bounded(
             "connections_admitted": connections,
             "watchdog": watchdog,
             "root": root,
+            "refused": staticmethod(refused),
         },
     )

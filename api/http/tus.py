@@ -7,12 +7,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.receive.ietf import is_spoken as is_ietf
 from api.receive.tus import VERSION
+from api.texts.errors import Problem
 
 IS_TUS_HEAD = "longshore.tus_head"
 """In the scope of a HEAD that asks where an upload stands, which is no GET without its body; also
 one of the IETF's."""
 _UPLOAD = re.compile(r"/v1/uploads/[^/]+")
-_OVERRIDABLE = {"HEAD", "PATCH", "DELETE"}
+_CREATION = re.compile(r"/v1/forms/[^/]+/fields/[^/]+/tus")
+_OF_ANY_VERSION = {"OPTIONS", "GET"}
+"""One asks which versions there are, and the other is no request of tus."""
 _HEAD_ANSWERS = {200, 404, 410, 412, 423}
 _LOCKED = 423
 _UNAVAILABLE = 503
@@ -21,7 +24,8 @@ _FINAL_FOR_CLIENTS = {408, 425, 429}
 
 
 class SpeakTus:
-    """Names the version on each answer to a tus client, and takes `X-HTTP-Method-Override` of one.
+    """Names the version on each answer to a tus client, refuses other versions, and takes
+    `X-HTTP-Method-Override` of one.
 
     Such clients begin anew when a HEAD is answered with anything but 200, 404, 410 or 423, and give
     up on other requests that are answered 4xx, be it for a body that came too slowly. So a HEAD
@@ -33,18 +37,19 @@ class SpeakTus:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        is_upload = _UPLOAD.fullmatch(scope.get("path", "")) is not None
         if "tus-resumable" not in headers:
-            asks = scope.get("method") == "HEAD" and is_ietf(headers)
-            if asks and _UPLOAD.fullmatch(scope["path"]):
-                scope = {**scope, IS_TUS_HEAD: True}
+            # By GET, too, the draft asks for nothing but where the upload stands.
+            if is_upload and scope["method"] in ("HEAD", "GET") and is_ietf(headers):
+                scope = {**scope, "method": "HEAD", IS_TUS_HEAD: True}
             await self._app(scope, receive, send)
             return
-        override = headers.get("x-http-method-override", "").upper()
-        method = scope["method"]
-        if method == "POST" and override in _OVERRIDABLE:
-            method = override
-        is_head = method == "HEAD" and _UPLOAD.fullmatch(scope["path"]) is not None
+        method = headers.get("x-http-method-override", "").upper() or scope["method"]
+        is_head = method == "HEAD" and is_upload
         scope = {**scope, "method": method, IS_TUS_HEAD: is_head}
+        is_ours = is_upload or _CREATION.fullmatch(scope["path"])
+        if is_ours and headers["tus-resumable"] != VERSION and method not in _OF_ANY_VERSION:
+            scope.setdefault("refused", other_version())
 
         async def send_as_tus(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,6 +62,11 @@ class SpeakTus:
             await send(message)
 
         await self._app(scope, receive, send_as_tus)
+
+
+def other_version() -> Problem:
+    """tus-version (412), with the one that is spoken."""
+    return Problem("tus-version", headers={"Tus-Version": VERSION})
 
 
 def status_for(scope: Scope, status: int) -> int:

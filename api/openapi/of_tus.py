@@ -27,7 +27,7 @@ CREATE = operation(
         *_BYTES,
         *_AGAIN,
         *("form-full", "too-many-files", "file-too-large", "file-empty"),
-        *("key-reused", "piece-mismatch"),
+        *("key-reused", "piece-mismatch", "fragment-not-supported"),
     ),
     may=OWNER_OR_PAGES,
     takes=(
@@ -51,7 +51,7 @@ SEND = operation(
             sometimes=("Upload-Expires", *_OF_IETF),
         )
     },
-    errors=(*_GONE, *_BYTES, *_AGAIN, "piece-mismatch"),
+    errors=(*_GONE, *_BYTES, *_AGAIN, "piece-mismatch", "fragment-not-supported"),
     takes=(
         sent.TUS_RESUMABLE,
         sent.UPLOAD_OFFSET,

@@ -127,6 +127,7 @@ RELEASE_UPLOAD = operation(
 
 REMOVE_UPLOAD = operation(
     answers={204: answer("It is removed")},
-    errors=(*CHANGING, ("too-many-requests", 503)),  # that is for clients of tus
+    # these are for clients of tus
+    errors=(*CHANGING, "tus-version", ("too-many-requests", 503)),
     may=OWNER_OR_PAGES,
 )

@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 ENQUEUE_SECONDS = 1.0
 """Redis gets this long: a frozen one must not hold up anything."""
+GATHER_SECONDS = 0.005
+"""Between two calls while wake-ups keep coming: a call costs both sides more than what it brings,
+and rings at every worker."""
 MOST_SOON = 1000
 """Wake-ups that wait for Redis."""
 JOB_MS = 86_400_000
@@ -73,10 +76,11 @@ class Queue:
             self._waking = asyncio.create_task(self._wake_those(), context=contextvars.Context())
 
     async def _wake_those(self) -> None:
-        """What comes while Redis is asked goes to it together."""
+        """The first goes to Redis at once, and what comes soon after it together."""
         while self._soon:
             due, self._soon = self._soon, []
             await self.wake(due)
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def wake(self, wakes: Sequence[tuple[str, int]]) -> bool:
         """Enqueue a promote job for each upload and number; False when Redis didn't take them."""

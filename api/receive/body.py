@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -25,8 +25,9 @@ async def gone(request: Request) -> None:
 class Body:
     """Chunks of a request's body as they arrive, each seen once.
 
-    Raises `over` (by default `Problem` request-too-large) when more than `limit` bytes are declared
-    or have come, `Problem` request-timeout when nothing comes for `idle_seconds`, and `ClientGone`.
+    Raises what `over` makes (by default `Problem` request-too-large) when more than `limit` bytes
+    are declared or have come, `Problem` request-timeout when nothing comes for `idle_seconds`, and
+    `ClientGone`.
     """
 
     def __init__(
@@ -35,18 +36,18 @@ class Body:
         *,
         limit: int,
         pace: Pace,
-        over: Problem | None = None,
+        over: Callable[[], Problem] | None = None,
         hashed: bool = False,
     ) -> None:
         self._request = request
         self._limit = limit
-        self._over = over or Problem("request-too-large", params={"max_bytes": limit})
+        self._over = over or (lambda: Problem("request-too-large", params={"max_bytes": limit}))
         self._pace = pace
         self.declared = declared_length(request)
         """Content-Length in bytes; None for a chunked body."""
         self._hash = hashlib.sha256() if hashed else None
         if self.declared is not None and self.declared > limit:
-            raise self._over
+            raise self._over()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         received = 0
@@ -67,7 +68,7 @@ class Body:
                 raise too_slow()
             received += len(chunk)
             if received > self._limit:
-                raise self._over
+                raise self._over()
             if chunk:
                 if self._hash:
                     self._hash.update(chunk)

@@ -4,6 +4,7 @@ Python knows more codecs than are encodings of text, and some that take quadrati
 that browsers know are let through.
 """
 
+import codecs
 from encodings.aliases import aliases
 
 _KNOWN = frozenset(
@@ -68,10 +69,23 @@ def codec(name: str) -> str | None:
     return _BY_LABEL.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
 
 
+_MARKS = {
+    codecs.BOM_UTF8: "utf_8",
+    codecs.BOM_UTF16_LE: "utf_16_le",
+    codecs.BOM_UTF16_BE: "utf_16_be",
+}
+"""What a text of Unicode may begin with: it says which encoding this is, and is no part of it."""
+
+
 def decoded(data: bytes, charset: str) -> str | None:
     """The text that `data` is in this charset; None for a charset or bytes that can't be read."""
     known = codec(charset)
+    if known is None:
+        return None
+    if known.startswith("utf"):
+        mark = next((each for each in _MARKS if data.startswith(each)), b"")
+        data, known = data[len(mark) :], _MARKS.get(mark, known)
     try:
-        return None if known is None else data.decode(known)
+        return data.decode(known)
     except UnicodeDecodeError:
         return None

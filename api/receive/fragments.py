@@ -11,9 +11,10 @@ from typing import Any
 
 from api.texts.errors import Problem
 
-_HEADERS = ("content-range", "x-content-range", "upload-offset", "upload-length", "tus-resumable")
-"""Of a part of a representation (RFC 9110, section 14.5), of tus, of FilePond, of the resumable
-uploads of the IETF."""
+_RANGES = ("content-range", "x-content-range")
+"""Of a part of a representation (RFC 9110, section 14.5)."""
+_HEADERS = (*_RANGES, "upload-offset", "upload-length", "tus-resumable")
+"""Besides of tus, of FilePond, of the resumable uploads of the IETF."""
 _BOOLEANS = {"upload-complete": "?1", "upload-incomplete": "?0"}
 """Of drafts of the latter: what a whole file says."""
 _FIRST = {
@@ -43,6 +44,13 @@ def refuse_by_headers(headers: Mapping[str, str], *, but: Collection[str] = ()) 
     for name, value in headers.items():
         if "chunk" in name:
             refuse_by_field(name, value)
+
+
+def refuse_range(headers: Mapping[str, str]) -> None:
+    """Raise the same for a range, where the other headers are how pieces are sent: the place of one
+    is said once."""
+    if any(name in headers for name in _RANGES):
+        raise fragment()
 
 
 def says_of_pieces(name: str) -> bool:

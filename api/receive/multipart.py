@@ -15,10 +15,12 @@ from python_multipart.multipart import MultipartParser, MultipartState
 from api.receive import header_values
 from api.receive.body import Body
 from api.receive.fragments import fragment
+from api.receive.header_values import HeaderValue
 from api.receive.names import filename_in, text_of, unescaped
 from api.receive.preamble import Preamble
-from api.receive.transfer_encodings import Decoder, decoder_of
+from api.receive.transfer_encodings import Decoder, decoder_of, refuse_content_encoding
 from api.texts.errors import Problem
+from shared.formats import NAMES, canonical
 
 MAX_PARTS = 1000
 MAX_HEADERS = 8
@@ -157,12 +159,18 @@ class _Collector:
         if len(name) > MAX_NAME:
             raise Problem("malformed-multipart", "A part's name is too long.")
         content_type = self._header("content-type")
-        charset = header_values.parse(self._headers.get("content-type", b"")).get("charset")
+        media_type = header_values.parse(self._headers.get("content-type", b""))
+        if media_type.value.startswith("multipart/"):  # RFC 7578, section 4.3: the way of old
+            raise Problem(
+                "malformed-multipart", "A part has parts of its own; send each by itself."
+            )
+        charset = media_type.get("charset")
+        refuse_content_encoding(self._header("content-encoding"))
         self._decoder = decoder_of(self._header("content-transfer-encoding"))
         self._events.append(
             PartStart(
                 name=name,
-                filename=filename_in(disposition),
+                filename=_filename(disposition, media_type.value),
                 content_type=clean_media_type(content_type),
                 charset=None if charset is None else charset.decode("latin-1"),
             )
@@ -184,6 +192,18 @@ class _Collector:
     def _header(self, name: str) -> str | None:
         value = self._headers.get(name)
         return None if value is None else text_of(value)
+
+
+def _filename(disposition: HeaderValue, media_type: str) -> str | None:
+    """None for a text part. A file may come without a name (RFC 7578, section 4.2); then its type
+    shows that it is one, and its name is empty."""
+    name = filename_in(disposition)
+    return "" if name is None and canonical(media_type) in NAMES else name
+
+
+def is_bytes(content_type: str | None) -> bool:
+    """Whether a part says of its contents that they are bytes, and nothing more."""
+    return (content_type or "").partition(";")[0].strip().lower() == "application/octet-stream"
 
 
 def filename_of(disposition: str | None) -> str:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import unicodedata
+from itertools import groupby
 from urllib.parse import unquote_to_bytes
 
 from api.receive.charsets import decoded
@@ -14,9 +15,13 @@ MAX_FILENAME = 255
 MAX_SEGMENTS = 100
 """Of a parameter that is sent in pieces (RFC 2231, section 3)."""
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=(?:[ \t]+(?==\?))?")
+_ENCODED_WORDS = re.compile(f"(?:{_ENCODED_WORD.pattern})+")
+"""With nothing but space between them, which is none of the text (RFC 2047, section 6.2)."""
 _SEGMENT = re.compile(r"(.*)\*(\d{1,3})(\*?)")
 _PERCENT_ENCODED = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+")
 _BEYOND_ASCII = re.compile(r"%[89A-Fa-f]")
+_LINE_END = re.compile(r"\r\n|[\t-\r\x85\u2028\u2029]")
+"""Or a tab: what divides words and can't be shown."""
 _JOINERS = "\u200c\u200d"
 """Format characters that belong to words and pictures: of Persian, of Indian scripts, of emoji."""
 _BROWSERS_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n", "%0d": "\r", "%0a": "\n"}
@@ -56,12 +61,14 @@ def unescaped(value: str) -> str:
 def clean_filename(name: str) -> str:
     """A file name that is safe to show and to send in a header; it never names a path.
 
-    Keeps the last path segment, with any kind of space in it. Control characters, line ends, and
-    characters that turn the writing direction or show nothing are dropped, and what is too long
-    loses its beginning.
+    Keeps the last path segment, with any kind of space in it; a tab or a line end becomes one.
+    Control characters, and characters that turn the writing direction or show nothing, are dropped,
+    and what is too long loses its beginning. Dots alone name a folder, so they are no name.
     """
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(map(_shown, last)).strip()
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
+    shown = "".join(map(_shown, _LINE_END.sub(" ", last))).strip()
+    if not shown.strip("."):
+        return ""
     encoded = shown.encode("utf-8", "ignore")[-MAX_FILENAME:]
     return encoded.decode("utf-8", "ignore")
 
@@ -72,8 +79,6 @@ def _shown(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Zs":
         return char
-    if char == "\t":
-        return " "
     # a character that this Python's Unicode doesn't know yet is one that a newer phone does
     return char if category == "Cn" and ord(char) & 0xFFFE != 0xFFFE else ""  # noqa: PLR2004 - noncharacters
 
@@ -81,7 +86,7 @@ def _shown(char: str) -> str:
 def _plain(value: bytes) -> str:
     text = text_of(value)
     if "=?" in text:
-        text = _ENCODED_WORD.sub(_decoded_word, text)
+        text = _ENCODED_WORDS.sub(_decoded_words, text)
     return _unquoted(text) or unescaped(text)
 
 
@@ -93,17 +98,24 @@ def _unquoted(text: str) -> str | None:
     return None
 
 
-def _decoded_word(found: re.Match[str]) -> str:
-    charset, encoding, text = found[1].partition("*")[0], found[2].lower(), found[3]
-    try:
-        if encoding == "b":
-            data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        else:
-            data = unquote_to_bytes(text.replace("%", "%25").replace("_", " ").replace("=", "%"))
-    except (binascii.Error, ValueError):
-        return found[0]
-    read = decoded(data, charset)
-    return data.decode("utf-8", "replace") if read is None else read
+def _decoded_words(found: re.Match[str]) -> str:
+    """Of words in one charset the bytes are joined first: some libraries cut within a character."""
+    text = ""
+    words = _ENCODED_WORD.finditer(found[0])
+    for charset, same in groupby(words, key=lambda word: word[1].partition("*")[0].lower()):
+        try:
+            data = b"".join(_bytes_of_word(word[2].lower(), word[3]) for word in same)
+        except (binascii.Error, ValueError):
+            return found[0]
+        read = decoded(data, charset)
+        text += data.decode("utf-8", "replace") if read is None else read
+    return text
+
+
+def _bytes_of_word(encoding: str, text: str) -> bytes:
+    if encoding == "b":
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    return unquote_to_bytes(text.replace("%", "%25").replace("_", " ").replace("=", "%"))
 
 
 def _extended(disposition: HeaderValue) -> str | None:

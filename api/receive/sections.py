@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from api.receive.charsets import codec, decoded
 from api.receive.files import FileReceiver, Received
 from api.receive.fragments import MAX_VALUE, refuse_by_field, says_of_pieces
-from api.receive.multipart import Event, PartData, PartStart
+from api.receive.multipart import Event, PartData, PartStart, is_bytes
 from api.staging.staging import Staging
 from api.texts.errors import Problem
 from shared.ids import new_id
@@ -124,11 +124,14 @@ class _Reader:
         if part.filename is None and (part.name == CHARSET or says_of_pieces(part.name)):
             return
         limit = self._limit_of(part.name)
-        if part.filename is not None:
+        filename = part.filename
+        if filename is None and limit and is_bytes(part.content_type):
+            filename = ""  # of a file without a name; of a text it is a text
+        if filename is not None:
             kept = sum(file.size for _, file in self._files if not file.too_large)
             limit = min(limit, self._max_bytes - kept)
             self._file = FileReceiver(
-                self._staging, new_id("upl"), limit, part.filename, part.content_type
+                self._staging, new_id("upl"), limit, filename, part.content_type
             )
             self._files.append((part.name, self._file))
 

@@ -1,12 +1,14 @@
 """`Content-Transfer-Encoding` of a part: deprecated (RFC 7578, section 4.7) and sent all the same.
 
-Decoded as the bytes come, in bounded memory; what isn't valid is refused, never guessed.
+Decoded as the bytes come, in bounded memory; what isn't valid is refused, never guessed. So is what
+a part of a form can't be: compressed, or a multipart of its own.
 """
 
 import binascii
 import re
 from typing import Protocol
 
+from api.receive.charsets import codec
 from api.texts.errors import Problem
 
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
@@ -39,6 +41,18 @@ def decoder_of(header: str | None) -> Decoder | None:
     if encoding == "quoted-printable":
         return _QuotedPrintable()
     raise Problem("unsupported-transfer-encoding")
+
+
+def refuse_content_encoding(header: str | None) -> None:
+    """Raise `Problem` unsupported-content-encoding for a part that says it is encoded; one whose
+    `Content-Encoding` is a charset, as some clients have it, is not."""
+    coding = (header or "").strip().strip('"').lower()
+    if coding not in _IDENTITY and coding != "identity" and codec(coding) is None:
+        raise Problem(
+            "unsupported-content-encoding",
+            "A part comes with a Content-Encoding; send it as it is.",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 class _Base64:

@@ -60,7 +60,7 @@ class Turn:
             return
         if self._count != count:
             raise locked()
-        if self._patience:
+        if self._patience and self._patience.when() is None:  # asked by nobody else yet
             self._patience.reschedule(asyncio.get_running_loop().time())
         if not await self._is_over_within(END_SECONDS):
             raise locked()

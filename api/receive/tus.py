@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from api.receive.multipart import clean_media_type
+from api.receive.names import text_of
 from api.texts.errors import Problem
 
 VERSION = "1.0.0"
@@ -57,7 +58,7 @@ def metadata_of(headers: Mapping[str, str]) -> Metadata:
     """Raises `Problem` bad-request."""
     values = _metadata(headers.get("upload-metadata", ""))
     return Metadata(
-        filename=_first(values, _NAMES).decode(errors="replace"),
+        filename=text_of(_first(values, _NAMES)),
         declared_type=clean_media_type(_first(values, _TYPES).decode("latin-1") or None),
         sha256=_digest(_first(values, _DIGESTS)),
     )

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, and_, delete, func, or_, select
 
 from api.records.database import NOW, Change, Transaction, now_ms
-from api.records.prepared import Prepared, given, insert_row, update_rows
+from api.records.prepared import Prepared, add_row, given, insert_row, update_rows
 from api.records.rows import FormRow
 from api.records.tables import events, forms
 from api.texts.errors import Problem
@@ -142,7 +142,7 @@ def _change(tx: Transaction, form: FormRow, **values: Any) -> None:
 
 def note(tx: Transaction, **values: Any) -> None:
     """One event: an entry of a form's history."""
-    insert_row(tx.conn, events, {**values, "at": NOW})
+    add_row(tx.conn, events, {**values, "at": NOW})
 
 
 def save_text(tx: Transaction, form: FormRow, data: dict[str, Any]) -> None:

@@ -52,12 +52,21 @@ def given(column: Column[Any], name: str | None = None) -> BindParameter[Any]:
 
 
 def insert_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> Row:
-    """Insert a row and return it as it is then. A value may be a `Moment`.
+    """Insert a row and return it as it is then: what was given, and what only the database knows. A
+    value may be a `Moment`.
 
-    insert_row(conn, events, {"form_id": form_id, "at": NOW})
+    insert_row(conn, forms, {"id": form_id, "created_at": NOW, …})
     """
-    (row,) = _insert(table, _shape(values)).rows(conn, _parameters(values))
-    return row
+    (found,) = _insert(table, _shape(values), returning=True).rows(conn, _parameters(values))
+    return {**values, **found}
+
+
+def add_row(conn: Connection, table: Table, values: Mapping[str, Any]) -> None:
+    """The same for a row that nobody looks at now.
+
+    add_row(conn, events, {"form_id": form_id, "at": NOW})
+    """
+    _insert(table, _shape(values), returning=False).rows(conn, _parameters(values))
 
 
 def update_rows(
@@ -81,8 +90,13 @@ def update_rows(
 
 
 @lru_cache(maxsize=256)
-def _insert(table: Table, shape: _Shape) -> Prepared:
-    return Prepared(insert(table).values(_assignments(table, shape)).returning(*table.c))
+def _insert(table: Table, shape: _Shape, *, returning: bool) -> Prepared:
+    statement = insert(table).values(_assignments(table, shape))
+    if not returning:
+        return Prepared(statement)
+    known = {name for name, is_moment in shape if not is_moment}
+    unknown = [column for column in table.c if column.name not in known]
+    return Prepared(statement.returning(*(unknown or table.c)))
 
 
 @lru_cache(maxsize=256)

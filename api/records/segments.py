@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from api.records import staged
 from api.records.database import Moment, Transaction, the_time
-from api.records.prepared import Prepared, given, insert_row, update_rows
+from api.records.prepared import Prepared, add_row, given, update_rows
 from api.records.rows import SegmentRow, UploadRow
 from api.records.tables import (
     IS_COMPLETE,
@@ -31,6 +31,19 @@ _OF_UPLOAD = Prepared(
     .where(segments.c.upload_id == given(segments.c.upload_id))
     .order_by(segments.c.start)
 )
+_RECEIVING = Prepared(
+    select(uploads)
+    .where(uploads.c.form_id == given(uploads.c.form_id), IS_RECEIVING)
+    .order_by(uploads.c.id)
+    .with_for_update()
+)
+
+
+def hold_receiving(tx: Transaction, form_id: str) -> list[UploadRow]:
+    """A form's uploads that are being received: no request moves them until this transaction ends.
+    The form must be locked."""
+    rows = _RECEIVING.rows(tx.conn, {"form_id": form_id})
+    return [UploadRow.of(row) for row in rows]
 
 
 def take(tx: Transaction, upload_id: str, received: int) -> UploadRow | None:
@@ -79,7 +92,7 @@ def add(tx: Transaction, segment: SegmentRow) -> None:
     """Make it one of its upload's, whose row is locked. Raises `Problem` where the sweep took its
     file for an orphan."""
     staged.own(tx, segment.name)
-    insert_row(tx.conn, segments, asdict(segment))
+    add_row(tx.conn, segments, asdict(segment))
 
 
 def of_upload(conn: Connection, upload_id: str) -> list[SegmentRow]:

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from api.records.database import NOW, Transaction, now_ms, the_time
-from api.records.prepared import insert_row
+from api.records.prepared import add_row
 from api.records.tables import IS_CONDEMNED, staged_names, volume
 from api.texts.errors import Problem
 
@@ -17,7 +17,7 @@ BATCH = 200
 def own(tx: Transaction, name: str) -> None:
     """Make the name an upload's. Raises `Problem` when the sweep has condemned the file."""
     try:
-        insert_row(tx.conn, staged_names, {"name": name, "condemned": False, "at": NOW})
+        add_row(tx.conn, staged_names, {"name": name, "condemned": False, "at": NOW})
     except IntegrityError as error:
         raise Problem("unavailable", retry_after=1) from error
 

@@ -113,7 +113,7 @@ async def filepond_chunk(
     with about(upload.field):
         _check_length(request, upload)
         most = max(upload.size - start, 0)
-        body = Body(request, limit=most, pace=services.settings.pace, over=beyond_the_end())
+        body = Body(request, limit=most, pace=services.settings.pace, over=beyond_the_end)
         place = Place(start, body.declared, _name(request))
         row = await put_piece(services, upload.id, place, aiter(body))
     return Response(status_code=204, headers={**NO_STORE, "Upload-Offset": str(offset(row))})

@@ -1,6 +1,9 @@
 """The IETF's resumable uploads, at the addresses of tus: the careful form of an experiment."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 
 from fastapi import Request
 from starlette.responses import Response
@@ -20,7 +23,8 @@ from api.routes.receiving import (
 )
 from api.services import Services
 from api.texts.errors import Problem
-from api.uploads.resumable import Announced, append, begin, stand
+from api.uploads.finishing import give_up
+from api.uploads.resumable import Announced, append, begin, begin_with_bytes, stand
 from shared.form_definition import FileField
 from shared.status import UploadStatus
 
@@ -30,16 +34,20 @@ async def create(
 ) -> Response:
     """Begin an upload, whose length is known, with the bytes that come."""
     headers = request.headers
-    completes = ietf.completes(headers)
-    announced = Announced(
-        _length(request, completes=completes),
-        filename_of(headers.get("content-disposition")) or "",
-        clean_media_type(headers.get("content-type")),
-    )
-    row = await begin(services, admission_of(request, services, form, file_field), announced)
-    if has_body(request) and not row.received:  # else a key that is repeated
-        row = await append(services, row.id, 0, body_of(request, services))
-    limits = [f"max-size={file_field.max_bytes}", *_max_age(row)]
+    max_size = f"max-size={file_field.max_bytes}"
+    with _refusing(max_size):
+        announced = Announced(
+            _length(request, completes=ietf.completes(headers)),
+            filename_of(headers.get("content-disposition")) or "",
+            clean_media_type(headers.get("content-type")),
+        )
+        admission = admission_of(request, services, form, file_field)
+        if has_body(request):
+            body = body_of(request, services)
+            row = await begin_with_bytes(services, admission, announced, body)
+        else:
+            row = await begin(services, admission, announced)
+    limits = [max_size, *_max_age(row)]
     return Response(
         status_code=201,
         headers={
@@ -52,17 +60,30 @@ async def create(
 
 async def send(request: Request, services: Services, upload_id: str) -> Response:
     """Take bytes."""
+    with _refusing():
+        return await _sent(request, services, checked_id(upload_id))
+
+
+async def _sent(request: Request, services: Services, upload_id: str) -> Response:
+    headers = request.headers
     require_type(request, ietf.CONTENT_TYPE)
-    at, completes = tus.offset_of(request.headers), ietf.completes(request.headers)
+    at, completes = tus.offset_of(headers), ietf.completes(headers)
+    said = tus.length_of(headers) if "upload-length" in headers else None
     make = body_of(request, services)
 
     def body(limit: int) -> Body:
-        declared = declared_length(request)
-        if completes and declared not in (None, limit):
+        if said not in (None, at + limit):
+            raise ietf.inconsistent()
+        if completes and declared_length(request) not in (None, limit):
             raise ietf.inconsistent()
         return make(limit)
 
-    row = await append(services, checked_id(upload_id), at, body)
+    try:
+        row = await append(services, upload_id, at, body)
+    except Problem as problem:
+        if problem.code == "request-too-large":  # the draft: the upload is no longer valid
+            await give_up(services, upload_id)
+        raise
     if completes and row.status is UploadStatus.RECEIVING:
         raise ietf.inconsistent()
     return Response(status_code=204, headers=_state(row))
@@ -87,6 +108,20 @@ def _length(request: Request, *, completes: bool) -> int:
     if declared not in (None, length):
         raise ietf.inconsistent()
     return length
+
+
+@contextmanager
+def _refusing(limits: str | None = None) -> Iterator[None]:
+    """What the draft wants of a refusal, too: whether it is one of the whole file, and the limits
+    where they were passed."""
+    try:
+        yield
+    except Problem as problem:
+        is_of_whole = problem.code == "digest-mismatch"
+        problem.headers["Upload-Complete"] = "?1" if is_of_whole else "?0"
+        if limits and problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            problem.headers["Upload-Limit"] = limits
+        raise
 
 
 def _state(row: UploadRow) -> dict[str, str]:

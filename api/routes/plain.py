@@ -1,6 +1,6 @@
 """A route that costs little, for what clients ask again and again."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from inspect import signature
 from typing import Any
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -26,13 +27,12 @@ class PlainRoute(APIRoute):
         if takes != given:
             wrong = ", ".join(sorted(takes ^ given))
             raise TypeError(f"{path}: a plain route takes request and parts of the path ({wrong})")
+        self.app = self._serve
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            answer: Response = await self.endpoint(request, **request.path_params)
-            return answer
-
-        return handle
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        answer: Response = await self.endpoint(request, **request.path_params)
+        await answer(scope, receive, send)
 
 
 def route(

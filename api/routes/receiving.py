@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from starlette.requests import Request
 
@@ -102,7 +103,7 @@ class Incoming:
             request,
             limit=file_field.max_bytes + beside,
             pace=services.settings.pace,
-            over=file_too_large(file_field.max_bytes),
+            over=partial(file_too_large, file_field.max_bytes),
             hashed=self.admission.digest is not None,
         )
         self._beside = beside

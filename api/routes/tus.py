@@ -11,9 +11,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.access import reach
+from api.http.tus import other_version
 from api.openapi import of_tus as described
 from api.receive import tus
 from api.receive.files import check_size
+from api.receive.fragments import refuse_range
 from api.receive.ietf import CONTENT_TYPE as PARTIAL
 from api.receive.ietf import is_spoken as is_ietf
 from api.records.rows import UploadRow
@@ -35,8 +37,8 @@ from api.routes.receiving import (
     offset,
     require_type,
 )
-from api.texts.errors import Problem, about
-from api.uploads.resumable import Announced, append, begin, stand
+from api.texts.errors import about
+from api.uploads.resumable import Announced, append, begin, begin_with_bytes, stand
 from shared.form_definition import FileField
 from shared.status import UploadStatus
 
@@ -58,6 +60,7 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
     form = await reach.form(services, await credential_or_page(request, services), form_id)
     file_field = file_field_of(services, form, field)
     with about(file_field.name):
+        refuse_range(request.headers)
         if speaks_ietf:
             return await ietf.create(request, services, form, file_field)
         announced, sha256 = _announced(request, file_field)
@@ -66,9 +69,11 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
         if brings_bytes:
             require_type(request, tus.CONTENT_TYPE)
         checksum = tus.checksum_of(request.headers)
-        row = await begin(services, admission, announced)
-        if brings_bytes and not row.received:  # else a key that is repeated
-            row = await append(services, row.id, 0, body_of(request, services), checksum)
+        if brings_bytes:
+            body = body_of(request, services)
+            row = await begin_with_bytes(services, admission, announced, body, checksum)
+        else:
+            row = await begin(services, admission, announced)
     return Response(
         status_code=201, headers={"Location": f"/v1/uploads/{row.id}", **_progress(row)}
     )
@@ -84,7 +89,9 @@ async def tus_create(request: Request, form_id: FormId, field: FieldName) -> Res
 )
 async def tus_send(request: Request, upload_id: UploadId) -> Response:
     services = services_in(request)
-    if _speaks_ietf(request):
+    speaks_ietf = _speaks_ietf(request)
+    refuse_range(request.headers)
+    if speaks_ietf:
         return await ietf.send(request, services, upload_id)
     require_type(request, tus.CONTENT_TYPE)
     at, checksum = tus.offset_of(request.headers), tus.checksum_of(request.headers)
@@ -136,12 +143,12 @@ for _path in ("/forms/{form_id}/fields/{field}/tus", "/uploads/{upload_id}"):
 
 
 def _speaks_ietf(request: Request) -> bool:
-    """Whether it isn't tus that the request speaks. Raises `Problem` tus-version for another
-    version of it, or for none at all."""
+    """Whether it isn't tus that the request speaks. Raises `Problem` tus-version where it names no
+    version; another one has been refused."""
     if is_ietf(request.headers):
         return True
-    if request.headers.get("tus-resumable") != tus.VERSION:
-        raise Problem("tus-version", headers={"Tus-Version": tus.VERSION})
+    if "tus-resumable" not in request.headers:
+        raise other_version()
     return False
 
 

@@ -156,7 +156,11 @@ class Settings(BaseSettings):
         int, Field(description="attempts before an upload ends `failed`", gt=0)
     ] = 5
     deadline_seconds: Annotated[
-        Seconds, Field(description="after this long a pending upload ends `failed`")
+        Seconds,
+        Field(
+            description="after this long a pending upload ends `failed`; an attempt under way is"
+            " waited for"
+        ),
     ] = 7 * 86400
     quarantine_seconds: Annotated[
         Seconds, Field(description="how long orphaned bytes are kept before they are deleted")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from api.staging.space import volume_problem
+
 if TYPE_CHECKING:
     from api.staging.staging import Staging
 
@@ -36,12 +38,17 @@ class Batches:
         """Have a thread do `step` with what is gathered, once it is done with the batch before.
         Raises `Problem` where any before has failed: nothing may be written behind it."""
         await self.settle()
-        self._under_way = asyncio.ensure_future(self._staging.run(step, self._taken()))
+        self._under_way = self._staging.in_thread(step, self._taken())
 
     async def settle(self) -> None:
         """Until the thread is done. Raises `Problem` where it failed, then and ever after."""
-        if self._under_way:  # if cancelled the thread still writes: see `idle`
+        if self._under_way is None:
+            return
+        try:
+            # if cancelled the thread still writes: see `idle`
             await asyncio.shield(self._under_way)
+        except OSError as error:
+            raise volume_problem(error) from error
 
     async def idle(self) -> None:
         """Until the thread is done, whatever became of it."""

@@ -23,12 +23,15 @@ from api.staging.folder_pass import FolderPass
 from api.staging.folder_sync import FolderSync
 from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.staging.space import Space, volume_problem
+from api.staging.together import Together
 from api.staging.writer import BATCH, Writer
 from shared.volume import MARKER, STAGED
 
 FOLDERS = (INCOMING, SEGMENTS, STAGED, QUARANTINE)
 GATHERED = 8 * 1024 * 1024
 """What all small bodies together may hold; beyond it they are written batch by batch."""
+MARKER_BYTES = 4096
+"""Far more than a marker has: one that has more says something else."""
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -48,6 +51,7 @@ class Staging:
         self._passes = {name: FolderPass(root / name) for name in FOLDERS}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
         self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
+        self._marker = Together(lambda: self.run(_text_of, root / MARKER))
         self._gathered = 0
 
     def prepare(self) -> None:
@@ -134,15 +138,8 @@ class Staging:
         await self.run((self.root / folder / name).unlink, missing_ok=True)
 
     async def read_marker(self) -> str | None:
-        """The volume's id as its marker file says it; None without one."""
-
-        def read() -> str | None:
-            try:
-                return (self.root / MARKER).read_text().strip()
-            except (OSError, ValueError):  # ValueError: whatever it holds, it is no text
-                return None
-
-        return await self.run(read)
+        """The volume's id as its marker file says it now; None without one."""
+        return await self._marker.done()
 
     async def write_marker(self, volume_id: str) -> None:
         """Make the volume this one, durably; the marker is whole or not there."""
@@ -165,7 +162,19 @@ class Staging:
         except OSError as error:
             raise volume_problem(error) from error
 
-    async def in_thread(self, call: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Call in a thread. Raises whatever it raises."""
+    def in_thread(
+        self, call: Callable[..., T], *args: object, **kwargs: object
+    ) -> asyncio.Future[T]:
+        """Call in a thread, which has begun when this returns. The future raises whatever it
+        raises."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+        return loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+
+
+def _text_of(path: Path) -> str | None:
+    """Of a marker, which is short; None where there is none, or no text."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(MARKER_BYTES).decode().strip()
+    except (OSError, ValueError):  # ValueError: whatever it holds, it is no text
+        return None

@@ -10,33 +10,36 @@ from typing import NamedTuple
 from api.texts.errors import ERRORS
 
 ANSWERS = {
-    "bad-request": "no `Host`, two, or one that names no host; framing that can't be trusted; "
-    "a head over 64 KiB or 100 headers; a section with over 32 files, a text part over 256 KiB or "
-    "1 MiB of text; a URL-encoded body with over 1000 values; a page's post whose `section`, `go`, "
-    "`remove`, `submit` or `token` is a file or can't be read; two keys, or one that isn't 1 to "
-    "200 printable characters of UTF-8; a `Repr-Digest` that can't be read; a header of tus, of "
-    "the IETF's uploads or of FilePond's chunks that is missing, can't be read or isn't supported; "
-    "a field of Dropzone's that can't be read",
+    "bad-request": "a head that can't be read, or is over 64 KiB or 100 headers; no `Host` (but in "
+    "HTTP/1.0), two, or one that names no host; framing that can't be trusted; a section with over "
+    "32 files, a text part over 256 KiB or 1 MiB of text; a URL-encoded body with over 1000 "
+    "values; a page's post whose `section`, `go`, `remove`, `submit` or `token` is a file or can't "
+    "be read; two keys, or one that isn't 1 to 200 printable characters of UTF-8; a `Repr-Digest` "
+    "that can't be read; a header of tus, of the IETF's uploads or of FilePond's chunks that is "
+    "missing, can't be read or isn't supported; a field of Dropzone's that can't be read",
     "malformed-json": "the body is not one JSON object in UTF-8; NaN, half a surrogate pair and "
     "nesting without end are no JSON here",
     "malformed-multipart": "a `Content-Type` without a boundary, or with one of over 70 bytes; no "
-    "closing boundary; a part without a name, with two, or with one of over 200 characters; over "
-    "1000 parts; a part with over 8 headers, the same header twice or a header over 4 KiB; over "
-    "128 KiB of such headers; an encoded part that can't be decoded",
+    "closing boundary, or over 1000 spaces behind the first; over 1000 parts; a part without a "
+    "name, with two, with two file names, or with a name of over 200 characters; a part's header "
+    "that can't be read, stands twice or is over 4 KiB; over 8 of them in a part, or over 128 KiB "
+    "in all; an encoded part that can't be decoded, or one that has parts of its own",
     "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
     "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
-    "the file does; one that goes beyond without saying so is `request-too-large`",
+    "the file does; one that goes beyond without saying so is `request-too-large`. A `PATCH` of "
+    "the IETF's whose `Upload-Length` isn't the one that its upload was begun with",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
-    "fragment-not-supported": "a header (`Content-Range`, `Upload-Offset`, `Upload-Length`, "
-    "`Tus-Resumable`, `Upload-Complete` and others), or a field of the body or the query that "
-    "uploaders who send in chunks have, tells of a piece of a file, and it is none of Dropzone's, "
-    "FilePond's or tus at their own addresses; a file beside the `Upload-Length` with which "
-    "FilePond begins",
-    "unauthorized": "no bearer token, or one that opens nothing; the cookie of our pages, where a "
-    "page of another site asks or at an address that takes none; a form's token where a service "
-    "key alone opens (the list of forms, a release); a new form with what a service key alone may "
-    "give",
+    "fragment-not-supported": "a header of the request (`Content-Range`, `Upload-Offset`, "
+    "`Upload-Length`, `Tus-Resumable`, `Upload-Complete` and others), the `Content-Range` of a "
+    "part, or a field of the body or the query that uploaders who send in chunks have, tells of a "
+    "piece of a file, and it is none of FilePond's or tus at their own addresses, nor one of "
+    "Dropzone's with all six fields before the file, each said once; a `Content-Range` beside tus "
+    "or the IETF's uploads; a file beside the `Upload-Length` with which FilePond begins",
+    "unauthorized": "no bearer token, or one, in a page's post also a hidden one, that opens "
+    "nothing; the cookie of our pages, where a page of another site asks or at an address that "
+    "takes none; a form's token where a service key alone opens (the list of forms, a release); a "
+    "new form with what a service key alone may give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
     "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
     "this browser's cookie names neither `Origin` nor `Referer`",
@@ -44,48 +47,53 @@ ANSWERS = {
     "it is another form's",
     "method-not-allowed": "the address exists, this method of it doesn't",
     "not-acceptable": "`Accept` rules out `text/event-stream`, where that is what is answered",
-    "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or too few over "
-    "`RECEIVE_RATE_SECONDS`; a head took longer than `RECEIVE_HEAD_SECONDS`. A client of tus is "
-    "told 503 for a body",
+    "request-timeout": "no byte of a body came for `RECEIVE_IDLE_SECONDS`, or fewer than "
+    "`RECEIVE_MIN_BYTES_PER_SECOND` over `RECEIVE_RATE_SECONDS`; a head that had begun took longer "
+    "than `RECEIVE_HEAD_SECONDS`. A client of tus is told 503 for a body",
     "too-many-requests": "a client has `MAX_CONNECTIONS_PER_CLIENT` requests under way, through a "
-    "proxy; or a stream is asked for beyond what the client, or the form, may have open. A client "
-    "of tus is told 503",
-    "precondition-failed": "`If-Match` of a `PATCH` names an older edit; uploads ignore it",
+    "trusted proxy; or a stream is asked for beyond what the client, or the form, may have open. A "
+    "client of tus is told 503",
+    "precondition-failed": "`If-Match` of a `PATCH` of a form names another edit than the form's "
+    "latest; `*` names any, and uploads ignore the header",
     "request-too-large": "JSON over 320 KiB; a section over what all its form's files may have "
     "together and 1 MiB more; a form that a page posts over 2 GB, or 1 MiB where it is "
-    "URL-encoded; bytes beyond an upload's `Upload-Length`; what FilePond sends to begin a file in "
-    "chunks over 64 KiB, or to take one away over 1 KiB",
+    "URL-encoded; bytes of tus or the IETF's beyond the `Upload-Length`; what FilePond sends to "
+    "begin a file in chunks over 64 KiB, or to take one away over 1 KiB",
     "unsupported-media-type": "the request's own `Content-Type` is none that the address takes; "
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
-    "unsupported-content-encoding": "a body with a `Content-Encoding` other than `identity`; the "
-    "answer has `Accept-Encoding: identity`",
+    "unsupported-content-encoding": "a body, or a part of one, with a `Content-Encoding` other "
+    "than `identity`, of a part also than a charset; with `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
     "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
     "unsupported-transfer-coding": "a `Transfer-Encoding` other than `chunked`",
     "http-version-not-supported": "a version other than 1.0 and 1.1, HTTP/2 without TLS among them",
     "invalid-request": "JSON has a value that can't be kept: wrong type, over 65536 characters, "
-    "NUL; or one that can't be used: a `reference` over 200 characters, `metadata` over 4 KiB or "
-    "with a number that a double can't hold, a redirect that leads elsewhere than to "
+    "NUL; or one that can't be used: a `reference` not of 1 to 200 characters, `metadata` over "
+    "4 KiB or with a number that a double can't hold, a redirect that leads elsewhere than to "
     "`REDIRECT_ORIGINS`, no `from`; a parameter of the query is wrong; `section` or `go` of a "
     "page's post names no section",
     "unknown-field": "a key or part of a section, or a key in `data` of a new form, that is no "
     "field of the form",
     "unknown-form-type": "`type` of a new form names none",
-    "wrong-offset": "`Upload-Offset` isn't where the upload stands; that of the answer is",
+    "wrong-offset": "`Upload-Offset` isn't where the upload stands; the `Upload-Offset` of the "
+    "answer says where that is",
     "piece-mismatch": "a chunk's fields or headers contradict each other, its bytes are more or "
     "fewer than they say, it overlaps another one, or the file comes in over 10,000 of them; or "
-    "bytes of tus come for an upload that has chunks with a hole between them, or came in as many",
+    "bytes of tus or the IETF's come for an upload that has chunks with a hole between them, or "
+    "that came in 10,000 requests",
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
     "failed and can't be tried again; or a question where it stands. Of chunks of Dropzone and "
     "FilePond: for one that ended before its last byte",
-    "tus-version": "`Tus-Resumable` is absent, or another version; with `Tus-Version`",
+    "tus-version": "at an address of tus `Tus-Resumable` is another version, or a `POST` or "
+    "`PATCH` has none and is none of the IETF's either; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` of tus also whatever keeps it from being answered",
     "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",
     "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
-    "uploads-pending": "submit while files are under way; they are listed under `uploads`",
+    "uploads-pending": "submit while files are under way; they are listed under `uploads`; with "
+    "`Retry-After`",
     "form-incomplete": "submit with missing or wrong answers, listed under `errors`",
     "file-missing": "an upload without a file part",
     "file-empty": "an upload whose file has no bytes",
@@ -96,24 +104,27 @@ ANSWERS = {
     "for one upload",
     "form-full": "an upload, or a section's body, is more than the form may hold of files "
     "(`MAX_FORM_BYTES`, `MAX_FORM_UPLOADS`), or values are more text (`MAX_FORM_TEXT_BYTES`)",
-    "too-many-forms": "a client address began more than `MAX_DRAFTS_PER_HOUR` drafts; with "
-    "`Retry-After`",
-    "key-reused": "a key that already stands for other bytes in this field; of an upload in "
+    "too-many-forms": "a client address begins more than `MAX_DRAFTS_PER_HOUR` drafts within an "
+    "hour; with `Retry-After`",
+    "key-reused": "a key, of the address or of `Idempotency-Key`, that already stands for other "
+    "bytes in this field; of an upload in "
     "several requests, a key or `dzuuid` that stands for another length",
-    "upload-running": "a key whose first request is still being received",
-    "digest-mismatch": "`Repr-Digest`, or `sha256` in the metadata of tus, names other bytes than "
-    "arrived, or than the file has that is to be used again; an upload in several requests is "
-    "removed with it",
+    "upload-running": "a key whose first request is still being received; with `Retry-After`",
+    "digest-mismatch": "`Repr-Digest` is the SHA-256 neither of the file that arrived nor of the "
+    "body that brought it; of a file that is to be used again, neither of what was sent nor of "
+    "what is kept. Of an upload in several requests `Repr-Digest`, or `sha256` in the metadata of "
+    "tus, isn't that of the whole file; the upload is removed with it",
     "upload-not-reusable": "a file that is to be used again can't be; `params` have the `reason`",
     "not-stored": "a link is asked for and the upload is not `stored`",
     "not-released": "a link is asked for with a form's token, and the upload is flagged",
     "not-flagged": "a release of an upload that is not flagged, or is not in the bucket any more",
     "not-failed": "a retry of an upload that is not `failed`, or is with `retryable` false: its "
-    "bytes are lost, changed or no longer kept",
+    "bytes are lost, changed or no longer kept, or the object that it uses again is gone",
     "internal-error": "a fault of ours; `request_id` finds it in the logs",
     "unavailable": "the database or the volume can't be used, the api is stopping, there are too "
-    "many connections, all streams of events are taken, the form's type was taken away, or the "
-    "file was being moved in that moment; with `Retry-After`",
+    "many connections, all streams of events are taken, the form's type was taken away, the file "
+    "was being moved in that moment, or it took so long to be acknowledged that the sweep had "
+    "taken it for an orphan; with `Retry-After`",
     "storage-full": "too few bytes or inodes free on the volume; before the body where that can be "
     "known; with `Retry-After`",
 }
@@ -126,7 +137,10 @@ UPLOADS = {
     ),
     "too-many-files": ("rejected", "a file of a saved section finds its field full"),
     "file-too-small": ("rejected", "it has fewer bytes than its field's `min_bytes`"),
-    "file-invalid-type": ("rejected", "the type found in the bytes is not in the field's `accept`"),
+    "file-invalid-type": (
+        "rejected",
+        "the type found in the bytes is not in the field's `accept`, or no known one is found",
+    ),
     "file-corrupt": (
         "rejected",
         "it can't be decoded whole, LibreOffice makes no PDF of it, or two decoders died of it",
@@ -168,7 +182,10 @@ UPLOADS = {
         "alone or with all its kept frames it is over the field's limits, or over a format's own",
     ),
     "attempts-exhausted": ("failed", "`MAX_ATTEMPTS` attempts came to nothing"),
-    "deadline-passed": ("failed", "`DEADLINE_SECONDS` went by without an outcome"),
+    "deadline-passed": (
+        "failed",
+        "`DEADLINE_SECONDS` went by without an outcome; an attempt under way is waited for",
+    ),
     "bytes-expired": ("failed", "`FAILED_KEEP_SECONDS` went by, and the bytes with them"),
     "bytes-lost": (
         "failed",
@@ -180,10 +197,11 @@ UPLOADS = {
 """How an upload ends with the code in its `error`, and when."""
 
 INTERNAL = {
-    "stale-generation": "heartbeat or outcome of a generation that doesn't own the upload",
+    "stale-generation": "heartbeat or outcome of a generation that doesn't own the upload; an "
+    "outcome for another form than the upload's",
     "upload-held": "claim of an upload that another worker holds; with `Retry-After`",
     "upload-not-due": "claim of an upload whose backoff isn't over; with `Retry-After`",
-    "upload-final": "claim of an upload that waits for no worker",
+    "upload-final": "claim of an upload that waits for no worker, as it is `receiving` or final",
 }
 """When an answer of the internal listener has the code."""
 

@@ -274,6 +274,6 @@ def rules_of(form: FormRow, field: FileField, upload_id: str) -> dict[str, Any]:
     return {
         "field": field.name,
         "slot": field.name if field.max_files == 1 else upload_id,
-        "policy": field.policy.model_dump(mode="json"),
+        "policy": field.snapshot,
         "key_base": key_base,
     }

@@ -47,6 +47,12 @@ def _is_all_here(row: UploadRow) -> bool:
     return row.status in ALL_HERE
 
 
+async def give_up(services: Services, upload_id: str) -> None:
+    """Remove an upload that is being received and can't become what its client wants. Raises
+    `Problem` not-found."""
+    await services.database.write(_given_up, upload_id)
+
+
 async def finish(services: Services, upload_id: str) -> UploadRow:
     """Make an upload whose bytes are all here one file, and `staged`. May be done again, and at
     the same time on another replica.
@@ -73,7 +79,7 @@ async def _finish(services: Services, upload_id: str) -> UploadRow:
             raise
         return row  # another replica has finished it, and the sweep was here since
     if row.announced_sha256 not in (None, sha256):
-        await services.database.write(_removed, row)
+        await give_up(services, row.id)  # what re-selects the file begins anew
         raise Problem("digest-mismatch", field=row.field)
     reached("api-before-finish")
     try:
@@ -134,9 +140,7 @@ def _finished(tx: Transaction, services: Services, row: UploadRow, sha256: str) 
     return finished
 
 
-def _removed(tx: Transaction, row: UploadRow) -> None:
-    """It can't become what its client wants: what re-selects the file begins anew."""
-    forms.lock(tx, row.form_id)
-    current = uploads.get(tx.conn, row.id)
-    if current and current.status is UploadStatus.RECEIVING:
-        lifecycle.end(tx, current, UploadStatus.REMOVED)
+def _given_up(tx: Transaction, upload_id: str) -> None:
+    row = uploads.lock(tx, upload_id)
+    if row.status is UploadStatus.RECEIVING:
+        lifecycle.end(tx, row, UploadStatus.REMOVED)

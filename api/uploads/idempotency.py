@@ -66,30 +66,30 @@ class _Mark:
     def __init__(self, services: Services, form_id: str, field: str, key: str) -> None:
         self._database = services.database
         self._of = (form_id, field, key, _HERE + new_id("run"))
-        self._is_set = False
         self._over = asyncio.Event()
+        self._setting: asyncio.Task[None] | None = None
+        self._slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        """A quick body has no task of its own."""
         self._setting = asyncio.create_task(self._set())
 
     async def _set(self) -> None:
-        pause: float = SLOW_SECONDS
-        while not await self._is_over_within(pause):
-            self._is_set = True
+        while not self._over.is_set():
             with contextlib.suppress(Problem):
                 await self._database.note(_mark, *self._of)
-            pause = RENEW_SECONDS
-
-    async def _is_over_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._over.wait()
-        return self._over.is_set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._over.wait()
 
     async def end(self) -> None:
+        self._slow.cancel()
+        if self._setting is None:
+            return
         self._over.set()
         await asyncio.wait([self._setting])  # not cancelled: its mark might come after the end
-        if self._is_set:
-            with contextlib.suppress(Problem):  # it ends by itself
-                await self._database.note(running_keys.unmark, *self._of)
+        with contextlib.suppress(Problem):  # it ends by itself
+            await self._database.note(running_keys.unmark, *self._of)
 
 
 def _mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from api.access.rights import check_draft
-from api.receive.body import Body
+from api.receive.body import Body, ClientGone
 from api.receive.files import check_size
 from api.receive.names import clean_filename
 from api.receive.turns import locked
@@ -27,7 +27,7 @@ from api.texts.errors import Problem
 from api.uploads.acknowledge import rules_of
 from api.uploads.admission import Admission
 from api.uploads.appending import Appending
-from api.uploads.finishing import find, finish
+from api.uploads.finishing import find, finish, give_up
 from api.uploads.lost_segments import end_if_lost
 from shared.status import UploadStatus
 
@@ -64,6 +64,31 @@ async def begin(services: Services, admission: Admission, announced: Announced) 
         row = await services.database.write(_begun, services, admission, announced)
         staging.space.outstanding += length
     return row
+
+
+async def begin_with_bytes(
+    services: Services,
+    admission: Admission,
+    announced: Announced,
+    body_of: Callable[[int], Body],
+    checksum: Checksum | None = None,
+) -> UploadRow:
+    """Begin an upload by a request that brings its first bytes. Where it breaks off, or they are
+    refused, nobody is told the address: unless a key finds the upload again it is removed, as it
+    would keep its form from being submitted.
+
+    Raises as `begin` and `append` do.
+    """
+    row = await begin(services, admission, announced)
+    if row.received:  # a key that is repeated
+        return row
+    try:
+        return await append(services, row.id, 0, body_of, checksum)
+    except (Problem, ClientGone):
+        if admission.key is None:
+            with suppress(Problem):  # it expires
+                await give_up(services, row.id)
+        raise
 
 
 def _begun(
@@ -129,9 +154,13 @@ async def append(
     """
     async with services.turns.taken(upload_id) as turn:
         row, its_segments = await services.database.note(_taken, upload_id, offset)
-        if row.received is not None and row.received < row.size:
+        body = body_of(row.size - offset)  # which may refuse
+        if offset == row.size:
+            async with turn.reading():
+                async for _ in body:  # which refuses as soon as anything comes
+                    pass
+        else:
             await services.mount.require()
-            body = body_of(row.size - offset)  # which may refuse
             appending = Appending(
                 services, row, services.strands.take(upload_id, its_segments), checksum
             )

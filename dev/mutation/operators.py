@@ -6,6 +6,7 @@ and descriptions, and what only a type checker reads.
 """
 
 import ast
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -25,8 +26,13 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip # one table
 LOGS = {"log", "level"}
 """A logger, and one of its methods by a name of its own."""
+CRASH_POINTS = {"reached"}
+"""Where tests kill the product: theirs, and nothing in production. A test names each of them."""
 WORDS = {"description", "title", "doc", "detail", "reason"}
 """Keyword arguments that people read."""
+GUARDS = {"strict", "use_errno"}
+"""Keyword arguments that change nothing where no mistake was made: `zip(a, b, strict=True)`, and
+whether ctypes keeps an errno that nobody reads."""
 TYPING = {"TypeVar", "NewType", "cast", "get_logger", "Literal", "Annotated"}
 FEW = 10
 """Below this a number is changed by one, and from it on doubled: one second more is no fault."""
@@ -76,13 +82,15 @@ class _Finder:
         self._starts = [0]
         for line in self._source.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
+        self._errors = {each.name for each in ast.walk(self._tree) if _is_error(each)}
 
     def all(self) -> Iterator[Mutant]:
         return self._of_body(self._tree.body, "", at_import=True)
 
     def _of_body(self, body: list[ast.stmt], within: str, *, at_import: bool) -> Iterator[Mutant]:
         for statement in body:
-            if not _only_read(statement):
+            is_words = within.partition(".")[0] in self._errors and _is_super_init(statement)
+            if not is_words and not _only_read(statement):
                 yield from self._of_statement(statement, within, at_import=at_import)
 
     def _of_statement(
@@ -114,6 +122,17 @@ class _Finder:
         return self._starts[node.lineno - 1] + node.col_offset, self._starts[last - 1] + column
 
 
+def _is_error(node: ast.AST) -> TypeGuard[ast.ClassDef]:
+    """A class of errors whose base keeps what it is given for whoever reads it, and no more."""
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
+    found = [getattr(builtins, each.id, None) for each in bases if isinstance(each, ast.Name)]
+    return any(isinstance(each, type) and issubclass(each, Exception) for each in found)
+
+
+def _is_super_init(statement: ast.stmt) -> bool:
+    return ast.unparse(statement).startswith("super().__init__(")
+
+
 def _only_read(statement: ast.stmt) -> bool:
     """Docstrings, logs, imports, and what only a type checker reads."""
     match statement:
@@ -122,7 +141,7 @@ def _only_read(statement: ast.stmt) -> bool:
         case ast.Expr(
             value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)) | ast.Name(id=name))
         ):
-            return name in LOGS
+            return name in LOGS | CRASH_POINTS
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]):
@@ -200,7 +219,7 @@ def _within(node: ast.expr) -> Iterator[Change]:
     yield from _of_expression(node)
     for child in ast.iter_child_nodes(node):
         match child:
-            case ast.keyword(arg=name) if name in WORDS:
+            case ast.keyword(arg=name) if name in WORDS | GUARDS:
                 continue
             case ast.keyword(value=value):
                 yield from _within(value)

@@ -53,6 +53,10 @@ IN_PROCESSES = {
     "api/forms/": _acceptance("forms", "errors", "plain_html", "back_end"),
     "api/forms/drafts.py": ("tests/integration/test_quotas.py",),
     "api/access/": _acceptance("tokens_stay_secret", "back_end", "uploads"),
+    "api/access/session.py": _acceptance("another_site", "plain_html"),
+    "api/http/cookie.py": _acceptance("another_site", "plain_html"),
+    "api/http/origin.py": _acceptance("another_site"),
+    "api/receive/sections.py": _acceptance("another_site", "plain_html"),
     "worker/": _acceptance("uploads", "flags"),
     "worker/confinement/": ("tests/unit/test_sandbox.py",),
 }

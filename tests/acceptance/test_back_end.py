@@ -77,7 +77,10 @@ def test_listing_is_for_service_keys_alone(form: FormClient, stack: Stack) -> No
     "query", ["limit=0", "limit=101", "limit=x", "status=purging", "after=%00", "after=YWJj"]
 )
 def test_a_wrong_filter_is_refused(back_end: httpx.Client, query: str) -> None:
-    problem(back_end.get(f"/v1/forms?{query}"), 422, "invalid-request")
+    body = problem(back_end.get(f"/v1/forms?{query}"), 422, "invalid-request")
+    name = query.partition("=")[0]
+    assert [error["pointer"] for error in body["errors"]] == [f"/{name}"]
+    assert "field" not in {*body, *body["errors"][0]}, "a parameter is no field"
 
 
 def test_no_key_is_ever_logged(stack: Stack, back_end: httpx.Client) -> None:

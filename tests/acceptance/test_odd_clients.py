@@ -51,6 +51,19 @@ def test_a_file_whose_name_comes_by_filename_star_alone_is_a_file_everywhere(
     assert len(form.read()["uploads"]["needed"]) == 3
 
 
+def test_a_file_without_any_name_is_one_by_its_type(form: FormClient) -> None:
+    head = DISPOSITION.format("needed") + "\r\nContent-Type: "
+    assert sent(form, uploads(form), (head + "image/png", png())).json()["filename"] == "file"
+    for declared in ("Image/PNG; x=y", "application/octet-stream"):
+        assert sent(form, form.path, (head + declared, png()), method="PATCH").status_code == 202
+    assert len(form.read()["uploads"]["needed"]) == 3
+
+
+def test_bytes_of_no_type_for_a_text_are_a_text(form: FormClient) -> None:
+    head = DISPOSITION.format("note") + "\r\nContent-Type: application/octet-stream"
+    assert sent(form, form.path, (head, b"Ada"), method="PATCH").json()["data"] == {"note": "Ada"}
+
+
 def test_an_encoded_file_is_stored_as_the_bytes_it_stands_for(form: FormClient) -> None:
     head = DISPOSITION.format("f") + '; filename="a.png"\r\nContent-Transfer-Encoding: Base64'
     answer = sent(form, uploads(form), (head, base64.encodebytes(png())))
@@ -77,6 +90,29 @@ def test_a_transfer_encoding_that_isnt_known_is_refused(form: FormClient) -> Non
     answer = sent(form, form.path, (head, b"QWR!"), method="PATCH")
     problem(answer, 400, "malformed-multipart")
     assert form.read()["data"] == {}
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ("Content-Encoding: gzip", (415, "unsupported-content-encoding")),
+        ("Content-Encoding: Base64", (415, "unsupported-content-encoding")),
+        ("Content-Type: multipart/mixed; boundary=y", (400, "malformed-multipart")),
+    ],
+)
+def test_a_part_that_cant_be_what_it_looks_like_is_refused(
+    form: FormClient, head: str, code: tuple[int, str]
+) -> None:
+    for plain in (DISPOSITION.format("note"), DISPOSITION.format("file") + '; filename="a"'):
+        for method, path in (("PATCH", form.path), ("POST", uploads(form))):
+            problem(sent(form, path, (f"{plain}\r\n{head}", b"YQ=="), method=method), *code)
+    assert form.read()["data"] == {}
+
+
+@pytest.mark.parametrize("coding", ["identity", "utf-8", "binary"])
+def test_a_part_that_says_it_is_not_encoded_is_taken(form: FormClient, coding: str) -> None:
+    head = f"{DISPOSITION.format('note')}\r\nContent-Encoding: {coding}"
+    assert sent(form, form.path, (head, b"Ada"), method="PATCH").json()["data"] == {"note": "Ada"}
 
 
 def test_a_texts_charset_is_its_own_or_that_of_the_form_or_utf_8(form: FormClient) -> None:

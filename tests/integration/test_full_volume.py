@@ -1,6 +1,7 @@
 """A volume that fails or is full: an answer that says so, no row, and nothing left behind."""
 
 import errno
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,10 +14,12 @@ from structlog.testing import capture_logs
 
 from api.services import Services
 from api.staging.space import Free, Space
+from tests.support import chunks
 from tests.support.failing_volume import fail
 from tests.support.listeners import new_form, public, send
 from tests.support.sql import values_of
 from tests.support.stack import CHECKOUT
+from tests.support.tus import CONTENT
 
 STEPS = ["open", "write", "fsync", "close", "rename", "fsync folder"]
 FAULTS = {errno.ENOSPC: (507, "storage-full"), errno.EIO: (503, "unavailable")}
@@ -67,6 +70,20 @@ def test_a_tmpfs_without_room_or_inodes_is_full_and_says_so(tmp_path: Path) -> N
     assert ready["status"] == 503
     assert ready["says"] == {"database": True, "volume": True, "space": False}
     assert (after["status"], after["rows"], after["files"]) == (202, 1, 1)
+
+
+def test_a_volume_that_fills_up_amid_pieces_keeps_what_it_has_and_they_go_on(
+    tmp_path: Path,
+) -> None:
+    """By tus, and in the chunks of FilePond and Dropzone."""
+    told = _told_where("pieces", tmp_path)
+    for refused, last, content in zip(
+        told[::2], told[1::2], (CONTENT, chunks.CONTENT, chunks.CONTENT), strict=True
+    ):
+        assert (refused["status"], refused["says"]) == (507, "storage-full"), refused
+        assert last["status"] in (202, 204)
+        assert (last["says"], last["sha256"]) == ("staged", hashlib.sha256(content).hexdigest())
+        assert (last["lost"], last["incoming"]) == ([], 0)
 
 
 def test_a_database_without_room_takes_nothing_and_leaves_no_file_on_the_volume(

@@ -90,6 +90,16 @@ def test_what_no_request_may_be_is_refused_with_a_code(
     _refused(_exchange(port, request_head), status, code)
 
 
+def test_what_is_refused_before_it_is_a_request_is_counted(port: int, api: ApiProcess) -> None:
+    listener = "public" if port == api.port else "internal"
+    counter = f'refused_requests_total{{code="http-version-not-supported",listener="{listener}"}}'
+    before = api.metric(counter)
+    behind = b"GET /healthz HTTP/1.1\r\nHost: lo\r\n\r\n"
+    for first in (b"", behind):
+        _exchange(port, first + b"GET / HTTP/2.0\r\nHost: lo\r\n\r\n")
+    assert api.metric(counter) == before + 2
+
+
 @pytest.mark.parametrize(
     ("framing", "status", "code"),
     [
@@ -350,7 +360,7 @@ def _kept_open(answers: bytes) -> bool:
 
 
 def _statuses(answers: bytes) -> list[int]:
-    return [int(each[:3]) for each in answers.split(b"HTTP/1.1 ")[1:]]
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
 
 
 def _refused(answer: bytes, status: int, code: str) -> None:

@@ -96,7 +96,10 @@ async def test_a_beginning_that_does_not_fit_together_is_refused(
     services: Services, headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
     async with public(services) as client:
-        assert code_of(await create(client, b"12345", **headers)) == expected
+        answer = await create(client, b"12345", **headers)
+        assert code_of(answer) == expected
+        if expected[0] == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+            assert "max-size=" in answer.headers["upload-limit"]
 
 
 async def test_bytes_that_do_not_fit_are_refused_and_the_offset_is_told(
@@ -108,10 +111,29 @@ async def test_bytes_that_do_not_fit_are_refused_and_the_offset_is_told(
         answer = await send(client, url, 5, b"x", "?0")
         assert code_of(answer) == (409, "wrong-offset")
         assert answer.headers["upload-offset"] == "0"
+        assert answer.headers["upload-complete"] == "?0"
+        other = {**PIECE, "Upload-Offset": "0", "Upload-Complete": "?0", "Upload-Length": "7"}
+        answer = await client.patch(url, content=b"x", headers=other)
+        assert code_of(answer) == (400, "inconsistent-length")
         tus_type = {**SPEAKS, "Content-Type": "application/offset+octet-stream"}
         headers = {**tus_type, "Upload-Offset": "0", "Upload-Complete": "?0"}
         answer = await client.patch(url, content=b"x", headers=headers)
         assert code_of(answer) == (415, "unsupported-media-type")
+
+
+async def test_an_upload_that_gets_more_than_it_has_is_over(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client, CONTENT[:HALF])
+        answer = await send(client, url, HALF, CONTENT, "?0")
+        assert code_of(answer) == (413, "request-too-large")
+        assert (await client.head(url, headers=SPEAKS)).status_code == 410
+
+
+async def test_where_an_upload_stands_is_told_by_get_too(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client, CONTENT[:HALF])
+        told = await client.get(url, headers=SPEAKS)
+    assert (told.status_code, told.headers["upload-offset"]) == (204, str(HALF))
 
 
 async def test_who_speaks_tus_is_answered_in_tus(services: Services) -> None:

@@ -41,7 +41,7 @@ from tests.support.listeners import new_form, public
 from tests.support.services import Scene, rejected, services_on
 from tests.support.sql import execute
 from tests.support.sweeping import willing_sweep
-from tests.support.tus import BYTES, code_of
+from tests.support.tus import BYTES, TUS, code_of
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -372,6 +372,37 @@ async def test_chunks_are_not_asked_for_the_room_that_their_file_has(
         whole = {"file": ("a.pdf", b"x")}
         answer = await client.post(f"/v1/forms/{form['id']}/fields/bulk/uploads", files=whole)
         assert code_of(answer) == (413, "form-full")
+
+
+async def test_a_form_takes_no_more_than_it_may_however_many_begin_at_once(
+    tmp_path: Path, database_url: str
+) -> None:
+    """By tus, and in the chunks of FilePond and Dropzone, through two replicas; by their bytes, and
+    by their number."""
+    for bound in ({"max_form_bytes": 3 * len(CONTENT)}, {"max_form_uploads": 3}):
+        async with (
+            services_on(tmp_path, database_url, **bound) as one,
+            services_on(tmp_path, database_url, **bound) as two,
+            public(one) as first,
+            public(two) as second,
+        ):
+            form = await new_form(first)
+            second.headers["Authorization"] = first.headers["Authorization"]
+            tus = f"/v1/forms/{form['id']}/fields/bulk/tus"
+            length = {**TUS, "Upload-Length": str(len(CONTENT))}
+            answers = await asyncio.gather(
+                *(each.post(tus, headers=length) for each in (first, second) * 2),
+                *(filepond_begin(each, form) for each in (first, second)),
+                *(
+                    dropzone(each, form, 0, other={"dzuuid": str(number)})
+                    for number, each in enumerate((first, second))
+                ),
+            )
+            taken = [each for each in answers if each.is_success]
+            refused = {code_of(each) for each in answers if not each.is_success}
+            assert (len(taken), refused) == (3, {(413, "form-full")})
+            listed = (await first.get(f"/v1/forms/{form['id']}")).json()["uploads"]["bulk"]
+            assert [each["status"] for each in listed] == ["receiving"] * 3
 
 
 async def test_a_file_has_so_many_chunks_and_no_more(services: Services) -> None:

@@ -6,29 +6,35 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import update
 from starlette.requests import ClientDisconnect
 
+from api.forms.closing import submit
 from api.receive import turns
+from api.receive.body import Body
 from api.records import uploads as upload_rows
-from api.records.tables import uploads
+from api.records.rows import UploadRow
+from api.records.tables import forms, uploads
 from api.services import Services
 from api.staging import segments
 from api.staging.folders import INCOMING, SEGMENTS
 from api.staging.space import Free
 from api.texts.errors import Problem
 from api.upkeep import receiving
-from api.uploads import appending, resumable
+from api.uploads import appending, finishing, resumable
+from api.uploads.admission import Admission
+from api.uploads.resumable import Announced, append, begin, stand
+from shared.status import UploadStatus
 from shared.volume import MARKER, STAGED
 from tests.support.commits import commits_that, held_before_the_commit
 from tests.support.listeners import new_form, public
-from tests.support.services import services_on
+from tests.support.services import Scene, rejected, services_on, stored
 from tests.support.sql import execute
 from tests.support.sweeping import willing_sweep
 from tests.support.tus import CONTENT, TUS, begun, code_of, pieces, send, stands
@@ -178,6 +184,40 @@ async def test_bytes_are_acknowledged_while_more_come(
         assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
+async def test_the_last_bytes_are_acknowledged_once_those_before_them_are(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        held, go_on = commits.enter_context(held_before_the_commit())
+        yield CONTENT[:1000]
+        await held.wait()
+        asyncio.get_running_loop().call_soon(go_on.set)
+        yield CONTENT[1000:2000]
+
+    monkeypatch.setattr(appending, "EVERY_SECONDS", 0)
+    with ExitStack() as commits:
+        async with public(services) as client:
+            url = await begun(client)
+            answer = await send(client, url, 0, until_the_commit())
+            assert answer.headers["upload-offset"] == "2000"
+
+
+async def test_a_request_whose_bytes_could_not_be_acknowledged_on_the_way_says_so(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def until_the_commit() -> AsyncIterator[bytes]:
+        faults.enter_context(commits_that("is lost"))
+        yield CONTENT[:1000]
+
+    monkeypatch.setattr(appending, "EVERY_SECONDS", 0)
+    with ExitStack() as faults:
+        async with public(services) as client:
+            url = await begun(client)
+            answer = await send(client, url, 0, until_the_commit())
+            assert code_of(answer) == (503, "unavailable")
+            assert (await stands(client, url)).headers["upload-offset"] == "0"
+
+
 async def test_what_came_before_the_service_stopped_is_kept(services: Services) -> None:
     async with public(services) as client:
         url, body = await begun(client), Held(CONTENT[:1000])
@@ -257,6 +297,28 @@ async def test_an_abandoned_upload_expires_and_leaves_nothing(services: Services
     assert row.bytes == "gone"
 
 
+async def test_an_upload_that_expires_while_bytes_of_it_come_takes_none_and_leaves_nothing(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+        sweep = willing_sweep(services)
+
+        async def expiring() -> AsyncIterator[bytes]:
+            yield CONTENT[1000:2000]
+            past = update(uploads).where(uploads.c.id == url.rpartition("/")[2]).values(deadline=1)
+            await execute(services.database, past)
+            await sweep.once()
+            yield CONTENT[2000:]
+
+        assert code_of(await send(client, url, 1000, expiring())) == (410, "upload-gone")
+        assert (await client.get(url)).json()["status"] == "expired"
+        await sweep.once()
+    for folder in (SEGMENTS, STAGED, INCOMING):
+        assert not list((services.settings.staging_dir / folder).iterdir())
+
+
 async def test_an_upload_whose_api_died_at_its_last_byte_is_finished(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +348,53 @@ async def test_finishing_what_is_all_here_leaves_time_for_the_rest_of_the_sweep(
         await willing_sweep(services).once()
         rows = [await services.database.scan(upload_rows.get, each) for each in ids]
         assert {"staged", left} == {row.status for row in rows if row}
+
+
+# --- a form that is submitted
+
+
+SMALL = CONTENT[:2000]
+
+
+def body_of(content: bytes) -> Callable[[int], Body]:
+    """Makes the body of a request that brings these bytes."""
+    return lambda _: cast(Body, pieces(content))
+
+
+async def begun_before_another(scene: Scene) -> UploadRow:
+    """A resumable upload whose field has a file, and a newer one that was rejected: so it doesn't
+    keep the form from being submitted."""
+    await scene.stored()
+    needed = scene.services.form_types[scene.form.type].file_fields["needed"]
+    admission = Admission(scene.services, scene.form, needed, request_id="req")
+    upload = await begin(scene.services, admission, Announced(len(SMALL)))
+    await scene.report(rejected(await scene.claimed(await scene.staged())))
+    return upload
+
+
+async def test_a_submitted_form_has_nothing_left_that_is_being_received(services: Services) -> None:
+    scene = await Scene.create(services)
+    upload = await begun_before_another(scene)
+    await append(services, upload.id, 0, body_of(SMALL[:1000]))
+    await submit(services, scene.form)
+    assert (await scene.now(upload)).status is UploadStatus.EXPIRED
+    with pytest.raises(Problem, match="upload-gone"):
+        await append(services, upload.id, 1000, body_of(SMALL[1000:]))
+
+
+async def test_what_is_all_here_is_a_file_before_its_form_is_submitted(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = await Scene.create(services)
+    upload = await begun_before_another(scene)
+    with nobody_finishes(monkeypatch), pytest.raises(Problem, match="unavailable"):
+        await append(services, upload.id, 0, body_of(SMALL))
+    with pytest.raises(Problem, match="uploads-pending"):
+        await submit(services, scene.form)
+    assert (await stand(services, upload.id)).status is UploadStatus.STAGED
+    await scene.report(stored(await scene.claimed(upload)))
+    await submit(services, scene.form)
+    assert (await scene.now(upload)).status is UploadStatus.STORED
 
 
 async def test_an_upload_in_too_many_segments_takes_no_more_bytes(
@@ -359,6 +468,26 @@ async def test_a_file_that_is_joined_when_nobody_wants_it_any_more_is_taken_back
         assert code_of(await last) == (410, "upload-gone")
     volume = services.settings.staging_dir
     assert not [*(volume / STAGED).iterdir(), *(volume / SEGMENTS).iterdir()]
+
+
+async def test_a_form_that_is_submitted_while_a_file_is_joined_takes_it_no_more(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join(*given: Any) -> None:
+        joined(*given)
+        about_to.set()
+        assert go_on.wait(30)
+
+    joined, about_to, go_on = segments.join, threading.Event(), threading.Event()
+    monkeypatch.setattr(finishing, "join", join)
+    async with public(services) as client:
+        url = await begun(client)
+        last = asyncio.create_task(send(client, url, 0, CONTENT))
+        assert await asyncio.to_thread(about_to.wait, 30)
+        await execute(services.database, update(forms).values(status="submitted"))
+        go_on.set()
+        assert code_of(await last) == (409, "form-submitted")
+        assert (await client.get(url)).json()["status"] == "receiving"
 
 
 async def test_segments_are_joined_once_however_many_ask(

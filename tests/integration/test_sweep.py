@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from api.access.tokens import PERSON
 from api.forms import closing
@@ -490,6 +490,20 @@ async def test_a_receiver_that_meets_the_sweeps_verdict_backs_off(scene: Scene) 
         await acknowledge(scene.services, scene.form.id, field, late, request_id="req")
     names = await values_of(scene.services.database, select(staged_names.c.condemned))
     assert names == [True]
+
+
+async def test_the_name_of_an_orphan_is_kept_a_day_longer_than_its_file(scene: Scene) -> None:
+    late = await scene.received()
+    _age(scene.services.staging.root / "staged" / late.staged.name, 7200)
+    sweep = patient(scene.services)
+    await sweep.clearing.quarantine_orphans()
+    kept = scene.services.settings.quarantine_seconds
+    for over, names in ((-60, [late.staged.name]), (60, [])):
+        at = int((time.time() - kept - 86_400 - over) * 1000)
+        await execute(scene.services.database, update(staged_names).values(at=at))
+        await sweep.forgetting.forget_done()
+        found = await values_of(scene.services.database, select(staged_names.c.name))
+        assert found == names
 
 
 async def test_doomed_prefixes_are_ordered_cleaned_when_their_time_has_come(

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from api.receive.body import ClientGone
 from api.records.tables import forms
 from api.services import Services
 from api.texts.errors import Problem
+from api.upkeep.backlog_figures import Backlog
 from shared.ids import new_id
 from shared.volume import STAGED
 from tests.support.listeners import new_form, public
@@ -64,6 +66,15 @@ async def test_where_an_upload_stands_is_told_without_a_credential_and_nothing_e
         assert (await client.delete(url, headers=TUS)).status_code == 401
 
 
+async def test_bytes_that_came_are_told_with_those_on_the_volume(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+    waiting = await Backlog(services.database, services.settings).read()
+    assert waiting
+    assert waiting.on_volume["receiving"].size == 1000
+
+
 async def test_creation_may_bring_bytes(services: Services) -> None:
     async with public(services) as client:
         form = await new_form(client)
@@ -92,6 +103,7 @@ async def test_creation_may_bring_bytes(services: Services) -> None:
         ({"Upload-Metadata": "sha256 /w=="}, (400, "bad-request")),
         ({"Upload-Checksum": "sha1 \xe9"}, (400, "bad-request")),
         ({"Upload-Checksum": "crc32 YQ=="}, (400, "bad-request")),
+        ({"Content-Range": "bytes 0-4/10"}, (400, "fragment-not-supported")),
     ],
 )
 async def test_what_can_be_refused_is_before_a_byte(
@@ -130,6 +142,51 @@ async def test_of_more_bytes_than_were_announced_none_are_kept(services: Service
         assert code_of(answer) == (413, "request-too-large")
         assert (await stands(client, url)).headers["upload-offset"] == "0"
         assert (await client.get(url)).json()["status"] == "receiving"
+
+
+async def test_behind_the_last_byte_nothing_more_is_taken(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT)
+        for more in (b"x", pieces(b"x")):
+            answer = await send(client, url, len(CONTENT), more)
+            assert code_of(answer) == (413, "request-too-large")
+        assert (await client.get(url)).json()["status"] == "staged"
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+async def test_what_is_begun_and_refused_in_one_request_leaves_no_upload(
+    services: Services, *, breaks_off: bool
+) -> None:
+    """Its address was told to nobody, and it would keep the form from being submitted."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield CONTENT[:1000]
+        raise ClientGone
+
+    async with public(services) as client:
+        form = await new_form(client)
+        path = f"/v1/forms/{form['id']}/fields/bulk/tus"
+        headers = {**BYTES, "Upload-Length": str(len(CONTENT))}
+
+        async def create(**more: str) -> None:
+            if breaks_off:
+                await client.post(path, content=broken(), headers={**headers, **more})
+            else:
+                wrong = {"Upload-Checksum": "sha1 AAAA"}
+                answer = await client.post(path, content=b"x", headers={**headers, **wrong, **more})
+                assert code_of(answer) == (460, "checksum-mismatch")
+
+        async def listed() -> list[str]:
+            uploads = (await client.get(f"/v1/forms/{form['id']}")).json()["uploads"]["bulk"]
+            return [each["status"] for each in uploads]
+
+        await create()
+        assert await listed() == []
+        await create(**{"Idempotency-Key": "a"})
+        assert await listed() == ["receiving"], "the key finds it again"
+        answer = await client.post(path, headers={**headers, "Idempotency-Key": "a"})
+        assert answer.headers["upload-offset"] == ("1000" if breaks_off else "0")
 
 
 async def test_bytes_of_another_checksum_are_discarded(services: Services) -> None:
@@ -186,6 +243,25 @@ async def test_a_client_that_knows_no_patch_says_so_in_a_header(services: Servic
         headers = {**BYTES, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
         assert (await client.post(url, content=b"12345", headers=headers)).status_code == 204
         assert (await stands(client, url)).headers["upload-offset"] == "5"
+        asks = {**TUS, "X-HTTP-Method-Override": "head"}
+        assert (await client.get(url, headers=asks)).headers["upload-offset"] == "5"
+        asks = {**TUS, "X-HTTP-Method-Override": "OPTIONS"}
+        assert (await client.post(url, headers=asks)).headers["tus-version"] == "1.0.0"
+        ends = {**TUS, "X-HTTP-Method-Override": "DELETE"}
+        assert (await client.post(url, headers=ends)).status_code == 204
+        assert (await stands(client, url)).status_code == 410
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "DELETE"])
+async def test_a_request_of_another_version_is_refused_and_does_nothing(
+    services: Services, method: str
+) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        headers = {**BYTES, "Upload-Offset": "0", "Tus-Resumable": "0.2.2"}
+        answer = await client.request(method, url, content=b"12345", headers=headers)
+        assert (answer.status_code, answer.headers["tus-version"]) == (412, "1.0.0")
+        assert (await stands(client, url)).headers["upload-offset"] == "0"
 
 
 async def test_what_is_spoken_is_told_to_everybody(services: Services) -> None:

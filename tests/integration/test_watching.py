@@ -2,17 +2,21 @@
 
 import math
 import os
+import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select, update
 
 from api.records.database import DatabaseUnavailable, clock
-from api.records.tables import workers
+from api.records.tables import staged_names, workers
 from api.services import Services
 from api.telemetry.metrics import Metrics
+from api.upkeep import backlog_figures
+from api.upkeep.backlog_figures import Backlog
 from api.upkeep.sweep import Sweep
 from shared.causes import Cause
 from tests.support.listeners import SECRET, internal, new_form, public, send
@@ -73,6 +77,36 @@ async def test_lost_leases_orphans_and_sweeps_are_counted(scene: Scene) -> None:
     assert seen["longshore_quarantined_files", ()] == 1
     assert seen["longshore_cleanings", ("later",)] == 1
     assert seen["longshore_last_sweep_timestamp_seconds", ()] > 1e9
+
+
+async def test_a_file_in_quarantine_is_counted_for_as_long_as_it_is_kept(scene: Scene) -> None:
+    orphan = await scene.received()
+    os.utime(scene.services.staging.root / "staged" / orphan.staged.name, (1, 1))
+    await Sweep(scene.services).clearing.quarantine_orphans()
+    kept = scene.services.settings.quarantine_seconds
+    for over, count in ((-60, 1), (60, 0)):
+        at = int((time.time() - kept - over) * 1000)
+        await execute(scene.services.database, update(staged_names).values(at=at))
+        waiting = await Backlog(scene.services.database, scene.services.settings).read()
+        assert waiting
+        assert waiting.quarantined == count
+
+
+async def test_the_backlog_is_asked_for_anew_after_five_seconds_and_not_before(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [2.0]  # of a machine that was just started
+    monkeypatch.setattr(backlog_figures, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    backlog = Backlog(scene.services.database, scene.services.settings)
+    first = await backlog.read()
+    await scene.staged()
+    now[0] += 5
+    assert first
+    assert await backlog.read() is first
+    now[0] += 0.1
+    anew = await backlog.read()
+    assert anew
+    assert anew.by_status != first.by_status
 
 
 async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scene) -> None:

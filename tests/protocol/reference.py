@@ -117,8 +117,6 @@ class Reference:
         if refusal := self._over(upload_id):
             return refusal
         upload = self.uploads[upload_id]
-        if upload.status == "receiving" and self.status == "submitted":
-            return "form-submitted"
         received = len(upload.content) if upload.received is None else upload.received
         if received != offset:
             return "wrong-offset"
@@ -217,6 +215,9 @@ class Reference:
         needed = [upload.status for upload in slots.get("needed", [])]
         if "stored" not in needed and needed[-1:] != ["failed"]:
             return "form-incomplete"
+        for upload in self.uploads.values():
+            if upload.status == "receiving":
+                self._end(upload, "expired")
         self.status = "submitted"
         return "ok"
 

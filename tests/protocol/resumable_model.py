@@ -36,6 +36,10 @@ class Rules(NamedTuple):
     """It may have been removed while it was joined."""
     segments_are_condemned: bool = True
     """With what makes it `staged`, or ends it."""
+    submit_waits_for_the_whole: bool = True
+    """Once all bytes are here the form can't be submitted before the upload is `staged`."""
+    submit_ends_the_rest: bool = True
+    """What lacks bytes when its form is submitted ends in the same transaction."""
 
 
 class Bounds(NamedTuple):
@@ -76,6 +80,7 @@ class State(NamedTuple):
     promised: tuple[int, ...] = ()  # what clients were told is safe
     outrun: bool = False  # an older writer moved what a newer one had begun with
     removed: bool = False
+    submitted: bool = False
     requests: int = 0
     crashes: int = 0
 
@@ -109,14 +114,24 @@ class Receiving:
             yield "the power is cut", self._power_cut(state)
         for k in range(len(state.segments)):
             yield from self.sweep(state, k)
-        if state.status == "receiving":
+        if state.status == "receiving" and not state.submitted:
             yield "removed", self._end(state, "removed")._replace(removed=True)
+            yield from self.submit(state)
+
+    def submit(self, state: State) -> Iterator[Step[State]]:
+        """The form, whose field has another file."""
+        if state.received == BLOCKS and self.rules.submit_waits_for_the_whole:
+            return
+        submitted = state._replace(submitted=True)
+        if self.rules.submit_ends_the_rest:
+            submitted = self._end(submitted, "expired")
+        yield "the form is submitted", submitted
 
     # --- requests
 
     def request(self, state: State, r: int) -> Iterator[Step[State]]:
         """In one process a request waits until another is over."""
-        waits = state.status != "receiving" or state.received == BLOCKS
+        waits = state.status != "receiving" or state.submitted or state.received == BLOCKS
         if waits or state.writers[r].at != "idle" or state.requests == self.bounds.requests:
             return
         begun = state._replace(number=state.number + 1, requests=state.requests + 1)
@@ -189,13 +204,14 @@ class Receiving:
 
     def finish(self, state: State, r: int) -> Iterator[Step[State]]:
         complete = state.received == BLOCKS or not self.rules.joined_when_complete
-        if state.status == "receiving" and complete and state.received and not state.joined[r]:
+        can_end = state.status == "receiving" and not state.submitted
+        if can_end and complete and state.received and not state.joined[r]:
             whole = tuple(block for each in self._rows(state) for block in each.blocks[: each.size])
             joined = state._replace(staged=whole, joined=_set(state.joined, r, True))
             yield f"{r} joins", joined
         if state.joined[r]:
             done = state._replace(joined=_set(state.joined, r, False))
-            may = state.status == "receiving" or not self.rules.status_is_checked_at_the_end
+            may = can_end or not self.rules.status_is_checked_at_the_end
             if may and state.status != "staged" and state.received == BLOCKS:
                 yield f"{r} makes it staged", self._end(done, "staged")
             else:
@@ -251,6 +267,8 @@ class Receiving:
             here = tuple(block for each in self._rows(state) for block in each.blocks[: each.size])
             if here != state.promised:
                 return f"{state.promised} was acknowledged, and {here} is there"
+        if state.status == "expired" and len(state.promised) == BLOCKS:
+            return "all of it was acknowledged, and it expired"
         if state.status == "staged":
             if state.removed:
                 return "it was removed, and is staged"
@@ -260,6 +278,8 @@ class Receiving:
 
     def left_over(self, state: State) -> str | None:
         """What nobody will ever take away, in a state after which nothing happens."""
+        if state.status == "receiving" and state.submitted:
+            return "nobody can end it"
         left = [k for k, each in enumerate(state.segments) if not each.gone]
         return f"orphaned segments {left}" if left and state.status != "receiving" else None
 

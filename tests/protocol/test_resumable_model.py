@@ -15,6 +15,8 @@ WITHOUT = {
     "joined_when_complete": ("was acknowledged", Bounds(1)),
     "status_is_checked_at_the_end": ("it was removed", Bounds(1)),
     "segments_are_condemned": ("orphaned segments", Bounds(1)),
+    "submit_waits_for_the_whole": ("it expired", Bounds(1)),
+    "submit_ends_the_rest": ("nobody can end it", Bounds(1)),
 }
 """What breaks without the rule, and how far one has to look to see it."""
 

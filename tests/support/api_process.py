@@ -66,10 +66,11 @@ class ApiProcess:
             return False
 
     def metric(self, name: str) -> float:
-        """One of those without labels, as it is now."""
+        """As it is now, 0 where it isn't there yet; with its labels, if it has any."""
         url = f"http://127.0.0.1:{self.internal_port}/metrics"
         text = httpx.get(url, headers={"Authorization": "Bearer secret"}, trust_env=False).text
-        return float(re.findall(rf"(?m)^longshore_{name} (\S+)$", text)[0])
+        found = re.findall(rf"(?m)^longshore_{re.escape(name)} (\S+)$", text)
+        return float(found[0]) if found else 0.0
 
     def until_waiting(self, requests: int) -> None:
         """Return when so many requests wait for a change, no more and no fewer."""

@@ -35,6 +35,10 @@ def test_what_is_no_encoding_of_text_is_not(name: str) -> None:
         ("euc-kr", "똠".encode("cp949"), "똠"),
         ("windows-874", b"\xa1", "\u0e01"),
         ("tis-620", b"\xa1", "\u0e01"),
+        ("utf-8", b"\xef\xbb\xbfa", "a"),
+        ("utf-16", "é".encode("utf-16"), "é"),
+        ("utf-16", b"\xfe\xff\x00\xe9", "é"),
+        ("windows-1252", b"\xff\xfea", "ÿþa"),
     ],
 )
 def test_a_label_means_what_it_means_to_browsers(name: str, data: bytes, text: str) -> None:

@@ -1,5 +1,6 @@
 """A crash point kills the process that reaches it first, once, and only where it is armed."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,18 @@ def test_an_armed_point_elsewhere_and_an_unarmed_process_do_nothing(tmp_path: Pa
     (tmp_path / "there").write_text("SIGKILL")
     assert _reach(str(tmp_path)).stdout == "lived\n"
     assert _reach().stdout == "lived\n"
+
+
+def test_each_point_of_the_product_is_one_at_which_a_test_kills_it() -> None:
+    product = [path for name in ("api", "worker") for path in (CHECKOUT / name).rglob("*.py")]
+    reached = {
+        point
+        for path in product
+        for point in re.findall(r'reached\("([a-z-]+)"\)', path.read_text())
+    }
+    killed = "".join(path.read_text() for path in (CHECKOUT / "tests/faults").glob("test_*.py"))
+    assert reached
+    assert reached == {point for point in reached if f'"{point}"' in killed}
 
 
 def _reach(*folder: str) -> subprocess.CompletedProcess[str]:

@@ -35,10 +35,11 @@ def name_in(disposition: str | bytes) -> str | None:
         ('form-data; filename="=?utf-8?B?5pawLnBuZw?="', "新.png"),
         ('form-data; filename="=?UTF-8?Q?Jos=C3=A9_Ruiz=2Epng?="', "José Ruiz.png"),
         ('form-data; filename="=?utf-8?B?5paw?= =?iso-8859-1?Q?=E9.png?="', "新é.png"),
+        ('form-data; filename="=?utf-8?B?ww==?= =?UTF-8?Q?=A9.png?="', "é.png"),
         ('form-data; filename="=?utf-8?B?w6kv/2tpLnBuZw==?="', "\ufffdki.png"),
         ("form-data; filename=\"=?utf-8?B?YQ==?=\"; filename*=utf-8''%E6%96%B0.png", "新.png"),
         ('form-data; filename="=?utf-8?X?nothing?="', "=?utf-8?X?nothing?="),
-        ('form-data; filename="a%22b%0D%0Ac.png"', 'a"bc.png'),
+        ('form-data; filename="a%22b%0D%0Ac.png"', 'a"b c.png'),
         ('form-data; filename="50%20off.png"', "50%20off.png"),
         ('form-data; filename="Zo%C3%AB%27s%20%E2%84%961.jpg"', "Zoë's №1.jpg"),
         ('form-data; filename="100%25 %E9.jpg"', "100%25 %E9.jpg"),
@@ -58,9 +59,42 @@ def test_a_file_is_shown_by_the_name_it_was_given(
     assert name_in(disposition) == shown
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a" * 251 + ".png", "a" * 251 + ".png"),
+        ("b" + "a" * 251 + ".png", "a" * 251 + ".png"),
+        ("é" * 127 + ".png", "é" * 125 + ".png"),
+        ("one/two/three/four.png", "four.png"),
+        ("one\\two\\three.png", "three.png"),
+        ("folder/", ""),
+    ],
+    ids=[
+        "as long as may be",
+        "too long",
+        "too long for its letters",
+        "a path",
+        "Windows",
+        "no name",
+    ],
+)
+def test_a_name_is_the_end_of_its_path_and_keeps_its_own_end(name: str, shown: str) -> None:
+    assert clean_filename(name) == shown
+
+
 @pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u202f", "\u3000"])
 def test_unusual_spaces_stay(space: str) -> None:
     assert clean_filename(f"Bild{space}1.png") == f"Bild{space}1.png"
+
+
+@pytest.mark.parametrize("between", ["\t", "\n", "\r\n", "\u2028", "\x85"])
+def test_what_divides_lines_is_a_space(between: str) -> None:
+    assert clean_filename(f"one{between}two.png") == "one two.png"
+
+
+@pytest.mark.parametrize("name", [".", "..", " .. ", "...", "a/..", "..\\", "\u202e..\x00"])
+def test_dots_alone_name_a_folder_and_no_file(name: str) -> None:
+    assert clean_filename(name) == ""
 
 
 @pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200f", "\ufeff", "\x00", "\x7f", "\ue000"])

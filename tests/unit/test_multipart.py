@@ -161,7 +161,7 @@ def test_a_media_type_without_a_usable_boundary_is_refused(header: str | None, c
     [
         ("photo.jpg", "photo.jpg"),
         ("/a/b\\c.png", "c.png"),
-        ("..", ".."),
+        ("..", ""),
         ("a\u202eb\x00\x07.png", "ab.png"),
         ("  spaced  ", "spaced"),
         ("é" * 200, "é" * 127),

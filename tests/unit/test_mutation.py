@@ -91,6 +91,9 @@ def test_each_operator_makes_a_change_that_a_person_would_recognise(
         "__all__ = ['a']",
         "x = 'words of a person'",
         "X = Start | End",
+        "reached('api-after-commit')",
+        "x = zip(a, b, strict=True)",
+        "class Over(Exception):\n    def __init__(self):\n        super().__init__('why')",
     ],
 )
 def test_what_no_test_should_look_at_is_left_alone(source: str) -> None:

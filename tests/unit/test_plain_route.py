@@ -19,7 +19,7 @@ async def test_a_plain_route_is_described_and_its_parameters_are_not_validated()
     async def greet(request: Request, name: Name) -> Response:
         return PlainTextResponse(f"{request.method} {name}")
 
-    app.include_router(router)
+    app.router.routes += router.routes
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://plain") as client:
         assert (await client.get("/v1/greetings/Charles")).text == "GET Charles"

@@ -10,6 +10,9 @@ from shared.codes import NOTICES, REJECTIONS
 from shared.internal_api import StoredObject
 from shared.jobs import deserialize, serialize
 from shared.keys import (
+    DEFAULT_TEMPLATE,
+    MAX_KEY,
+    MAX_KEY_BASE,
     SAFE,
     KeyTemplateError,
     check_template,
@@ -43,6 +46,14 @@ def test_what_a_key_can_hold_of_a_value_is_kept() -> None:
     assert render_key_base("{form_type}/{reference}", values) == "signup/Acme---S-hne_2026.v1"
 
 
+def test_a_key_that_is_cut_ends_in_no_slash_and_in_whatever_else_it_ends() -> None:
+    values = {"form_id": "f" * 100, "reference": "r" * 100, "field": "x."}
+    cut = render_key_base("a" * (MAX_KEY_BASE - 101) + "/{form_id}/{field}", values)
+    assert cut == "a" * (MAX_KEY_BASE - 101) + "/" + "f" * 100
+    assert render_key_base("{form_id}/{field}", values).endswith("/x.")
+    assert render_key_base("{reference}/{field}." + "b" * 500, values)[-1] == "b"
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -63,6 +74,24 @@ def test_the_longest_key_that_a_template_may_make_is_one_that_an_outcome_may_nam
     StoredObject(key=key, content_type="image/jpeg", size=1, sha256="0" * 64)
     with pytest.raises(KeyTemplateError, match="characters long"):
         check_template(longest + "/{field}")
+
+
+def test_each_placeholder_is_filled_and_counts_as_long_as_it_may_become() -> None:
+    names = ("form_type", "form_id", "reference", "field", "year", "month")
+    template = "/".join(f"{{{name}}}" for name in names)
+    check_template(template)
+    assert render_key_base(template, dict(zip(names, "abcdef", strict=True))) == "a/b/c/d/e/f"
+    for name in names:
+        most = {"year": 4, "month": 2}.get(name, 100)
+        check_template("a" * (MAX_KEY_BASE - most) + f"{{{name}}}")
+        with pytest.raises(KeyTemplateError, match="513 characters long"):
+            check_template("a" * (MAX_KEY_BASE - most + 1) + f"{{{name}}}")
+
+
+def test_where_files_lie_in_the_bucket_is_what_the_documents_say() -> None:
+    assert DEFAULT_TEMPLATE == "{form_type}/{form_id}/{field}"
+    assert flagged_prefix("a/b", "upl_1", 2) == "flagged/a/b/upl_1.2/"
+    assert MAX_KEY == 1024, "bytes, as S3 has it"
 
 
 def test_two_attempts_at_an_upload_share_no_prefix() -> None:
