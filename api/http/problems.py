@@ -98,7 +98,8 @@ def details(problem: Problem, request_id: str, root: str) -> dict[str, object]:
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 - registered for it
     if error.status >= 500:  # noqa: PLR2004 - our side
-        log.error("request_failed", code=error.code, cause=repr(error.__cause__))
+        cause = repr(error.__cause__) if error.__cause__ else error.detail
+        log.error("request_failed", code=error.code, cause=cause)
     return _counted(request, error)
 
 

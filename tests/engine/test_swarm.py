@@ -26,7 +26,14 @@ PUBLISHED_ON_LOOPBACK = {
 
 @pytest.fixture
 def swarm(running: Deployment, tmp_path: Path) -> Iterator[Deployment]:
-    """As docs/deployment.md says, on one node."""
+    """As docs/deployment.md says, on one node; skipped where the engine is somebody's node already, for
+    this leaves its Swarm and removes a network that others on it may use."""
+    state = docker("info", "--format={{.Swarm.LocalNodeState}}")
+    left_over = _is_ours() if state == "active" else False
+    if state != "inactive" and not left_over:
+        pytest.skip(f"this engine is part of a Swarm ({state}), which the test would have to leave")
+    if state == "inactive" and _has_users("docker_gwbridge"):
+        pytest.skip("containers use docker_gwbridge, which the test would have to remove")
     running("down")
     made = Deployment(STACK, tmp_path)
     made.overrides = [CHECKOUT / "deploy/swarm/compose.yaml"]
@@ -79,6 +86,22 @@ def _leave() -> None:
     ):
         with contextlib.suppress(EngineError):
             docker(*words)
+
+
+def _is_ours() -> bool:
+    """Whether the Swarm is one that an earlier run made and couldn't leave: it has our stack alone."""
+    try:
+        stacks = docker("stack", "ls", "--format={{.Name}}").split()
+        nodes = docker("node", "ls", "--quiet").split()
+    except EngineError:  # of a node that is no manager
+        return False
+    return stacks == [STACK] and len(nodes) == 1
+
+
+def _has_users(network: str) -> bool:
+    with contextlib.suppress(EngineError):  # where there is none
+        return docker("network", "inspect", "--format={{len .Containers}}", network) != "0"
+    return False
 
 
 def _networks() -> str:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.services import Services
+from api.staging.space import Free, Space
 from tests.support import chunks
 from tests.support.failing_volume import fail
 from tests.support.listeners import new_form, public, send
@@ -43,6 +45,20 @@ async def test_whatever_step_fails_nothing_is_acknowledged_and_nothing_stays(
             assert [*root.glob("incoming/*"), *root.glob("staged/*")] == [], step
         assert await values_of(services.database, "SELECT count(*) FROM uploads") == [0]
         assert (await send(client, form, b"content")).status_code == 202, "it works again"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_log_says_why_a_file_was_refused(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        monkeypatch.setattr(Space, "free", lambda _: Free(bytes=0, inodes=None, of_bytes=1 << 30))
+        with capture_logs() as logs:
+            assert (await send(client, form, b"content")).status_code == 507
+    [told] = [each for each in logs if each["event"] == "request_failed"]
+    assert told["code"] == "storage-full"
+    assert "no room" in told["cause"]
 
 
 def test_a_tmpfs_without_room_or_inodes_is_full_and_says_so(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ TARGETS = {
     "redis": "redis",
     "postgres": "postgres",
     "chrislusf/seaweedfs": "seaweedfs",
+    "clamav/clamav": "clamd",
 }
 """The stage of `standins/Dockerfile` that stands in for each image."""
 CLEARED = {name: "" for name in os.environ if name.startswith(("S3_", "COMPOSE_"))}
