@@ -248,9 +248,6 @@ def _of_findings(policy: FilePolicy) -> Iterator[Fault]:
         elif code not in possible:
             reason = f"{code!r} is found in no file of this field, as its other rules are"
             yield Fault(("flag",), reason)
-    for code in sorted(FLAGS.intersection(policy.messages) - possible):
-        reason = "is found in no file of this field, as its other rules are"
-        yield Fault(("messages", code), reason)
 
 
 def _possible_findings(policy: FilePolicy) -> set[str]:
