@@ -10,6 +10,7 @@ from typing import Any
 
 import httptools
 from starlette.types import Receive, Scope, Send
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http import head, problems
@@ -30,6 +31,18 @@ class RefusedError(ValueError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
         self.problem = problem
+
+
+class WholeCycle(RequestResponseCycle):
+    """uvicorn's, which forgets what came of a body before its connection broke, if nobody had read
+    it by then: of an upload that goes on later each byte counts."""
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if message["type"] == "http.disconnect" and self.body and not self.response_complete:
+            body, self.body = bytes(self.body), bytearray()
+            return {"type": "http.request", "body": body, "more_body": self.more_body}
+        return message
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -108,6 +121,7 @@ class BoundedHead(HttpToolsProtocol):
         self._judge()
         self._in_head = False
         super().on_headers_complete()
+        self.cycle.__class__ = WholeCycle  # it has no say in what class is made, and hasn't begun
 
     def on_body(self, body: bytes) -> None:
         """A piece for which nobody has come yet is joined to those before it; one alone is passed
