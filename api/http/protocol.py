@@ -11,6 +11,7 @@ from typing import Any
 
 import httptools
 from starlette.types import Receive, Scope, Send
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http import head, problems
@@ -35,6 +36,18 @@ class RefusedError(ValueError):
 
 def _uncounted(_: str) -> None:
     """Where nobody counts refusals."""
+
+
+class WholeCycle(RequestResponseCycle):
+    """uvicorn's, which forgets what came of a body before its connection broke, if nobody had read
+    it by then: of an upload that goes on later each byte counts."""
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if message["type"] == "http.disconnect" and self.body and not self.response_complete:
+            body, self.body = bytes(self.body), bytearray()
+            return {"type": "http.request", "body": body, "more_body": self.more_body}
+        return message
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -116,6 +129,14 @@ class BoundedHead(HttpToolsProtocol):
         self._judge()
         self._in_head = False
         super().on_headers_complete()
+        self.cycle.__class__ = WholeCycle  # it has no say in what class is made, and hasn't begun
+
+    def on_body(self, body: bytes) -> None:
+        """A piece for which nobody has come yet is joined to those before it; one alone is passed
+        on as it is, where uvicorn would copy it twice."""
+        if not self.cycle.body:
+            self.cycle.body = b""  # type: ignore[assignment] # to no bytes added, bytes stay what they are
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():

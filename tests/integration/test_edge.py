@@ -53,6 +53,32 @@ def test_a_connection_that_says_nothing_is_closed_without_an_answer(api: ApiProc
     assert _rest(_connected(api)) == b""
 
 
+def test_what_came_of_a_resumable_upload_before_its_connection_broke_is_kept(
+    api: ApiProcess,
+) -> None:
+    """Also where that is before anybody read it: on a line that breaks again and again an upload
+    would go nowhere."""
+    form = FormClient(api.url, "acceptance")
+    tus = {"Tus-Resumable": "1.0.0"}
+    begun = form.http.post(
+        f"{form.path}/fields/bulk/tus", headers={**tus, "Upload-Length": "100000"}
+    )
+    url = begun.headers["location"]
+    at = connections = 0
+    while at < 50_000:
+        connections += 1
+        assert connections < 50, at
+        head = (
+            f"PATCH {url} HTTP/1.1\r\nHost: lo\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {at}\r\n"
+            "Content-Type: application/offset+octet-stream\r\n"
+            f"Content-Length: {100_000 - at}\r\n\r\n"
+        )
+        with _connected(api) as connection:
+            connection.sendall(head.encode() + bytes(10_000))
+        told = form.http.head(url, headers=tus)  # 423 while it is being kept
+        at = int(told.headers.get("upload-offset", at))
+
+
 def test_half_a_second_head_is_cut_too(api: ApiProcess) -> None:
     for beginning in (HALF_A_HEAD, b"\r\n"):
         connection = _connected(api)
