@@ -137,7 +137,8 @@ class FilePolicy(Model):
     derivatives: dict[Name, Derivative] = {}
     """Smaller images to be made beside the object, each by a name of its own; see below."""
     keep_metadata: bool = False
-    """Whether an image keeps what cameras add, with the place it was taken at."""
+    """Whether an image keeps what cameras add, with the place it was taken at. Of a TIFF only its
+    XMP and IPTC blocks are kept."""
     keep_original: bool = False
     """Whether the received bytes are stored too, beside an object that was made of them."""
     key: str = DEFAULT_TEMPLATE

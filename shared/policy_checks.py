@@ -34,7 +34,7 @@ def faults(policy: FilePolicy) -> Iterator[Fault]:
         yield from _of_convert(policy)
         for name, derivative in policy.derivatives.items():
             yield from _of_derivative(name, derivative)
-        yield from _of_flags(policy)
+        yield from _of_findings(policy)
     yield from _of_key(policy.key)
     for code, text in policy.messages.items():
         yield from _of_message(code, text)
@@ -237,7 +237,7 @@ def _of_key(template: str) -> Iterator[Fault]:
 # --- what is said
 
 
-def _of_flags(policy: FilePolicy) -> Iterator[Fault]:
+def _of_findings(policy: FilePolicy) -> Iterator[Fault]:
     possible = _possible_findings(policy)
     for code in dict.fromkeys(each for each in policy.flag if policy.flag.count(each) > 1):
         yield Fault(("flag",), f"{code!r} is there twice")
@@ -248,6 +248,9 @@ def _of_flags(policy: FilePolicy) -> Iterator[Fault]:
         elif code not in possible:
             reason = f"{code!r} is found in no file of this field, as its other rules are"
             yield Fault(("flag",), reason)
+    for code in sorted(FLAGS.intersection(policy.messages) - possible):
+        reason = "is found in no file of this field, as its other rules are"
+        yield Fault(("messages", code), reason)
 
 
 def _possible_findings(policy: FilePolicy) -> set[str]:

@@ -33,6 +33,7 @@ MAX_HEADER: dict[bytes, int] = {
     b"if-modified-since": 128,
     b"if-none-match": 4096,
     b"if-range": 1024,
+    b"last-event-id": 64,
     b"origin": 2048,
     b"prefer": 1024,
     b"range": 1024,
@@ -42,11 +43,16 @@ MAX_HEADER: dict[bytes, int] = {
     b"tus-resumable": 64,
     b"upgrade": 1024,
     b"upload-checksum": 256,
+    b"upload-complete": 64,
+    b"upload-draft-interop-version": 64,
+    b"upload-incomplete": 64,
     b"upload-length": 64,
     b"upload-metadata": 4096,
+    b"upload-name": 4096,
     b"upload-offset": 64,
     b"x-forwarded-for": 4096,
     b"x-forwarded-proto": 1024,
+    b"x-http-method-override": 64,
 }
 """Bytes of each header that is parsed; of one that is sent in several lines, of all of them."""
 _FRAMING = (b"content-length", b"transfer-encoding")

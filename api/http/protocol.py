@@ -259,7 +259,8 @@ class BoundedHead(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem, retry: int | None = None) -> None:
         self._refused = True
-        self.refused(problem.code)
+        if self._admitted:  # a connection too many is no request, and one client's own affair
+            self.refused(problem.code)
         headers, body = _written(problem, self.root, retry)
         lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]

@@ -94,7 +94,7 @@ class OnVolume(NamedTuple):
 
 
 def on_volume(conn: Connection) -> dict[str, OnVolume]:
-    """What uploads hold there, by status."""
+    """What uploads hold there that are all here, by status."""
     found = conn.execute(
         select(
             uploads.c.status,

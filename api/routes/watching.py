@@ -59,8 +59,20 @@ _TEXT = answer("Prometheus' text format") | {
 _DETAILS = READY | {
     "backlog": {"receiving": 0, "staged": 3, "processing": 2, "failed": 0},
     "oldest_pending_seconds": 1.204,
-    "bytes_on_volume": {"staged": 731204, "processing": 60412, "rejected": 18230, "failed": 0},
-    "oldest_on_volume_seconds": {"staged": 1.2, "processing": 0.9, "rejected": 3600, "failed": 0},
+    "bytes_on_volume": {
+        "receiving": 0,
+        "staged": 731204,
+        "processing": 60412,
+        "rejected": 18230,
+        "failed": 0,
+    },
+    "oldest_on_volume_seconds": {
+        "receiving": 0,
+        "staged": 1.2,
+        "processing": 0.9,
+        "rejected": 3600,
+        "failed": 0,
+    },
     "failed_ending_soon": 0,
     "last_stored_at": "2026-01-31T12:00:00Z",
     "last_sweep_at": "2026-01-31T12:00:02Z",
@@ -139,7 +151,7 @@ async def _look(services: Services, backlog: Backlog, shown: Metrics) -> None:
             getattr(waiting.receiving_bytes, which) if waiting else nan
         )
     shown.ending_soon.set(waiting.ending_soon if waiting else nan)
-    for status in ON_VOLUME:
+    for status in ("receiving", *ON_VOLUME):
         held = waiting.on_volume[status] if waiting else None
         shown.bytes_on_volume.labels(status).set(held.size if held else nan)
         shown.oldest_on_volume.labels(status).set(held.age_ms / 1000 if held else nan)

@@ -23,23 +23,23 @@ ANSWERS = {
     "closing boundary, or over 1000 spaces behind the first; over 1000 parts; a part without a "
     "name, with two, with two file names, or with a name of over 200 characters; a part's header "
     "that can't be read, stands twice or is over 4 KiB; over 8 of them in a part, or over 128 KiB "
-    "in all; an encoded part that can't be decoded",
+    "in all; an encoded part that can't be decoded, or one that has parts of its own",
     "inconsistent-length": "a request of the IETF's with `Upload-Complete: ?1` whose "
     "`Content-Length` isn't what is missing of the file, or, of a `PATCH`, whose body ends before "
-    "the file does; one that goes beyond without saying so is `request-too-large`",
+    "the file does; one that goes beyond without saying so is `request-too-large`. A `PATCH` of "
+    "the IETF's whose `Upload-Length` isn't the one that its upload was begun with",
     "unsupported-transfer-encoding": "a part's `Content-Transfer-Encoding` is none of `base64`, "
     "`quoted-printable`, `7bit`, `8bit` and `binary`",
     "fragment-not-supported": "a header of the request (`Content-Range`, `Upload-Offset`, "
     "`Upload-Length`, `Tus-Resumable`, `Upload-Complete` and others), the `Content-Range` of a "
     "part, or a field of the body or the query that uploaders who send in chunks have, tells of a "
     "piece of a file, and it is none of FilePond's or tus at their own addresses, nor one of "
-    "Dropzone's with all six fields before the file, each said once; a file beside the "
-    "`Upload-Length` with which FilePond begins",
+    "Dropzone's with all six fields before the file, each said once; a `Content-Range` beside tus "
+    "or the IETF's uploads; a file beside the `Upload-Length` with which FilePond begins",
     "unauthorized": "no bearer token, or one, in a page's post also a hidden one, that opens "
-    "nothing; the cookie of our pages, where a "
-    "page of another site asks or at an address that takes none; a form's token where a service "
-    "key alone opens (the list of forms, a release); a new form with what a service key alone may "
-    "give",
+    "nothing; the cookie of our pages, where a page of another site asks or at an address that "
+    "takes none; a form's token where a service key alone opens (the list of forms, a release); a "
+    "new form with what a service key alone may give",
     "foreign-origin": "a page of another site posted to an address of our pages, or with the "
     "hidden token of a form that has no `success_redirect` or `error_redirect`; or a post with "
     "this browser's cookie names neither `Origin` nor `Referer`",
@@ -63,7 +63,7 @@ ANSWERS = {
     "what is said of a file's type never counts",
     "uri-too-long": "path and query over 8192 bytes",
     "unsupported-content-encoding": "a body, or a part of one, with a `Content-Encoding` other "
-    "than `identity`; the answer has `Accept-Encoding: identity`",
+    "than `identity`, of a part also than a charset; with `Accept-Encoding: identity`",
     "header-too-large": "a header that is parsed, over its own bound; `params` name both",
     "method-not-implemented": "`CONNECT`",
     "fetch-not-supported": "FilePond asks for a file at an address elsewhere (`?fetch=`)",
@@ -86,8 +86,8 @@ ANSWERS = {
     "upload-gone": "bytes for an upload that was rejected, replaced, removed or expired, or that "
     "failed and can't be tried again; or a question where it stands. Of chunks of Dropzone and "
     "FilePond: for one that ended before its last byte",
-    "tus-version": "at an address of tus `Tus-Resumable` is absent, or another version, and the "
-    "request is none of the IETF's either; with `Tus-Version`",
+    "tus-version": "at an address of tus `Tus-Resumable` is another version, or a `POST` or "
+    "`PATCH` has none and is none of the IETF's either; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` of tus also whatever keeps it from being answered",
     "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",

@@ -62,6 +62,8 @@ class Backlog:
 
         def counted(conn: Connection) -> Waiting:
             statuses = waiting.by_status(conn)
+            receiving = segments.receiving_bytes(conn)
+            _, receiving_ms = statuses["receiving"]
             pending_ms = [
                 age for status, (_, age) in statuses.items() if status not in waiting.NOT_OURS
             ]
@@ -70,8 +72,9 @@ class Backlog:
                 oldest_pending_seconds=max([0, *pending_ms]) / 1000,
                 cleanings=waiting.cleanings_due_and_later(conn),
                 quarantined=waiting.orphans(conn, kept_ms),
-                receiving_bytes=segments.receiving_bytes(conn),
-                on_volume=aged.on_volume(conn),
+                receiving_bytes=receiving,
+                on_volume={"receiving": OnVolume(receiving.here, receiving_ms)}
+                | aged.on_volume(conn),
                 ending_soon=aged.ending_soon(conn, warn_ms),
                 workers=workers.living(conn),
             )

@@ -10,7 +10,7 @@ import pillow_heif
 import pypdfium2
 import pyvips
 from PIL import Image, ImageOps
-from pyvips.enums import ForeignKeep
+from pyvips.enums import ForeignKeep, ForeignSubsample
 
 SIZES = (1600, 800, 200)
 PREVIEW = 800
@@ -20,8 +20,11 @@ pillow_heif.register_heif_opener()
 
 
 def with_pyvips(photo: bytes) -> list[bytes]:
-    """Each of the next larger one, as Longshore does."""
-    return _chain(pyvips.Image.new_from_buffer(photo, "").autorot().copy_memory())
+    """Each of the next larger one, as Longshore does; of a JPEG with its colours halved, as it has
+    them and Pillow writes them."""
+    image = pyvips.Image.new_from_buffer(photo, "").autorot().copy_memory()
+    is_jpeg = image.get("vips-loader") == "jpegload_buffer"
+    return _chain(image, ForeignSubsample.ON if is_jpeg else ForeignSubsample.AUTO)
 
 
 def with_heif(photo: bytes) -> list[bytes]:
@@ -31,8 +34,8 @@ def with_heif(photo: bytes) -> list[bytes]:
     return _chain(pyvips.Image.new_from_memory(pixels.data, width, height, bands, "uchar"))
 
 
-def _chain(image: pyvips.Image) -> list[bytes]:
-    made = [image.jpegsave_buffer(Q=OBJECT_QUALITY, keep=ForeignKeep.NONE)]
+def _chain(image: pyvips.Image, colours: str = ForeignSubsample.AUTO) -> list[bytes]:
+    made = [image.jpegsave_buffer(Q=OBJECT_QUALITY, keep=ForeignKeep.NONE, subsample_mode=colours)]
     for size in SIZES:
         image = image.thumbnail_image(size, height=size, size="down").copy_memory()
         made.append(image.jpegsave_buffer(Q=DERIVATIVE_QUALITY, keep=ForeignKeep.NONE))

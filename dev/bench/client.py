@@ -108,11 +108,12 @@ def run(job: Job) -> Result:
         os.write(body, piece())
     heads = iter([head.encode() for head in job.heads])
     connections = [Connection(job, heads, body) for _ in range(job.connections)]
-    busy_before, began = time.process_time(), time.perf_counter()
+    began = time.time()
+    busy_before, clock = time.process_time(), time.perf_counter()
     _exchange(job, connections)
-    seconds, busy = time.perf_counter() - began, time.process_time() - busy_before
+    seconds, busy = time.perf_counter() - clock, time.process_time() - busy_before
     answers = [answer for connection in connections for answer in connection.answered]
-    return Result(len(answers), seconds, busy, answers[0].decode(errors="replace"))
+    return Result(len(answers), began, seconds, busy, answers[0].decode(errors="replace"))
 
 
 def _exchange(job: Job, connections: list[Connection]) -> None:

@@ -62,8 +62,10 @@ class Job:
 @dataclass(frozen=True)
 class Result:
     files: int
+    began: float
+    """The Unix time of the first byte sent: neither the client's start nor connecting is in it."""
     seconds: float
-    """From the first byte sent to the last one answered; connecting is not in it."""
+    """From then on to the last one answered."""
     cpu_seconds: float
     """Of the client: near to `seconds`, it was the client that was measured."""
     first_answer: str

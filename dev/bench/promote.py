@@ -178,11 +178,10 @@ class _Whole:
         size, file = len(self.body), str(self._file)
         job = Job(self._port, heads, size, TAIL, http.client.ACCEPTED, CONNECTIONS, file=file)
         before, cpu_before = self._outcomes()["stored"], self._cpu()
-        began = time.time()
         sent = await send(job)
         ended = await self._until_stored(before + uploads)
         spent = {name: used - cpu_before[name] for name, used in self._cpu().items()}
-        return Run(uploads, ended - began, sent.seconds, spent | {"client": sent.cpu_seconds})
+        return Run(uploads, ended - sent.began, sent.seconds, spent | {"client": sent.cpu_seconds})
 
     def one(self) -> float:
         """Send one; seconds from its acknowledgement until it is stored."""

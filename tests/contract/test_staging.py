@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ from api.staging import folder_sync
 from api.staging.batches import PIECE
 from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
-from api.staging.folders import INCOMING, QUARANTINE
-from api.staging.segments import LARGE, Mark, SegmentWriter
+from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
+from api.staging.segments import LARGE, READ, Extent, Mark, SegmentWriter, join
 from api.staging.space import Space
 from api.staging.staging import GATHERED, Staging
 from api.staging.writer import BATCH, Writer
@@ -458,3 +458,34 @@ async def _write_and_finish(writer: Writer) -> None:
 
 def _names(staging: Staging, folder: str) -> list[str]:
     return sorted(path.name for path in (staging.root / folder).iterdir())
+
+
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_segments_are_joined_on_a_volume_that_cant_copy_by_itself(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", _refusing(error))
+    one, two = os.urandom(READ + 7), os.urandom(5)
+    for name, content in (("seg_a", b"??" + one), ("seg_b", two)):
+        (staging.root / SEGMENTS / name).write_bytes(content)
+    join(staging.root, "upl_a", [Extent("seg_a", len(one), skip=2), Extent("seg_b", len(two))])
+    assert (staging.root / STAGED / "upl_a").read_bytes() == one + two
+    assert _names(staging, INCOMING) == []
+
+
+async def test_segments_that_cant_be_read_are_not_joined_and_leave_nothing(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", _refusing(errno.EIO))
+    for name in ("seg_a", "seg_b"):
+        (staging.root / SEGMENTS / name).write_bytes(b"x")
+    with pytest.raises(OSError, match="Input/output"):
+        join(staging.root, "upl_a", [Extent("seg_a", 1), Extent("seg_b", 1)])
+    assert _names(staging, INCOMING) == _names(staging, STAGED) == []
+
+
+def _refusing(number: int) -> Callable[..., int]:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return refuse

@@ -280,6 +280,7 @@ CELLS = "<w:tc><w:p/></w:tc>" * 201
     ("what", "content"),
     [
         ("table_depth", documents.docx(body=nested(21))),
+        ("table_depth", b"{\\rtf1 \\itap21 in tables\\nestcell}"),
         ("cells", documents.docx(body=f"<w:tbl>{f'<w:tr>{CELLS}</w:tr>' * 100}</w:tbl>")),
         ("cells", b"{\\rtf1 " + b"\\cell" * 20_001 + b"}"),
         ("paragraphs", documents.docx(body="<w:p/>" * 100_001)),

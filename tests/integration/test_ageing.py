@@ -276,7 +276,7 @@ async def test_what_lies_on_the_volume_is_told_by_status_with_its_age(scene: Sce
     waiting = await Backlog(scene.services.database, scene.services.settings).read()
     assert waiting is not None
     sizes = {status: each.size for status, each in waiting.on_volume.items()}
-    assert sizes == {"staged": 5, "processing": 0, "rejected": 5, "failed": 0}
+    assert sizes == {"receiving": 0, "staged": 5, "processing": 0, "rejected": 5, "failed": 0}
     assert DAY <= waiting.on_volume["rejected"].age_ms < DAY + 60_000
 
 

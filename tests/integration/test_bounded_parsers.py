@@ -7,6 +7,7 @@ wait, but not work more.
 
 import socket
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,32 @@ HEADERS = {
     "referer": "http://[{}",
     "origin": "http://[{}",
     "x-request-id": "{}",
+    "accept-language": "en;q={}",
+    "chunk-metadata": '{"a":{}',
+    "last-event-id": "{}",
+    "traceparent": "00-{}",
+    "upload-name": "{}",
+    "x-chunk-index": "{}",
+    "x-http-method-override": "{}",
 }
+OF_RESUMABLE = {
+    "upload-metadata": "filename {}",
+    "upload-checksum": "sha1 {}",
+    "upload-length": "{}",
+    "upload-offset": "{}",
+    "upload-complete": "?1;{}",
+    "upload-incomplete": "?0;{}",
+    "upload-concat": "final;{}",
+    "upload-defer-length": "{}",
+    "upload-draft-interop-version": "{}",
+    "tus-resumable": "{}",
+    "content-disposition": "attachment; filename*={}",
+    "content-digest": "sha-256=:{}",
+    "repr-digest": "sha-256=:{}",
+    "upload-name": "{}",
+    "x-http-method-override": "{}",
+}
+"""Headers of requests that bring a file in pieces."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +67,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
 @pytest.fixture(scope="module")
 def client(api: ApiProcess) -> FormClient:
     return FormClient(api.url, "acceptance")
+
+
+@pytest.fixture(scope="module")
+def upload(client: FormClient) -> str:
+    """The address of one that is being received."""
+    begins = {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    answer = client.http.post(f"{client.path}/fields/bulk/tus", headers=begins)
+    return str(answer.headers["location"])
 
 
 @pytest.mark.parametrize("stuffing", STUFFING)
@@ -62,6 +96,32 @@ def test_no_header_holds_the_loop(
             own = "" if header == "authorization" else f"Authorization: Bearer {client.token}\r\n"
             head = f"{method} {target} HTTP/1.1\r\nHost: lo\r\n{own}{header}: {value}\r\n"
             _cheap(api, port, f"{head}Connection: close\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize("header", list(OF_RESUMABLE))
+def test_no_header_of_an_upload_in_pieces_holds_the_loop(
+    api: ApiProcess, client: FormClient, upload: str, header: str
+) -> None:
+    field = f"{client.path}/fields/bulk"
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Upload-Length": "5"}
+    ietf = {"Upload-Complete": "?1", "Upload-Offset": "0", "Upload-Length": "5"}
+    chunk = {"Upload-Offset": "0", "Upload-Length": "5"}
+    for method, target, others in (
+        ("POST", f"{field}/tus", tus),
+        ("POST", f"{field}/tus", ietf),
+        ("PATCH", upload, tus),
+        ("PATCH", upload, ietf),
+        ("HEAD", upload, tus),
+        ("PATCH", f"{field}/filepond?patch={upload[-30:]}", chunk),
+        ("POST", f"{field}/filepond", chunk),
+    ):
+        sent = {**others, "Authorization": f"Bearer {client.token}", "Connection": "close"}
+        sent["Content-Type"] = "application/offset+octet-stream" if method == "PATCH" else "a/b"
+        lines = [f"{name}: {each}" for name, each in sent.items() if name.lower() != header]
+        for stuffing, size in product(STUFFING, (MAX_HEADER.get(header.encode(), 8000), 60_000)):
+            value = _filled(OF_RESUMABLE[header], stuffing, size)
+            head = [f"{method} {target} HTTP/1.1", "Host: lo", *lines, f"{header}: {value}"]
+            _cheap(api, api.port, ("\r\n".join(head) + "\r\n\r\n").encode())
 
 
 @pytest.mark.parametrize("stuffing", STUFFING)

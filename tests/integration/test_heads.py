@@ -360,7 +360,7 @@ def _kept_open(answers: bytes) -> bool:
 
 
 def _statuses(answers: bytes) -> list[int]:
-    return [int(each[:3]) for each in answers.split(b"HTTP/1.1 ")[1:]]
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
 
 
 def _refused(answer: bytes, status: int, code: str) -> None:

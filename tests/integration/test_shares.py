@@ -58,6 +58,8 @@ def test_one_client_with_all_its_waiting_connections_leaves_the_others_served(
         with many_waiting(api, form, CROWD, "127.0.0.2") as held:
             refused = held[-1].recv(65536)
             assert refused.startswith(b"HTTP/1.1 503 ")
+            counter = 'refused_requests_total{code="unavailable",listener="public"}'
+            assert api.metric(counter) == 0  # it would wake somebody for one client
             assert b"retry-after: " in refused
             served = FormClient(api.url, "acceptance")
             assert served.send("tiny", bytes(100)).status_code == 202

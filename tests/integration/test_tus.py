@@ -15,6 +15,7 @@ from api.receive.body import ClientGone
 from api.records.tables import forms
 from api.services import Services
 from api.texts.errors import Problem
+from api.upkeep.backlog_figures import Backlog
 from shared.ids import new_id
 from shared.volume import STAGED
 from tests.support.listeners import new_form, public
@@ -63,6 +64,15 @@ async def test_where_an_upload_stands_is_told_without_a_credential_and_nothing_e
         assert (await send(client, url, 0, CONTENT[:10])).status_code == 204
         assert (await client.get(url)).status_code == 401
         assert (await client.delete(url, headers=TUS)).status_code == 401
+
+
+async def test_bytes_that_came_are_told_with_those_on_the_volume(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT[:1000])
+    waiting = await Backlog(services.database, services.settings).read()
+    assert waiting
+    assert waiting.on_volume["receiving"].size == 1000
 
 
 async def test_creation_may_bring_bytes(services: Services) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +15,7 @@ from api.records.database import DatabaseUnavailable, clock
 from api.records.tables import staged_names, workers
 from api.services import Services
 from api.telemetry.metrics import Metrics
+from api.upkeep import backlog_figures
 from api.upkeep.backlog_figures import Backlog
 from api.upkeep.sweep import Sweep
 from shared.causes import Cause
@@ -88,6 +90,23 @@ async def test_a_file_in_quarantine_is_counted_for_as_long_as_it_is_kept(scene: 
         waiting = await Backlog(scene.services.database, scene.services.settings).read()
         assert waiting
         assert waiting.quarantined == count
+
+
+async def test_the_backlog_is_asked_for_anew_after_five_seconds_and_not_before(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [2.0]  # of a machine that was just started
+    monkeypatch.setattr(backlog_figures, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    backlog = Backlog(scene.services.database, scene.services.settings)
+    first = await backlog.read()
+    await scene.staged()
+    now[0] += 5
+    assert first
+    assert await backlog.read() is first
+    now[0] += 0.1
+    anew = await backlog.read()
+    assert anew
+    assert anew.by_status != first.by_status
 
 
 async def test_a_sweep_with_a_step_that_failed_was_no_successful_one(scene: Scene) -> None:

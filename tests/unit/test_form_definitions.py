@@ -203,6 +203,7 @@ def test_a_definition_may_begin_with_a_mark_and_is_in_utf_8(tmp_path: Path) -> N
         ("", 'flag = ["file-too-large"]', "flag: 'file-too-large' can't be flagged; what can is"),
         ("", 'flag = ["file-has-macros"]', "flag: 'file-has-macros' is found in no file of this field"),
         ("", 'messages = {"file-nope" = "x"}', "messages.file-nope: is no code of a file's"),
+        ("", 'messages = {"image-too-small" = "x"}', "messages.image-too-small: is found in no file of this field"),
         ("", 'messages = {"file-corrupt" = " "}', "messages.file-corrupt: must not be empty"),
         ("", 'messages = {"file-corrupt" = "{"}', "messages.file-corrupt: is not a text"),
         ("", 'messages = {"file-corrupt" = "{0:d}"}', "messages.file-corrupt: a placeholder is a name"),
@@ -230,7 +231,7 @@ def test_a_rule_of_a_file_field_that_cant_be_right_is_named_with_its_reason(
         (DOCX, f'{TO_PDF}\nflag = ["file-too-many-pages"]\ndocument.without_converter = "store"'),
         (PDF, 'pdf.attachments = "strip"\nkeep_original = true'),
         (DOCX, f"{TO_PDF}\ndocument.max_pages = 5\nderivatives.preview.size = 400\nkeep_original = true"),
-        ("", 'messages = {"image-too-small" = "{width} {min_width}, {{really}}"}'),
+        ("", 'image.min_width = 4\nmessages = {"image-too-small" = "{width} {min_width}, {{really}}"}'),
     ],
 )  # fmt: skip
 def test_rules_that_make_sense_together_are_taken(tmp_path: Path, accept: str, key: str) -> None:

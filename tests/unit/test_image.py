@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from shared.formats import FORMATS
 from shared.policy import FilePolicy
@@ -116,6 +117,15 @@ def test_a_field_may_keep_metadata_but_not_in_derivatives(tmp_path: Path) -> Non
     assert exif.get(0x0112, 1) == 1  # upright now, and says so
     assert looks_like_the_picture(made.open())
     assert not made.open("small").getexif()
+
+
+@pytest.mark.parametrize(("came", "stored"), [("4:2:0", 2), ("4:2:2", 0), ("4:4:4", 0)])
+def test_a_jpeg_keeps_the_colours_it_has_and_gets_no_more_than_those(
+    tmp_path: Path, came: str, stored: int
+) -> None:
+    made = Made(tmp_path, images.jpeg(subsampling=came))
+    assert get_sampling(made.open()) == stored
+    assert looks_like_the_picture(made.open())
 
 
 def test_what_stands_behind_an_image_is_gone(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ and what no one's own text has."""
 _TEMPLATE = re.compile(rb"\\template(?![a-z])-?\d{0,10}([^{}]{0,2000})")
 _ESCAPED = re.compile(rb"\\'([0-9a-fA-F]{2})")
 _CELL, _PARAGRAPH = re.compile(rb"\\(?:nest)?cell(?![a-z])"), re.compile(rb"\\par(?![a-z])")
+_TABLE_DEPTH = re.compile(rb"\\itap(\d{1,10})")
+"""In how many tables a paragraph is."""
 
 
 def look_into_rtf(path: Path) -> Findings:
@@ -33,6 +35,7 @@ def look_into_rtf(path: Path) -> Findings:
             macros=bool(_RUNS_BY_ITSELF.search(content)) or _has_remote_template(content),
             paragraphs=sum(1 for _ in _PARAGRAPH.finditer(content)),
             cells=sum(1 for _ in _CELL.finditer(content)),
+            table_depth=max((int(found[1]) for found in _TABLE_DEPTH.finditer(content)), default=0),
         )
 
 

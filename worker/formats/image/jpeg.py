@@ -19,6 +19,8 @@ _READABLE = {0xC0: False, 0xC1: False, 0xC2: True, 0xC9: False, 0xCA: True}
 """Start of frame → whether it is progressive. The others are lossless or hierarchical."""
 _ARITHMETIC = {0xC9, 0xCA}
 _BITS = 8
+_HALVED = b"\x22\x11\x11"
+"""Samples of luma, and of the two colours, that are coded together: across and down."""
 _COEFFICIENTS = 64
 
 
@@ -103,6 +105,7 @@ class _Walk:
         self.progressive, self.arithmetic = _READABLE[marker], marker in _ARITHMETIC
         self.seen.height, self.seen.width = struct.unpack_from(">HH", data, 1)
         self.components = tuple(data[6 + 3 * each] for each in range(data[5]))
+        self.seen.halved = data[7 : 6 + 3 * data[5] : 3] == _HALVED
         everything = (1 << _COEFFICIENTS) - 1
         self.missing = dict.fromkeys(self.components, everything)
 

@@ -69,6 +69,8 @@ class Opened:
     page_height: int
     """Of each of them, in pixels."""
     notices: list[Notice]
+    halved: bool = False
+    """Whether no more of its colours is known than a JPEG of half the width and height holds."""
 
     @property
     def first(self) -> pyvips.Image:
@@ -137,7 +139,7 @@ def _open(job: Job) -> Opened:
         image = image.autorot()
         page_height = image.height
     notices += resolution(image.width, page_height, limits)
-    return Opened(image, page_height, notices)
+    return Opened(image, page_height, notices, seen.halved)
 
 
 def _look(path: Path, detected: Format) -> Seen:

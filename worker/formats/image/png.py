@@ -20,10 +20,8 @@ _COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
 _LARGE = {b"iCCP", b"eXIf"}
 _GREY = {0, 4}
 """Types of colour without any."""
-_PERSONAL = (
-    b"XML:com.adobe.xmp", b"Raw profile type",
-    b"Author", b"Copyright", b"Comment", b"Description", b"Software", b"Source",
-)  # fmt: skip
+_XMP = b"XML:com.adobe.xmp\0\0"
+"""How a block of it begins that isn't compressed, as its standard has it."""
 _LOOKED_AT = 64
 """Bytes of a chunk that say what it is for."""
 _HEADER_BYTES = 13
@@ -96,9 +94,11 @@ class _Look:
             self._said[kind] = data
 
     def _comment(self, kind: bytes, length: int, data: bytes) -> None:
+        """Whatever it is about, it isn't the picture: somebody, or a program, wrote of it."""
         self._text += length
-        self._seen.rewrite |= kind != b"tEXt" or self._text > _MAX_TEXT
-        self._seen.personal |= data.startswith(_PERSONAL)
+        is_plain = kind == b"tEXt" or data.startswith(_XMP)
+        self._seen.rewrite |= not is_plain or self._text > _MAX_TEXT
+        self._seen.personal = True
 
     def ended(self) -> Seen:
         """What came out. A file without a header or pixels is none."""

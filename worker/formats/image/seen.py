@@ -39,6 +39,8 @@ class Seen:
     """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
     ycbcr: bool = False
     """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
+    halved: bool = False
+    """Whether four pixels share one colour, as in most JPEGs: only how bright they are differs."""
     exact: bool = False
     """Whether its decoder says it as an error, and not as a warning, when pixels are missing."""
     damaged: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyvips
-from pyvips.enums import ForeignKeep
+from pyvips.enums import ForeignKeep, ForeignSubsample
 
 from shared.formats import FORMATS, GIF, JPEG, TIFF, WEBP, Format
 from shared.policy import Derivative
@@ -21,7 +21,8 @@ def write_object(
 ) -> Facts:
     """Write the image, or all of its frames or pages, as type `target`.
 
-    Kept metadata has a profile beside it: a camera's own notes may name another colour space.
+    Kept metadata has a profile beside it: a camera's own notes may name another colour space. A
+    JPEG gets as many samples of colour as there were: more would cost a quarter more to write.
     """
     path = scratch / output_name(field, target)
     options: dict[str, Any] = {"keep": ForeignKeep.NONE}
@@ -29,6 +30,8 @@ def write_object(
         options = {"keep": ForeignKeep.ALL, "profile": "srgb"}
     if opened.page_height < opened.image.height:
         options["page_height"] = opened.page_height
+    if opened.halved and target == JPEG.media_type:
+        options["subsample_mode"] = ForeignSubsample.ON
     _write(opened.image, path, FORMATS[target], OBJECT_QUALITY, options)
     return facts_of(path, target, width=opened.image.width, height=opened.page_height)
 
