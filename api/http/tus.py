@@ -14,8 +14,8 @@ IS_TUS_HEAD = "longshore.tus_head"
 one of the IETF's."""
 _UPLOAD = re.compile(r"/v1/uploads/[^/]+")
 _CREATION = re.compile(r"/v1/forms/[^/]+/fields/[^/]+/tus")
-_OF_ANY_VERSION = {"OPTIONS", "GET"}
-"""One asks which versions there are, and the other is no request of tus."""
+_METHODS = ((_UPLOAD, {"HEAD", "PATCH", "DELETE"}), (_CREATION, {"POST"}))
+"""Of tus; OPTIONS asks which versions there are."""
 _HEAD_ANSWERS = {200, 404, 410, 412, 423}
 _LOCKED = 423
 _UNAVAILABLE = 503
@@ -47,8 +47,7 @@ class SpeakTus:
         method = headers.get("x-http-method-override", "").upper() or scope["method"]
         is_head = method == "HEAD" and is_upload
         scope = {**scope, "method": method, IS_TUS_HEAD: is_head}
-        is_ours = is_upload or _CREATION.fullmatch(scope["path"])
-        if is_ours and headers["tus-resumable"] != VERSION and method not in _OF_ANY_VERSION:
+        if headers["tus-resumable"] != VERSION and _is_of_tus(method, scope["path"]):
             scope.setdefault("refused", other_version())
 
         async def send_as_tus(message: Message) -> None:
@@ -62,6 +61,10 @@ class SpeakTus:
             await send(message)
 
         await self._app(scope, receive, send_as_tus)
+
+
+def _is_of_tus(method: str, path: str) -> bool:
+    return any(method in methods and address.fullmatch(path) for address, methods in _METHODS)
 
 
 def other_version() -> Problem:

@@ -22,7 +22,14 @@ WIDTHS = {"phone": (360, 740), "desktop": (1280, 800)}
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True, scope="session")
 
 
-@pytest.fixture(params=[("phone", "light"), ("phone", "dark"), ("desktop", "dark")], ids="-".join)
+LOOKS = [
+    pytest.param(("phone", "light"), id="phone-light"),
+    pytest.param(("desktop", "dark"), id="desktop-dark"),
+    pytest.param(("phone", "dark"), id="phone-dark", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=LOOKS)
 def signup(request: pytest.FixtureRequest, browser: Browser, stack: Stack) -> Iterator[SignupPage]:
     width, scheme = request.param
     size = WIDTHS[width]

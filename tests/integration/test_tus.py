@@ -264,6 +264,16 @@ async def test_a_request_of_another_version_is_refused_and_does_nothing(
         assert (await stands(client, url)).headers["upload-offset"] == "0"
 
 
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH"])
+async def test_a_method_that_an_address_does_not_have_is_told_whatever_the_version(
+    services: Services, method: str
+) -> None:
+    async with public(services) as client:
+        headers = {"Tus-Resumable": "0.2.2"}
+        answer = await client.request(method, "/v1/forms/frm_x/fields/bulk/tus", headers=headers)
+    assert answer.status_code == 405
+
+
 async def test_what_is_spoken_is_told_to_everybody(services: Services) -> None:
     async with public(services) as client:
         answer = await client.options("/v1/forms/frm_x/fields/bulk/tus")
