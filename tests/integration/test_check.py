@@ -120,3 +120,10 @@ def test_sqlite_on_a_network_file_system_is_found_by_its_mount() -> None:
     assert network_file_system(Path("/srv/longshore/db"), mounts) == "nfs4"
     assert network_file_system(Path("/srv/longshore/local/db"), mounts) is None
     assert network_file_system(Path("/srv/longshoremen"), mounts) is None
+
+
+def test_of_two_file_systems_at_one_place_the_last_one_is_seen() -> None:
+    mounts = (
+        "1 0 8:1 / / rw - ext4 a rw\n2 1 0:9 / /srv rw - ext4 b rw\n3 2 0:9 / /srv rw - nfs4 c rw"
+    )
+    assert network_file_system(Path("/srv/db"), mounts) == "nfs4"

@@ -13,6 +13,16 @@ from tests.support.services import Scene
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_derivative_that_is_not_there_is_not_found(services: Services) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        row = await own_form(services, ServiceKey("tests"), form["id"])
+        upload = await Scene(services, row).stored()
+        answer = await client.get(f"/v1/uploads/{upload.id}/content/huge")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_link_works_for_five_minutes_and_says_so(services: Services) -> None:
     async with public(services) as client:
         form = await new_form(client)

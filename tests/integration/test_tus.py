@@ -207,9 +207,12 @@ async def test_bytes_of_another_checksum_are_discarded(services: Services) -> No
         assert (await client.get(url)).json()["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-async def test_a_file_that_is_not_what_its_client_announced_ends(services: Services) -> None:
+@pytest.mark.parametrize("digest", [b"0" * 64, base64.b64encode(b"0" * 32)], ids=["hex", "base64"])
+async def test_a_file_that_is_not_what_its_client_announced_ends(
+    services: Services, digest: bytes
+) -> None:
     async with public(services) as client:
-        other = base64.b64encode(b"0" * 64).decode()
+        other = base64.b64encode(digest).decode()
         url = await begun(client, **{"Upload-Metadata": f"sha256 {other}"})
         assert code_of(await send(client, url, 0, CONTENT)) == (422, "digest-mismatch")
         assert (await stands(client, url)).status_code == 410

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from api.http.client_address import Origin, client_address, origin
 from api.http.connections import Connections
@@ -27,6 +28,10 @@ def forwarded(*values: str) -> list[tuple[bytes, bytes]]:
 def test_what_a_client_says_of_itself_is_not_taken(trusted: TrustedProxies) -> None:
     said = [*headers(LIAR), *forwarded(f"for={LIAR}"), *headers("https", name="x-forwarded-proto")]
     assert origin(CLIENT, said, trusted) == Origin(CLIENT, None, by_proxy=False)
+
+
+def test_who_comes_by_a_socket_without_addresses_came_by_no_proxy() -> None:
+    assert origin("", headers(CLIENT), TRUSTED) == Origin("", None, by_proxy=False)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +164,14 @@ def test_one_client_s_share_of_connections_is_that_of_its_whole_network() -> Non
     assert counted.admit("2001:db8:0:1::1")
     counted.gone("2001:db8::2")
     assert counted.admit("2001:db8::3")
+
+
+def test_an_operator_is_told_who_wants_more_than_its_share_and_not_each_time() -> None:
+    shared = Connections(per_client=1)
+    shared.admit(CLIENT)
+    with capture_logs() as logs:
+        assert [shared.admit(CLIENT) for _ in range(3)] == [False] * 3
+    assert [(line["event"], line["client"]) for line in logs] == [("client_has_its_share", CLIENT)]
 
 
 def test_a_trusted_proxy_has_no_share_and_is_bounded_with_all() -> None:

@@ -15,7 +15,10 @@ MORE: Message = {"type": "http.request", "body": b"12345", "more_body": True}
 LAST: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def told(messages: Iterator[Message]) -> list[str]:
+CHUNKED, SIZED = (b"transfer-encoding", b"chunked"), (b"content-length", b"15")
+
+
+async def told(messages: Iterator[Message], framing: tuple[bytes, bytes] = CHUNKED) -> list[str]:
     """What passes the edge in its order, where the body is refused at once. A body without a last
     message is one that never comes to its end."""
     order: list[str] = []
@@ -38,14 +41,17 @@ async def told(messages: Iterator[Message]) -> list[str]:
         else:
             assert (b"connection", b"close") in message["headers"]
 
-    headers = [(b"transfer-encoding", b"chunked")]
     async with asyncio.timeout(30):
-        await DrainUnread(refuse)({"type": "http", "headers": headers}, receive, send)
+        await DrainUnread(refuse)({"type": "http", "headers": [framing]}, receive, send)
     return order
 
 
-async def test_the_answer_comes_first_and_then_the_rest_of_the_body_is_read() -> None:
-    assert await told(iter([MORE, MORE, LAST])) == ["answered", "more", "more", "its end", "closed"]
+@pytest.mark.parametrize("framing", [CHUNKED, SIZED])
+async def test_the_answer_comes_first_and_then_the_rest_of_the_body_is_read(
+    framing: tuple[bytes, bytes],
+) -> None:
+    order = await told(iter([MORE, MORE, LAST]), framing)
+    assert order == ["answered", "more", "more", "its end", "closed"]
 
 
 async def test_so_many_bytes_are_read_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ def name_in(disposition: str | bytes) -> str | None:
         ("form-data; filename=\"=?utf-8?B?YQ==?=\"; filename*=utf-8''%E6%96%B0.png", "新.png"),
         ('form-data; filename="=?utf-8?X?nothing?="', "=?utf-8?X?nothing?="),
         ('form-data; filename="a%22b%0D%0Ac.png"', 'a"b c.png'),
+        ('form-data; filename="a%22b%0d%0ac.png"', 'a"b c.png'),
         ('form-data; filename="50%20off.png"', "50%20off.png"),
         ('form-data; filename="Zo%C3%AB%27s%20%E2%84%961.jpg"', "Zoë's №1.jpg"),
         ('form-data; filename="100%25 %E9.jpg"', "100%25 %E9.jpg"),

@@ -102,6 +102,7 @@ DISPOSITION = 'Content-Disposition: form-data; name="f"; filename="n.png"'
         f"{DISPOSITION}; FileName=m.png",
         DISPOSITION.replace("form-data", "attachment"),
         DISPOSITION.replace('name="f"; ', ""),
+        DISPOSITION.replace('name="f"', f'name="{"f" * 201}"'),
         "Content-Type: image/png",
     ],
 )

@@ -81,14 +81,16 @@ def test_a_host_that_no_browser_names_so_is_refused(host: str) -> None:
     assert "secret" not in refused.value.errors()[0]["msg"]
 
 
-async def seen(public_url: str, path: str, raw: bytes) -> tuple[str, bytes, str, str]:
+async def seen(
+    public_url: str, path: str, raw: bytes, location: str = "/v1/forms"
+) -> tuple[str, bytes, str, str]:
     """What an app below that address is asked for, its own prefix, and the `Location` that its
     answer has."""
     asked: list[tuple[str, bytes, str]] = []
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        own = Response(headers={"Location": "/v1/forms"})
+        own = Response(headers={"Location": location})
         asked.append((scope["path"], scope["raw_path"], public_path(Request(scope))))
         await own(scope, receive, send)
 
@@ -137,3 +139,9 @@ async def test_the_path_is_taken_off_where_it_is_there(
     assert inner_raw is None or asked_raw == inner_raw
     assert f"https://forms.example{prefix}" == public_url
     assert location == f"{prefix}/v1/forms", "whichever way it was asked"
+
+
+@pytest.mark.parametrize("location", ["https://store.example/a", "//store.example/a", "a"])
+async def test_what_leads_elsewhere_is_left_as_it_is(location: str) -> None:
+    led = await seen("https://forms.example/apply", "/apply/v1", b"/apply/v1", location)
+    assert led[-1] == location
