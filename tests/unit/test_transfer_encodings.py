@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.receive.transfer_encodings import decoder_of
+from api.receive.transfer_encodings import decoder_of, refuse_content_encoding
 from api.texts.errors import Problem
 
 
@@ -22,6 +22,17 @@ def through(encoding: str, pieces: list[bytes]) -> bytes:
 @pytest.mark.parametrize("header", [None, "", "7bit", "8BIT", " binary "])
 def test_what_stands_as_it_is_needs_no_decoder(header: str | None) -> None:
     assert decoder_of(header) is None
+
+
+@pytest.mark.parametrize("header", [None, "", "Identity", "binary", " UTF-8", '"iso-8859-1"'])
+def test_a_part_is_not_encoded_for_naming_its_charset(header: str | None) -> None:
+    refuse_content_encoding(header)
+
+
+@pytest.mark.parametrize("header", ["gzip", "br", "base64", "aes128gcm"])
+def test_an_encoded_part_is_refused(header: str) -> None:
+    with pytest.raises(Problem, match="unsupported-content-encoding"):
+        refuse_content_encoding(header)
 
 
 @pytest.mark.parametrize("header", ["x-uuencode", "base64, gzip", "chunked"])

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.receive import turns
-from api.receive.turns import Turns
+from api.receive.turns import Turn, Turns
 from api.texts.errors import Problem
 
 
@@ -42,3 +42,24 @@ async def test_all_who_want_the_turn_of_a_stalled_writer_wait_for_its_end(
     assert len(asked) == 2
     with pytest.raises(Problem, match="upload-locked"):
         await first
+
+
+async def test_a_writer_that_bytes_come_from_meanwhile_keeps_its_turn() -> None:
+    of_uploads, may_end = Turns(), asyncio.Event()
+    turn: list[Turn] = []
+
+    async def alive() -> None:
+        async with of_uploads.taken("upl") as mine, mine.reading():
+            turn.append(mine)
+            await may_end.wait()
+
+    first = asyncio.create_task(alive())
+    while not turn:
+        await asyncio.sleep(0)
+    asked = asyncio.create_task(of_uploads.free("upl"))
+    await asyncio.sleep(0)
+    turn[0].came(1)
+    with pytest.raises(Problem, match="upload-locked"):
+        await asked
+    may_end.set()
+    await first
