@@ -46,19 +46,18 @@ async def test_all_who_want_the_turn_of_a_stalled_writer_wait_for_its_end(
 
 async def test_a_writer_that_bytes_come_from_meanwhile_keeps_its_turn() -> None:
     of_uploads, may_end = Turns(), asyncio.Event()
-    turn: list[Turn] = []
+    begun: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
 
     async def alive() -> None:
         async with of_uploads.taken("upl") as mine, mine.reading():
-            turn.append(mine)
+            begun.set_result(mine)
             await may_end.wait()
 
     first = asyncio.create_task(alive())
-    while not turn:
-        await asyncio.sleep(0)
+    turn = await begun
     asked = asyncio.create_task(of_uploads.free("upl"))
     await asyncio.sleep(0)
-    turn[0].came(1)
+    turn.came(1)
     with pytest.raises(Problem, match="upload-locked"):
         await asked
     may_end.set()
