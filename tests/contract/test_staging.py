@@ -34,7 +34,11 @@ async def staging(tmp_path: Path) -> AsyncIterator[Staging]:
     opened.close()
 
 
-@pytest.mark.parametrize("size", [1, BATCH, SMALL - 1, SMALL, SMALL + 1, SMALL + 3 * BATCH + 7])
+@pytest.mark.parametrize(
+    "size",
+    [1, BATCH, SMALL - 1, SMALL, SMALL + 1, SMALL + 3 * BATCH + 7],
+    ids=["a byte", "a batch", "almost small", "small", "not small", "batches"],
+)
 async def test_what_is_written_in_pieces_is_staged_whole_with_its_hash(
     staging: Staging, size: int
 ) -> None:
