@@ -260,6 +260,23 @@ async def test_nor_are_those_of_a_resumable_upload(staging: Staging) -> None:
     await writer.close()
 
 
+async def test_a_segment_is_synced_whenever_it_counts_and_its_folder_the_first_time(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = _traced(monkeypatch)
+    writer = SegmentWriter(staging, "seg_a", Mark(0, hashlib.sha256()))
+    for _ in range(2):
+        await writer.write(b"x" * 5)
+        await writer.finish()
+    await writer.close()
+    again = SegmentWriter(staging, "seg_a", Mark(10, None))
+    await again.write(b"x")
+    await again.finish()
+    await again.close()
+    sizes = [f"fsync of {size} bytes" for size in (5, 10, 11)]
+    assert order == [sizes[0], "fsync of the folder", *sizes[1:]]
+
+
 @pytest.mark.parametrize("size", [5, 3 * SMALL], ids=["small", "large"])
 @pytest.mark.parametrize("end", ["finished", "discarded", "failed"])
 async def test_however_a_body_ends_it_holds_no_memory(
@@ -472,7 +489,9 @@ async def test_segments_are_joined_on_a_volume_that_cant_copy_by_itself(
     one, two = os.urandom(READ + 7), os.urandom(5)
     for name, content in (("seg_a", b"??" + one), ("seg_b", two)):
         (staging.root / SEGMENTS / name).write_bytes(content)
+    order = _traced(monkeypatch)
     join(staging.root, "upl_a", [Extent("seg_a", len(one), skip=2), Extent("seg_b", len(two))])
+    assert order[:2] == [f"fsync of {len(one + two)} bytes", "rename"]
     assert (staging.root / STAGED / "upl_a").read_bytes() == one + two
     assert _names(staging, INCOMING) == []
 

@@ -60,6 +60,7 @@ async def test_bytes_of_an_upload_that_is_rejected_after_a_newer_one_came_are_no
     first, second, third = [await scene.staged() for _ in range(3)]
     for upload in (second, first):
         await scene.report(rejected(await scene.claimed(upload)))
+        assert (await scene.now(upload)).bytes == "condemned", "at once"
     await remove(scene.services, third, by=PERSON)
     last = await _rejected(scene)
     await _sweep(scene)

@@ -46,6 +46,10 @@ async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url
     await _is_what_the_code_knows(database_url)
 
 
+def test_the_oldest_release_that_the_schema_serves_is_one_that_there_is() -> None:
+    assert list((migrate.SCRIPTS / "versions").glob(f"{migrate.OLDEST}_*.py"))
+
+
 def of_a_newer_version(tx: Transaction, oldest: str) -> None:
     tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     tx.conn.execute(update(compatibility).values(oldest=oldest))
