@@ -10,7 +10,7 @@ from api.staging.strands import Strand, joined_hash
 
 
 def segment(start: int, size: int) -> SegmentRow:
-    return SegmentRow(f"seg_{start}", "upl", start, size, condemned=False)
+    return SegmentRow(name=f"seg_{start}", upload_id="upl", start=start, size=size, condemned=False)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_comes_before_a_piece_is_hashed_once(
     hashed = hashlib.sha256(b"01234")
     hash_, lacks = joined_hash(Strand(known, hashed) if known else None, unhashed, start)
     assert hash_ is not None
-    assert hash_.digest() == (hashed if known else hashlib.sha256()).digest()
+    assert hash_.hexdigest() == (hashed if known else hashlib.sha256()).hexdigest()
     assert lacks == missing
 
 
