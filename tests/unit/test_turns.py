@@ -62,3 +62,15 @@ async def test_a_writer_that_bytes_come_from_meanwhile_keeps_its_turn() -> None:
         await asked
     may_end.set()
     await first
+
+
+async def test_who_waits_for_a_writer_that_does_not_end_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "STALLED_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "END_SECONDS", 0.01)
+    of_uploads = Turns()
+    async with of_uploads.taken("upl"):
+        with pytest.raises(Problem, match="upload-locked"):
+            async with asyncio.timeout(5):
+                await of_uploads.free("upl")
