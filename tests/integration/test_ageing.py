@@ -9,18 +9,20 @@ import structlog
 from sqlalchemy import select
 from structlog.typing import EventDict
 
-from api.access.tokens import PERSON
+from api.access.tokens import PERSON, ServiceKey
 from api.forms import sections
 from api.forms.expiry import expires_at
 from api.records import forms
 from api.records.rows import FormRow, UploadRow
 from api.records.tables import events
+from api.routes.deps import own_form
 from api.services import Services
 from api.texts.errors import Problem
 from api.upkeep.backlog_figures import Backlog
 from api.uploads import work
 from api.uploads.retry_or_remove import remove, retry
 from shared.status import UploadStatus
+from tests.support.listeners import new_form, public
 from tests.support.services import BACK_END, Scene, given_back, rejected, services_on
 from tests.support.sql import execute, rows_of, values_of
 from tests.support.sweeping import willing_sweep
@@ -52,6 +54,18 @@ async def test_bytes_of_a_rejected_upload_go_as_soon_as_a_newer_one_is_acknowled
     newest = await scene.staged()
     await _sweep(scene)
     assert _on_volume(scene) == {newest.id}
+
+
+async def test_bytes_of_a_rejected_upload_go_when_a_section_brings_one_that_is_refused(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        scene = Scene(services, await own_form(services, ServiceKey("tests"), form["id"]))
+        first = await _rejected(scene, "tiny")
+        too_large = {"tiny": ("a.png", b"x" * 3000, "image/png")}
+        assert (await client.patch(f"/v1/forms/{form['id']}", files=too_large)).status_code == 200
+        assert (await scene.now(first)).bytes == "condemned"
 
 
 async def test_bytes_of_an_upload_that_is_rejected_after_a_newer_one_came_are_not_kept(
