@@ -54,6 +54,7 @@ BENCHES = {
         ("others",),
         5,
         "bytes in: throughput and memory, beside a naive app, nginx, and servers of tus",
+        takes_database=True,
     ),
     "sections": Bench(
         sections, ("run", "seaweedfs"), 30, "how long a person waits for the next section of a form"

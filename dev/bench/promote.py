@@ -63,7 +63,7 @@ CASES = (
         media_type="application/pdf",
         body=files.pdf,
         make=by_hand.checked_pdf,
-        goal_per_second=20,
+        goal_per_second=60,
         goal_ms=60,
     ),
     Case(
@@ -74,7 +74,7 @@ CASES = (
         media_type="image/jpeg",
         body=files.small_jpeg,
         make=by_hand.with_pyvips,
-        goal_per_second=6,
+        goal_per_second=8,
         goal_ms=None,
     ),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dev.bench import figures, machine, memory, throughput
+from dev.bench import figures, machine, memory, one_at_a_time, throughput
 from dev.bench.load import MIB, Load
 from dev.bench.longshore_api import LongshoreApi
 from dev.bench.others import NaiveApp, Nginx
@@ -24,6 +24,8 @@ MEMORY_ROUNDS = 3
 @dataclass(frozen=True)
 class Sizes:
     throughput: tuple[Load, ...]
+    alone: int
+    """Files that are sent one at a time."""
     tus: Load
     memory: tuple[Load, ...]
 
@@ -38,10 +40,12 @@ FULL = Sizes(
         Load("One file of 512 MiB", 1, 512 * MIB, 1),
         Load("1000 files of 100 KiB over 16 connections", 1000, 100 * 1024, 16, seconds=8),
     ),
+    300,
     Load("One file of 1 GiB by tus", 1, 1024 * MIB, 1),
     (
         Load("one file of 2 GiB", 1, 2048 * MIB, 1),
         Load("50 files of 20 MiB at once", 50, 20 * MIB, 50),
+        Load("2000 files of 100 KiB over 200 connections", 2000, 100 * 1024, 200),
     ),
 )
 QUICK = Sizes(
@@ -49,37 +53,46 @@ QUICK = Sizes(
         Load("One file of 128 MiB", 1, 128 * MIB, 1),
         Load("300 files of 100 KiB over 16 connections", 300, 100 * 1024, 16, seconds=4),
     ),
+    40,
     Load("One file of 128 MiB by tus", 1, 128 * MIB, 1),
     (
         Load("one file of 256 MiB", 1, 256 * MIB, 1),
         Load("50 files of 20 MiB at once", 50, 20 * MIB, 50),
+        Load("2000 files of 100 KiB over 200 connections", 2000, 100 * 1024, 200),
     ),
 )
 
 
 async def receive(options: argparse.Namespace) -> None:
+    """On a database that is named, only what depends on which it is."""
     sizes = QUICK if options.quick else FULL
     with machine.scratch(options.dir, sizes.disk) as folder:
         about = machine.describe(folder)
         raw: dict[str, Any] = {"bench": "receive", "machine": about, "throughput": {}}
-        async with _all_servers(folder / "throughput", options.redis) as ways:
+        api = LongshoreApi(folder / "api", options.redis, options.database_url)
+        async with _all_servers(folder, api) as ways:
             for load in sizes.throughput:
                 taken = await throughput.measure(ways, load, options.rounds)
                 throughput.show(load, taken)
                 raw["throughput"][load.title] = {
                     name: [asdict(one) for one in rounds] for name, rounds in taken.items()
                 }
-        raw["tus"] = await _tus(folder / "tus", options.redis, sizes.tus, options.rounds)
-        rounds = 1 if options.quick else min(MEMORY_ROUNDS, options.rounds)
-        raw["memory"] = await _memory(folder, options.redis, sizes.memory, rounds)
+            if not options.database_url:
+                turns = await one_at_a_time.measure(api, folder / "alone", sizes.alone)
+                one_at_a_time.show(turns)
+                raw["alone"] = [asdict(turn) for turn in turns]
+        if not options.database_url:
+            raw["tus"] = await _tus(folder / "tus", options.redis, sizes.tus, options.rounds)
+            rounds = 1 if options.quick else min(MEMORY_ROUNDS, options.rounds)
+            raw["memory"] = await _memory(folder, options.redis, sizes.memory, rounds)
         figures.show_machine(about)
     figures.write(options.json, raw)
 
 
 @asynccontextmanager
-async def _all_servers(folder: Path, redis: str) -> AsyncIterator[list[Way]]:
+async def _all_servers(folder: Path, api: LongshoreApi) -> AsyncIterator[list[Way]]:
     """All of them run throughout; one at a time has something to do."""
-    servers: list[Server] = [LongshoreApi(folder / "api", redis), NaiveApp(folder / "naive")]
+    servers: list[Server] = [api, NaiveApp(folder / "naive")]
     if Nginx.is_here():
         servers.append(Nginx(folder / "nginx"))
     else:

@@ -5,6 +5,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pikepdf
@@ -65,11 +66,9 @@ def plain(pages: int = 3) -> bytes:
 
 def packed(objects: dict[int, bytes], rest: dict[int, bytes], filters: int = 1) -> bytes:
     """With `objects` in a stream, and a table that is a stream; object 1 is the catalog."""
-    heads, body = b"", b""
-    for number, text in objects.items():
-        heads += b"%d %d " % (number, len(body))
-        body += text + b"\n"
-    text = heads + body
+    ends = accumulate((len(text) + 1 for text in objects.values()), initial=0)
+    heads = b"".join(b"%d %d " % each for each in zip(objects, ends, strict=False))
+    text = heads + b"".join(text + b"\n" for text in objects.values())
     for _ in range(filters):
         text = zlib.compress(text, 9)
     holder = max((*objects, *rest)) + 1
