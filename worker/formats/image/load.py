@@ -17,9 +17,8 @@ from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
 from worker.formats.image.colour import to_srgb
 from worker.formats.image.held import hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
-from worker.formats.image.lossless import Copied
 from worker.formats.image.seen import Seen
-from worker.formats.job import Job, Notice, notice
+from worker.formats.job import Facts, Job, Notice, notice
 from worker.formats.refusals import Refusals
 from worker.formats.verdicts import corrupt
 
@@ -70,14 +69,14 @@ class Opened:
     """Width and height of one of them."""
     halved: bool = False
     """Whether no more of its colours is known than a JPEG of half the width and height holds."""
-    copied: Copied | None = None
-    """What is stored where the pixels stay as they came. `image` is only as large then as the
-    derivatives need it."""
+    stored: Facts | None = None
+    """Of the object, where the pixels stay as they came and it is written already. `image` is only
+    as large then as the derivatives need it."""
     notices: list[Notice] = field(default_factory=list)
 
     @property
     def first(self) -> pyvips.Image:
-        if self.copied:
+        if self.stored:
             return self.image
         return self.image.crop(0, 0, *self.size)
 
@@ -150,8 +149,11 @@ def _copied(job: Job, seen: Seen, header: pyvips.Image) -> Opened | None:
     """One whose pixels are stored as they came; None of what has to be decoded and written anew."""
     if not seen.copied or not shrunk.stays(job, header):
         return None
-    image = shrunk.decode(seen.copied, job, header)
-    return Opened(image, (header.width, header.height), copied=seen.copied) if image else None
+    stored = shrunk.store(seen.copied, job, header)
+    if not stored:
+        return None
+    image, facts = stored
+    return Opened(image, (header.width, header.height), stored=facts)
 
 
 def _decoded(reading: "_Reading", seen: Seen, *, all_of_them: bool) -> Opened:

@@ -1,6 +1,6 @@
 """Write the stored image and its derivatives: in sRGB, and without what cameras add."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ def write_object(
     Kept metadata has a profile beside it: a camera's own notes may name another colour space. A
     JPEG gets as many samples of colour as there were: more would cost a quarter more to write.
     """
+    if opened.stored:
+        return opened.stored
     path = scratch / output_name(field, target)
     width, height = opened.size
-    if opened.copied:
-        return opened.copied.write(path, width=width, height=height)
     options: dict[str, Any] = {"keep": ForeignKeep.NONE}
     if keep_metadata:
         options = {"keep": ForeignKeep.ALL, "profile": "srgb"}
@@ -56,15 +56,7 @@ def write_derivatives(
     with ThreadPoolExecutor(1) as writer:  # which writes one while the next one is made
         writing = {}
         for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1].size):
-            side = max if wanted.fit == "inside" else min
-            source = next(
-                (
-                    each
-                    for each in reversed(sources)
-                    if side(each.width, each.height) >= wanted.size
-                ),
-                image,
-            )
+            source = _smallest_enough(sources, wanted)
             of = whole if source is image else (source.width, source.height)
             made = _shrink(source, of, wanted).copy_memory()
             if wanted.fit == "inside":
@@ -72,6 +64,13 @@ def write_derivatives(
             path = scratch / output_name(field, f"image/{wanted.format}", name)
             writing[name] = writer.submit(_write_derivative, made, path, wanted)
         return {name: facts.result() for name, facts in writing.items()}
+
+
+def _smallest_enough(sources: Sequence[pyvips.Image], wanted: Derivative) -> pyvips.Image:
+    """The first one where none is."""
+    side = max if wanted.fit == "inside" else min
+    enough = (each for each in reversed(sources) if side(each.width, each.height) >= wanted.size)
+    return next(enough, sources[0])
 
 
 def _write_derivative(made: pyvips.Image, path: Path, wanted: Derivative) -> Facts:
