@@ -1,4 +1,7 @@
-"""What Longshore makes of a file, made with the libraries alone: in process, trusting the bytes."""
+"""What Longshore makes of a file, made with the libraries alone: in process, trusting the bytes.
+
+They write a photo anew to leave its metadata out, where Longshore copies a JPEG's pixels.
+"""
 
 import io
 import subprocess

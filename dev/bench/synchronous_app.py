@@ -1,7 +1,7 @@
 """A section saved the synchronous way: the request decodes, scales, puts to S3, then answers.
 
 Run as `python -m dev.bench.synchronous_app PORT`, with the store in the environment. It makes what
-Longshore's worker makes of a headshot: the photo anew without its metadata, and 1600, 800 and 200
+Longshore's worker makes of a headshot: the photo without its metadata, and 1600, 800 and 200
 pixels of it.
 """
 

@@ -7,6 +7,7 @@ OF_MEMORY = (
     "Memory allocation error",
     "TIFFReadDirectory: No space for the buffer",
     "glib: Error creating thread: Resource temporarily unavailable",
+    "can't start new thread",
     "std::bad_alloc",
 )
 OF_DISK = (

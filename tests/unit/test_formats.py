@@ -28,7 +28,7 @@ def test_each_document_is_converted_by_a_filter_of_its_own() -> None:
 def test_what_is_written_in_a_format_is_of_it(tmp_path: Path, made: Format) -> None:
     image = pyvips.Image.black(30, 20, bands=3).copy(interpretation="srgb")
     facts = write_object(
-        Opened(image, 20, []), tmp_path, "photo", made.media_type, keep_metadata=False
+        Opened(image, (30, 20)), tmp_path, "photo", made.media_type, keep_metadata=False
     )
     (path,) = tmp_path.iterdir()
     assert detect(path) == made.media_type == facts["content_type"], "_write of image/write.py"

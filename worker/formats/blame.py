@@ -7,7 +7,8 @@ import re
 _NO_MEMORY = re.compile(
     r"out of memory|(insufficient|not enough) memory|can(no|')t allocate|bad_alloc"
     r"|memory allocation error|no space (for|to)|(failed|unable) to allocate|allocation failed"
-    r"|error creating thread|resource temporarily unavailable",  # it has no room for its stack
+    # it has no room for its stack
+    r"|error creating thread|resource temporarily unavailable|can't start new thread",
     re.IGNORECASE,
 )
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE})

@@ -37,6 +37,13 @@ def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
     return _drop_profile(_eight_bits(_through_profile(image)))
 
 
+def is_shown_as_it_is(image: pyvips.Image) -> bool:
+    """Whether it is grey without a profile, or in sRGB: of a format that says nothing else."""
+    if not image.get_typeof(_PROFILE):
+        return image.interpretation in {"b-w", "srgb"}
+    return image.interpretation == "srgb" and profiles.says_srgb(_blob(image, _PROFILE))
+
+
 def _through_profile(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation in _LAB:
         return image.colourspace("lab").icc_export(output_profile="srgb")

@@ -7,11 +7,14 @@ import struct
 from pathlib import Path
 
 from worker.errors import FileRejected
+from worker.formats.image.lossless import Copying
 from worker.formats.image.seen import MAX_PIECES, MAX_SCANS, MAX_WORK, Seen
 from worker.formats.verdicts import within
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """In entropy-coded data, what ends it: neither a stuffed byte nor a restart marker."""
+_FF = re.compile(rb"\xff[^\x00]")
+"""What ends it, a restart marker, or what fills up before either."""
 _SOI, _EOI, _SOS, _DAC = 0xD8, 0xD9, 0xDA, 0xCC
 _BARE = {0x01, *range(0xD0, 0xD8), _SOI}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, _DAC}
@@ -38,6 +41,8 @@ def read(content: mmap.mmap) -> Seen:
         allowed = min(MAX_SCANS, max(1, MAX_WORK // max(1, seen.pixels)))
         within("scans", seen.scans, allowed)
     seen.damaged = not walk.ended and walk.complete
+    if walk.ended and walk.complete:
+        seen.copied = walk.copying.copied()
     return seen
 
 
@@ -52,6 +57,7 @@ class _Walk:
     def __init__(self, content: mmap.mmap, seen: Seen) -> None:
         self.content = content
         self.seen = seen
+        self.copying = Copying(content)
         self.scans = 0
         self.progressive = self.arithmetic = self.ended = False
         self.components: tuple[int, ...] = ()
@@ -79,14 +85,21 @@ class _Walk:
             if at + 2 > len(self.content):
                 return
             (length,) = struct.unpack_from(">H", self.content, at)
-            self._segment(marker, self.content[at + 2 : at + max(2, length)])
+            data = self.content[at + 2 : at + max(2, length)]
+            self._segment(marker, data)
+            self.copying.segment(marker, data)
             at += max(2, length)
             within("segments", pieces, MAX_PIECES)
 
     def _next_marker(self, at: int) -> int:
         """Where the next marker is: as libjpeg does, what stands between segments is skipped."""
-        found = _MARKER.search(self.content, at)
-        return found.end() - 2 if found else len(self.content)
+        found = _FF.search(self.content, at)
+        bare = found is None or _MARKER.match(self.content, found.start()) is not None
+        if found and not bare:
+            found = _MARKER.search(self.content, found.start())
+        end = found.end() - 2 if found else len(self.content)
+        self.copying.between(at, end, bare=bare)
+        return end
 
     def _segment(self, marker: int, data: bytes) -> None:
         if marker in _FRAMES and not self.components:

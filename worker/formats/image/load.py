@@ -3,7 +3,7 @@
 import mmap
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import pyvips
 from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
 from worker.formats.blame import is_ours
-from worker.formats.image import gif, heif, jpeg, png, tiff, webp
+from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
 from worker.formats.image.colour import to_srgb
+from worker.formats.image.held import hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
 from worker.formats.image.seen import Seen
-from worker.formats.job import Job, Notice, notice
+from worker.formats.job import Facts, Job, Notice, notice
 from worker.formats.refusals import Refusals
 from worker.formats.verdicts import corrupt
 
@@ -43,8 +44,6 @@ _TWICE_READ = (TIFF, AVIF)
 """Of these another library reads more kinds."""
 _WARNED = {"", "tiffload: load error"}
 """Lines of what it says when something was odd, and nothing an error."""
-_MAX_HELD = 100 << 20
-"""Bytes of pixels that are held in memory; more go to a temporary file."""
 MAX_WEBP_PIXELS = 100_000_000
 """Its decoder and its encoder hold all of them, several times: 100 megapixels take
 0.8 GB, which is what a child gets."""
@@ -66,15 +65,20 @@ class Opened:
 
     image: pyvips.Image
     """All frames or pages, one below the other, where all are kept."""
-    page_height: int
-    """Of each of them, in pixels."""
-    notices: list[Notice]
+    size: tuple[int, int]
+    """Width and height of one of them."""
     halved: bool = False
     """Whether no more of its colours is known than a JPEG of half the width and height holds."""
+    stored: Facts | None = None
+    """Of the object, where the pixels stay as they came and it is written already. `image` is only
+    as large then as the derivatives need it."""
+    notices: list[Notice] = field(default_factory=list)
 
     @property
     def first(self) -> pyvips.Image:
-        return self.image.crop(0, 0, self.image.width, self.page_height)
+        if self.stored:
+            return self.image
+        return self.image.crop(0, 0, *self.size)
 
 
 def open_image(job: Job) -> Opened:
@@ -129,17 +133,35 @@ def _open(job: Job) -> Opened:
     with refusals.held():
         check_size(*_upright_size(header, seen, all_of_them=all_of_them), target, limits)
     refusals.settle()
-    image, page_height = reading.pages() if all_of_them else reading.first()
-    notices = [] if all_of_them or seen.images == 1 else [dropped(seen)]
+    opened = _copied(job, seen, header) or _decoded(reading, seen, all_of_them=all_of_them)
+    notices = opened.notices
+    if not all_of_them and seen.images > 1:
+        notices.append(dropped(seen))
     if seen.damaged:
         notices.append(notice("repaired"))
     if not job.policy.keep_metadata and (seen.personal or _is_personal(header)):
         notices.append(notice("metadata-removed"))
+    notices += resolution(*opened.size, limits)
+    return opened
+
+
+def _copied(job: Job, seen: Seen, header: pyvips.Image) -> Opened | None:
+    """One whose pixels are stored as they came; None of what has to be decoded and written anew."""
+    if not seen.copied or not shrunk.stays(job, header):
+        return None
+    stored = shrunk.store(seen.copied, job, header)
+    if not stored:
+        return None
+    image, facts = stored
+    return Opened(image, (header.width, header.height), stored=facts)
+
+
+def _decoded(reading: "_Reading", seen: Seen, *, all_of_them: bool) -> Opened:
+    image, page_height = reading.pages() if all_of_them else reading.first()
     if page_height == image.height:
         image = image.autorot()
         page_height = image.height
-    notices += resolution(image.width, page_height, limits)
-    return Opened(image, page_height, notices, seen.halved)
+    return Opened(image, (image.width, page_height), seen.halved)
 
 
 def _look(path: Path, detected: Format) -> Seen:
@@ -239,12 +261,12 @@ class _Reading:
             else each.embed(0, 0, width, height, extend="background", background=white)
             for each in sheets
         ]
-        return _hold(pyvips.Image.arrayjoin(placed, across=1)), height
+        return hold(pyvips.Image.arrayjoin(placed, across=1)), height
 
     def _decode(self, **options: Any) -> pyvips.Image:
         """In sRGB, and held. A file in which only marks are wrong is mended and read again."""
         try:
-            image = self._show(fail_on="warning", **options)
+            image = self._show_whole(**options)
         except pyvips.Error as error:
             if is_ours(error.detail):
                 raise
@@ -273,8 +295,16 @@ class _Reading:
         self._seen.damaged = True
         return image
 
+    def _show_whole(self, **options: Any) -> pyvips.Image:
+        """Raises `pyvips.Error` where the decoder has anything to say of it."""
+        noted()
+        image = self._show(fail_on="warning", **options)
+        if self._format is JPEG and (said := noted()):
+            raise pyvips.Error("warned", said)
+        return image
+
     def _show(self, **options: Any) -> pyvips.Image:
-        return _hold(to_srgb(self._open(**options), self._seen))
+        return hold(to_srgb(self._open(**options), self._seen))
 
     def _open(self, *, page: int = 0, **options: Any) -> pyvips.Image:
         if self._load:
@@ -301,12 +331,3 @@ class _Reading:
         elif self._format is WEBP:
             self._unsure = webp.mend(source, copy)
         self._path = copy
-
-
-def _hold(image: pyvips.Image) -> pyvips.Image:
-    """Decode all of it now, once, to where it can be read as often as it takes."""
-    if image.width * image.height * image.bands <= _MAX_HELD:
-        return image.copy_memory()
-    held = pyvips.Image.new_temp_file("%s.v")
-    image.write(held)
-    return held

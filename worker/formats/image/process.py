@@ -17,7 +17,9 @@ def process_image(job: Job) -> Made:
             opened, job.scratch, job.field, job.target, keep_metadata=policy.keep_metadata
         ),
         object_is_staged=False,
-        derivatives=write_derivatives(opened.first, job.scratch, job.field, policy.derivatives),
+        derivatives=write_derivatives(
+            opened.first, job.scratch, job.field, policy.derivatives, size=opened.size
+        ),
         original=facts_of_staged(job) if policy.keep_original else None,
         notices=[*opened.notices, *_converted(job)],
     )

@@ -7,6 +7,8 @@ would take more time or memory than any honest file needs.
 
 from dataclasses import dataclass, field
 
+from worker.formats.image.lossless import Copied
+
 MAX_IMAGES = 10_000
 """Frames or pages in one file, whether they are kept or not: libraries list them all first."""
 MAX_PIECES = 200_000
@@ -47,6 +49,8 @@ class Seen:
     """Whether a mended copy has to be decoded, and the person told."""
     rewrite: bool = False
     """Whether a copy without what nobody sees has to be decoded."""
+    copied: Copied | None = None
+    """Parts of it that show the same pixels, and say nothing else."""
 
     @property
     def pixels(self) -> int:

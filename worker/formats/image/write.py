@@ -1,6 +1,7 @@
 """Write the stored image and its derivatives: in sRGB, and without what cameras add."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,45 +25,72 @@ def write_object(
     Kept metadata has a profile beside it: a camera's own notes may name another colour space. A
     JPEG gets as many samples of colour as there were: more would cost a quarter more to write.
     """
+    if opened.stored:
+        return opened.stored
     path = scratch / output_name(field, target)
+    width, height = opened.size
     options: dict[str, Any] = {"keep": ForeignKeep.NONE}
     if keep_metadata:
         options = {"keep": ForeignKeep.ALL, "profile": "srgb"}
-    if opened.page_height < opened.image.height:
-        options["page_height"] = opened.page_height
+    if height < opened.image.height:
+        options["page_height"] = height
     if opened.halved and target == JPEG.media_type:
         options["subsample_mode"] = ForeignSubsample.ON
     _write(opened.image, path, FORMATS[target], OBJECT_QUALITY, options)
-    return facts_of(path, target, width=opened.image.width, height=opened.page_height)
+    return facts_of(path, target, width=width, height=height)
 
 
 def write_derivatives(
-    image: pyvips.Image, scratch: Path, field: str, derivatives: Mapping[str, Derivative]
+    image: pyvips.Image,
+    scratch: Path,
+    field: str,
+    derivatives: Mapping[str, Derivative],
+    *,
+    size: tuple[int, int] | None = None,
 ) -> dict[str, Facts]:
-    """Write every derivative, each made of the smallest image that is large enough for it."""
-    written = {}
-    sources = [image]
-    for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1].size):
-        side = max if wanted.fit == "inside" else min
-        source = next(
-            (made for made in reversed(sources) if side(made.width, made.height) >= wanted.size),
-            sources[0],
-        )
-        made = _shrink(source, wanted).copy_memory()
-        if wanted.fit == "inside":
-            sources.append(made)
-        media_type = f"image/{wanted.format}"
-        path = scratch / output_name(field, media_type, name)
-        _write(made, path, FORMATS[media_type], wanted.quality, {"keep": ForeignKeep.NONE})
-        written[name] = facts_of(path, media_type, width=made.width, height=made.height)
-    return written
+    """Write every derivative, each made of the smallest image that is large enough for it.
+
+    `size` is what `image` would have been, where it was decoded as a smaller one.
+    """
+    sources, whole = [image], size or (image.width, image.height)
+    with ThreadPoolExecutor(1) as writer:  # which writes one while the next one is made
+        writing = {}
+        for name, wanted in sorted(derivatives.items(), key=lambda item: -item[1].size):
+            source = _smallest_enough(sources, wanted)
+            of = whole if source is image else (source.width, source.height)
+            made = _shrink(source, of, wanted).copy_memory()
+            if wanted.fit == "inside":
+                sources.append(made)
+            path = scratch / output_name(field, f"image/{wanted.format}", name)
+            writing[name] = writer.submit(_write_derivative, made, path, wanted)
+        return {name: facts.result() for name, facts in writing.items()}
 
 
-def _shrink(image: pyvips.Image, wanted: Derivative) -> pyvips.Image:
+def _smallest_enough(sources: Sequence[pyvips.Image], wanted: Derivative) -> pyvips.Image:
+    """The first one where none is."""
+    side = max if wanted.fit == "inside" else min
+    enough = (each for each in reversed(sources) if side(each.width, each.height) >= wanted.size)
+    return next(enough, sources[0])
+
+
+def _write_derivative(made: pyvips.Image, path: Path, wanted: Derivative) -> Facts:
+    media_type = f"image/{wanted.format}"
+    _write(made, path, FORMATS[media_type], wanted.quality, {"keep": ForeignKeep.NONE})
+    return facts_of(path, media_type, width=made.width, height=made.height)
+
+
+def _shrink(image: pyvips.Image, size: tuple[int, int], wanted: Derivative) -> pyvips.Image:
+    """As high and wide as what would be made of an image of `size`."""
     if wanted.fit == "cover":
-        side = min(wanted.size, image.width, image.height)
+        side = min(wanted.size, *size)
         return image.thumbnail_image(side, height=side, crop="centre")
-    return image.thumbnail_image(wanted.size, height=wanted.size, size="down")
+    if size == (image.width, image.height):
+        return image.thumbnail_image(wanted.size, height=wanted.size, size="down")
+    of_whole = pyvips.Image.black(*size).thumbnail_image(
+        wanted.size, height=wanted.size, size="down"
+    )
+    width, height = of_whole.width, of_whole.height  # of which no pixel is ever made
+    return image.thumbnail_image(width, height=height, size="force")
 
 
 def _write(
