@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,13 +20,14 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Ro
 
 from tests.support.client import FormClient
 from tests.support.examples import blocks, example
+from tests.support.faulty_stack import until
 from tests.support.files import pdf
-from tests.support.links import links
+from tests.support.links import Link, links
 from tests.support.other_site import OtherSite
-from tests.support.packages import bundle, run_tool
-from tests.support.proxy import FIRST, SECOND, SECONDS, Names, run_proxy
-from tests.support.second import second_process, until_ready
-from tests.support.stack import CHECKOUT, Stack, free_port
+from tests.support.packages import bundle, installed, run_tool
+from tests.support.proxy import FIRST, Names, Proxy, run_proxy
+from tests.support.second import two_replicas_behind_the_proxy
+from tests.support.stack import CHECKOUT, Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
 
@@ -85,9 +87,12 @@ class Opened:
     page: Page
     form: FormClient
 
+    def uploads(self) -> list[dict[str, Any]]:
+        return list(self.form.read()["uploads"]["licence"])
+
     def upload(self) -> dict[str, object]:
         """The newest upload of the field."""
-        return dict(self.form.read()["uploads"]["licence"][-1])
+        return self.uploads()[-1]
 
     def expect_in_the_bucket(self, file: FilePayload) -> None:
         """The field's value is this file, byte for byte."""
@@ -253,34 +258,175 @@ def test_tus(open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path) 
     assert 0 == offsets[0] < offsets[1] < offsets[-1]
 
 
+@dataclass
+class BrokenLine:
+    """What leads from the browser to two replicas behind the proxy."""
+
+    link: Link
+    proxy: Proxy
+
+    @property
+    def service(self) -> str:
+        return f"http://{FIRST}:{self.link.port}"
+
+    @contextmanager
+    def breaking(self) -> Iterator[None]:
+        """Each connection breaks after as many bytes as a hundred packets have."""
+        with self.link(cut_after=150_000):
+            yield
+            assert self.link.hits > 3, "connections that broke"
+        served = {str(each["api"]) for each in self.proxy.logged()}
+        assert len(served) > 1, served
+
+
+@pytest.fixture
+def broken_line(stack: Stack, tmp_path: Path) -> Iterator[BrokenLine]:
+    stack.wait_for_the_api()  # a test before may have killed it
+    with (
+        two_replicas_behind_the_proxy(stack, tmp_path) as proxy,
+        links(line=proxy.port) as opened,
+    ):
+        yield BrokenLine(opened["line"], proxy)
+
+
 @pytest.mark.slow
-def test_tus_over_a_lossy_line_to_two_replicas_behind_the_proxy(
+def test_tus_over_a_line_that_breaks_and_breaks(
+    open_page: Open, broken_line: BrokenLine, large: FilePayload, tmp_path: Path
+) -> None:
+    opened = open_page("tus", service=broken_line.service)
+    with broken_line.breaking():
+        opened.page.get_by_label("Copy").set_input_files(tmp_path / "large.pdf")
+        status = opened.page.get_by_role("status")
+        expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+
+
+@pytest.mark.slow
+def test_uppy_with_tus_over_a_line_that_breaks_and_breaks(
+    open_page: Open, broken_line: BrokenLine, large: FilePayload, tmp_path: Path
+) -> None:
+    opened = open_page("uppy", script="resumable.js", service=broken_line.service)
+    with broken_line.breaking():
+        choose = opened.page.locator("input.uppy-Dashboard-input").first
+        choose.set_input_files(tmp_path / "large.pdf")
+        done = opened.page.get_by_text("Complete", exact=True)
+        expect(done).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(large)
+
+
+@pytest.mark.slow
+def test_filepond_in_chunks_over_a_line_that_breaks_and_breaks(
+    open_page: Open, broken_line: BrokenLine
+) -> None:
+    code = in_chunks("filepond", BELOW_A_BREAK)
+    opened = open_page("filepond", "chunks.js", code, service=broken_line.service)
+    with broken_line.breaking():
+        opened.page.locator("input.filepond--browser").set_input_files(LARGE)
+        status = opened.page.get_by_role("status")
+        expect(status).to_have_text("scan.pdf is stored", timeout=PATIENCE)
+    opened.expect_in_the_bucket(LARGE)
+
+
+@pytest.mark.slow
+def test_dropzone_in_chunks_over_a_line_that_breaks_and_breaks(
+    open_page: Open, broken_line: BrokenLine
+) -> None:
+    code = in_chunks("dropzone", BELOW_A_BREAK)
+    opened = open_page("dropzone", "chunks.js", code, service=broken_line.service)
+    with broken_line.breaking():
+        opened.page.locator("input.dz-hidden-input").set_input_files(LARGE)
+        expect(opened.page.locator(".dz-success")).to_be_visible(timeout=PATIENCE)
+    opened.expect_in_the_bucket(LARGE)
+
+
+@contextmanager
+def offline_amid(opened: Opened, line: Link, choose: Callable[[], None]) -> Iterator[None]:
+    """The browser's network goes away while the file is being sent, and returns at the end."""
+    with line(delay=1):
+        choose()
+        while not any(each["progress"]["received"] for each in opened.uploads()):
+            opened.page.wait_for_timeout(50)
+        opened.page.context.set_offline(True)
+        line.cut()
+        yield
+    opened.page.route("**/v1/uploads/*", by_no_api, times=1)
+    with opened.page.expect_response(lambda answer: answer.status == 502):
+        opened.page.context.set_offline(False)
+
+
+def by_no_api(route: Route) -> None:
+    """Answered in the service's place, by a proxy that can't reach it."""
+    assert route.request.method == "HEAD"
+    route.fulfill(status=502, headers={"Access-Control-Allow-Origin": "*"}, body="Bad gateway")
+
+
+def methods_sent(page: Page) -> list[str]:
+    """Of the requests from now on; a list that grows."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    return sent
+
+
+def test_tus_goes_on_when_the_network_is_back(
     open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path
 ) -> None:
-    """Each connection breaks after as many bytes as a hundred packets have."""
-    own = {"HOST": SECOND, "INTERNAL_PORT": str(free_port())}
-    second = second_process(stack, "api", own, tmp_path / "second.log")
-    names = Names(FIRST, SECOND)
-    try:
-        until_ready(f"http://{SECOND}:{stack.port}/readyz")
-        with (
-            run_proxy(tmp_path, names, stack.port) as proxy,
-            links(line=proxy.port) as opened_links,
-        ):
-            line = opened_links["line"]
-            opened = open_page("tus", service=f"http://127.0.0.1:{line.port}")
-            choose, status = opened.page.get_by_label("Copy"), opened.page.get_by_role("status")
-            with line(cut_after=150_000):
-                choose.set_input_files(tmp_path / "large.pdf")
-                expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
-                assert line.hits > 3
-            opened.expect_in_the_bucket(large)
-            served = {str(each["api"]) for each in proxy.logged()}
-            assert len(served) > 1, served
-    finally:
-        second.terminate()
-        second.wait(SECONDS)
-        names.close()
+    with links(line=stack.port) as opened_links:
+        line = opened_links["line"]
+        opened = open_page("tus", service=f"http://{FIRST}:{line.port}")
+        choose, status = opened.page.get_by_label("Copy"), opened.page.get_by_role("status")
+        sent = methods_sent(opened.page)
+        with offline_amid(opened, line, lambda: choose.set_input_files(tmp_path / "large.pdf")):
+            expect(status).to_have_text("large.pdf: the connection is lost", timeout=PATIENCE)
+            opened.page.get_by_role("button", name="Resume").click()  # in vain, and known at once
+            expect(status).to_have_text("large.pdf: the connection is lost")
+        expect(status).to_have_text("large.pdf is stored", timeout=PATIENCE)
+        opened.expect_in_the_bucket(large)
+        assert sent.count("POST") == 1
+
+
+RESUMED = """
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+const { Upload } = createRequire(process.env.PACKAGES)("tus-js-client");
+
+const { ENDPOINT: endpoint, UPLOAD: uploadUrl, TOKEN } = process.env;
+const upload = new Upload(readFileSync("large.pdf"), {
+  endpoint,
+  uploadUrl,
+  headers: { Authorization: `Bearer ${TOKEN}` },
+  retryDelays: Array(100).fill(100),
+  onError: (error) => { throw error; },
+  onSuccess: () => console.log(upload.url),
+});
+upload.start();
+"""
+
+
+def test_tus_js_client_goes_on_with_what_it_began_although_no_api_was_there(
+    stack: Stack, large: FilePayload, tmp_path: Path
+) -> None:
+    """Where it reads the proxy's own answer: in Node, or on a page of the same origin."""
+    form = FormClient(stack.url)
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(large["buffer"]))}
+    begun = form.http.post(f"{form.path}/fields/licence/tus", headers=tus)
+    names = Names()
+    (tmp_path / "run.mjs").write_text(RESUMED)
+    with run_proxy(tmp_path, names, stack.port) as proxy:
+        env = os.environ | {
+            "PACKAGES": f"{installed()}/",
+            "ENDPOINT": f"{proxy.url}{form.path}/fields/licence/tus",
+            "UPLOAD": f"{proxy.url}{begun.headers['location']}",
+            "TOKEN": form.token,
+            "NO_PROXY": "*",
+        }
+        words = ["node", "run.mjs"]
+        with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE) as client:
+            until(lambda: "HEAD" in proxy.log.read_text(), "it doesn't ask")
+            names.addresses = (FIRST,)
+            said, _ = client.communicate(timeout=PATIENCE / 1000)
+        assert said.decode().strip() == env["UPLOAD"]
+        assert "POST" not in {line["method"] for line in proxy.logged()}
+    names.close()
 
 
 def test_uppy_with_tus(open_page: Open, large: FilePayload, tmp_path: Path) -> None:
@@ -304,6 +450,22 @@ def test_uppy_with_tus(open_page: Open, large: FilePayload, tmp_path: Path) -> N
     with page.expect_response(lambda answer: answer.request.method == "DELETE"):
         page.get_by_role("button", name="Remove file").click()
     assert opened.form.read()["data"].get("licence") is None
+
+
+def test_uppy_with_tus_goes_on_when_the_network_is_back(
+    open_page: Open, stack: Stack, large: FilePayload, tmp_path: Path
+) -> None:
+    with links(line=stack.port) as opened_links:
+        line = opened_links["line"]
+        opened = open_page("uppy", script="resumable.js", service=f"http://{FIRST}:{line.port}")
+        choose = opened.page.locator("input.uppy-Dashboard-input").first
+        sent = methods_sent(opened.page)
+        with offline_amid(opened, line, lambda: choose.set_input_files(tmp_path / "large.pdf")):
+            pass
+        done = opened.page.get_by_text("Complete", exact=True)
+        expect(done).to_be_visible(timeout=PATIENCE)
+        opened.expect_in_the_bucket(large)
+        assert sent.count("POST") == 1
 
 
 def test_dropzone(open_page: Open) -> None:
@@ -373,6 +535,10 @@ def test_filepond_speaks_its_own_protocol_without_a_line_for_it(open_page: Open)
 
 LARGE: FilePayload = GOOD | {"name": "scan.pdf", "buffer": pdf(ballast=1_000_000)}
 LOCKED_LARGE: FilePayload = LOCKED | {"buffer": pdf(password="secret", ballast=1_000_000)}
+
+
+BELOW_A_BREAK = 100_000
+"""Bytes of a chunk that comes whole over a connection of its own, and not as the second of one."""
 
 
 def in_chunks(name: str, size: int = 300_000) -> str:

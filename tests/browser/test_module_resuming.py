@@ -147,6 +147,17 @@ def test_what_arrived_before_a_connection_was_cut_is_not_sent_again(
     assert link.carried - before < len(large()) + IN_VAIN
 
 
+@pytest.mark.slow
+def test_it_arrives_over_a_line_that_breaks_and_breaks(
+    page: Page, form: FormClient, link: Link
+) -> None:
+    show(page, form, field(form, "bulk"))
+    with link(cut_after=PART // 2):
+        choose(page, "bulk", ("scan.pdf", large()))
+        is_stored(page, form)
+        assert link.hits > 3, "connections that broke"
+
+
 def test_offline_and_online_again_it_goes_on(page: Page, form: FormClient) -> None:
     parts = begin(page, form)
     page.context.set_offline(True)

@@ -166,6 +166,27 @@ def test_without_an_api_it_answers_as_the_api_would(proxy: Proxy, replicas: list
     assert (line["path"], line["status"], line["request_id"]) == ("/v1/x", 503, "mine")
 
 
+WHERE_IT_STANDS = [{"Tus-Resumable": "1.0.0"}, {"Upload-Draft-Interop-Version": "6"}]
+
+
+@pytest.mark.parametrize("spoken", WHERE_IT_STANDS)
+def test_without_an_api_a_client_that_asks_where_its_upload_stands_is_to_ask_again(
+    proxy: Proxy, replicas: list[Replica], spoken: dict[str, str]
+) -> None:
+    for each in replicas:
+        each.stop()
+    with httpx.Client(base_url=proxy.url, trust_env=False) as http:
+        answer = http.head("/v1/uploads/upl_x", headers=spoken)
+        assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+        for method, path, headers in (
+            ("HEAD", "/v1/uploads/upl_x", {}),
+            ("PATCH", "/v1/uploads/upl_x", spoken),
+            ("HEAD", "/v1/uploads/upl_x/content", spoken),
+        ):
+            answer = http.request(method, path, headers=headers)
+            assert answer.status_code == 503, (method, path)
+
+
 @pytest.mark.parametrize(
     ("request_line", "status", "code"),
     [

@@ -2,11 +2,14 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from tests.support.stack import CHECKOUT, READY_SECONDS, Stack
+from tests.support.proxy import FIRST, SECOND, SECONDS, Names, Proxy, run_proxy
+from tests.support.stack import CHECKOUT, READY_SECONDS, Stack, free_port
 
 
 def second_process(
@@ -36,3 +39,19 @@ def until_ready(url: str) -> None:
             pass
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+@contextmanager
+def two_replicas_behind_the_proxy(stack: Stack, folder: Path) -> Iterator[Proxy]:
+    """The stack's api and one more, as the shipped proxy chooses between them."""
+    own = {"HOST": SECOND, "INTERNAL_PORT": str(free_port())}
+    second = second_process(stack, "api", own, folder / "second.log")
+    names = Names(FIRST, SECOND)
+    try:
+        until_ready(f"http://{SECOND}:{stack.port}/readyz")
+        with run_proxy(folder, names, stack.port) as proxy:
+            yield proxy
+    finally:
+        second.terminate()
+        second.wait(SECONDS)
+        names.close()
