@@ -11,11 +11,11 @@ from typing import Any
 
 import httptools
 from starlette.types import Receive, Scope, Send
-from uvicorn._types import ASGIReceiveEvent
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api.http import head, problems
 from api.http.connections import Connections
+from api.http.mended import MendedProtocol
 from api.telemetry.watchdog import Watchdog
 from api.texts.errors import Problem
 from shared.ids import new_id
@@ -38,19 +38,7 @@ def _uncounted(_: str) -> None:
     """Where nobody counts refusals."""
 
 
-class WholeCycle(RequestResponseCycle):
-    """uvicorn's, which forgets what came of a body before its connection broke, if nobody had read
-    it by then: of an upload that goes on later each byte counts."""
-
-    async def receive(self) -> ASGIReceiveEvent:
-        message = await super().receive()
-        if message["type"] == "http.disconnect" and self.body and not self.response_complete:
-            body, self.body = bytes(self.body), bytearray()
-            return {"type": "http.request", "body": body, "more_body": self.more_body}
-        return message
-
-
-class BoundedHead(HttpToolsProtocol):
+class BoundedHead(MendedProtocol):
     """uvicorn's protocol, which waits for a head for ever and keeps all of it.
 
     A connection too many, a head too large, too slow or that can't be parsed is answered with a
@@ -75,7 +63,6 @@ class BoundedHead(HttpToolsProtocol):
         self._head_received = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._admitted = False
-        self._replaying = False
         self._refused = False
         self._lingering: asyncio.TimerHandle | None = None
 
@@ -97,7 +84,7 @@ class BoundedHead(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        if self._replaying:
+        if self.is_replaying:
             return
         self._in_head, self._between_requests = True, False
         self._head_bytes = self._head_count = self._head_received = 0
@@ -105,7 +92,7 @@ class BoundedHead(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        if self._replaying:
+        if self.is_replaying:
             return
         self._head_bytes += len(url)
         if self._head_bytes > MAX_HEAD_BYTES:
@@ -113,7 +100,7 @@ class BoundedHead(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._replaying:
+        if self.is_replaying:
             return
         self._head_count += 1
         self._head_bytes += len(name) + len(value)
@@ -123,25 +110,15 @@ class BoundedHead(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if self._replaying:
+        if self.is_replaying:
             return
         self._head_is_here()
         self._judge()
         self._in_head = False
         super().on_headers_complete()
-        self.cycle.__class__ = WholeCycle  # it has no say in what class is made, and hasn't begun
-
-    def on_body(self, body: bytes) -> None:
-        """A piece for which nobody has come yet is joined to those before it; one alone is passed
-        on as it is, where uvicorn would copy it twice."""
-        if not self.cycle.body:
-            self.cycle.body = b""  # type: ignore[assignment] # to no bytes added, bytes stay what they are
-        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
-            return  # of the parser's making: see `_ignore_upgrade`
-        self._between_requests = True
+        self._between_requests = not self.parser.should_upgrade()
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -152,7 +129,7 @@ class BoundedHead(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             with self.watchdog.step(_reading) if self.watchdog else nullcontext():
-                self._feed(memoryview(data))
+                self.feed(memoryview(data))
         except httptools.HttpParserError as error:
             self._refuse_in_turn(_problem_of(error))
             return
@@ -160,33 +137,6 @@ class BoundedHead(HttpToolsProtocol):
             self._head_received += len(data)  # one endless header calls nobody until it ends
             if self._head_received > MAX_HEAD_BYTES:
                 self._refuse_in_turn(_too_large())
-
-    def _feed(self, data: memoryview) -> None:
-        """Parse on after every upgrade that is not taken, as if it had not been asked for."""
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-                self._ignore_upgrade()
-            else:
-                return
-
-    def _ignore_upgrade(self) -> None:
-        """RFC 9110, section 7.8: a server may ignore Upgrade, and then serves the request.
-
-        The parser takes what follows such a head for another protocol. A new one is told the head
-        again, silently and without the Upgrade, and so finds the body.
-        """
-        framing = (b"content-length", b"transfer-encoding")
-        lines = [b"%s: %s\r\n" % each for each in self.headers if each[0] in framing]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        self._replaying = True
-        try:
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
-        finally:
-            self._replaying = False
 
     def _judge(self) -> None:
         """Refuse what can't be framed here; what is wrong besides is answered in the app, where
