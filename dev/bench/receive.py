@@ -62,7 +62,7 @@ async def receive(options: argparse.Namespace) -> None:
     with machine.scratch(options.dir, sizes.disk) as folder:
         about = machine.describe(folder)
         raw: dict[str, Any] = {"bench": "receive", "machine": about, "throughput": {}}
-        async with _all_servers(folder / "throughput", options.redis) as ways:
+        async with _all_servers(folder / "throughput", options.redis, options.database_url) as ways:
             for load in sizes.throughput:
                 taken = await throughput.measure(ways, load, options.rounds)
                 throughput.show(load, taken)
@@ -77,9 +77,12 @@ async def receive(options: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def _all_servers(folder: Path, redis: str) -> AsyncIterator[list[Way]]:
+async def _all_servers(
+    folder: Path, redis: str, database_url: str | None
+) -> AsyncIterator[list[Way]]:
     """All of them run throughout; one at a time has something to do."""
-    servers: list[Server] = [LongshoreApi(folder / "api", redis), NaiveApp(folder / "naive")]
+    ours = LongshoreApi(folder / "api", redis, database_url)
+    servers: list[Server] = [ours, NaiveApp(folder / "naive")]
     if Nginx.is_here():
         servers.append(Nginx(folder / "nginx"))
     else:
