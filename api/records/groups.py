@@ -12,8 +12,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,6 +28,7 @@ from api.records.database import (
     Transaction,
     is_away,
 )
+from api.records.threads import Threads
 from shared.crash_points import reached
 
 log = structlog.get_logger()
@@ -63,15 +64,17 @@ class Groups:
         self._waiting: deque[_Write] = deque()
         self._working: asyncio.Task[None] | None = None
         self._conn: Connection | None = None
+        self._synchronous = ""
+        """What the connection was told of commits."""
         self._durable = True
         """Whether the group under way is: nothing durable is taken into one that isn't."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._thread = Threads(1, "commit")
 
     async def close(self) -> None:
         """Let what waits be written, and then the connection go."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
-        self._thread.shutdown()
+        self._thread.close()
         self._disconnect()
 
     async def write(self, body: Callable[[Transaction], T], *, durable: bool) -> T:
@@ -98,13 +101,13 @@ class Groups:
         thread: it may take as long as patience lasts."""
         loop = asyncio.get_running_loop()
         if self._conn is None:
-            self._conn = await loop.run_in_executor(self._thread, self._engine.connect)
+            self._conn = await self._thread.call(self._engine.connect)
             driver_of(self._conn).execute("PRAGMA busy_timeout=0")
+            self._synchronous = ""
         until, pause = loop.time() + self._patience, FIRST_PAUSE
         while True:
             self._durable = any(each.durable for each in self._waiting)
-            synchronous = "FULL" if self._durable else "NORMAL"  # which is no fsync for each commit
-            driver_of(self._conn).execute(f"PRAGMA synchronous={synchronous}")
+            self._synchronise("FULL" if self._durable else "NORMAL")
             try:
                 driver_of(self._conn).execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -114,6 +117,12 @@ class Groups:
                 return self._conn
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
+
+    def _synchronise(self, how: str) -> None:
+        """Have commits be on disk (FULL), or not each of them (NORMAL)."""
+        if self._conn and how != self._synchronous:
+            driver_of(self._conn).execute(f"PRAGMA synchronous={how}")
+            self._synchronous = how
 
     async def _commit_group(self, conn: Connection) -> None:
         group: list[_Write] = []
@@ -180,8 +189,7 @@ class Groups:
         """`changing` an upload or a form, and not only what we note of workers and the like."""
         if changing:
             reached("api-before-group-commit")
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, driver_of(conn).execute, "COMMIT")
+        await self._thread.call(partial(driver_of(conn).execute, "COMMIT"))
         if changing:
             reached("api-after-group-commit")
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from api.records.database import (
     Change,
@@ -25,6 +25,9 @@ from api.records.database import (
     unavailable_if_away,
 )
 
+CONNECTIONS = 18
+"""Kept open once they were needed, and no more: one that is opened for a single use costs both
+sides ten times what it is used for."""
 CONNECT_SECONDS = 10
 LOCK_MS = 500
 """So long a thing of such a group waits for what another transaction holds; it is left then."""
@@ -47,21 +50,25 @@ class PostgresDatabase(Database):
         self._on_commit = on_commit
         self._async_engine = create_async_engine(
             url,
-            pool_size=8,
+            pool_size=CONNECTIONS,
+            max_overflow=0,  # one over the pool's size would be opened for a single use
+            isolation_level="AUTOCOMMIT",  # a reader's statements see what is committed by then
             connect_args=_connect_args(None if migrating else STATEMENT_SECONDS),
         )
         self.engine = self._async_engine.sync_engine
         _look_before_use(self.engine)
-        # Statements of a reader see what is committed when they begin, in a transaction or not.
-        self._autocommit = self._async_engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._transactions = self._async_engine.execution_options(isolation_level="READ COMMITTED")
 
     async def close(self) -> None:
         await self._async_engine.dispose()
 
     async def _read(self, body: Callable[[Connection], T]) -> T:
         with unavailable_if_away():
-            async with self._autocommit.connect() as connection:
-                return await connection.run_sync(body)
+            return await greenlet_spawn(self._on_a_connection, body)
+
+    def _on_a_connection(self, body: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as conn:
+            return body(conn)
 
     async def _scan(self, body: Callable[[Connection], T]) -> T:
         return await self._read(body)
@@ -69,7 +76,7 @@ class PostgresDatabase(Database):
     async def _write(self, body: Callable[[Transaction], T], *, durable: bool = True) -> T:
         changes: list[Change] = []
         with unavailable_if_away():
-            async with self._async_engine.connect() as connection:
+            async with self._transactions.connect() as connection:
                 begun = await connection.begin()
                 if not durable:
                     await connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
@@ -84,20 +91,23 @@ class PostgresDatabase(Database):
 
     async def _write_by_one_statement(self, body: Callable[[Transaction], T]) -> T | None:
         changes: list[Change] = []
-        async with AsyncExitStack() as stack:
-            with unavailable_if_away():
-                connection = await stack.enter_async_context(self._autocommit.connect())
+        result: T = await greenlet_spawn(self._by_one_statement, body, changes)
+        if changes:
+            self._on_commit(changes)
+        return result
+
+    def _by_one_statement(self, body: Callable[[Transaction], T], changes: list[Change]) -> T:
+        with unavailable_if_away():
+            conn = self.engine.connect()
+        with conn:
             try:
-                result = await connection.run_sync(lambda conn: body(Transaction(conn, changes)))
+                return body(Transaction(conn, changes))
             except Exception as error:
                 if _is_refusal(error):
                     if is_away(error):
                         raise DatabaseUnavailable from error
                     raise
                 raise CommitUnknown from error
-        if changes:
-            self._on_commit(changes)
-        return result
 
     async def _write_each(
         self, bodies: Sequence[Callable[[Transaction], object]]

@@ -1,12 +1,13 @@
-"""Prepared statements of the hot paths: made into SQL once, and then handed to SQLite's driver.
+"""Prepared statements of the hot paths: made into SQL once, and then handed to the driver.
 
 Making SQL of an expression, and rows of what is found, costs SQLAlchemy ten times what SQLite needs
-to carry it out. Such a statement is still written as an expression, with the same types, and on
-PostgreSQL it goes the usual way: there the time is the network's.
+to carry it out, and on PostgreSQL as much as the round trip. Such a statement is still written as
+an expression, with the same types.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,17 +29,17 @@ class Prepared:
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._on_sqlite: _OnSqlite | None = None
+        self._in_words: dict[str, _InWords] = {}
+        """By the name of the dialect."""
 
     def rows(self, conn: Connection, values: Mapping[str, Any]) -> list[Row]:
         """All that it finds or returns. `values` are by the names of columns."""
-        if conn.dialect.name != "sqlite":
-            named = {f"{name}_": value for name, value in values.items()}
-            found = conn.execute(self._statement, named)
-            return [dict(row) for row in found.mappings()] if found.returns_rows else []
-        if self._on_sqlite is None:
-            self._on_sqlite = _OnSqlite(self._statement, conn.dialect)
-        return self._on_sqlite.rows(driver_of(conn), values)
+        dialect = conn.dialect
+        in_words = self._in_words.get(dialect.name)
+        if in_words is None:
+            kind = _OnSqlite if dialect.name == "sqlite" else _OnPostgresql
+            in_words = self._in_words[dialect.name] = kind(self._statement, dialect)
+        return in_words.rows(conn, values)
 
     def row(self, conn: Connection, values: Mapping[str, Any]) -> Row | None:
         """The one row that it finds, if any."""
@@ -93,7 +94,7 @@ def update_rows(
 def _insert(table: Table, shape: _Shape, *, returning: bool) -> Prepared:
     statement = insert(table).values(_assignments(table, shape))
     if not returning:
-        return Prepared(statement)
+        return Prepared(statement.inline())
     known = {name for name, is_moment in shape if not is_moment}
     unknown = [column for column in table.c if column.name not in known]
     return Prepared(statement.returning(*(unknown or table.c)))
@@ -138,8 +139,8 @@ def _of(name: str) -> str:
     return f"of_{name}"
 
 
-class _OnSqlite:
-    """Its text, the order of its parameters, and how values become SQLite's and back."""
+class _InWords(ABC):
+    """Its text, the order of its parameters, and how values become the driver's and back."""
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)  # noqa: S101 - for the type checker
@@ -147,7 +148,7 @@ class _OnSqlite:
         self._dialect = dialect
         self._text = str(compiled)
         self._parameters = [
-            (name.removesuffix("_"), bind.required, bind.value, _to_sqlite(bind.type, dialect))
+            (name.removesuffix("_"), bind.required, bind.value, _to_driver(bind.type, dialect))
             for name in compiled.positiontup or ()
             for bind in [compiled.binds[name]]
         ]
@@ -156,7 +157,7 @@ class _OnSqlite:
         self._read = [
             (column.name, read)
             for column in returned
-            if (read := _from_sqlite(column.type, dialect))
+            if (read := _from_driver(column.type, dialect))
         ]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
@@ -167,30 +168,61 @@ class _OnSqlite:
             for value in [values[name] if is_given else fixed]
         ]
 
-    def rows(self, driver: sqlite3.Connection, values: Mapping[str, Any]) -> list[Row]:
-        try:
-            found = driver.execute(self._text, self.bound(values)).fetchall()
-        except sqlite3.Error as error:
-            raise DBAPIError.instance(
-                self._text, None, error, sqlite3.Error, dialect=self._dialect
-            ) from error
+    def rows(self, conn: Connection, values: Mapping[str, Any]) -> list[Row]:
         names, read = self._names, self._read
+        found = self._found(conn, self.bound(values))
         rows = [dict(zip(names, each, strict=True)) for each in found]
         for row in rows:
             for name, convert in read:
                 row[name] = convert(row[name])
         return rows
 
+    @abstractmethod
+    def _found(self, conn: Connection, bound: list[Any]) -> Iterable[Sequence[Any]]: ...
+
+
+class _OnSqlite(_InWords):
+    def _found(self, conn: Connection, bound: list[Any]) -> Iterable[Sequence[Any]]:
+        try:
+            return driver_of(conn).execute(self._text, bound).fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(
+                self._text, None, error, sqlite3.Error, dialect=self._dialect
+            ) from error
+
+
+class _OnPostgresql(_InWords):
+    """By the cursor that SQLAlchemy would use: it begins a transaction where there is to be one,
+    has the server prepare each text once a connection, and gives errors their names."""
+
+    def _found(self, conn: Connection, bound: list[Any]) -> Iterable[Sequence[Any]]:
+        cursor = conn.connection.cursor()
+        try:
+            cursor.execute(self._text, bound)
+        except BaseException as error:  # noqa: BLE001 - also one that is cancelled
+            if _is_outdated(error, self._dialect):
+                conn.invalidate(error)
+            # What it would do itself: raise its own error for this one, give up a connection that
+            # is gone, tell who listens. Without the text, for it would wrap any error then.
+            conn._handle_dbapi_exception(error, None, None, cursor, None)  # noqa: SLF001 - there is no other way
+        return cursor.fetchall() if self._names else ()
+
+
+def _is_outdated(error: BaseException, dialect: Dialect) -> bool:
+    """Whether the server can't use what it prepared, such as after a column got another type."""
+    driver = dialect.loaded_dbapi
+    return isinstance(error, driver.NotSupportedError | driver.InternalError)
+
 
 Conversion = Callable[[Any], Any] | None
 """None where a value stays as it is."""
 
 
-def _to_sqlite(type_: Any, dialect: Dialect) -> Conversion:
+def _to_driver(type_: Any, dialect: Dialect) -> Conversion:
     conversion: Conversion = type_.dialect_impl(dialect).bind_processor(dialect)
     return conversion
 
 
-def _from_sqlite(type_: Any, dialect: Dialect) -> Conversion:
+def _from_driver(type_: Any, dialect: Dialect) -> Conversion:
     conversion: Conversion = type_.dialect_impl(dialect).result_processor(dialect, None)
     return conversion

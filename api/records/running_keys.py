@@ -13,14 +13,14 @@ from api.records.tables import running_keys
 MARK_MS = 15_000
 """A mark that wasn't renewed for so long belongs to a request that is no more."""
 
-_MARKED = Prepared(
-    select(running_keys.c.holder).where(
-        running_keys.c.form_id == given(running_keys.c.form_id),
-        running_keys.c.field == given(running_keys.c.field),
-        running_keys.c.key == given(running_keys.c.key),
-        running_keys.c.until > now_ms(),
-    )
+MARK = select(running_keys.c.holder).where(
+    running_keys.c.form_id == given(running_keys.c.form_id),
+    running_keys.c.field == given(running_keys.c.field),
+    running_keys.c.key == given(running_keys.c.key),
+    running_keys.c.until > now_ms(),
 )
+"""The mark of the given key, while it is alive."""
+_MARKED = Prepared(MARK)
 
 
 def mark(tx: Transaction, form_id: str, field: str, key: str, holder: str) -> None:

@@ -10,6 +10,7 @@ from api.records import forms
 from api.records.database import NOW, Change, Moment, Transaction
 from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import CountedUpload, ShownUpload, UploadRow
+from api.records.running_keys import MARK
 from api.records.tables import KEEPS_BYTES, uploads
 from api.texts.errors import Problem
 from shared.ids import is_id
@@ -27,7 +28,18 @@ def _of_form(*columns: Any) -> Select[Any]:
     )
 
 
-_COUNTED = Prepared(_of_form(*(uploads.c[each.name] for each in fields(CountedUpload))))
+_COUNTED_COLUMNS = [uploads.c[each.name] for each in fields(CountedUpload)]
+_COUNTED = Prepared(_of_form(*_COUNTED_COLUMNS))
+_COUNTED_BESIDE = Prepared(
+    select(MARK.exists().label("is_marked"), *_COUNTED_COLUMNS)
+    # one row at least, which says of the mark
+    .select_from(
+        select(literal(1).label("one"))
+        .subquery()
+        .outerjoin(uploads, uploads.c.form_id == given(uploads.c.form_id))
+    )
+    .order_by(uploads.c.seq, uploads.c.id)
+)
 _SHOWN = Prepared(_of_form(*(uploads.c[each.name] for each in fields(ShownUpload))))
 _LIVE = Prepared(
     _of_form(*uploads.c).where(*(uploads.c.status != literal(str(each)) for each in TERMINAL))
@@ -71,6 +83,16 @@ def lock(tx: Transaction, upload_id: str) -> UploadRow:
 def counted(conn: Connection, form_id: str) -> list[CountedUpload]:
     """All of a form's uploads, oldest first, as far as they matter to each other."""
     return [CountedUpload.of(row) for row in _COUNTED.rows(conn, {"form_id": form_id})]
+
+
+def counted_beside(
+    conn: Connection, form_id: str, field: str, key: str
+) -> tuple[list[CountedUpload], bool]:
+    """The same, and whether a request with the key of that field is being received, as
+    `running_keys.is_marked` says."""
+    rows = _COUNTED_BESIDE.rows(conn, {"form_id": form_id, "field": field, "key": key})
+    marks = [row.pop("is_marked") for row in rows]
+    return [CountedUpload.of(row) for row in rows if row["id"] is not None], any(marks)
 
 
 def counted_at(conn: Connection, form_id: str) -> tuple[list[CountedUpload], int]:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from api.access.rights import check_draft
 from api.receive.files import Received
 from api.records import uploads
-from api.records.rows import Counted, FormRow, UploadRow
+from api.records.rows import Counted, CountedUpload, FormRow, UploadRow
 from api.services import Services
 from api.texts.errors import Problem
 from api.uploads.acknowledge import Seen, acknowledge, of_key
@@ -65,11 +65,11 @@ class Admission:
 
         Raises `Problem` too-many-files, form-full, upload-running, storage-full or unavailable.
         """
-        services = self._services
-        self._seen = await self._look(rows, least)
+        services, key = self._services, self.key if holds_key else None
+        self._seen, is_marked = await self._look(rows, least, key)
         async with (
             _on_volume(services, most),
-            holding_key(services, self.form.id, self.field.name, self.key if holds_key else None),
+            holding_key(services, self.form.id, self.field.name, key, is_marked=is_marked),
         ):
             yield
 
@@ -117,13 +117,23 @@ class Admission:
         form_type = self._services.form_types[self.form.type]
         check_form(self._services.settings, form_type, rows, more=more)
 
-    async def _look(self, rows: Sequence[Counted] | None, least: int) -> Seen:
-        """Refuse what the record decides, and keep of its rows what the end of the body asks."""
+    async def _look(
+        self, rows: Sequence[Counted] | None, least: int, key: str | None
+    ) -> tuple[Seen, bool | None]:
+        """Refuse what the record decides, and keep of its rows what the end of the body asks. And
+        whether the `key` is marked, if that was looked at."""
+        is_marked = None
         if rows is None:
-            rows = await self._services.database.read(uploads.counted, self.form.id)
+            rows, is_marked = await self._counted(key)
         if not self.winner_of(rows):  # a key that is repeated adds nothing
             self._check_room(rows, least)
-        return Seen.of(self.form, self.field, self.key, rows)
+        return Seen.of(self.form, self.field, self.key, rows), is_marked
+
+    async def _counted(self, key: str | None) -> tuple[list[CountedUpload], bool | None]:
+        read, form_id = self._services.database.read, self.form.id
+        if key is None:
+            return await read(uploads.counted, form_id), None
+        return await read(uploads.counted_beside, form_id, self.field.name, key)
 
 
 @asynccontextmanager

@@ -23,9 +23,10 @@ _HERE = f"{zlib.crc32(socket.gethostname().encode()):08x}_"
 
 @asynccontextmanager
 async def holding_key(
-    services: Services, form_id: str, field: str, key: str | None
+    services: Services, form_id: str, field: str, key: str | None, *, is_marked: bool | None = None
 ) -> AsyncIterator[None]:
-    """Hold the key while its body is received. A request that fails frees it.
+    """Hold the key while its body is received. A request that fails frees it. `is_marked` is
+    whether it was marked in the records just now, where somebody looked.
 
     Raises `Problem` upload-running while another request with the key is being received.
     """
@@ -37,7 +38,9 @@ async def holding_key(
         raise _upload_running(field)
     services.running_keys.add(mine)  # before anything is waited for: of two, one comes first
     try:
-        if await services.database.read(running_keys.is_marked, *mine):
+        if is_marked is None:
+            is_marked = await services.database.read(running_keys.is_marked, *mine)
+        if is_marked:
             raise _upload_running(field)
         mark = _Mark(services, *mine)
         try:

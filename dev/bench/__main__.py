@@ -104,7 +104,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             one.add_argument(
                 "--database-url",
                 metavar="URL",
-                help="an empty database of its own, as DATABASE_URL has it (default: SQLite)",
+                help="an empty database of its own, as DATABASE_URL has it (default: SQLite);"
+                " of receive, for its throughput alone",
             )
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (2 if options.quick else BENCHES[options.bench].rounds)

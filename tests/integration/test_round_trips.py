@@ -54,8 +54,9 @@ class Sent:
         return await self.admission.acknowledge(self._received)
 
 
+@pytest.mark.parametrize("key", [None, "k"])
 async def test_an_acknowledgement_is_one_round_trip_and_what_is_before_it_another(
-    tmp_path: Path, database_url: str
+    tmp_path: Path, database_url: str, key: str | None
 ) -> None:
     async with (
         counted(database_url) as (address, turns),
@@ -65,7 +66,7 @@ async def test_an_acknowledgement_is_one_round_trip_and_what_is_before_it_anothe
         for _ in range(3):  # the first one connects, and has its statements prepared
             scene = await Scene.create(services)
             before = turns.taken
-            async with Sent(scene) as sent:
+            async with Sent(scene, key=key) as sent:
                 let_in = turns.taken
                 await sent.acknowledge()
             taken.append((let_in - before, turns.taken - let_in))

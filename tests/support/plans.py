@@ -30,15 +30,15 @@ Statement = tuple[str, Any]
 @contextmanager
 def heard(database: Database, see: Callable[..., None]) -> Iterator[None]:
     """Have `see` told of every statement, by whichever of the connections it goes."""
-    by_the_driver = prepared._OnSqlite.rows
+    by_the_driver = prepared._InWords.rows
 
-    def rows(self: Any, driver: Any, values: Any) -> Any:
+    def rows(self: Any, conn: Any, values: Any) -> Any:
         see(None, None, self._text, tuple(self.bound(values)))
-        return by_the_driver(self, driver, values)
+        return by_the_driver(self, conn, values)
 
     event.listen(database.engine, "before_cursor_execute", see)
     try:
-        with patch.object(prepared._OnSqlite, "rows", rows):
+        with patch.object(prepared._InWords, "rows", rows):
             yield
     finally:
         event.remove(database.engine, "before_cursor_execute", see)
