@@ -12,8 +12,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +28,6 @@ from api.records.database import (
     Transaction,
     is_away,
 )
-from api.records.threads import Threads
 from shared.crash_points import reached
 
 log = structlog.get_logger()
@@ -68,13 +67,13 @@ class Groups:
         """What the connection was told of commits."""
         self._durable = True
         """Whether the group under way is: nothing durable is taken into one that isn't."""
-        self._thread = Threads(1, "commit")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     async def close(self) -> None:
         """Let what waits be written, and then the connection go."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
-        self._thread.close()
+        self._thread.shutdown()
         self._disconnect()
 
     async def write(self, body: Callable[[Transaction], T], *, durable: bool) -> T:
@@ -101,7 +100,7 @@ class Groups:
         thread: it may take as long as patience lasts."""
         loop = asyncio.get_running_loop()
         if self._conn is None:
-            self._conn = await self._thread.call(self._engine.connect)
+            self._conn = await loop.run_in_executor(self._thread, self._engine.connect)
             driver_of(self._conn).execute("PRAGMA busy_timeout=0")
             self._synchronous = ""
         until, pause = loop.time() + self._patience, FIRST_PAUSE
@@ -189,7 +188,8 @@ class Groups:
         """`changing` an upload or a form, and not only what we note of workers and the like."""
         if changing:
             reached("api-before-group-commit")
-        await self._thread.call(partial(driver_of(conn).execute, "COMMIT"))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, driver_of(conn).execute, "COMMIT")
         if changing:
             reached("api-after-group-commit")
 

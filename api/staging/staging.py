@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import TypeVar
 
 import structlog
 
-from api.records.threads import Threads
 from api.settings.settings import SMALL
 from api.staging.file_calls import fsync_folder, link, unlinked
 from api.staging.folder_pass import FolderPass
@@ -49,7 +49,7 @@ class Staging:
         self.space = space
         self.small = small
         self._passes = {name: FolderPass(root / name) for name in FOLDERS}
-        self._threads = Threads(threads, "staging")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
         self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
         self._marker = Together(lambda: self.run(_text_of, root / MARKER))
         self._gathered = 0
@@ -61,7 +61,7 @@ class Staging:
 
     def close(self) -> None:
         """Wait for what is under way on the volume; what hasn't begun is not done."""
-        self._threads.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def open(self, name: str) -> Writer:
         """A file to be received. Nothing is on the volume yet."""
@@ -167,7 +167,8 @@ class Staging:
     ) -> asyncio.Future[T]:
         """Call in a thread, which has begun when this returns. The future raises whatever it
         raises."""
-        return self._threads.call(partial(call, *args, **kwargs))
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
 
 
 def _text_of(path: Path) -> str | None:
