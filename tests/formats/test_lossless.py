@@ -93,6 +93,25 @@ def adobe(transform: int) -> tuple[int, bytes]:
     return 0xEE, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform)
 
 
+def planes(*names: int) -> bytes:
+    """A scan for each of the three components, and for one that is named again."""
+    head = segments(encode(noise(mode="L"), "JPEG"))[:-2]
+    frame = b"\1\x11\0\2\x11\0\3\x11\0"
+    parts = [(m, data[:5] + b"\3" + frame if m == 0xC0 else data) for m, data in head]
+    scans = b""
+    for number, name in enumerate(names):
+        scan = segments(encode(noise((203, 151), "L").rotate(180 * number), "JPEG"))[-1][1]
+        scans += b"\xff\xda\0\x08\1" + bytes([name]) + b"\0\0\x3f\0" + scan[:-2]
+    return joined([*parts, (0, scans + b"\xff\xd9")])
+
+
+def restarts_behind_a_scan() -> bytes:
+    """In a progressive file, of which decoders skip them between scans."""
+    content = encode(noise(), "JPEG", progressive=True, restart_marker_rows=1)
+    end = content.index(b"\xff\xc4", content.index(b"\xff\xda"))
+    return content[:end] + b"\xff\xd0\xff\xd1" * 9 + content[end:]
+
+
 AS_THEY_CAME: dict[str, Callable[[], bytes]] = {
     **{f"4:{each}": partial(encode, noise(), "JPEG", subsampling=f"4:{each}", quality=84) for each in ("4:4", "2:2", "2:0")},
     "odd sides": lambda: encode(noise((91, 61)), "JPEG"),
@@ -111,6 +130,7 @@ AS_THEY_CAME: dict[str, Callable[[], bytes]] = {
     "of a camera, progressive": lambda: camera_jpeg(progressive=True),
     "two pictures": odd.multi_picture,
     "a film behind": odd.motion_photo,
+    "a scan for each component": lambda: planes(1, 2, 3),
     "names from 0": lambda: renamed(b"\0\1\2"),
     "Adobe's mark": lambda: with_segments(adobe(1), before=0xDB),
     "a comment late": lambda: with_segments((0xFE, PAYLOAD)),
@@ -133,6 +153,9 @@ ANEW: dict[str, Callable[[], bytes]] = {
     "more tables than there are": lambda: with_segments((0xC4, tables() * 9)),
     "a height behind the scan": lambda: images.jpeg()[:-2] + b"\xff\xdc\0\4\0\x50\xff\xd9",
     "fill bytes": lambda: images.jpeg()[:-2] + b"\xff" * 9 + b"\xff\xd9",
+    "a component that is written over": lambda: planes(1, 1, 2, 3),
+    "a component that is written over last": lambda: planes(1, 2, 3, 1),
+    "restarts of nothing": restarts_behind_a_scan,
     "restarts that nobody announced": lambda: images.jpeg()[:-2] + b"\xff\xd0\xff\xd9",
 }  # fmt: skip
 

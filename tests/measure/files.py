@@ -63,7 +63,8 @@ def _pillow_opens(path: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            Image.open(path).load()
+            with Image.open(path) as image:
+                image.load()
         except Exception:  # noqa: BLE001 - as above
             return False
     return True

@@ -28,11 +28,13 @@ _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 """Says that colours are luma and chroma, as they are in every file that has a copy."""
 _NAMES = {(1, 2, 3), (0, 1, 2)}
 """Of components, as nearly all files have them. Others may say that they are red and so on."""
-_FILL = re.compile(rb"\xff\xff")
-"""What may stand before any marker, and says nothing."""
+_FILL = re.compile(rb"\xff(?:\xff|[\xd0-\xd7]\xff[^\x00])")
+"""What says nothing: what may stand before any marker, and a restart with no data behind it."""
 _SIDES = (1, 2, 4)
 _LUMA = {across << 4 | down for across in _SIDES for down in _SIDES}
 """Samples of it, across and down, beside one of each colour."""
+_ALL = (1 << 64) - 1
+"""A bit for each coefficient of a block."""
 _MAX_TABLES = 8
 """In one segment: there are no more numbers for them."""
 _AT_ONCE = 1 << 20
@@ -98,6 +100,8 @@ class Copying:
         self._frame, self._progressive = b"", False
         self._quantiser: dict[int, int] = {}
         """Of each component, the number of its table."""
+        self._begun: dict[int, int] = {}
+        """Component → a bit for each coefficient that a scan has brought the first bits of."""
         self._defined: dict[tuple[int, int], bytes] = {}
         """Marker and number → the table that they stand for now."""
         self._written: dict[tuple[int, int], bytes] = {}
@@ -121,7 +125,7 @@ class Copying:
             return
         if not bare:
             has_restarts = self._written.get(_INTERVAL, _NEVER) != _NEVER
-            self._unusual = not has_restarts or bool(_FILL.search(self._content, start, end + 1))
+            self._unusual = not has_restarts or bool(_FILL.search(self._content, start, end + 2))
         self._unusual |= start == end
         self._in_scan = False
         self._pieces.append(slice(start, end))
@@ -176,6 +180,7 @@ class Copying:
         if not self._frame or not count or len(data) != 4 + 2 * count:
             raise _Unusual
         needed = dict.fromkeys(self._needed(data))
+        self._begin(data)
         for marker in (_DQT, _DHT):
             self._add_tables(marker, [each for each in needed if each[0] == marker])
         interval = self._defined.get(_INTERVAL, _NEVER)
@@ -201,6 +206,17 @@ class Copying:
                 yield _DHT, numbers >> 4
             if others:
                 yield _DHT, 0x10 | numbers & 15
+
+    def _begin(self, scan: bytes) -> None:
+        """A scan that begins anew hides what an earlier one brought: another picture, perhaps."""
+        first, last, approximation = scan[-3:]
+        if self._progressive and approximation >> 4:
+            return
+        covered = (2 << last) - (1 << first) if self._progressive else _ALL
+        for name in scan[1:-3:2]:
+            if covered < 0 or self._begun.get(name, 0) & covered:
+                raise _Unusual
+            self._begun[name] = self._begun.get(name, 0) | covered
 
     def _add_tables(self, marker: int, needed: list[tuple[int, int]]) -> None:
         added = b""
