@@ -14,7 +14,8 @@ _NO_MEMORY = re.compile(
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE})
 _DISK_WORDS = [os.strerror(code) for code in DISK_ERRORS]
 _DISK_WORDS += ["system error", "unix error", "write error", "unable to write"]
-_DISK_FAILS = re.compile("|".join(map(re.escape, _DISK_WORDS)), re.IGNORECASE)
+_DISK_FAILS = re.compile("|".join(map(re.escape, _DISK_WORDS)) + "(?! to image)", re.IGNORECASE)
+"""pyvips says that it is unable to write to image, whatever was wrong with what it read."""
 _OF_THE_FILE = re.compile(
     r"security limit|invalid image size|\(0 elements|out of memory reading of", re.IGNORECASE
 )

@@ -28,8 +28,8 @@ _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 """Says that colours are luma and chroma, as they are in every file that has a copy."""
 _NAMES = {(1, 2, 3), (0, 1, 2)}
 """Of components, as nearly all files have them. Others may say that they are red and so on."""
-_FILL = re.compile(rb"\xff(?:\xff|[\xd0-\xd7]\xff[^\x00])")
-"""What says nothing: what may stand before any marker, and a restart with no data behind it."""
+_FILL = re.compile(rb"\xff(?:\xff|[\xd0-\xd7]\xff[\xd0-\xd7])")
+"""What says nothing: what may stand before any marker, and restarts one behind the other."""
 _SIDES = (1, 2, 4)
 _LUMA = {across << 4 | down for across in _SIDES for down in _SIDES}
 """Samples of it, across and down, beside one of each colour."""
@@ -125,7 +125,7 @@ class Copying:
             return
         if not bare:
             has_restarts = self._written.get(_INTERVAL, _NEVER) != _NEVER
-            self._unusual = not has_restarts or bool(_FILL.search(self._content, start, end + 2))
+            self._unusual = not has_restarts or bool(_FILL.search(self._content, start, end + 1))
         self._unusual |= start == end
         self._in_scan = False
         self._pieces.append(slice(start, end))
