@@ -9,7 +9,7 @@ from tests.support.client import FormClient
 
 ADDRESS = "/an-application"
 POLICY = {"Content-Security-Policy": "default-src 'self'; img-src 'self' blob:"}
-PATIENCE = 30_000
+PATIENCE = 120_000
 expect.set_options(timeout=PATIENCE)  # of a machine with much else to do
 
 _SCRIPT = """
