@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -102,8 +102,9 @@ def run(module: str, env: Mapping[str, str], *arguments: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr.splitlines())
 
 
-def run_until(module: str, env: Mapping[str, str], *logged: str) -> str:
-    """Serve until all of these patterns were logged, then SIGTERM; the log. Its end must be good."""
+def run_until(module: str, env: Mapping[str, str], *logged: str, made: Sequence[Path] = ()) -> str:
+    """Serve until all of these patterns were logged and all of these files `made`, then SIGTERM; the
+    log. Its end must be good."""
     log = Path(env["STAGING_DIR"]).parent / f"{module}.log"
     with log.open("wb") as output:
         serving = subprocess.Popen(
@@ -115,7 +116,10 @@ def run_until(module: str, env: Mapping[str, str], *logged: str) -> str:
         )
     try:
         deadline = time.monotonic() + SECONDS
-        while not all(re.search(pattern, log.read_text()) for pattern in logged):
+        while not (
+            all(re.search(pattern, log.read_text()) for pattern in logged)
+            and all(path.exists() for path in made)
+        ):
             assert serving.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
