@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -11,6 +12,8 @@ from tests.support.ledger import Ledger
 
 PATIENCE = 120
 """Seconds: two processes start anew at each deploy, and a busy machine takes its time for that."""
+HAND_IN_SECONDS = 4.5
+"""For so long a stopping worker tries to hand on what it has; then it costs an attempt."""
 
 
 @pytest.mark.parametrize("deploys", [2, pytest.param(10, marks=pytest.mark.slow)])
@@ -18,6 +21,7 @@ def test_deploys_in_a_row_lose_nothing_and_cost_most_uploads_no_attempt(
     faulty: FaultyStack, ledger: Ledger, deploys: int
 ) -> None:
     sent: list[str] = []
+    slowest = 0.0
     for deploy in range(deploys):
         # Every other time the store is frozen: the worker can't finish within its grace, and has to
         # hand on. Before that, everything earlier has to be stored: the worker has few places, and
@@ -31,13 +35,15 @@ def test_deploys_in_a_row_lose_nothing_and_cost_most_uploads_no_attempt(
                 ledger.wait(upload_id, "processing", PATIENCE)
             sent += newest
             old = {name: faulty.pid(name) for name in ("worker", "api")}
+            began = time.monotonic()
             for pid in old.values():
                 os.kill(pid, signal.SIGTERM)
-            for name, pid in old.items():
-                faulty.back(name, pid)
+            faulty.back("api", old["api"])
+            slowest = max(slowest, time.monotonic() - began)
+            faulty.back("worker", old["worker"])
             faulty.whole()
     attempts = sorted(ledger.wait(upload_id, "stored", PATIENCE)["attempts"] for upload_id in sent)
-    # On a busy machine the api may take longer to come back than a stopping worker waits for it.
-    assert attempts[len(attempts) // 2] == 1
+    if slowest < HAND_IN_SECONDS:  # a busy machine's api may take longer to come back
+        assert attempts[len(attempts) // 2] == 1
     assert attempts[-1] <= 2
     ledger.settle()

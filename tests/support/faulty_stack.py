@@ -19,7 +19,7 @@ from dev.soak.records import Bucket
 from tests.support.links import Link
 from tests.support.stack import CHECKOUT, Stack
 
-BACK_WITHIN = 30.0
+BACK_WITHIN = 120.0
 
 
 class FaultyStack(Stack):
