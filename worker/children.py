@@ -303,7 +303,10 @@ async def _fresh(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        # asyncio waits for the end of the pipe too, which it has been seen to miss
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BURY_SECONDS):
+                await process.wait()
 
 
 def end_of(file: IO[bytes]) -> str:
