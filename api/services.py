@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from api.http.rendered import Rendered
 from api.http.stopping import Stopping
 from api.news.changes import Changes
 from api.news.streams import Streams
@@ -54,3 +55,4 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     """Of requests that write to resumable uploads in this process."""
     strands: Strands = field(default_factory=Strands)
+    rendered: Rendered = field(default_factory=Rendered)

@@ -23,11 +23,12 @@ class PolledForm:
     token_hash: str
     version: int
     edit: int
-    _row: Row = field(repr=False)
+    columns: Row = field(repr=False)
+    """All of its row, JSON as text."""
 
     def row(self) -> FormRow:
         """The whole of it."""
-        return FormRow.of(_parsed(self._row, _FORMS_JSON))
+        return FormRow.of(_parsed(self.columns, _FORMS_JSON))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,11 @@ class PolledUpload:
     """At the same moment."""
     token_hash: str
     """Of its form's token."""
-    _row: Row = field(repr=False)
+    columns: Row = field(repr=False)
+    """Of its row what is shown, JSON as text."""
 
     def shown(self) -> ShownUpload:
-        return ShownUpload.of(_parsed(self._row, _UPLOADS_JSON))
+        return ShownUpload.of(_parsed(self.columns, _UPLOADS_JSON))
 
 
 def form(
@@ -55,7 +57,7 @@ def form(
     row = _FORM.row(conn, {"id": form_id})
     if row is None:
         return None, []
-    found = PolledForm(**{name: row[name] for name in _OF_FORM}, _row=row)
+    found = PolledForm(**{name: row[name] for name in _OF_FORM}, columns=row)
     if not shown(found):
         return found, []
     return found, shown_of_form(conn, form_id)
@@ -73,7 +75,7 @@ def upload(conn: Connection, upload_id: str) -> PolledUpload | None:
         received=row["received"],
         form_id=row["form_id"],
         **of_form,
-        _row=row,
+        columns=row,
     )
 
 

@@ -1,8 +1,8 @@
 """The two resources clients poll, as answers."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,12 +11,12 @@ from api.forms.listing import Page
 from api.forms.sections import etag as form_etag
 from api.http.preferences import applied, wait_seconds
 from api.records import forms, uploads
-from api.records.polled import PolledUpload
+from api.records.polled import PolledForm, PolledUpload
 from api.records.rows import FormRow, ShownUpload
 from api.routes.deps import base_url
 from api.services import Services
 from api.texts.errors import Problem
-from api.views.rows import FormList, NewFormView, form_view, upload_view
+from api.views.rows import FormList, FormView, NewFormView, form_view, upload_view
 from shared.status import PENDING, UploadStatus
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -32,16 +32,24 @@ def upload_answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     view = upload_view(row, base_url(request, services))
-    return json_answer(
-        view,
-        status=status,
-        headers={
-            **PRIVATE,
-            "ETag": upload_etag(row),
-            **(RETRY_AFTER if row.status in PENDING else {}),
-            **(headers or {}),
-        },
-    )
+    headers = {**_of_upload(row), **(headers or {})}
+    return json_answer(view.model_dump_json(), status=status, headers=headers)
+
+
+def polled_upload_answer(request: Request, services: Services, upload: PolledUpload) -> Response:
+    base = base_url(request, services)
+    name = (upload.id, base)
+    body = services.rendered.get(name, upload.columns)
+    if body is None:
+        body = upload_view(upload.shown(), base).model_dump_json().encode()
+        services.rendered.keep(name, upload.columns, body)
+    headers = {**_of_upload(upload), **applied(wait_seconds(request))}
+    return json_answer(body, status=200, headers=headers)
+
+
+def _of_upload(upload: ShownUpload | PolledUpload) -> dict[str, str]:
+    retry = RETRY_AFTER if upload.status in PENDING else {}
+    return {**PRIVATE, "ETag": upload_etag(upload), **retry}
 
 
 def accepted(request: Request, services: Services, row: ShownUpload) -> Response:
@@ -78,34 +86,57 @@ def form_answer(
     ignored: list[dict[str, str]] | None = None,
     problems: list[dict[str, str]] | None = None,
 ) -> Response:
-    view = form_view(
-        services.form_types[form.type],
-        form,
-        rows,
-        base_url(request, services),
-        expires_at=expires_at(form, services.settings.retention),
-        ignored=ignored,
-        problems=problems,
-    )
+    base = base_url(request, services)
+    view = _form_view(services, form, rows, base, ignored=ignored, problems=problems)
     return json_answer(
-        NewFormView(**dict(view), token=token) if token else view,
+        (NewFormView(**dict(view), token=token) if token else view).model_dump_json(),
         status=status,
         headers={**PRIVATE, "ETag": form_etag(form), **(headers or {})},
     )
 
 
+class PolledFormAnswer:
+    """Made once for those who ask again while nothing has changed."""
+
+    def __init__(self, request: Request, services: Services) -> None:
+        self._request = request
+        self._services = services
+        self._base = base_url(request, services)
+        self._body: bytes | None = None
+
+    def is_kept(self, form: PolledForm) -> bool:
+        """Whether it needs none of the form's uploads: each change of one is one of the form, but
+        for bytes that come, with which none is kept."""
+        self._body = self._services.rendered.get((form.id, self._base), form.columns)
+        return self._body is not None
+
+    def make(self, form: PolledForm, rows: Sequence[ShownUpload]) -> Response:
+        body = self._body
+        if body is None:
+            view = _form_view(self._services, form.row(), rows, self._base)
+            body = view.model_dump_json().encode()
+            if not any(row.status is UploadStatus.RECEIVING for row in rows):
+                self._services.rendered.keep((form.id, self._base), form.columns, body)
+        headers = {**PRIVATE, "ETag": form_etag(form), **applied(wait_seconds(self._request))}
+        return json_answer(body, status=200, headers=headers)
+
+
 def forms_answer(request: Request, services: Services, page: Page) -> Response:
-    base, retention = base_url(request, services), services.settings.retention
+    base = base_url(request, services)
     views = [
-        form_view(
-            services.form_types[form.type], form, rows, base, expires_at=expires_at(form, retention)
-        )
+        _form_view(services, form, rows, base)
         for form, rows in page.forms
         if form.type in services.form_types
     ]
-    return json_answer(
-        FormList(forms=views, next=page.next), status=200, headers={"Cache-Control": "no-store"}
-    )
+    listed = FormList(forms=views, next=page.next).model_dump_json()
+    return json_answer(listed, status=200, headers={"Cache-Control": "no-store"})
+
+
+def _form_view(
+    services: Services, form: FormRow, rows: Sequence[ShownUpload], base: str, **told: Any
+) -> FormView:
+    form_type, until = services.form_types[form.type], expires_at(form, services.settings.retention)
+    return form_view(form_type, form, rows, base, expires_at=until, **told)
 
 
 def not_modified(request: Request, etag: str) -> Response:
@@ -114,7 +145,5 @@ def not_modified(request: Request, etag: str) -> Response:
     )
 
 
-def json_answer(view: BaseModel, *, status: int, headers: Mapping[str, str]) -> Response:
-    return Response(
-        view.model_dump_json(), status, headers=dict(headers), media_type="application/json"
-    )
+def json_answer(body: str | bytes, *, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(body, status, headers=dict(headers), media_type="application/json")

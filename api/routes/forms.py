@@ -17,6 +17,7 @@ from api.records.rows import FormRow
 from api.routes import plain
 from api.routes.answers import (
     RETRY_AFTER,
+    PolledFormAnswer,
     form_and_uploads,
     form_answer,
     forms_answer,
@@ -122,12 +123,12 @@ async def list_forms(
 )
 async def read_form(request: Request, form_id: FormId) -> Response:
     services = services_in(request)
-    form, rows = await poll_form(request, services, form_id)
+    answer = PolledFormAnswer(request, services)
+    form, rows = await poll_form(request, services, form_id, kept=answer.is_kept)
     etag = sections.etag(form)
     if matches(request, etag):
         return not_modified(request, etag)
-    headers = applied(wait_seconds(request))
-    return form_answer(request, services, form.row(), rows, headers=headers)
+    return answer.make(form, rows)
 
 
 @router.patch(

@@ -44,11 +44,12 @@ async def poll_upload(request: Request, services: Services, upload_id: str) -> P
 
 
 async def poll_form(
-    request: Request, services: Services, form_id: str
+    request: Request, services: Services, form_id: str, *, kept: Callable[[PolledForm], bool]
 ) -> tuple[PolledForm, list[ShownUpload]]:
     """The form of that id, if the caller may read it, and its uploads, unless the client has them:
-    at once, or as long as it is ready to wait once they differ, or nothing of it is pending."""
-    conditional = "if-none-match" in request.headers
+    at once, or as long as it is ready to wait once they differ, or nothing of it is pending.
+    `kept` says whether its answer is there already: then who doesn't wait needn't read them."""
+    conditional, waits = "if-none-match" in request.headers, wait_seconds(request) > 0
 
     def differs(form: PolledForm) -> bool:
         return not conditional or not matches(request, form_etag(form))
@@ -64,8 +65,11 @@ async def poll_form(
             return differs(found[0])
         return not any(row.status in PENDING for row in found[1])
 
+    def asks(form: PolledForm) -> bool:
+        return differs(form) and (waits or not kept(form))
+
     asking = await credential_or_page(request, services)
-    first = await reach.polled_form(services, asking, form_id, differs)
+    first = await reach.polled_form(services, asking, form_id, asks)
     return await _wait(request, services, form_id, first, read, done)
 
 

@@ -11,7 +11,7 @@ from api.access.tokens import Credential, ServiceKey
 from api.http.bodies import media_type, read_json
 from api.http.client_keys import MAX_KEY, key_of_path
 from api.http.middleware import is_head
-from api.http.preferences import applied, matches, wait_seconds, wants_json
+from api.http.preferences import matches, wants_json
 from api.http.whole_files import require_whole_files
 from api.openapi import of_uploads as described
 from api.openapi.examples import prefilled
@@ -23,6 +23,7 @@ from api.routes import plain
 from api.routes.answers import (
     accepted,
     not_modified,
+    polled_upload_answer,
     upload_answer,
     upload_etag,
 )
@@ -136,7 +137,7 @@ async def read_upload(request: Request, upload_id: UploadId) -> Response:
     etag = upload_etag(upload)
     if matches(request, etag):
         return not_modified(request, etag)
-    return upload_answer(request, services, upload.shown(), headers=applied(wait_seconds(request)))
+    return polled_upload_answer(request, services, upload)
 
 
 @router.get(
