@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, literal, select, update
 
-from api.records import forms
-from api.records.database import NOW, Change, Moment, Transaction
+from api.records import forms, tables
+from api.records.database import NOW, Change, Moment, Transaction, now_ms
 from api.records.prepared import Prepared, given, insert_row, update_rows
 from api.records.rows import CountedUpload, ShownUpload, UploadRow
 from api.records.running_keys import MARK
@@ -17,6 +17,15 @@ from shared.ids import is_id
 from shared.status import TERMINAL, TRANSITIONS, UploadStatus
 
 _BY_ID = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)))
+_AND_NOW = Prepared(
+    select(uploads, now_ms().label("now")).where(uploads.c.id == given(uploads.c.id))
+)
+_OF_ITS_FORM = select(uploads.c.form_id).where(uploads.c.id == given(uploads.c.id))
+_FORM_LOCKED = Prepared(
+    select(tables.forms.c.id)
+    .where(tables.forms.c.id == _OF_ITS_FORM.scalar_subquery())
+    .with_for_update()
+)
 _HELD = Prepared(select(uploads).where(uploads.c.id == given(uploads.c.id)).with_for_update())
 
 
@@ -71,13 +80,18 @@ def lock(tx: Transaction, upload_id: str) -> UploadRow:
 
     Raises `Problem` not-found.
     """
-    found = get(tx.conn, upload_id) if is_id(upload_id) else None
-    if found is None or forms.lock_any(tx, found.form_id) is None:
-        raise Problem("not-found")
-    row = get(tx.conn, upload_id)
-    if row is None:
-        raise Problem("not-found")
+    row, _ = lock_at(tx, upload_id)
     return row
+
+
+def lock_at(tx: Transaction, upload_id: str) -> tuple[UploadRow, int]:
+    """The same, and the database's time then, in milliseconds."""
+    if is_id(upload_id) and _FORM_LOCKED.row(tx.conn, {"id": upload_id}):
+        row = _AND_NOW.row(tx.conn, {"id": upload_id})
+        if row:
+            now = int(row.pop("now"))
+            return UploadRow.of(row), now
+    raise Problem("not-found")
 
 
 def counted(conn: Connection, form_id: str) -> list[CountedUpload]:

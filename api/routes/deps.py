@@ -146,8 +146,8 @@ def file_field_of(services: Services, form: FormRow, field: str) -> FileField:
 OwnFileField = Annotated[FileField, Depends(own_file_field)]
 
 
-async def internal_caller(request: Request, services: Serving) -> None:
-    require_internal(services.settings.internal_secrets, request)
+async def internal_caller(request: Request) -> None:
+    require_internal(services_in(request).settings.internal_secrets, request)
 
 
 async def scraper(request: Request, services: Serving) -> None:

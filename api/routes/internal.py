@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from api.openapi import examples
 from api.openapi.operation import INTERNAL_SECRET, answer, operation
 from api.records import cleaning, workers
-from api.routes.deps import FormId, Serving, UploadId, internal_caller
+from api.routes.deps import FormId, Serving, UploadId, internal_caller, services_in
 from api.uploads import outcomes, work
 from shared.internal_api import (
     Applied,
@@ -34,6 +34,8 @@ WorkerId = Annotated[
     ),
 ]
 
+# What is called for each upload takes its services from the request: to be given them is another
+# tree of dependencies for FastAPI to go through.
 router = APIRouter(prefix="/internal", tags=["worker"], dependencies=[Depends(internal_caller)])
 
 
@@ -53,10 +55,11 @@ def _described(success: dict[str, Any], *errors: str, status: int = 200) -> dict
         *("not-found", "upload-held", "upload-not-due", "upload-final"),
     ),
 )
-async def claim(
-    request: Request, services: Serving, upload_id: UploadId, body: ClaimRequest
-) -> WorkOrder:
-    return await work.claim(services, upload_id, body.claim_id, is_gone=request.is_disconnected)
+async def claim(request: Request, upload_id: UploadId, body: ClaimRequest) -> Response:
+    services, is_gone = services_in(request), request.is_disconnected
+    order = await work.claim(services, upload_id, body.claim_id, is_gone=is_gone)
+    # Not validated a second time, as what is returned would be.
+    return Response(order.model_dump_json(), media_type="application/json")
 
 
 @router.post(
@@ -65,8 +68,8 @@ async def claim(
     summary="Renew the lease",
     **_described(answer("Renewed"), "not-found", "stale-generation", status=204),
 )
-async def heartbeat(services: Serving, upload_id: UploadId, body: Heartbeat) -> Response:
-    await work.heartbeat(services, upload_id, body.generation, body.stage)
+async def heartbeat(request: Request, upload_id: UploadId, body: Heartbeat) -> Response:
+    await work.heartbeat(services_in(request), upload_id, body.generation, body.stage)
     return Response(status_code=204)
 
 
@@ -79,11 +82,11 @@ async def heartbeat(services: Serving, upload_id: UploadId, body: Heartbeat) -> 
     ),
 )
 async def apply_outcome(
-    services: Serving,
+    request: Request,
     form_id: FormId,
     outcome: Annotated[Outcome, Body(examples=[examples.OUTCOME_STORED])],
 ) -> Response:
-    row = await outcomes.apply(services, form_id, outcome)
+    row = await outcomes.apply(services_in(request), form_id, outcome)
     applied = Applied(upload_id=row.id, status=row.status, generation=row.generation)
     return JSONResponse(applied.model_dump(mode="json"))
 

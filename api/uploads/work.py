@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from api.receive.body import ClientGone
 from api.records import lifecycle, uploads
-from api.records.database import Moment, Transaction, clock
+from api.records.database import Moment, Transaction
 from api.records.rows import UploadRow
 from api.services import Services
 from api.texts.errors import Problem
@@ -44,10 +44,9 @@ async def claim(
             raise ClientGone
 
     def claimed(tx: Transaction) -> UploadRow:
-        row = uploads.lock(tx, upload_id)
+        row, now = uploads.lock_at(tx, upload_id)
         if row.status is UploadStatus.PROCESSING and row.claim_id == claim_id:
             return row
-        now = clock(tx.conn)
         if row.status is UploadStatus.PROCESSING:
             raise _later("upload-held", (row.lease_until or now) - now)
         if row.status is not UploadStatus.STAGED:
