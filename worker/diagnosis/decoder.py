@@ -3,7 +3,6 @@
 Tried in a child, as the decoder's are: what is given up is given up for good.
 """
 
-import asyncio
 import json
 import sys
 import tempfile
@@ -11,6 +10,7 @@ import tempfile
 from shared.finding import Finding, ok, warning
 from shared.formats import FORMATS
 from worker.diagnosis.confinement import closed
+from worker.diagnosis.trial import tried
 
 NAME = "decoder"
 SECONDS = 20.0
@@ -38,24 +38,14 @@ print(json.dumps({"held": held, "reads": found, "version": version}))
 async def check_decoder() -> list[Finding]:
     """Whether a child is confined, and can read what a definition may accept."""
     with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _TRY, folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip # one command is one line
-        try:
-            async with asyncio.timeout(SECONDS):
-                said, complaint = await child.communicate()
-        except TimeoutError:
-            child.kill()
-            await child.wait()
-            return [warning(NAME, f"a child didn't start within {SECONDS:g} s")]
-    if child.returncode:
-        lines = complaint.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else f"status {child.returncode}"
+        said = await tried(sys.executable, "-c", _TRY, folder, seconds=SECONDS)
+    if said is None:
+        return [warning(NAME, f"a child didn't start within {SECONDS:g} s")]
+    if said.status:
+        lines = said.complaint.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"status {said.status}"
         return [warning(NAME, f"a child doesn't start ({reason}); nothing can be decoded")]
-    about = json.loads(said)
+    about = json.loads(said.output)
     return [*closed(NAME, about["held"]), _reads(about["version"], about["reads"])]
 
 

@@ -1,6 +1,5 @@
 """LibreOffice: whether it is here, and whether that matters."""
 
-import asyncio
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ import httpx
 
 from shared.finding import Finding, ok, warning, wrong
 from worker.diagnosis.confinement import closed
+from worker.diagnosis.trial import tried
 from worker.office.program import version_of
 from worker.records_client import RecordsClient
 from worker.settings import Settings
@@ -50,22 +50,13 @@ async def check_office(
 async def _confined(program: Path) -> list[Finding]:
     """Tried in a child: what is given up is given up for good."""
     with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
-        child = await asyncio.create_subprocess_exec(
+        said = await tried(
             *(sys.executable, "-P", "-S", "-s", "-m", "worker.office.rehearse"),
             *(str(program), folder, str(os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            seconds=SECONDS,
             cwd=folder,
             env={"PYTHONPATH": str(_ROOT)},
         )
-        try:
-            async with asyncio.timeout(SECONDS):
-                said, _ = await child.communicate()
-        except TimeoutError:
-            child.kill()
-            await child.wait()
-            said = b""
-    if not said:
+    if said is None or not said.output:
         return [warning(NAME, "isn't started here: a process can't be confined for it")]
-    return closed(NAME, json.loads(said))
+    return closed(NAME, json.loads(said.output))
