@@ -8,6 +8,7 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import Response
 
+from api.http.digest import sent_checksum
 from api.receive import ietf, tus
 from api.receive.body import Body, declared_length
 from api.receive.multipart import clean_media_type, filename_of
@@ -43,8 +44,11 @@ async def create(
         )
         admission = admission_of(request, services, form, file_field)
         if has_body(request):
-            body = body_of(request, services)
-            row = await begin_with_bytes(services, admission, announced, body)
+            body, checksum = body_of(request, services), sent_checksum(request)
+            row = await begin_with_bytes(services, admission, announced, body, checksum)
+            if ietf.completes(headers) and not admission.key and offset(row) < row.size:
+                await give_up(services, row.id)  # whose client takes it for whole
+                raise ietf.inconsistent()
         else:
             row = await begin(services, admission, announced)
     limits = [max_size, *_max_age(row)]
@@ -68,6 +72,7 @@ async def _sent(request: Request, services: Services, upload_id: str) -> Respons
     headers = request.headers
     require_type(request, ietf.CONTENT_TYPE)
     at, completes = tus.offset_of(headers), ietf.completes(headers)
+    checksum = sent_checksum(request)
     said = tus.length_of(headers) if "upload-length" in headers else None
     make = body_of(request, services)
 
@@ -79,7 +84,7 @@ async def _sent(request: Request, services: Services, upload_id: str) -> Respons
         return make(limit)
 
     try:
-        row = await append(services, upload_id, at, body)
+        row = await append(services, upload_id, at, body, checksum)
     except Problem as problem:
         if problem.code == "request-too-large":  # the draft: the upload is no longer valid
             await give_up(services, upload_id)
