@@ -1,5 +1,6 @@
 """The proxy's own configuration, with other addresses, in front of two apis."""
 
+import base64
 import contextlib
 import json
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.http.head import MAX_HEADER
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT, program, with_programs
@@ -297,6 +299,18 @@ def test_half_a_header_is_cut_off(tmp_path: Path, replicas: list[Replica]) -> No
 
 def test_a_file_goes_through_and_is_stored(to_the_stack: Proxy) -> None:
     FormClient(to_the_stack.url).stored("headshot", png(800, 600))
+
+
+def test_what_is_said_of_a_file_comes_back_however_long_it_is(to_the_stack: Proxy) -> None:
+    """An upload whose state the proxy can't pass on could never be gone on with."""
+    form = FormClient(to_the_stack.url, "acceptance")
+    said = f"filename {base64.b64encode(b'x' * 3060).decode()}"
+    assert 0 <= MAX_HEADER[b"upload-metadata"] - len(said) < 9, "as long as it may be"
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    path, begin = f"{form.path}/fields/needed/tus", {**headers, "Upload-Metadata": said}
+    url = form.http.post(path, headers=begin).headers["location"]
+    told = form.http.head(url, headers={**headers, "Origin": "https://front.example"})
+    assert (told.status_code, told.headers["upload-metadata"]) == (200, said)
 
 
 @pytest.mark.parametrize("framing", ["declared", "chunked"])
