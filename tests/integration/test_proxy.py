@@ -178,8 +178,9 @@ def test_without_an_api_a_client_that_asks_where_its_upload_stands_is_to_ask_aga
     for each in replicas:
         each.stop()
     with httpx.Client(base_url=proxy.url, trust_env=False) as http:
-        answer = http.head("/v1/uploads/upl_x", headers=spoken)
-        assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+        for path in ("/v1/uploads/upl_x", "/apply/v1/uploads/upl_x"):
+            answer = http.head(path, headers=spoken)
+            assert (answer.status_code, answer.headers["retry-after"]) == (423, "5"), path
         for method, path, headers in (
             ("HEAD", "/v1/uploads/upl_x", {}),
             ("PATCH", "/v1/uploads/upl_x", spoken),
