@@ -20,9 +20,10 @@ from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT, program, with_programs
 from tests.support.events import following
+from tests.support.examples import example
 from tests.support.faulty_stack import until
 from tests.support.files import png
-from tests.support.proxy import CONFIG, FIRST, SECOND, SECONDS, Names, Proxy, run_proxy
+from tests.support.proxy import CONFIG, FIRST, SECOND, SECONDS, Names, Proxy, run_nginx, run_proxy
 from tests.support.stack import Stack, free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: req_of_the_api\r\n\r\nok"
@@ -188,6 +189,39 @@ def test_without_an_api_a_client_that_asks_where_its_upload_stands_is_to_ask_aga
         ):
             answer = http.request(method, path, headers=headers)
             assert answer.status_code == 503, (method, path)
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Iterator[httpx.Client]:
+    """What may stand in for the apis behind another controller, as docs/kubernetes.md has it."""
+    port = free_port()
+    rules = example(CHECKOUT / "docs/kubernetes.md", "later.conf")
+    assert rules.count("listen 8080;") == 1
+    rules = rules.replace("listen 8080;", f"listen {FIRST}:{port};")
+    config = f"pid {tmp_path}/nginx.pid; events {{}} http {{ access_log off; {rules} }}"
+    with (
+        run_nginx(tmp_path, config, port),
+        httpx.Client(base_url=f"http://{FIRST}:{port}", trust_env=False) as http,
+    ):
+        yield http
+
+
+@pytest.mark.parametrize("spoken", WHERE_IT_STANDS)
+@pytest.mark.parametrize("asked_an_api", [False, True])
+def test_in_place_of_the_apis_of_an_ingress_the_same_is_told(
+    later: httpx.Client, spoken: dict[str, str], *, asked_an_api: bool
+) -> None:
+    def ask(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        if not asked_an_api:
+            return later.request(method, path, headers=headers)
+        return later.request(method, "/", headers={**headers, "X-Original-URI": path})
+
+    for path in ("/v1/uploads/upl_x", "/apply/v1/uploads/upl_x?a=b"):
+        answer = ask("HEAD", path, spoken)
+        assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+    assert ask("HEAD", "/v1/uploads/upl_x", {}).status_code == 503
+    assert ask("HEAD", "/v1/uploads/upl_x/content", spoken).status_code == 503
+    problem(ask("PATCH", "/v1/uploads/upl_x", spoken), 503, "unavailable")
 
 
 @pytest.mark.parametrize(
