@@ -35,7 +35,7 @@ async def create(
 ) -> Response:
     """Begin an upload, whose length is known, with the bytes that come."""
     headers = request.headers
-    max_size = f"max-size={file_field.max_bytes}"
+    max_size = _max_size(file_field.max_bytes)
     with _refusing(max_size):
         announced = Announced(
             _length(request, completes=ietf.completes(headers)),
@@ -98,7 +98,7 @@ async def tell(services: Services, upload_id: str) -> Response:
     """Where an upload stands."""
     row = await stand(services, checked_id(upload_id))
     headers = {**_state(row), "Upload-Length": str(row.size)}
-    headers["Upload-Limit"] = ", ".join([f"max-size={row.size}", *_max_age(row)])
+    headers["Upload-Limit"] = ", ".join([_max_size(row.policy["max_bytes"]), *_max_age(row)])
     return Response(status_code=204, headers=headers)
 
 
@@ -137,6 +137,11 @@ def _state(row: UploadRow) -> dict[str, str]:
         "Upload-Complete": "?1" if is_complete else "?0",
         "Upload-Draft-Interop-Version": ietf.INTEROP_VERSION,
     }
+
+
+def _max_size(max_bytes: int) -> str:
+    """Of any file here; the draft wants it never to become less, so it isn't the file's length."""
+    return f"max-size={max_bytes}"
 
 
 def _max_age(row: UploadRow) -> list[str]:

@@ -172,6 +172,19 @@ async def test_an_upload_that_gets_more_than_it_has_is_over(services: Services) 
         assert (await client.head(url, headers=SPEAKS)).status_code == 410
 
 
+async def test_how_large_a_file_may_be_is_told_the_same_from_first_to_last(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        path = f"/v1/forms/{form['id']}/fields/bulk/tus"
+        said = {**SPEAKS, "Upload-Complete": "?0", "Upload-Length": "5"}
+        answers = [await client.options(path), await client.post(path, headers=said)]
+        answers.append(await client.head(answers[1].headers["location"], headers=SPEAKS))
+    limits = [each.headers["upload-limit"].partition(",")[0] for each in answers]
+    assert limits == ["max-size=2200000000"] * 3
+
+
 async def test_where_an_upload_stands_is_told_by_get_too(services: Services) -> None:
     async with public(services) as client:
         url = await begun(client, CONTENT[:HALF])
