@@ -19,6 +19,7 @@ MAX_HEADER: dict[bytes, int] = {
     b"access-control-request-method": 64,
     b"authorization": 4096,
     b"connection": 1024,
+    b"content-digest": 1024,
     b"content-disposition": 4096,
     b"content-encoding": 1024,
     b"content-length": 64,

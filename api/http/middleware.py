@@ -45,6 +45,7 @@ ALLOWED_HEADERS = [
     "Upload-Concat",  # the same
     "Upload-Complete",
     "Upload-Draft-Interop-Version",
+    "Content-Digest",
     # of tracing tools, which add them to every call of a page
     "traceparent",
     "tracestate",

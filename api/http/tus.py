@@ -12,6 +12,8 @@ from api.texts.errors import Problem
 IS_TUS_HEAD = "longshore.tus_head"
 """In the scope of a HEAD that asks where an upload stands, which is no GET without its body; also
 one of the IETF's."""
+_OURS = (b"tus-", b"upload-")
+"""How headers of resumable uploads begin."""
 _UPLOAD = re.compile(r"/v1/uploads/[^/]+")
 _CREATION = re.compile(r"/v1/forms/[^/]+/fields/[^/]+/tus")
 _METHODS = ((_UPLOAD, {"HEAD", "PATCH", "DELETE"}), (_CREATION, {"POST"}))
@@ -25,7 +27,7 @@ _FINAL_FOR_CLIENTS = {408, 425, 429}
 
 class SpeakTus:
     """Names the version on each answer to a tus client, refuses other versions, and takes
-    `X-HTTP-Method-Override` of one.
+    `X-HTTP-Method-Override` of one. What is said in several lines is one list to all behind it.
 
     Such clients begin anew when a HEAD is answered with anything but 200, 404, 410 or 423, and give
     up on other requests that are answered 4xx, be it for a body that came too slowly. So a HEAD
@@ -36,6 +38,8 @@ class SpeakTus:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = _combined(scope)
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         is_upload = _UPLOAD.fullmatch(scope.get("path", "")) is not None
         if "tus-resumable" not in headers:
@@ -61,6 +65,23 @@ class SpeakTus:
             await send(message)
 
         await self._app(scope, receive, send_as_tus)
+
+
+def _combined(scope: Scope) -> Scope:
+    """With one line of each header of ours (RFC 9110, section 5.3): metadata in two lines is all
+    given back, and an offset that is said twice is none, whichever of the two was meant."""
+    names = [name for name, _ in scope["headers"] if name.startswith(_OURS)]
+    if len(names) == len(set(names)):
+        return scope
+    lines: dict[bytes, list[bytes]] = {name: [] for name in names}
+    others = []
+    for name, value in scope["headers"]:
+        if name in lines:
+            lines[name].append(value)
+        else:
+            others.append((name, value))
+    joined = [(name, b", ".join(values)) for name, values in lines.items()]
+    return {**scope, "headers": [*others, *joined]}
 
 
 def _is_of_tus(method: str, path: str) -> bool:

@@ -109,6 +109,11 @@ REPR_DIGEST = _sent(
     "SHA-256 of the file or of the whole body, which what arrives is held against (RFC 9530)",
     "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
 )
+CONTENT_DIGEST = _sent(
+    "Content-Digest",
+    "of this body, sha-256 or sha-512 (RFC 9530), with `Upload-Complete`: all of it counts or none",
+    "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+)
 CONTENT_DISPOSITION = _sent(
     "Content-Disposition", "the file's name (RFC 6266)", 'attachment; filename="licence.pdf"'
 )

@@ -36,6 +36,7 @@ CREATE = operation(
         sent.UPLOAD_METADATA,
         sent.UPLOAD_CHECKSUM,
         sent.UPLOAD_COMPLETE,
+        sent.CONTENT_DIGEST,
         sent.IDEMPOTENCY_KEY,
         sent.REPR_DIGEST,
     ),
@@ -57,6 +58,7 @@ SEND = operation(
         sent.UPLOAD_OFFSET,
         sent.UPLOAD_CHECKSUM,
         sent.UPLOAD_COMPLETE,
+        sent.CONTENT_DIGEST,
     ),
     body=bodies.OFFSET_BYTES,
 )

@@ -37,8 +37,9 @@ MAX_VALUE = 2000
 def refuse_by_headers(headers: Mapping[str, str], *, but: Collection[str] = ()) -> None:
     """Raise `Problem` fragment-not-supported if they say that the body isn't a whole file, by other
     headers than these."""
-    if any(name in headers and name not in but for name in _HEADERS):
-        raise fragment()
+    for name in _HEADERS:
+        if name in headers and name not in but and not _is_said_of_whole(name, headers):
+            raise fragment()
     if any(headers.get(name, whole).strip() != whole for name, whole in _BOOLEANS.items()):
         raise fragment()
     for name, value in headers.items():
@@ -76,6 +77,14 @@ def refuse_by_field(name: str, value: str) -> None:
 def fragment() -> Problem:
     """The problem of a piece of a file: whole ones are taken."""
     return Problem("fragment-not-supported")
+
+
+def _is_said_of_whole(name: str, headers: Mapping[str, str]) -> bool:
+    """Whether the length is the body's own, in an offer to make an upload of a whole file one that
+    can be resumed: who doesn't want to takes it as any other."""
+    if name != "upload-length" or headers.get("upload-complete", "").strip() != "?1":
+        return False
+    return headers[name].strip() == headers.get("content-length")
 
 
 def _letters(name: str) -> str:

@@ -1,6 +1,7 @@
 """What the headers of tus 1.0.0 say (https://tus.io/protocols/resumable-upload)."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,6 +30,9 @@ class Checksum(NamedTuple):
     algorithm: str
     """One of hashlib's."""
     digest: bytes
+
+    def is_of(self, data: bytes) -> bool:
+        return hashlib.new(self.algorithm, data, usedforsecurity=False).digest() == self.digest
 
 
 class Metadata(NamedTuple):
@@ -72,6 +76,8 @@ def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
     algorithm, _, digest = sent.strip().partition(" ")
     if algorithm.lower() not in ALGORITHMS:
         raise _bad(f"Upload-Checksum is one of {', '.join(ALGORITHMS)}.")
+    if not digest.strip():
+        raise _bad("Upload-Checksum has no digest: send the algorithm and, in Base64, the digest.")
     return Checksum(algorithm.lower(), _decoded(digest.strip(), "Upload-Checksum"))
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import Response
 
+from api.http.digest import sent_checksum
 from api.receive import ietf, tus
 from api.receive.body import Body, declared_length
 from api.receive.multipart import clean_media_type, filename_of
@@ -34,7 +35,7 @@ async def create(
 ) -> Response:
     """Begin an upload, whose length is known, with the bytes that come."""
     headers = request.headers
-    max_size = f"max-size={file_field.max_bytes}"
+    max_size = _max_size(file_field.max_bytes)
     with _refusing(max_size):
         announced = Announced(
             _length(request, completes=ietf.completes(headers)),
@@ -43,8 +44,11 @@ async def create(
         )
         admission = admission_of(request, services, form, file_field)
         if has_body(request):
-            body = body_of(request, services)
-            row = await begin_with_bytes(services, admission, announced, body)
+            body, checksum = body_of(request, services), sent_checksum(request)
+            row = await begin_with_bytes(services, admission, announced, body, checksum)
+            if ietf.completes(headers) and not admission.key and offset(row) < row.size:
+                await give_up(services, row.id)  # whose client takes it for whole
+                raise ietf.inconsistent()
         else:
             row = await begin(services, admission, announced)
     limits = [max_size, *_max_age(row)]
@@ -68,6 +72,7 @@ async def _sent(request: Request, services: Services, upload_id: str) -> Respons
     headers = request.headers
     require_type(request, ietf.CONTENT_TYPE)
     at, completes = tus.offset_of(headers), ietf.completes(headers)
+    checksum = sent_checksum(request)
     said = tus.length_of(headers) if "upload-length" in headers else None
     make = body_of(request, services)
 
@@ -79,7 +84,7 @@ async def _sent(request: Request, services: Services, upload_id: str) -> Respons
         return make(limit)
 
     try:
-        row = await append(services, upload_id, at, body)
+        row = await append(services, upload_id, at, body, checksum)
     except Problem as problem:
         if problem.code == "request-too-large":  # the draft: the upload is no longer valid
             await give_up(services, upload_id)
@@ -93,7 +98,7 @@ async def tell(services: Services, upload_id: str) -> Response:
     """Where an upload stands."""
     row = await stand(services, checked_id(upload_id))
     headers = {**_state(row), "Upload-Length": str(row.size)}
-    headers["Upload-Limit"] = ", ".join([f"max-size={row.size}", *_max_age(row)])
+    headers["Upload-Limit"] = ", ".join([_max_size(row.policy["max_bytes"]), *_max_age(row)])
     return Response(status_code=204, headers=headers)
 
 
@@ -132,6 +137,11 @@ def _state(row: UploadRow) -> dict[str, str]:
         "Upload-Complete": "?1" if is_complete else "?0",
         "Upload-Draft-Interop-Version": ietf.INTEROP_VERSION,
     }
+
+
+def _max_size(max_bytes: int) -> str:
+    """Of any file here; the draft wants it never to become less, so it isn't the file's length."""
+    return f"max-size={max_bytes}"
 
 
 def _max_age(row: UploadRow) -> list[str]:

@@ -37,6 +37,7 @@ from api.routes.receiving import (
     offset,
     require_type,
 )
+from api.services import Services
 from api.texts.errors import about
 from api.uploads.resumable import Announced, append, begin, begin_with_bytes, stand
 from shared.form_definition import FileField
@@ -119,9 +120,7 @@ async def tus_stand(request: Request, upload_id: UploadId) -> Response:
 
 async def tus_options(request: Request) -> Response:
     """What is spoken here; for everybody."""
-    form_types = services_in(request).form_types.values()
-    fields = [field for each in form_types for field in each.file_fields.values()]
-    most = max([field.max_bytes for field in fields], default=0)
+    most = _most_bytes(services_in(request), request.path_params.get("field"))
     return Response(
         status_code=204,
         headers={
@@ -140,6 +139,15 @@ for _path in ("/forms/{form_id}/fields/{field}/tus", "/uploads/{upload_id}"):
     router.add_api_route(
         _path, tus_options, methods=["OPTIONS"], status_code=204, include_in_schema=False
     )
+
+
+def _most_bytes(services: Services, name: str | None) -> int:
+    """Of a file for a field of this name, in whichever form type has one; else for any field. Of
+    which type the form is would want a credential."""
+    types = services.form_types.values()
+    fields = [field for each in types for field in each.file_fields.values()]
+    named = [field for field in fields if field.name == name]
+    return max([field.max_bytes for field in named or fields], default=0)
 
 
 def _speaks_ietf(request: Request) -> bool:

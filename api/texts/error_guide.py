@@ -90,7 +90,8 @@ ANSWERS = {
     "`PATCH` has none and is none of the IETF's either; with `Tus-Version`",
     "upload-locked": "another request is sending bytes of the upload, or has just taken it over; "
     "of a `HEAD` of tus also whatever keeps it from being answered",
-    "checksum-mismatch": "the body is not what its `Upload-Checksum` says; nothing of it is kept",
+    "checksum-mismatch": "the body is not what its `Upload-Checksum` says, or the `Content-Digest` "
+    "of one of the IETF's; nothing of it is kept",
     "form-submitted": "a write after submit; a service key may retry, release, remove and purge",
     "uploads-pending": "submit while files are under way; they are listed under `uploads`; with "
     "`Retry-After`",

@@ -216,7 +216,7 @@ ERRORS: dict[str, ErrorSpec] = {
     "checksum-mismatch": ErrorSpec(
         460,
         "Checksum mismatch",
-        "What arrived is not what Upload-Checksum announced; send it again.",
+        "What arrived is not what Upload-Checksum or Content-Digest announced; send it again.",
         retryable=True,
     ),
     "form-full": ErrorSpec(

@@ -159,6 +159,8 @@ async def append(
             async with turn.reading():
                 async for _ in body:  # which refuses as soon as anything comes
                     pass
+            if checksum and not checksum.is_of(b""):
+                raise Problem("checksum-mismatch")
         else:
             await services.mount.require()
             appending = Appending(

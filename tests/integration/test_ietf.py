@@ -1,6 +1,8 @@
 """The IETF's resumable uploads: begun with a 201, gone on with by PATCH, told from tus."""
 
+import base64
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +12,7 @@ from sqlalchemy import Connection
 from api.records import uploads
 from api.services import Services
 from tests.support.listeners import new_form, public
-from tests.support.tus import CONTENT, TUS, code_of
+from tests.support.tus import CONTENT, TUS, code_of, pieces
 
 SPEAKS = {"Upload-Draft-Interop-Version": "8"}
 PIECE = {**SPEAKS, "Content-Type": "application/partial-upload"}
@@ -23,7 +25,9 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/records.db"
 
 
-async def create(client: httpx.AsyncClient, content: bytes, **headers: str) -> httpx.Response:
+async def create(
+    client: httpx.AsyncClient, content: bytes | AsyncIterator[bytes], **headers: str
+) -> httpx.Response:
     form = await new_form(client)
     path = f"/v1/forms/{form['id']}/fields/bulk/tus"
     return await client.post(path, content=content, headers={**SPEAKS, **NAMED, **headers})
@@ -121,12 +125,64 @@ async def test_bytes_that_do_not_fit_are_refused_and_the_offset_is_told(
         assert code_of(answer) == (415, "unsupported-media-type")
 
 
+async def test_a_whole_file_that_is_shorter_than_it_said_leaves_no_upload(
+    services: Services,
+) -> None:
+    """Its client takes a 2xx for the end."""
+    async with public(services) as client:
+        said = {"Upload-Complete": "?1", "Upload-Length": str(len(CONTENT))}
+        answer = await create(client, pieces(CONTENT[:HALF]), **said)
+        assert code_of(answer) == (400, "inconsistent-length")
+        assert answer.headers["upload-complete"] == "?0"
+        form = str(answer.request.url).partition("/fields")[0]
+        listed = (await client.get(form)).json()["uploads"]["bulk"]
+    assert listed == []
+
+
+@pytest.mark.parametrize("name", ["sha256", "sha512"])
+async def test_a_body_of_another_digest_is_discarded(services: Services, name: str) -> None:
+    digest = base64.b64encode(hashlib.new(name, CONTENT[:5]).digest()).decode()
+    said = {**PIECE, "Upload-Offset": "0", "Upload-Complete": "?0"}
+    headers = {**said, "Content-Digest": f"{name[:3]}-{name[3:]}=:{digest}:, other=:AAAA:"}
+    async with public(services) as client:
+        url = await begun(client)
+        answer = await client.patch(url, content=CONTENT[1:6], headers=headers)
+        assert code_of(answer) == (460, "checksum-mismatch")
+        assert answer.headers["upload-complete"] == "?0"
+        assert (await client.head(url, headers=SPEAKS)).headers["upload-offset"] == "0"
+        answer = await client.patch(url, content=CONTENT[:5], headers=headers)
+        assert (answer.status_code, answer.headers["upload-offset"]) == (204, "5")
+
+
+async def test_a_digest_that_cannot_be_read_is_refused(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        headers = {**PIECE, "Upload-Offset": "0", "Upload-Complete": "?0"}
+        for sent in ("sha-256", "sha-256=AAAA", "sha-256=:*:"):
+            wrong = {**headers, "Content-Digest": sent}
+            answer = await client.patch(url, content=b"x", headers=wrong)
+            assert code_of(answer) == (400, "bad-request")
+
+
 async def test_an_upload_that_gets_more_than_it_has_is_over(services: Services) -> None:
     async with public(services) as client:
         url = await begun(client, CONTENT[:HALF])
         answer = await send(client, url, HALF, CONTENT, "?0")
         assert code_of(answer) == (413, "request-too-large")
         assert (await client.head(url, headers=SPEAKS)).status_code == 410
+
+
+async def test_how_large_a_file_may_be_is_told_the_same_from_first_to_last(
+    services: Services,
+) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        path = f"/v1/forms/{form['id']}/fields/bulk/tus"
+        said = {**SPEAKS, "Upload-Complete": "?0", "Upload-Length": "5"}
+        answers = [await client.options(path), await client.post(path, headers=said)]
+        answers.append(await client.head(answers[1].headers["location"], headers=SPEAKS))
+    limits = [each.headers["upload-limit"].partition(",")[0] for each in answers]
+    assert limits == ["max-size=2200000000"] * 3
 
 
 async def test_where_an_upload_stands_is_told_by_get_too(services: Services) -> None:

@@ -1,5 +1,6 @@
 """The proxy's own configuration, with other addresses, in front of two apis."""
 
+import base64
 import contextlib
 import json
 import re
@@ -14,13 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.http.head import MAX_HEADER
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT, program, with_programs
 from tests.support.events import following
+from tests.support.examples import example
 from tests.support.faulty_stack import until
 from tests.support.files import png
-from tests.support.proxy import CONFIG, FIRST, SECOND, SECONDS, Names, Proxy, run_proxy
+from tests.support.proxy import CONFIG, FIRST, SECOND, SECONDS, Names, Proxy, run_nginx, run_proxy
 from tests.support.stack import Stack, free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: req_of_the_api\r\n\r\nok"
@@ -176,8 +179,9 @@ def test_without_an_api_a_client_that_asks_where_its_upload_stands_is_to_ask_aga
     for each in replicas:
         each.stop()
     with httpx.Client(base_url=proxy.url, trust_env=False) as http:
-        answer = http.head("/v1/uploads/upl_x", headers=spoken)
-        assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+        for path in ("/v1/uploads/upl_x", "/apply/v1/uploads/upl_x"):
+            answer = http.head(path, headers=spoken)
+            assert (answer.status_code, answer.headers["retry-after"]) == (423, "5"), path
         for method, path, headers in (
             ("HEAD", "/v1/uploads/upl_x", {}),
             ("PATCH", "/v1/uploads/upl_x", spoken),
@@ -185,6 +189,39 @@ def test_without_an_api_a_client_that_asks_where_its_upload_stands_is_to_ask_aga
         ):
             answer = http.request(method, path, headers=headers)
             assert answer.status_code == 503, (method, path)
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Iterator[httpx.Client]:
+    """What may stand in for the apis behind another controller, as docs/kubernetes.md has it."""
+    port = free_port()
+    rules = example(CHECKOUT / "docs/kubernetes.md", "later.conf")
+    assert rules.count("listen 8080;") == 1
+    rules = rules.replace("listen 8080;", f"listen {FIRST}:{port};")
+    config = f"pid {tmp_path}/nginx.pid; events {{}} http {{ access_log off; {rules} }}"
+    with (
+        run_nginx(tmp_path, config, port),
+        httpx.Client(base_url=f"http://{FIRST}:{port}", trust_env=False) as http,
+    ):
+        yield http
+
+
+@pytest.mark.parametrize("spoken", WHERE_IT_STANDS)
+@pytest.mark.parametrize("asked_an_api", [False, True])
+def test_in_place_of_the_apis_of_an_ingress_the_same_is_told(
+    later: httpx.Client, spoken: dict[str, str], *, asked_an_api: bool
+) -> None:
+    def ask(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        if not asked_an_api:
+            return later.request(method, path, headers=headers)
+        return later.request(method, "/", headers={**headers, "X-Original-URI": path})
+
+    for path in ("/v1/uploads/upl_x", "/apply/v1/uploads/upl_x?a=b"):
+        answer = ask("HEAD", path, spoken)
+        assert (answer.status_code, answer.headers["retry-after"]) == (423, "5")
+    assert ask("HEAD", "/v1/uploads/upl_x", {}).status_code == 503
+    assert ask("HEAD", "/v1/uploads/upl_x/content", spoken).status_code == 503
+    problem(ask("PATCH", "/v1/uploads/upl_x", spoken), 503, "unavailable")
 
 
 @pytest.mark.parametrize(
@@ -297,6 +334,18 @@ def test_half_a_header_is_cut_off(tmp_path: Path, replicas: list[Replica]) -> No
 
 def test_a_file_goes_through_and_is_stored(to_the_stack: Proxy) -> None:
     FormClient(to_the_stack.url).stored("headshot", png(800, 600))
+
+
+def test_what_is_said_of_a_file_comes_back_however_long_it_is(to_the_stack: Proxy) -> None:
+    """An upload whose state the proxy can't pass on could never be gone on with."""
+    form = FormClient(to_the_stack.url, "acceptance")
+    said = f"filename {base64.b64encode(b'x' * 3060).decode()}"
+    assert 0 <= MAX_HEADER[b"upload-metadata"] - len(said) < 9, "as long as it may be"
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    path, begin = f"{form.path}/fields/needed/tus", {**headers, "Upload-Metadata": said}
+    url = form.http.post(path, headers=begin).headers["location"]
+    told = form.http.head(url, headers={**headers, "Origin": "https://front.example"})
+    assert (told.status_code, told.headers["upload-metadata"]) == (200, said)
 
 
 @pytest.mark.parametrize("framing", ["declared", "chunked"])

@@ -103,6 +103,7 @@ async def test_creation_may_bring_bytes(services: Services) -> None:
         ({"Upload-Metadata": "sha256 /w=="}, (400, "bad-request")),
         ({"Upload-Checksum": "sha1 \xe9"}, (400, "bad-request")),
         ({"Upload-Checksum": "crc32 YQ=="}, (400, "bad-request")),
+        ({"Upload-Checksum": "sha1"}, (400, "bad-request")),
         ({"Content-Range": "bytes 0-4/10"}, (400, "fragment-not-supported")),
     ],
 )
@@ -240,6 +241,35 @@ async def test_the_last_byte_may_be_sent_again_and_changes_nothing(services: Ser
         assert (await stands(client, url)).headers["upload-offset"] == str(len(CONTENT))
 
 
+async def test_a_checksum_behind_the_last_byte_is_that_of_nothing(services: Services) -> None:
+    async with public(services) as client:
+        url = await begun(client)
+        await send(client, url, 0, CONTENT)
+        for content, expected in ((b"", 204), (b"other", 460)):
+            digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+            end = {"Upload-Checksum": f"sha256 {digest}"}
+            assert (await send(client, url, len(CONTENT), b"", **end)).status_code == expected
+        assert (await stands(client, url)).headers["upload-offset"] == str(len(CONTENT))
+
+
+async def test_what_is_said_in_several_lines_is_one_list(services: Services) -> None:
+    """As some proxies have it: none of the lines is left out, and two numbers are none."""
+    async with public(services) as client:
+        form = await new_form(client)
+        path, two = f"/v1/forms/{form['id']}/fields/bulk/tus", [("Upload-Metadata", "a YQ==")]
+        lines = [*TUS.items(), ("Upload-Length", "5"), *two, ("Upload-Metadata", "filename Yg==")]
+        url = (await client.post(path, headers=lines)).headers["location"]
+        assert (await stands(client, url)).headers["upload-metadata"] == "a YQ==, filename Yg=="
+        assert (await client.get(url)).json()["filename"] == "b"
+        answer = await client.post(path, headers=[*lines, ("Upload-Length", "6")])
+        assert code_of(answer) == (400, "bad-request")
+        for name, value in (("Upload-Offset", "0"), ("Upload-Checksum", "sha1 AAAA")):
+            lines = [*BYTES.items(), ("Upload-Offset", "0"), ("Upload-Checksum", "md5 AAAA")]
+            answer = await client.patch(url, content=b"12345", headers=[*lines, (name, value)])
+            assert code_of(answer) == (400, "bad-request")
+        assert (await stands(client, url)).headers["upload-offset"] == "0"
+
+
 async def test_a_client_that_knows_no_patch_says_so_in_a_header(services: Services) -> None:
     async with public(services) as client:
         url = await begun(client)
@@ -287,6 +317,16 @@ async def test_what_is_spoken_is_told_to_everybody(services: Services) -> None:
     )
     assert "sha1" in answer.headers["tus-checksum-algorithm"]
     assert int(answer.headers["tus-max-size"]) > 0
+
+
+async def test_the_size_that_is_told_is_that_of_the_field(services: Services) -> None:
+    async with public(services) as client:
+        most = {}
+        for field in ("bulk", "tiny", "none"):
+            told = (await client.options(f"/v1/forms/frm_x/fields/{field}/tus")).headers
+            assert told["upload-limit"] == f"max-size={told['tus-max-size']}"
+            most[field] = int(told["tus-max-size"])
+    assert most == {"bulk": 2_200_000_000, "tiny": 2_000, "none": 2_200_000_000}
 
 
 async def test_a_status_is_shown_while_bytes_come(services: Services) -> None:

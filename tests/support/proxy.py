@@ -88,9 +88,6 @@ def run_proxy(
     folder: Path, names: Names, api_port: int, location: str = TO_THE_API
 ) -> Iterator[Proxy]:
     """The shipped rules; `location` stands in place of the one that leads to the api."""
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if nginx is None:
-        pytest.skip("no nginx here")
     port = free_port()
     log = folder / "access.log"
     config = CONFIG.read_text("utf-8")
@@ -104,7 +101,16 @@ def run_proxy(
     ):
         assert config.count(ours) == 1, ours
         config = config.replace(ours, theirs)
-    config = config.replace("_temp_path /tmp/", f"_temp_path {folder}/")
+    with run_nginx(folder, config.replace("_temp_path /tmp/", f"_temp_path {folder}/"), port):
+        yield Proxy(port, log)
+
+
+@contextlib.contextmanager
+def run_nginx(folder: Path, config: str, port: int) -> Iterator[None]:
+    """An nginx, once it listens."""
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if nginx is None:
+        pytest.skip("no nginx here")
     (folder / "nginx.conf").write_text(config)
     # as compose.yaml starts it
     words = [nginx, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-g", "daemon off;"]
@@ -119,7 +125,7 @@ def run_proxy(
             assert process.poll() is None, (folder / "error.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        yield Proxy(port, log)
+        yield
     finally:
         process.terminate()
         process.wait(SECONDS)

@@ -66,6 +66,7 @@ def test_a_file_in_one_piece_passes_whatever_its_uploader_says(name: str, value:
         ("upload-complete", "?0"),
         ("upload-incomplete", "?1"),
         ("x-chunk-index", "2"),
+        ("upload-length", "9"),
     ],
 )
 def test_a_header_that_tells_of_pieces_is_refused(header: tuple[str, str]) -> None:
@@ -74,7 +75,18 @@ def test_a_header_that_tells_of_pieces_is_refused(header: tuple[str, str]) -> No
 
 
 def test_a_whole_file_may_say_so_in_its_headers() -> None:
-    refuse_by_headers({"upload-complete": "?1", "x-chunk-index": "0", "content-length": "9"})
+    whole = {"upload-complete": "?1", "x-chunk-index": "0", "content-length": "9"}
+    refuse_by_headers(whole)
+    refuse_by_headers({**whole, "upload-length": "9"})
+
+
+@pytest.mark.parametrize(
+    "header", [("upload-length", "10"), ("upload-offset", "0"), ("upload-complete", "?0")]
+)
+def test_a_whole_file_is_as_long_as_its_body(header: tuple[str, str]) -> None:
+    said = {"upload-complete": "?1", "upload-length": "9", "content-length": "9"}
+    with pytest.raises(Problem, match="fragment-not-supported"):
+        refuse_by_headers({**said, **dict([header])})
 
 
 async def test_a_section_is_refused_for_what_tells_of_pieces_and_for_nothing_else() -> None:
