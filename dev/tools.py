@@ -31,8 +31,8 @@ LOCKS = {
 }
 
 
-# A file stays together, as its tests share a stack; and the files keep their order, in which the
-# slow ones come first.
+# Files whose tests share a stack stay together (tests/support/chains.py); and all keep their order,
+# in which the slow ones come first.
 IN_ORDER = ("--dist=loadfile", "--no-loadscope-reorder")
 MOST_AT_ONCE = 8
 """Files whose tests run side by side; each may have two stacks, which take a gibibyte together."""

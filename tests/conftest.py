@@ -3,12 +3,14 @@
 import gc
 from collections.abc import Generator, Iterator
 from functools import cache
+from typing import Any
 
 import httpx
 import pytest
 from botocore.loaders import JSONFileLoader
 from sqlalchemy import URL
 
+from tests.support.chains import InChains, chain_of, place_of
 from tests.support.client import FormClient
 from tests.support.other_site import OtherSite
 from tests.support.postgres import new_database, run_postgres
@@ -25,30 +27,42 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place_of(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InChains | None:
+    return InChains(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
-    stacks: dict[str, list[Stack]] = {"stack": [], "faulty": []}
-    session.stash[SHARED_STACKS] = stacks
+    session.stash[SHARED_STACKS] = {}
+
+
+def _shared_stacks(item: pytest.Item) -> set[tuple[str, str]]:
+    """What it needs of them, each by its fixture and parameter."""
+    given: dict[str, str] = item.callspec.params if hasattr(item, "callspec") else {}
+    return {(name, given[name]) for name in ("stack", "faulty") if name in given}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for fixture, stacks in item.session.stash[SHARED_STACKS].items():
-        if fixture in getattr(item, "fixturenames", ()):
-            for each in stacks:
-                each.resume()
+    stacks = item.session.stash[SHARED_STACKS]
+    for key in _shared_stacks(item) & stacks.keys():
+        stacks[key].resume()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, None, None]:
-    """Stacks end with the folder of tests that needs them: idle, each takes a twentieth of a
+    """Stacks end with the chain of tests that needs them: idle, each takes a fiftieth of a
     processor, and a whole run would have nine."""
     yield
-    if nextitem is not None and nextitem.path.parent != item.path.parent:
-        for fixture, stacks in item.session.stash[SHARED_STACKS].items():
-            if fixture not in getattr(nextitem, "fixturenames", ()):
-                for each in stacks:
-                    each.stop()
+    if nextitem is not None and chain_of(nextitem.nodeid) != chain_of(item.nodeid):
+        stacks = item.session.stash[SHARED_STACKS]
+        for key in stacks.keys() - _shared_stacks(nextitem):
+            stacks[key].stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -105,7 +119,7 @@ def stack(
         if request.param == "postgresql":
             env["DATABASE_URL"] = new_database(request.getfixturevalue("postgres"), "acceptance")
         stacks[request.param] = Stack(folder / "state", env).start()
-        request.session.stash[SHARED_STACKS]["stack"].append(stacks[request.param])
+        request.session.stash[SHARED_STACKS]["stack", request.param] = stacks[request.param]
     return stacks[request.param]
 
 

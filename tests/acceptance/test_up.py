@@ -6,7 +6,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,31 +16,28 @@ from tests.support.client import FormClient, problem
 from tests.support.files import pdf
 from tests.support.stack import CHECKOUT, Stack, free_port
 
-NewStack = Callable[[str], Stack]
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One state folder whose stack the tests stop and start, each as often as it needs."""
+    made = Stack(tmp_path_factory.mktemp("up") / "state")
+    yield made
+    made.stop()
 
 
 @pytest.fixture
-def new_stack(tmp_path: Path) -> Iterator[NewStack]:
-    """Makes stacks that are stopped when the test ends, however it ends."""
-    made: list[Stack] = []
-
-    def make(name: str) -> Stack:
-        made.append(Stack(tmp_path / name))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        stack.stop()
+def own(kept: Stack) -> Stack:
+    """It runs, whatever the test before did with it, and has nothing to say yet."""
+    kept.resume()
+    kept.output.write_text("")
+    return kept
 
 
-def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(
-    new_stack: NewStack, tmp_path: Path
-) -> None:
-    stack = new_stack("state").start()
-    client = FormClient(stack.url, full_name="Ann")
+def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(own: Stack) -> None:
+    client = FormClient(own.url, full_name="Ann")
     stored = client.stored("resume", pdf(), kind="application/pdf")
-    before = stack.info
-    mode = stat.S_IMODE((tmp_path / "state/stack.json").stat().st_mode)
+    before = own.info
+    mode = stat.S_IMODE((own.state_dir / "stack.json").stat().st_mode)
     assert mode == 0o600
     assert set(before) == {
         "url",
@@ -52,60 +49,56 @@ def test_data_and_addresses_survive_a_restart_and_stopping_is_quick(
         "pids",
         "s3",
     }
-    assert stack.stop() == 0
-    assert not (tmp_path / "state/stack.json").exists()
+    assert own.stop() == 0
+    assert not (own.state_dir / "stack.json").exists()
     for pids in before["pids"].values():
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
-    stack.start()
-    assert stack.info["s3"] == before["s3"]
+    own.start()
+    assert own.info["s3"] == before["s3"]
     read = client.read()
     assert read["data"]["resume"] == stored["public_url"]
     answer = client.http.get(f"/v1/uploads/{stored['id']}/content", follow_redirects=True)
     assert answer.content == pdf()
-    stack.stop()
 
 
-def test_a_killed_part_is_shown_started_again_and_named_anew(new_stack: NewStack) -> None:
-    stack = new_stack("state").start()
+def test_a_killed_part_is_shown_started_again_and_named_anew(own: Stack) -> None:
     for name in ("s3", "worker"):
-        old = stack.kill(name)
+        old = own.kill(name)
         deadline = time.monotonic() + 20
-        while stack.info["pids"][name] in ([], [old]):
-            assert time.monotonic() < deadline, stack.said()
+        while own.info["pids"][name] in ([], [old]):
+            assert time.monotonic() < deadline, own.said()
             time.sleep(0.1)
-    client = FormClient(stack.url)
+    client = FormClient(own.url)
     client.stored("resume", pdf(), kind="application/pdf")
-    assert "worker ended" in stack.said()
-    stack.stop()
+    assert "worker ended" in own.said()
 
 
-def test_two_instances_run_side_by_side(new_stack: NewStack) -> None:
-    one, two = new_stack("one"), new_stack("two")
-    one.start()
-    two.start()
-    for stack in (one, two):
-        client = FormClient(stack.url)
-        client.stored("resume", pdf(), kind="application/pdf")
-    assert one.info["s3"]["endpoint_url"] != two.info["s3"]["endpoint_url"]
-    assert one.stop() == 0
-    assert httpx.get(f"{two.url}/readyz", trust_env=False).status_code == 200
-    assert two.stop() == 0
+def test_two_instances_run_side_by_side(own: Stack, tmp_path: Path) -> None:
+    other = Stack(tmp_path / "other")
+    try:
+        other.start()
+        for each in (own, other):
+            client = FormClient(each.url)
+            client.stored("resume", pdf(), kind="application/pdf")
+        assert own.info["s3"]["endpoint_url"] != other.info["s3"]["endpoint_url"]
+        assert other.stop() == 0
+        assert httpx.get(f"{own.url}/readyz", trust_env=False).status_code == 200
+    finally:
+        other.stop()
 
 
-def test_killing_up_itself_leaves_nothing_running(new_stack: NewStack) -> None:
-    stack = new_stack("state").start()
-    pids = [pid for each in stack.info["pids"].values() for pid in each]
-    assert stack.process is not None
-    stack.process.send_signal(signal.SIGKILL)
-    stack.process.wait()
+def test_killing_up_itself_leaves_nothing_running(own: Stack) -> None:
+    pids = [pid for each in own.info["pids"].values() for pid in each]
+    assert own.process is not None
+    own.process.send_signal(signal.SIGKILL)
+    own.process.wait()
     deadline = time.monotonic() + 15
     while any(_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    stack.start()
-    assert FormClient(stack.url).read()["status"] == "draft"
-    stack.stop()
+    own.start()
+    assert FormClient(own.url).read()["status"] == "draft"
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from tests.support.examples import example
 from tests.support.files import pdf
 from tests.support.stack import CHECKOUT, Stack, free_port
 
+pytestmark = pytest.mark.parametrize(
+    "stack", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 PAGE = CHECKOUT / "docs/back-end.md"
 SETTINGS = """
 import os

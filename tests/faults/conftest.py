@@ -71,13 +71,13 @@ def faulty(
             through = database.set(port=opened["database"].port)
             env["DATABASE_URL"] = through.render_as_string(hide_password=False)
         stack = FaultyStack(state, env, ports["public"], opened, folder / "crash-points")
-        shared = request.session.stash[SHARED_STACKS]["faulty"]
+        shared, key = request.session.stash[SHARED_STACKS], ("faulty", request.param)
         try:
             stack.start()
-            shared.append(stack)
+            shared[key] = stack
             yield stack
         finally:
-            shared.clear()
+            shared.pop(key, None)
             stack.stop()
 
 

@@ -127,8 +127,8 @@ class Stack:
             self.process = None
 
 
-SHARED_STACKS = pytest.StashKey[dict[str, list[Stack]]]()
-"""Of a session, those that its tests share, by the fixture that gives them."""
+SHARED_STACKS = pytest.StashKey[dict[tuple[str, str], Stack]]()
+"""Of a session, those that its tests share, by the fixture that gives them and its parameter."""
 
 
 def forms_folder(folder: Path) -> Path:
