@@ -318,6 +318,8 @@ class _Reading:
             access="random" if self._format is TIFF else "sequential",
             **options,
         )
+        if self._seen.premultiplied:  # libheif says so, and libvips doesn't ask it
+            image = image.unpremultiply().cast(image.format)
         return image
 
     def _mend(self) -> None:

@@ -41,6 +41,8 @@ class Seen:
     """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
     ycbcr: bool = False
     """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
+    premultiplied: bool = False
+    """Whether its colours come out of the decoder as dark as they are transparent."""
     halved: bool = False
     """Whether four pixels share one colour, as in most JPEGs: only how bright they are differs."""
     exact: bool = False
