@@ -12,15 +12,15 @@ import pyvips
 
 from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
-from worker.formats.blame import is_ours
+from worker.formats.blame import is_ours, says_too_large
 from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
 from worker.formats.image.colour import to_srgb
 from worker.formats.image.held import hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
-from worker.formats.image.seen import Seen
+from worker.formats.image.seen import MAX_DECODED, Seen
 from worker.formats.job import Facts, Job, Notice, notice
 from worker.formats.refusals import Refusals
-from worker.formats.verdicts import corrupt
+from worker.formats.verdicts import corrupt, within
 
 READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
     JPEG.media_type: jpeg.read,
@@ -96,7 +96,8 @@ def open_image(job: Job) -> Opened:
         said = _said(error)
         if is_ours(said):
             raise
-        raise FileRejected("file-too-complex" if is_unread(said) else "file-corrupt") from error
+        too_much = is_unread(said) or says_too_large(said)
+        raise FileRejected("file-too-complex" if too_much else "file-corrupt") from error
 
 
 def is_unread(said: str) -> bool:
@@ -133,6 +134,8 @@ def _open(job: Job) -> Opened:
     with refusals.held():
         check_size(*_upright_size(header, seen, all_of_them=all_of_them), target, limits)
     refusals.settle()
+    if job.format is TIFF:
+        within("bytes", header.width * header.height * _pixel_bytes(header), MAX_DECODED)
     opened = _copied(job, seen, header) or _decoded(reading, seen, all_of_them=all_of_them)
     notices = opened.notices
     if not all_of_them and seen.images > 1:
@@ -143,6 +146,11 @@ def _open(job: Job) -> Opened:
         notices.append(notice("metadata-removed"))
     notices += resolution(*opened.size, limits)
     return opened
+
+
+def _pixel_bytes(image: pyvips.Image) -> int:
+    """Of a pixel as the decoder gives it."""
+    return len(pyvips.Image.black(1, 1, bands=image.bands).cast(image.format).write_to_memory())
 
 
 def _copied(job: Job, seen: Seen, header: pyvips.Image) -> Opened | None:
