@@ -165,6 +165,8 @@ def rows_of_others() -> list[Row]:
         Row("tiff CMYK", lambda: encode(photo(mode="CMYK"), "TIFF"), TIFF, small, within=30),
         *[Row(f"tiff {c}", partial(encode, photo(), "TIFF", compression=c), TIFF, small) for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")],
         Row("tiff fax", lambda: encode(photo(mode="1"), "TIFF", compression="group4"), TIFF, small),
+        *[Row(f"tiff {c}, tags out of order", partial(odd_tags, c, mode), TIFF, small, REPAIRED, partial(photo, mode=mode)) for c, mode in (("group3", "1"), ("group4", "1"), ("jpeg", "RGB"))],
+        Row("tiff fax that says nothing of its length", lambda: odd.tiff_of_strips(encode(photo(mode="1"), "TIFF", compression="group4"), 0), TIFF, small, REPAIRED, lambda: photo(mode="1")),
         Row("tiff min is white", lambda: odd.vips_tiff(vips_of("L"), miniswhite=True), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff tiled", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16), TIFF, small, shows=photo),
         Row("tiff pyramid", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16, pyramid=True), TIFF, small, shows=photo),
@@ -208,6 +210,10 @@ def rows_of_others() -> list[Row]:
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
+
+
+def odd_tags(compression: str, mode: str) -> bytes:
+    return odd.tiff_out_of_order(encode(photo(mode=mode), "TIFF", compression=compression))
 
 
 def on_white() -> Image.Image:

@@ -15,7 +15,7 @@ from worker.errors import FileRejected
 from worker.formats.blame import is_ours, says_too_large
 from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
 from worker.formats.image.colour import to_srgb
-from worker.formats.image.held import hold, noted
+from worker.formats.image.held import heard, hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
 from worker.formats.image.seen import MAX_DECODED, Seen
 from worker.formats.job import Facts, Job, Notice, notice
@@ -44,6 +44,11 @@ _TWICE_READ = (TIFF, AVIF)
 """Of these another library reads more kinds."""
 _WARNED = {"", "tiffload: load error"}
 """Lines of what it says when something was odd, and nothing an error."""
+_OF_A_DIRECTORY = (
+    "tags are not sorted", "unknown field with tag", "custom tag", '"stripbytecounts" field',
+    "incorrect count for field", "incorrect value for field", "ascii value for",
+)  # fmt: skip # a list of words
+"""In libtiff's warnings of what stands beside the pixels, or of where they are: not of themselves."""
 MAX_WEBP_PIXELS = 100_000_000
 """Its decoder and its encoder hold all of them, several times: 100 megapixels take
 0.8 GB, which is what a child gets."""
@@ -298,9 +303,21 @@ class _Reading:
             image = self._show(fail_on="warning", **options)
         elif self._seen.exact and _WARNED.issuperset(error.detail.splitlines()):
             image = self._show(fail_on="error", **options)
+        elif self._format is TIFF and _WARNED.issuperset(error.detail.splitlines()):
+            image = self._show_if_only_its_directory_is_odd(error, **options)
         else:
             raise error
         self._seen.damaged = True
+        return image
+
+    def _show_if_only_its_directory_is_odd(
+        self, error: pyvips.Error, **options: Any
+    ) -> pyvips.Image:
+        """Raises `error` for a fax or a JPEG in a TIFF, of whose pixels a warning may be."""
+        with heard() as said:
+            image = self._show(fail_on="error", **options)
+        if not said or not all(any(s in each.lower() for s in _OF_A_DIRECTORY) for each in said):
+            raise error
         return image
 
     def _show_whole(self, **options: Any) -> pyvips.Image:
