@@ -48,7 +48,7 @@ _OF_A_DIRECTORY = (
     "tags are not sorted", "unknown field with tag", "custom tag", '"stripbytecounts" field',
     "incorrect count for field", "incorrect value for field", "ascii value for",
 )  # fmt: skip # a list of words
-"""In libtiff's warnings of what stands beside the pixels, or of where they are: not of themselves."""
+"""In libtiff's warnings of what stands beside the pixels, or of where they are, not of them."""
 MAX_WEBP_PIXELS = 100_000_000
 """Its decoder and its encoder hold all of them, several times: 100 megapixels take
 0.8 GB, which is what a child gets."""
