@@ -124,6 +124,7 @@ def rows_of_png() -> list[Row]:
         row("wrong checksum of the end", lambda: odd.png_with(photo(), wrong=(b"IEND",)), small, notices=REPAIRED, shows=photo),
         row("wrong checksum in the stream", lambda: odd.png_with_stream(photo(), lambda s: s[:-4] + b"abcd"), small, notices=REPAIRED, shows=photo),
         row("no checksum in the stream", lambda: odd.png_with_stream(photo(), lambda s: s[:-4]), small, notices=REPAIRED, shows=photo),
+        row("repeats farther back than it says", lambda: odd.png_with_stream(photo(), lambda s: b"\x18\x19" + s[2:]), small, notices=REPAIRED, shows=photo),
         row("more in the stream", lambda: odd.png_with_stream(photo(), lambda s: s + b"more"), small, shows=photo),
         row("no end", lambda: encode(photo(), "PNG")[:-12], small, notices=REPAIRED, shows=photo),
         row("a cut end", lambda: encode(photo(), "PNG")[:-3], small, notices=REPAIRED, shows=photo),
@@ -151,6 +152,7 @@ def rows_of_others() -> list[Row]:
         Row("webp orientation 6", lambda: odd.oriented("WEBP", 6, quality=95), WEBP, shows=picture),
         *[Row(f"webp size wrong by {n}", partial(odd.riff, webp(), n), WEBP, small, REPAIRED, webp_shown(webp)) for n in (2, -2)],
         Row("webp a byte short", lambda: webp()[:-1], WEBP, small, REPAIRED, webp_shown(webp)),
+        Row("webp cut in its XMP", lambda: webp(xmp=b"<x>" + images.GPS_MARKER * 9)[:-30], WEBP, small, REPAIRED | STRIPPED, webp_shown(webp)),
         Row("webp junk behind", lambda: webp() + b"junk" * 9, WEBP, small),
         Row("gif", lambda: encode(photo(mode="P"), "GIF"), GIF, small),
         Row("gif clear", lambda: encode(photo(mode="P"), "GIF", transparency=0), GIF, small),
@@ -163,6 +165,8 @@ def rows_of_others() -> list[Row]:
         Row("tiff CMYK", lambda: encode(photo(mode="CMYK"), "TIFF"), TIFF, small, within=30),
         *[Row(f"tiff {c}", partial(encode, photo(), "TIFF", compression=c), TIFF, small) for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")],
         Row("tiff fax", lambda: encode(photo(mode="1"), "TIFF", compression="group4"), TIFF, small),
+        *[Row(f"tiff {c}, tags out of order", partial(odd_tags, c, mode), TIFF, small, REPAIRED, partial(photo, mode=mode)) for c, mode in (("group3", "1"), ("group4", "1"), ("jpeg", "RGB"))],
+        Row("tiff fax that says nothing of its length", lambda: odd.tiff_of_strips(encode(photo(mode="1"), "TIFF", compression="group4"), 0), TIFF, small, REPAIRED, lambda: photo(mode="1")),
         Row("tiff min is white", lambda: odd.vips_tiff(vips_of("L"), miniswhite=True), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff tiled", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16), TIFF, small, shows=photo),
         Row("tiff pyramid", lambda: odd.vips_tiff(vips_of(), tile=True, tile_width=16, tile_height=16, pyramid=True), TIFF, small, shows=photo),
@@ -170,6 +174,7 @@ def rows_of_others() -> list[Row]:
         Row("tiff 16 bits", lambda: odd.vips_tiff(vips_of().colourspace("rgb16")), TIFF, small, shows=photo),
         Row("tiff lab", lambda: odd.vips_tiff(vips_of().icc_import(input_profile="srgb")), TIFF, small, shows=photo),
         Row("tiff light in floats", lambda: odd.vips_tiff(vips_of().colourspace("scrgb")), TIFF, small, shows=photo),
+        Row("tiff floats in a profile's colours", lambda: odd.vips_tiff((vips_of() / 255).copy(interpretation="scrgb"), profile="srgb"), TIFF, small, shows=photo),
         Row("tiff floats to one", lambda: odd.vips_tiff(vips_of("L") / 255), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff wide gamut", lambda: encode(photo(), "TIFF", icc_profile=odd.builtin_profile("p3")), TIFF, small),
         Row("tiff lab of eight bits", lambda: encode(odd.lab(photo()), "TIFF"), TIFF, small, shows=photo),
@@ -200,10 +205,19 @@ def rows_of_others() -> list[Row]:
         *[Row(f"heic orientation {n}", partial(odd.heic, odd.turned(picture(), n), exif=odd.exif(n)), JPEG, notices=CONVERTED, shows=picture) for n in (1, 3, 6, 8)],
         Row("avif", lambda: encode(photo(), "AVIF", quality=95), WEBP, small, CONVERTED),
         Row("avif alpha", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95), WEBP, small, CONVERTED),
+        Row("avif alpha in its colours", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95, alpha_premultiplied=True), WEBP, small, CONVERTED, on_white),
         Row("avif sequence", lambda: odd.animated("AVIF"), WEBP, still, CONVERTED | dropped),
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
+
+
+def odd_tags(compression: str, mode: str) -> bytes:
+    return odd.tiff_out_of_order(encode(photo(mode=mode), "TIFF", compression=compression))
+
+
+def on_white() -> Image.Image:
+    return as_pillow_shows(encode(photo(mode="RGBA"), "PNG"))
 
 
 def cropped_and_turned(turns: int) -> Image.Image:

@@ -127,6 +127,11 @@ WHOLE: dict[str, tuple[bytes, int]] = {
     ),
 }
 
+LOCKED_AND_PACKED = images.pdf(
+    encryption=pikepdf.Encryption(user="", owner="secret"),
+    object_stream_mode=pikepdf.ObjectStreamMode.generate,
+)
+
 CR = re.sub(rb"(?<=[^m])\n", b"\r", PLAIN)
 
 REPAIRED: dict[str, tuple[bytes, int]] = {
@@ -170,6 +175,11 @@ REPAIRED: dict[str, tuple[bytes, int]] = {
         + b"xref\n1 1\n0000000000 00000 n \ntrailer\n<</Size 9>>\n"
         + b"startxref\n%d\n%%%%EOF\n" % len(PLAIN),
         3,
+    ),
+    "an owner's password, objects in streams, zeros behind": (LOCKED_AND_PACKED + bytes(3000), 2),
+    "an owner's password, objects in streams, a page behind": (
+        LOCKED_AND_PACKED + b"<html>404</html>\n" * 200,
+        2,
     ),
     "linearized, cut at its end": (images.pdf(20, linearize=True)[:-20], 20),
 }

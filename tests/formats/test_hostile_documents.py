@@ -78,6 +78,10 @@ CUT = {
     "odt": (ODT.media_type, documents.odt(20)[:-30]),
     "rtf": (RTF.media_type, documents.rtf(5)[:-20]),
     "doc": (DOC.media_type, documents.word_binary()[:3000]),
+    "doc whose text isn't its first stream": (
+        DOC.media_type,
+        documents.compound({"1Table": b"table", "WordDocument": b"\xec\xa5\xc1\0"})[:-2000],
+    ),
     "doc without its end": (DOC.media_type, documents.word_binary()[:-700]),
 }
 

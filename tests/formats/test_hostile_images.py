@@ -124,6 +124,8 @@ ROWS = [
     Row("tiff of eight-bit Lab, cut short", lambda: odd.tiff_by_hand((90, 60), [odd.lab(photo()).tobytes()], {258: [8] * 3, 262: [8], 277: [3]})[:-60], "file-corrupt"),
     Row("tiff of a million strips", lambda: odd.tiff_of(strips=10**6), *complex_(strips=10**6, max_strips=200_000)),
     Row("tiff of 3,000 tags", lambda: odd.tiff_of(tags=3_000), *complex_(tags=3_008, max_tags=1_000)),
+    Row("tiff fax, tags out of order and cut short", lambda: odd.tiff_of_strips(odd.tiff_out_of_order(encode(photo(mode="1"), "TIFF", compression="group4")), 300), "file-corrupt"),
+    Row("tiff of 200 channels", lambda: odd.tiff_by_hand((3_000, 3_000), [zlib.compress(bytes(10**6))], {258: [8] * 200, 259: [8], 262: [2], 277: [200]}), *complex_(bytes=3_000**2 * 200, max_bytes=10**9)),
     Row("tiff of samples nobody reads", lambda: odd.vips_tiff(odd.vips(photo()).cast("double")), "file-too-complex"),
     Row("negative of Adobe's kind", lambda: odd.tiff_by_hand((8, 8), [bytes(64)], {50_706: [1]}), *raw("image/x-adobe-dng")),
     Row("negative of Canon's kind", lambda: odd.canon_raw((8, 8)), *raw("image/x-canon-cr2")),

@@ -1,10 +1,12 @@
 """PDFs made to do harm: rejected once, with a reason, in little time and with little memory."""
 
 import json
+import signal
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,34 @@ print(accepted)
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert int(ended.stdout) > 100
+
+
+def test_a_drawing_that_does_not_stop_in_time_is_ended(tmp_path: Path) -> None:
+    """Pdfium asks whether it should stop between two drawings, and not within one."""
+
+    def tiny_tiles(document: pikepdf.Pdf) -> None:
+        tile = document.make_stream(
+            b"0 0 .001 .001 re f", PatternType=1, PaintType=1, TilingType=1, XStep=Decimal("0.0001"),
+            YStep=Decimal("0.0001"), BBox=pikepdf.Array([0, 0, 1, 1]), Resources=Dictionary(),
+        )  # fmt: skip # one pattern
+        page = document.pages[0]
+        page.Resources = Dictionary(Pattern=Dictionary(P=tile))
+        page.Contents = document.make_stream(b"/Pattern cs /P scn 0 0 600 600 re f")
+
+    draw = """
+import sys
+from pathlib import Path
+from shared.policy import Derivative
+from worker.formats.pdf import preview
+preview.CPU_SECONDS = 1
+print(preview.render_first_page(Path(sys.argv[1]), [Derivative(size=800)]).width)
+"""
+    ends = []
+    for name, content in {"heavy": pdfs.made(tiny_tiles), "light": pdfs.plain(1)}.items():
+        (tmp_path / name).write_bytes(content)
+        arguments = [sys.executable, "-c", draw, str(tmp_path / name)]
+        ends.append(subprocess.run(arguments, cwd=ROOT, check=False, timeout=90).returncode)
+    assert ends == [-signal.SIGXCPU, 0]
 
 
 async def test_a_page_whose_drawing_kills_the_decoder_is_stored_without_a_picture(

@@ -259,6 +259,22 @@ def tiff_in_circles() -> bytes:
     return bytes(content)
 
 
+def tiff_out_of_order(tiff: bytes) -> bytes:
+    """With its first two tags in each other's place."""
+    content = bytearray(tiff)
+    at = struct.unpack_from("<I", content, 4)[0] + 2
+    content[at : at + 24] = content[at + 12 : at + 24] + content[at : at + 12]
+    return bytes(content)
+
+
+def tiff_of_strips(tiff: bytes, length: int) -> bytes:
+    """One strip, which is said to be so long."""
+    content = bytearray(tiff)
+    at = content.index(struct.pack("<HHI", 279, 4, 1))
+    struct.pack_into("<I", content, at + 8, length)
+    return bytes(content)
+
+
 def tiff_of(*, tags: int = 0, strips: int = 1, side: int = 8) -> bytes:
     """A header with so many more tags, strips and pixels, and nothing behind it."""
     known = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 1, 8), (259, 3, 1, 1)]

@@ -129,8 +129,20 @@ def test_a_document_older_than_its_format_is_no_document_of_that_format(tmp_path
         ("application/zip", archive() + images.pdf()),
         ("text/html", b"<html><script>alert(1)</script>" + images.pdf()),
         ("image/gif", b"GIF89a" + bytes(20) + images.pdf()),
+        (
+            "application/vnd.microsoft.portable-executable",
+            b"MZ\x90" + bytes(61) + images.pdf(),
+        ),
+        ("text/x-shellscript", b"#!/bin/sh\nexit\n" + images.pdf()),
     ],
-    ids=["zip behind", "zip before", "html before", "gif before"],
+    ids=[
+        "zip behind",
+        "zip before",
+        "html before",
+        "gif before",
+        "program before",
+        "script before",
+    ],
 )
 def test_a_pdf_that_is_something_else_too_is_that_something(
     tmp_path: Path, media_type: str, content: bytes

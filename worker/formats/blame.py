@@ -12,6 +12,7 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE})
+_TOO_LARGE = os.strerror(errno.EFBIG)
 _DISK_WORDS = [os.strerror(code) for code in DISK_ERRORS]
 _DISK_WORDS += ["system error", "unix error", "write error", "unable to write"]
 _DISK_FAILS = re.compile("|".join(map(re.escape, _DISK_WORDS)) + "(?! to image)", re.IGNORECASE)
@@ -28,8 +29,14 @@ def says_no_memory(text: str) -> bool:
 
 
 def says_disk_fails(text: str) -> bool:
-    """Whether what was written, most often to scratch, found no place."""
-    return bool(_DISK_FAILS.search(text))
+    """Whether what was written, most often to scratch, found no place. What is more than a child
+    may write is the file's fault."""
+    return bool(_DISK_FAILS.search(text)) and not says_too_large(text)
+
+
+def says_too_large(text: str) -> bool:
+    """Whether more was to be written than this process may."""
+    return _TOO_LARGE in text
 
 
 def is_ours(text: str) -> bool:

@@ -48,6 +48,8 @@ _FIRST_ENTRIES_BYTES = 64 << 10
 _BEFORE_NAME = 26
 """Bytes between the magic of an entry and its name."""
 _WORD_MAGIC = b"\xec\xa5"
+_SECTOR_BYTES = 512
+_FIRST_SECTORS_BYTES = 1 << 20
 
 
 def in_archive(path: Path) -> str:
@@ -68,9 +70,16 @@ def in_compound_file(path: Path) -> str:
     except FileRejected:  # as of an archive
         return COMPOUND
     except (BrokenCompoundError, struct.error):
-        with path.open("rb") as file:  # the stream with the text comes first, the directory last
-            return DOC.media_type if file.read(514).endswith(_WORD_MAGIC) else COMPOUND
+        return DOC.media_type if _has_a_text_of_word(path) else COMPOUND
     return next((media_type for name, media_type in _STREAMS if name in top), COMPOUND)
+
+
+def _has_a_text_of_word(path: Path) -> bool:
+    """Whether a stream in a damaged compound file begins as Word's text. Word writes it first and
+    other programs where they like; the directory that names it may be cut off."""
+    with path.open("rb") as file:
+        head = file.read(_FIRST_SECTORS_BYTES)
+    return any(head.startswith(_WORD_MAGIC, at) for at in range(0, len(head), _SECTOR_BYTES))
 
 
 def _of_entries(archive: zipfile.ZipFile) -> str:

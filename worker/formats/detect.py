@@ -35,7 +35,7 @@ def detect(path: Path) -> str | None:
         head = file.read(4096)
         found = isobmff.media_type(head) or _in_container(path, _by_signature(head))
         if found is None and (marker := head[: PDF.starts_within].find(PDF_MARKER)) > 0:
-            found = _by_name(head[:marker]) or PDF.media_type
+            found = _by_name(head[:marker]) or _program(head) or PDF.media_type
         if found is None and _lost_its_marker(head, file.fileno()):
             found = PDF.media_type
         if found == PDF.media_type and _is_also_zip(_tail(file.fileno())):
@@ -78,6 +78,15 @@ _START_OF_TABLE = b"startxref"
 def _lost_its_marker(head: bytes, descriptor: int) -> bool:
     """Whether it is a PDF but for its first line, which a program that copied it left out."""
     return _START_OF_TABLE in _tail(descriptor) and bool(_FIRST_OBJECT.match(head))
+
+
+_PROGRAMS = {b"MZ": "application/vnd.microsoft.portable-executable", b"#!": "text/x-shellscript"}
+"""By two bytes, which say enough only where there is reason to ask."""
+
+
+def _program(head: bytes) -> str | None:
+    """What a file with a PDF further in would be run as."""
+    return _PROGRAMS.get(head[:2])
 
 
 def _by_name(head: bytes) -> str | None:

@@ -74,6 +74,11 @@ class Described:
         return sum(_area(self.of(item, b"ispe")) for item in (self.primary, *self.tiles))
 
     @property
+    def premultiplied(self) -> bool:
+        """Whether the primary image's colours were multiplied by how opaque they are."""
+        return any(source == self.primary for source, _ in self.references.get(b"prem", []))
+
+    @property
     def images(self) -> int:
         """Those that a person would see: no tiles, thumbnails, masks or depth maps."""
         parts = {goal for _, goals in self.references.get(b"dimg", []) for goal in goals}

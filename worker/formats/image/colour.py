@@ -18,6 +18,8 @@ _ABSOLUTE = {"scrgb", *_LAB}
 """Spaces whose numbers are colours, whatever profile is beside them."""
 _FROM_YCBCR = [[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]]
 """Red, green and blue of luma and chroma with offsets taken off (ITU-R BT.601, all 256 steps)."""
+_DEEPEST = 65_535
+"""White in sixteen bits."""
 _WHOLE = {"char": 8, "uint": 32, "int": 31}
 """Bits of a sample in numbers that libvips takes for measurements."""
 
@@ -83,6 +85,8 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
     if image.bands > _MOST:  # further channels are a printer's, or a program's own
         image = image.extract_band(0, n=_MOST)
     space = image.interpretation
+    if space == "scrgb" and image.get_typeof(_PROFILE):  # numbers of the profile's, not of light
+        return (image * _DEEPEST).cast("ushort").copy(interpretation="rgb16")
     if space in _ABSOLUTE:
         return image
     if _fills_its_bits(image) and space not in {"lab", "labs"}:

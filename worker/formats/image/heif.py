@@ -47,6 +47,7 @@ def read(content: mmap.mmap) -> Seen:
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
     within("pixels", described.work, _MAX_WORK)
+    seen.premultiplied = described.premultiplied
     if seen.moving:
         seen.images = max(2, seen.images)  # nobody counts frames that nobody decodes
     if described.colours:

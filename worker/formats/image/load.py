@@ -12,15 +12,15 @@ import pyvips
 
 from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
-from worker.formats.blame import is_ours
+from worker.formats.blame import is_ours, says_too_large
 from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
 from worker.formats.image.colour import to_srgb
-from worker.formats.image.held import hold, noted
+from worker.formats.image.held import heard, hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
-from worker.formats.image.seen import Seen
+from worker.formats.image.seen import MAX_DECODED, Seen
 from worker.formats.job import Facts, Job, Notice, notice
 from worker.formats.refusals import Refusals
-from worker.formats.verdicts import corrupt
+from worker.formats.verdicts import corrupt, within
 
 READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
     JPEG.media_type: jpeg.read,
@@ -44,6 +44,11 @@ _TWICE_READ = (TIFF, AVIF)
 """Of these another library reads more kinds."""
 _WARNED = {"", "tiffload: load error"}
 """Lines of what it says when something was odd, and nothing an error."""
+_OF_A_DIRECTORY = (
+    "tags are not sorted", "unknown field with tag", "custom tag", '"stripbytecounts" field',
+    "incorrect count for field", "incorrect value for field", "ascii value for",
+)  # fmt: skip # a list of words
+"""In libtiff's warnings of what stands beside the pixels, or of where they are, not of them."""
 MAX_WEBP_PIXELS = 100_000_000
 """Its decoder and its encoder hold all of them, several times: 100 megapixels take
 0.8 GB, which is what a child gets."""
@@ -96,7 +101,8 @@ def open_image(job: Job) -> Opened:
         said = _said(error)
         if is_ours(said):
             raise
-        raise FileRejected("file-too-complex" if is_unread(said) else "file-corrupt") from error
+        too_much = is_unread(said) or says_too_large(said)
+        raise FileRejected("file-too-complex" if too_much else "file-corrupt") from error
 
 
 def is_unread(said: str) -> bool:
@@ -133,6 +139,8 @@ def _open(job: Job) -> Opened:
     with refusals.held():
         check_size(*_upright_size(header, seen, all_of_them=all_of_them), target, limits)
     refusals.settle()
+    if job.format is TIFF:
+        within("bytes", header.width * header.height * _pixel_bytes(header), MAX_DECODED)
     opened = _copied(job, seen, header) or _decoded(reading, seen, all_of_them=all_of_them)
     notices = opened.notices
     if not all_of_them and seen.images > 1:
@@ -143,6 +151,11 @@ def _open(job: Job) -> Opened:
         notices.append(notice("metadata-removed"))
     notices += resolution(*opened.size, limits)
     return opened
+
+
+def _pixel_bytes(image: pyvips.Image) -> int:
+    """Of a pixel as the decoder gives it."""
+    return len(pyvips.Image.black(1, 1, bands=image.bands).cast(image.format).write_to_memory())
 
 
 def _copied(job: Job, seen: Seen, header: pyvips.Image) -> Opened | None:
@@ -290,9 +303,21 @@ class _Reading:
             image = self._show(fail_on="warning", **options)
         elif self._seen.exact and _WARNED.issuperset(error.detail.splitlines()):
             image = self._show(fail_on="error", **options)
+        elif self._format is TIFF and _WARNED.issuperset(error.detail.splitlines()):
+            image = self._show_if_only_its_directory_is_odd(error, **options)
         else:
             raise error
         self._seen.damaged = True
+        return image
+
+    def _show_if_only_its_directory_is_odd(
+        self, error: pyvips.Error, **options: Any
+    ) -> pyvips.Image:
+        """Raises `error` for a fax or a JPEG in a TIFF, of whose pixels a warning may be."""
+        with heard() as said:
+            image = self._show(fail_on="error", **options)
+        if not said or not all(any(s in each.lower() for s in _OF_A_DIRECTORY) for each in said):
+            raise error
         return image
 
     def _show_whole(self, **options: Any) -> pyvips.Image:
@@ -318,6 +343,8 @@ class _Reading:
             access="random" if self._format is TIFF else "sequential",
             **options,
         )
+        if self._seen.premultiplied:  # libheif says so, and libvips doesn't ask it
+            image = image.unpremultiply().cast(image.format)
         return image
 
     def _mend(self) -> None:

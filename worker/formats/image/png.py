@@ -38,6 +38,9 @@ _PASSES = (
 _PIECE = 1 << 20
 _ZLIB_HEAD = 2
 """Bytes before the deflated data."""
+_LARGEST_WINDOW = b"\x78\x01"
+"""Such bytes that let the data repeat what is as far back as it ever may. Some programs wrote that
+it is nearer than it is."""
 _GAMMA_ONE = 100_000
 
 
@@ -198,12 +201,13 @@ def mend_stream(source: Path, target: Path) -> None:
 def _copy_pixels(
     copy: IO[bytes], pieces: Iterator[bytes], expected: int, *, checksum_counts: bool
 ) -> None:
-    """Copy the stream as it is and put the right checksum behind it.
+    """Copy the stream as it is, with room for all that it repeats and the right checksum behind it.
 
     `checksum_counts`: those of the chunks don't vouch for the data, so the stream's own has to.
     """
     inflating = zlib.decompressobj(wbits=-15)
     head, adler, seen, tail = b"", 1, 0, b""
+    copy.write(_packed(b"IDAT", _LARGEST_WINDOW))
     for piece in pieces:
         missing = _ZLIB_HEAD - len(head)
         head, data = head + piece[:missing], piece[missing:]
@@ -215,7 +219,7 @@ def _copy_pixels(
             if seen > expected + _PIECE:
                 raise corrupt()
         tail = inflating.unused_data[:4]
-        kept = piece[: len(piece) - len(inflating.unused_data)]
+        kept = data[: len(data) - len(inflating.unused_data)]
         copy.write(_packed(b"IDAT", kept))
     checksum = struct.pack(">I", adler)
     if seen < expected or (checksum_counts and tail[:4] != checksum):

@@ -15,6 +15,9 @@ MAX_PIECES = 200_000
 """Chunks, blocks or segments."""
 MAX_WORK = 2_000_000_000
 """Pixels that are gone over in all passes together: 20 scans of 100 megapixels."""
+MAX_DECODED = 1_000_000_000
+"""Bytes of the samples of one image as they are stored, where all of them are kept before they are
+shown: 100 megapixels of four colours in sixteen bits are fewer, and a child may write some more."""
 MAX_SCANS = 100
 """Of a progressive JPEG, however small. Programs write about ten."""
 
@@ -41,6 +44,8 @@ class Seen:
     """Whether the format itself says that it is in sRGB, whatever profile is embedded."""
     ycbcr: bool = False
     """Whether its samples are luma and chroma, which the decoder takes for red, green and blue."""
+    premultiplied: bool = False
+    """Whether its colours come out of the decoder as dark as they are transparent."""
     halved: bool = False
     """Whether four pixels share one colour, as in most JPEGs: only how bright they are differs."""
     exact: bool = False

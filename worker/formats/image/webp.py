@@ -17,13 +17,13 @@ _MAY_BE_MISSING = 8
 
 def read(content: mmap.mmap) -> Seen:
     """Raises `FileRejected` with `file-too-complex` for too many chunks or frames, and with
-    `file-corrupt` when more is missing at the end than may decide nothing."""
+    `file-corrupt` when more is missing of an image's end than may decide nothing."""
     seen = Seen()
     frames = 0
     end = _HEAD
     for pieces, (kind, start, length) in enumerate(_chunks(content), start=1):
         within("chunks", pieces, MAX_PIECES)
-        if start + length > len(content) + _MAY_BE_MISSING:
+        if kind in _VISIBLE and start + length > len(content) + _MAY_BE_MISSING:
             raise corrupt()
         frames += kind == b"ANMF"
         seen.personal |= kind == b"XMP "

@@ -74,6 +74,16 @@ def mended(content: bytes) -> bytes:
     return b"".join(parts)
 
 
+def without_rest(content: bytes) -> bytes | None:
+    """A copy that ends at its last end marker; None where nothing, or an object, stands behind it.
+    qpdf looks for the table in the last kilobyte only, and can't find by itself what is encrypted
+    within streams."""
+    end = content.rfind(_END) + len(_END)
+    if end < len(_END) or not content[end:].strip() or _OBJECT.search(content, end):
+        return None
+    return content[:end]
+
+
 class Texts:
     """The objects of a document as they stand in it, the last of each number."""
 

@@ -110,7 +110,18 @@ _TOO_MUCH = {
 
 def _open_mended(path: Path, limits: PdfLimits, objects: Objects) -> Opened:
     received = path.read_bytes()
-    return _open(mend.mended(received), limits, objects, received)
+    try:
+        if (shorter := mend.without_rest(received)) is not None:
+            try:
+                return _open(shorter, limits, objects, received)
+            except pikepdf.PasswordError:
+                raise
+            except (pikepdf.PdfError, FileRejected) as error:
+                if isinstance(error, FileRejected) and error.code != "file-corrupt":
+                    raise
+        return _open(mend.mended(received), limits, objects, received)
+    except pikepdf.PasswordError as error:
+        raise NeedsPassword from error
 
 
 def _open(

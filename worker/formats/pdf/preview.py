@@ -1,8 +1,11 @@
 """A picture of the first page, as viewers show it. Nothing in the document is run."""
 
+import contextlib
 import ctypes
+import math
+import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ MAX_PIXELS = 16_000_000
 LONGEST_SIDE = 10_000
 CPU_SECONDS = 10
 """For one page. Drawings of maps and plants take seconds."""
+_TO_NOTICE = 2
+"""Seconds more, in which pdfium may stop by itself. In patterns and shadings it doesn't ask."""
 
 _BYTES_A_PIXEL = 4
 pdfium: Any = pypdfium2.raw
@@ -27,17 +32,37 @@ def render_first_page(
     source: Path | bytes, derivatives: Iterable[Derivative]
 ) -> pyvips.Image | None:
     """The first page on white, large enough for all of `derivatives`, in RGB; None where it can't
-    be rendered, or not in time."""
+    be rendered, or not in time.
+
+    Where pdfium doesn't stop in time, the process ends: the document is then decoded once more,
+    without a picture.
+    """
+    until = time.process_time() + CPU_SECONDS
     try:
-        document = pypdfium2.PdfDocument(source)
-        try:
-            page = document[0]
-            width, height = page.get_size()
-            return _render(page, *_pixels(width, height, derivatives))
-        finally:
-            document.close()
+        with _ended_at(until + _TO_NOTICE):
+            document = pypdfium2.PdfDocument(source)
+            try:
+                page = document[0]
+                width, height = page.get_size()
+                return _render(page, *_pixels(width, height, derivatives), until)
+            finally:
+                document.close()
     except pypdfium2.PdfiumError:
         return None
+
+
+@contextlib.contextmanager
+def _ended_at(cpu_seconds: float) -> Iterator[None]:
+    """Let the kernel end the process where the block takes longer; both count all its threads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    bound = math.ceil(cpu_seconds)
+    if soft != resource.RLIM_INFINITY:
+        bound = min(bound, soft)
+    resource.setrlimit(resource.RLIMIT_CPU, (bound, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _pixels(width: float, height: float, derivatives: Iterable[Derivative]) -> tuple[int, int]:
@@ -49,12 +74,11 @@ def _pixels(width: float, height: float, derivatives: Iterable[Derivative]) -> t
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _render(page: pypdfium2.PdfPage, width: int, height: int) -> pyvips.Image | None:
+def _render(page: pypdfium2.PdfPage, width: int, height: int, until: float) -> pyvips.Image | None:
     bitmap = pypdfium2.PdfBitmap.new_native(width, height, pdfium.FPDFBitmap_BGRx)
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
-    until = time.process_time() + CPU_SECONDS
     pause = pdfium.IFSDK_PAUSE(version=1)
-    is_over = type(pause.NeedToPauseNow)(lambda _: time.process_time() > until)
+    is_over = type(pause.NeedToPauseNow)(lambda _: time.process_time() >= until)
     pause.NeedToPauseNow = is_over
     try:
         state = pdfium.FPDF_RenderPageBitmap_Start(
