@@ -208,6 +208,7 @@ def rows_of_others() -> list[Row]:
         Row("avif alpha in its colours", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95, alpha_premultiplied=True), WEBP, small, CONVERTED, on_white),
         Row("avif sequence", lambda: odd.animated("AVIF"), WEBP, still, CONVERTED | dropped),
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
+        Row("avif of tiles", lambda: odd.grid_heic(photo((256, 128)), av1=True), WEBP, (256, 128), CONVERTED, lambda: photo((256, 128))),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
 

@@ -135,6 +135,7 @@ ROWS = [
     Row("heic film without a still", odd.heic_film, "file-too-complex"),
     Row("heic of 30,000 boxes", lambda: heic_with(b"\0\0\0\x08free" * 30_000), *complex_(max_boxes=20_000)),
     Row("heic cut short", lambda: odd.heic()[:-60], "file-corrupt"),
+    Row("avif of tiles, cut short", lambda: odd.grid_heic(photo((256, 128)), av1=True)[:-600], "file-corrupt"),
     Row("avif cut short", lambda: encode(photo(), "AVIF")[:-60], "file-corrupt"),
     Row("gif cut in its only frame", lambda: encode(photo(mode="P"), "GIF")[:-60], "file-corrupt"),
     Row("webp four kilobytes short", lambda: encode(Image.effect_noise((300, 200), 60), "WEBP")[:-4000], "file-corrupt"),

@@ -442,19 +442,21 @@ def cropped_heic(
     return kind + meta(start) + _box(b"mdat", coded)
 
 
-def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
+def grid_heic(image: Image.Image, *, turns: int = 0, av1: bool = False) -> bytes:
     """As phones write it: of two tiles side by side, hidden, with EXIF that says to turn as the
-    boxes do. `turns`: a quarter each, against the clock.
+    boxes do. `turns`: a quarter each, against the clock. `av1`: it is an AVIF.
     """
+    configured, coding, brand = (b"av1C", b"av01", b"avif") if av1 else (b"hvcC", b"hvc1", b"heic")
     half, high = image.width // 2, image.height
-    tiles = [heic(image.crop((at, 0, at + half, high))) for at in (0, half)]
-    codec = dict(isobmff.describe(tiles[0]).properties)[b"hvcC"]
+    halves = [image.crop((at, 0, at + half, high)) for at in (0, half)]
+    tiles = [encode(each, "AVIF", quality=95) if av1 else heic(each) for each in halves]
+    codec = dict(isobmff.describe(tiles[0]).properties)[configured]
     coded = [each[each.index(b"mdat") + 4 :] for each in tiles]
     block = b"\0\0\0\6Exif\0\0" + exif(6).removeprefix(b"Exif\0\0")
-    hidden = [_full_box(b"infe", struct.pack(">HH4sx", n, 0, b"hvc1"), 2, 1) for n in (1, 2)]
+    hidden = [_full_box(b"infe", struct.pack(">HH4sx", n, 0, coding), 2, 1) for n in (1, 2)]
     shown = [_full_box(b"infe", struct.pack(">HH4sx", 3, 0, b"grid"), 2)]
     shown += [_full_box(b"infe", struct.pack(">HH4sx", 4, 0, b"Exif"), 2)]
-    properties = _box(b"hvcC", codec)
+    properties = _box(configured, codec)
     properties += _full_box(b"ispe", struct.pack(">II", half, high))
     properties += _full_box(b"ispe", struct.pack(">II", *image.size))
     properties += _box(b"irot", bytes([turns]))
@@ -467,8 +469,9 @@ def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
     grid = struct.pack(">BBBBHH", 0, 0, 0, 1, *image.size)
 
     def meta(start: int) -> bytes:
-        places = [(1, 0, start, len(coded[0])), (2, 0, start + len(coded[0]), len(coded[1]))]
-        places += [(3, 1, 0, len(grid)), (4, 0, start + len(coded[0] + coded[1]), len(block))]
+        first = start + len(block)
+        places = [(1, 0, first, len(coded[0])), (2, 0, first + len(coded[0]), len(coded[1]))]
+        places += [(3, 1, 0, len(grid)), (4, 0, start, len(block))]
         located = b"".join(struct.pack(">HHHHII", n, way, 0, 1, *at) for n, way, *at in places)
         return _full_box(
             b"meta",
@@ -481,9 +484,9 @@ def grid_heic(image: Image.Image, *, turns: int = 0) -> bytes:
             + _box(b"idat", grid),
         )  # fmt: skip
 
-    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    kind = _box(b"ftyp", brand + bytes(4) + b"mif1" + brand)
     start = len(kind) + len(meta(0)) + 8
-    return kind + meta(start) + _box(b"mdat", b"".join(coded) + block)
+    return kind + meta(start) + _box(b"mdat", block + b"".join(coded))
 
 
 def _box(kind: bytes, content: bytes) -> bytes:

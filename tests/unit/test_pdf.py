@@ -157,6 +157,14 @@ def test_a_document_is_accepted_wherever_it_is_cut_only_with_everything_its_page
     assert set(accepted).issuperset(length for length in range(0, len(whole), 7) if length > ends)
 
 
+def test_a_font_that_was_cut_off_is_missed(tmp_path: Path) -> None:
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Resources<</Font 4 0 R>>>>"
+    kinds = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page]
+    whole = pdfs.classic([*kinds, b"<</F<</Type/Font>>>>"])
+    assert process(tmp_path, whole).object["pages"] == 1
+    assert rejection(tmp_path, whole[: whole.index(b"4 0 obj")]).code == "file-corrupt"
+
+
 def test_a_page_that_was_added_and_cut_off_from_its_tree_is_missed(tmp_path: Path) -> None:
     page = {20: b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>"}
     cut = pdfs.updated(pdfs.plain(2), page, finished=False)

@@ -69,6 +69,14 @@ class Described:
         return tuple(goal for source, goals in derived if source == self.primary for goal in goals)
 
     @property
+    def end(self) -> int:
+        """Where the last of what the primary image is made of, its transparency too, ends."""
+        shown = {self.primary, *self.tiles}
+        beside = {s for s, goals in self.references.get(b"auxl", []) if not shown.isdisjoint(goals)}
+        places = (self.places.get(item, (1, 0, 0)) for item in shown | beside)
+        return max((start + length for inside, start, length in places if inside == 0), default=0)
+
+    @property
     def work(self) -> int:
         """Pixels that are decoded for it: tiles may overlap, or lie outside of it."""
         return sum(_area(self.of(item, b"ispe")) for item in (self.primary, *self.tiles))

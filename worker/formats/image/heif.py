@@ -39,11 +39,14 @@ _PREMULTIPLIED = {"La", "RGBa"}
 
 
 def read(content: mmap.mmap) -> Seen:
-    """Raises `FileRejected` with `file-too-complex` for too many boxes, tiles or pixels in them."""
+    """Raises `FileRejected`: `file-too-complex` for too many boxes, tiles or pixels in them,
+    `file-corrupt` where one of its pieces isn't in the file."""
     try:
         described = isobmff.describe(content)
     except isobmff.TooManyBoxes as error:
         raise too_complex("boxes", isobmff.MAX_BOXES) from error
+    if described.end > len(content):
+        raise corrupt()  # libheif shows tiles that are missing as black
     within("tiles", len(described.tiles), _MAX_TILES)
     seen = Seen(*described.size, images=described.images, moving=described.moving)
     within("pixels", described.work, _MAX_WORK)

@@ -25,7 +25,7 @@ _BYTES_AN_OBJECT = 3
 _REFERENCE = re.compile(rb"(?<![0-9])(\d{1,7})\s+\d{1,5}\s+R\b")
 _RESOURCES = re.compile(rb"/Resources\s+(\d{1,7})\s+\d{1,5}\s+R\b")
 _SHOWN = re.compile(
-    rb"/(?:Contents|Resources)\s+\d{1,7}\s+\d{1,5}\s+R\b"
+    rb"/(?:Contents|Resources|XObject|Font)\s+\d{1,7}\s+\d{1,5}\s+R\b"
     rb"|/Contents\s*\[[^\]]*\]"
     rb"|/(?:XObject|Font)\s*<<[^<>]*>>"
 )
