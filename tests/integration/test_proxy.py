@@ -305,6 +305,15 @@ def test_the_request_id_the_host_and_the_token_pass(proxy: Proxy, replicas: list
     assert answer.headers["X-Request-ID"] == "req_of_the_api"
 
 
+def test_a_load_balancer_that_knows_no_host_is_answered(
+    proxy: Proxy, replicas: list[Replica]
+) -> None:
+    with proxy.open("GET /healthz HTTP/1.0\n\n") as connection:
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nHost: localhost\r\n" in seen_by(replicas)[0]
+
+
 def test_the_log_names_the_request_and_holds_no_query(proxy: Proxy) -> None:
     proxy.get("/v1/x?filename=secret")
     (line,) = proxy.logged()
