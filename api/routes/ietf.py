@@ -37,10 +37,11 @@ async def create(
     headers = request.headers
     max_size = _max_size(file_field.max_bytes)
     with _refusing(max_size):
+        told = tus.metadata_of(headers)  # as tus-js-client does in either protocol
         announced = Announced(
             _length(request, completes=ietf.completes(headers)),
-            filename_of(headers.get("content-disposition")) or "",
-            clean_media_type(headers.get("content-type")),
+            filename_of(headers.get("content-disposition")) or told.filename,
+            clean_media_type(headers.get("content-type")) or told.declared_type,
         )
         admission = admission_of(request, services, form, file_field)
         if has_body(request):

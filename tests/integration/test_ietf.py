@@ -73,6 +73,20 @@ async def test_an_upload_is_begun_gone_on_with_and_staged(services: Services) ->
     assert row == ("staged", digest)
 
 
+async def test_a_client_of_tus_may_tell_of_the_file_in_its_own_way(services: Services) -> None:
+    async with public(services) as client:
+        form = await new_form(client)
+        told = {
+            "Upload-Metadata": "filename Yi5wZGY=,filetype YXBwbGljYXRpb24vcGRm",
+            "Upload-Complete": "?0",
+            "Upload-Length": "5",
+        }
+        path = f"/v1/forms/{form['id']}/fields/bulk/tus"
+        answer = await client.post(path, headers={**SPEAKS, **told})
+        found = (await client.get(answer.headers["location"])).json()
+    assert (found["filename"], found["declared_type"]) == ("b.pdf", "application/pdf")
+
+
 def upload_of(conn: Connection, upload_id: str) -> tuple[str, str | None] | None:
     row = uploads.get(conn, upload_id)
     return (row.status.value, row.sha256) if row else None
