@@ -75,7 +75,7 @@ class FaultyStack(Stack):
 
         def kill() -> None:
             while not over.wait(0.002):
-                for pid in _descendants(self.pid("worker")):
+                for pid in descendants(self.pid("worker")):
                     if pid not in died and _reads(pid, upload_id):
                         os.kill(pid, signal.SIGSEGV)
                         died.append(pid)
@@ -152,13 +152,14 @@ class FaultyStack(Stack):
         until(lambda: all(self.info["pids"].values()) and self.answers(), "the stack is not whole")
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Its children and theirs, as far as they still run."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
         children = [int(each) for t in threads for each in (t / "children").read_text().split()]
     except OSError:
         return []  # it ended meanwhile
-    return [each for child in children for each in (child, *_descendants(child))]
+    return [each for child in children for each in (child, *descendants(child))]
 
 
 def _reads(pid: int, name: str) -> bool:
