@@ -34,6 +34,8 @@ LAST_REQUESTS = 0.5
 """Seconds for the requests of connections that were made before the door was closed."""
 CANCEL_AFTER = 1
 """Seconds for what is still under way when the grace is over."""
+INSIST_SECONDS = 0.2
+"""Between two times that a task is cancelled."""
 FILES_BESIDE = 256
 
 
@@ -123,11 +125,20 @@ async def serve(settings: Settings) -> None:
                 CANCEL_AFTER
             )  # what was cancelled takes its bytes back
         finally:
-            tasks = (sweeping, stopping, telling)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(sweeping, stopping, telling)
             log.info("api_stopped")
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel them until they have ended, whatever they end with. redis-py writes under
+    `asyncio.wait_for`, which before Python 3.12 drops a cancel that comes just as what it waits for
+    is done (https://github.com/python/cpython/issues/86296): the sweep would go on for ever, in a
+    process that serves nobody any more."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=INSIST_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)  # so that none is complained of later
 
 
 async def _tell_of_redis(url: str) -> None:
