@@ -16,8 +16,9 @@ class Said(NamedTuple):
 
 
 async def tried(*command: str, seconds: float, **how: Any) -> Said | None:
-    """What it said, and its status; None where it hadn't ended by then. What it has started is
-    killed with it: asyncio waits for the end of its pipes, too."""
+    """What it said, and its status; None where it hadn't ended by then. It is killed then with all
+    that it has started, and where nobody waits for it any more: a session of its own hears of no
+    Ctrl-C."""
     child = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -26,14 +27,22 @@ async def tried(*command: str, seconds: float, **how: Any) -> Said | None:
         start_new_session=True,
         **how,
     )
+    said = None
     try:
-        async with asyncio.timeout(seconds):
-            output, complaint = await child.communicate()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
         with suppress(TimeoutError):
-            async with asyncio.timeout(BURY_SECONDS):
-                await child.wait()
-        return None
-    return Said(child.returncode or 0, output, complaint)
+            async with asyncio.timeout(seconds):
+                output, complaint = await child.communicate()
+                said = Said(child.returncode or 0, output, complaint)
+    finally:
+        if said is None:
+            await _end(child)
+    return said
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """And wait for it, a moment at most: asyncio waits for the end of its pipes, too."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BURY_SECONDS):
+            await child.wait()
