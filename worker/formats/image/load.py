@@ -4,9 +4,7 @@ import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import pyvips
 
@@ -14,9 +12,8 @@ from shared.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format
 from worker.errors import FileRejected
 from worker.formats.blame import is_ours, says_too_large
 from worker.formats.image import gif, heif, jpeg, png, shrunk, tiff, webp
-from worker.formats.image.colour import to_srgb
-from worker.formats.image.held import heard, hold, noted
 from worker.formats.image.limits import check_size, dropped, keeps_all, resolution
+from worker.formats.image.reading import Reading, is_unread
 from worker.formats.image.seen import MAX_DECODED, Seen
 from worker.formats.job import Facts, Job, Notice, notice
 from worker.formats.refusals import Refusals
@@ -33,22 +30,6 @@ READERS: dict[str, Callable[[mmap.mmap], Seen]] = {
 }
 _TURNED = range(5, 9)
 """EXIF orientations that swap width and height."""
-_PIXELS_LOST = ("premature end", "bad huffman code", "instead of rst", "arithmetic code")
-"""libjpeg's warnings after which it makes pixels up. Its other ones are about odd, whole files."""
-_NOT_READ = (
-    "security limit", "samples out of range", "unsupported", "not supported", "bad labq format",
-    "not configured", "not a whole number of bytes", "required field 262", "strip byte count 0",
-)  # fmt: skip # a list of words
-"""What it says of kinds of a format that it can't decode: nothing is damaged then."""
-_TWICE_READ = (TIFF, AVIF)
-"""Of these another library reads more kinds."""
-_WARNED = {"", "tiffload: load error"}
-"""Lines of what it says when something was odd, and nothing an error."""
-_OF_A_DIRECTORY = (
-    "tags are not sorted", "unknown field with tag", "custom tag", '"stripbytecounts" field',
-    "incorrect count for field", "incorrect value for field", "ascii value for",
-)  # fmt: skip # a list of words
-"""In libtiff's warnings of what stands beside the pixels, or of where they are, not of them."""
 MAX_WEBP_PIXELS = 100_000_000
 """Its decoder and its encoder hold all of them, several times: 100 megapixels take
 0.8 GB, which is what a child gets."""
@@ -105,11 +86,6 @@ def open_image(job: Job) -> Opened:
         raise FileRejected("file-too-complex" if too_much else "file-corrupt") from error
 
 
-def is_unread(said: str) -> bool:
-    """Whether a library's words are about a kind of file that it doesn't read."""
-    return any(sign in said.lower() for sign in _NOT_READ)
-
-
 def _said(error: pyvips.Error | UnicodeDecodeError) -> str:
     """The library's words; where they quote the file, the binding can't read them."""
     if isinstance(error, UnicodeDecodeError):
@@ -120,7 +96,7 @@ def _said(error: pyvips.Error | UnicodeDecodeError) -> str:
 def _open(job: Job) -> Opened:
     limits, target = job.policy.image, job.target
     seen = _look(job.staged, job.format)
-    reading = _Reading(job, seen)
+    reading = Reading(job, seen)
     if job.format is HEIC:  # its decoder has no header that could be read first
         check_size(seen.width, seen.height, target, limits)
     if job.format is WEBP and seen.pixels > MAX_WEBP_PIXELS:
@@ -169,7 +145,7 @@ def _copied(job: Job, seen: Seen, header: pyvips.Image) -> Opened | None:
     return Opened(image, (header.width, header.height), stored=facts)
 
 
-def _decoded(reading: "_Reading", seen: Seen, *, all_of_them: bool) -> Opened:
+def _decoded(reading: Reading, seen: Seen, *, all_of_them: bool) -> Opened:
     image, page_height = reading.pages() if all_of_them else reading.first()
     if page_height == image.height:
         image = image.autorot()
@@ -207,154 +183,3 @@ def _is_personal(header: pyvips.Image) -> bool:
     except UnicodeDecodeError:  # of a keyword in a PNG, which is Latin-1: somebody's own words
         return True
     return any(name in _PERSONAL or name.startswith(_PERSONAL_GROUPS) for name in names)
-
-
-class _Reading:
-    """One file, read by the decoder of its format: from a mended copy where it needs one."""
-
-    def __init__(self, job: Job, seen: Seen) -> None:
-        self._job = job
-        self._seen = seen
-        self._format = job.format
-        self._path = job.staged
-        self._copy = job.scratch / "mended"
-        self._load: Callable[[int], pyvips.Image] | None = None
-        """What decodes a page of it where libvips doesn't."""
-        self._unsure = False
-        """Whether bytes were filled in of which nobody knows if they matter."""
-        if seen.damaged or seen.rewrite:
-            self._mend()
-
-    def header(self) -> pyvips.Image:
-        """The image with nothing decoded yet; of a HEIC, decoded."""
-        if self._format is HEIC:
-            image = heif.decode(self._path, self._job.policy.image.max_pixels)
-            self._load = lambda _: image
-            return image
-        try:
-            return self._open(page=self._seen.pages[0])
-        except pyvips.Error as error:
-            return self._ask_pillow(error)
-
-    def _ask_pillow(self, error: pyvips.Error) -> pyvips.Image:
-        """The first page, by the other reader from now on; or `error`, where that isn't asked."""
-        if self._load or self._format not in _TWICE_READ or not is_unread(error.detail):
-            raise error
-        from worker.formats.image import pillow  # noqa: PLC0415 - other images don't wait for it
-
-        seen, limits = self._seen, self._job.policy.image
-        if seen.pixels > limits.max_pixels:
-            check_size(seen.width, seen.height, self._job.target, limits)
-        self._load = lru_cache(maxsize=1)(partial(pillow.decode, self._path, self._format))
-        seen.ycbcr = False  # it gives colours
-        return self._open(page=seen.pages[0])
-
-    def first(self) -> tuple[pyvips.Image, int]:
-        """The first frame or page, and its height."""
-        image = self._decode(page=self._seen.pages[0])
-        return image, image.height
-
-    def pages(self) -> tuple[pyvips.Image, int]:
-        """All of them, one below the other, and the height of each."""
-        if self._seen.moving:
-            image = self._decode(n=-1)
-            return image, int(image.get("page-height"))  # type: ignore[arg-type] # a number
-        sheets = [self._decode(page=page).autorot() for page in self._seen.pages]
-        width, height = (
-            max(getattr(each, side) for each in sheets) for side in ("width", "height")
-        )
-        if any(each.bands != sheets[0].bands for each in sheets):
-            sheets = [each.colourspace("srgb") for each in sheets]
-            deepest = max(each.bands for each in sheets)
-            sheets = [each if each.bands == deepest else each.bandjoin(255) for each in sheets]
-        white = [255.0] * sheets[0].bands
-        placed = [
-            each
-            if (each.width, each.height) == (width, height)
-            else each.embed(0, 0, width, height, extend="background", background=white)
-            for each in sheets
-        ]
-        return hold(pyvips.Image.arrayjoin(placed, across=1)), height
-
-    def _decode(self, **options: Any) -> pyvips.Image:
-        """In sRGB, and held. A file in which only marks are wrong is mended and read again."""
-        try:
-            image = self._show_whole(**options)
-        except pyvips.Error as error:
-            if is_ours(error.detail):
-                raise
-            return self._decode_odd(error, **options)
-        if self._unsure:
-            webp.mend(self._job.staged, self._copy, filler=b"\xff")
-            other = self._show(fail_on="warning", **options)
-            if float((image - other).abs().max()) > 0:  # type: ignore[arg-type] # no tuple
-                raise corrupt()
-        return image
-
-    def _decode_odd(self, error: pyvips.Error, **options: Any) -> pyvips.Image:
-        if self._format in _TWICE_READ and is_unread(error.detail):
-            self._ask_pillow(error)
-            return self._show(**options)
-        if self._format is JPEG and not any(s in error.detail.lower() for s in _PIXELS_LOST):
-            image = self._show(fail_on="truncated", **options)
-        elif self._format is PNG:
-            png.mend_stream(self._job.staged, self._copy)
-            self._path = self._copy
-            image = self._show(fail_on="warning", **options)
-        elif self._seen.exact and _WARNED.issuperset(error.detail.splitlines()):
-            image = self._show(fail_on="error", **options)
-        elif self._format is TIFF and _WARNED.issuperset(error.detail.splitlines()):
-            image = self._show_if_only_its_directory_is_odd(error, **options)
-        else:
-            raise error
-        self._seen.damaged = True
-        return image
-
-    def _show_if_only_its_directory_is_odd(
-        self, error: pyvips.Error, **options: Any
-    ) -> pyvips.Image:
-        """Raises `error` for a fax or a JPEG in a TIFF, of whose pixels a warning may be."""
-        with heard() as said:
-            image = self._show(fail_on="error", **options)
-        if not said or not all(any(s in each.lower() for s in _OF_A_DIRECTORY) for each in said):
-            raise error
-        return image
-
-    def _show_whole(self, **options: Any) -> pyvips.Image:
-        """Raises `pyvips.Error` where the decoder has anything to say of it."""
-        noted()
-        image = self._show(fail_on="warning", **options)
-        if self._format is JPEG and (said := noted()):
-            raise pyvips.Error("warned", said)
-        return image
-
-    def _show(self, **options: Any) -> pyvips.Image:
-        return hold(to_srgb(self._open(**options), self._seen))
-
-    def _open(self, *, page: int = 0, **options: Any) -> pyvips.Image:
-        if self._load:
-            return self._load(page)
-        if page and self._format is TIFF:
-            options["page"] = page
-        image: pyvips.Image = pyvips.Operation.call(
-            str(self._format.loader),
-            str(self._path),
-            # measurements are gone over twice: for their bounds, and to be shown
-            access="random" if self._format is TIFF else "sequential",
-            **options,
-        )
-        if self._seen.premultiplied:  # libheif says so, and libvips doesn't ask it
-            image = image.unpremultiply().cast(image.format)
-        return image
-
-    def _mend(self) -> None:
-        source, copy = self._job.staged, self._copy
-        if self._format is JPEG:
-            jpeg.mend(source, copy)
-        elif self._format is PNG:
-            png.rewrite(source, copy)
-        elif self._format is GIF:
-            gif.mend(source, copy)
-        elif self._format is WEBP:
-            self._unsure = webp.mend(source, copy)
-        self._path = copy
