@@ -20,6 +20,7 @@ DEFAULT = 8000
 # Below what systems hand out for outgoing connections, which would take a kept port now and then;
 # and not beside the public port, where a second stack has its own.
 FREE = range(20_000, 30_000)
+NOT_KEPT = range(11_000, 20_000)  # no browser opens 10080
 
 
 def still_ours(kept: Ports, patience: float) -> Ports:
@@ -73,6 +74,15 @@ class Reserved:
 
     def close(self) -> None:
         self._held.close()
+
+
+_HELD = Reserved()
+_LEFT = iter(random.sample(NOT_KEPT, len(NOT_KEPT)))  # two processes begin apart
+
+
+def free_port() -> int:
+    """One to use while this process runs: no other call gives it, here or in another process."""
+    return next(port for port in _LEFT if _HELD.take(port))
 
 
 def is_free(port: int) -> bool:

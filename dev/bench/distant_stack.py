@@ -9,8 +9,8 @@ from typing import Any
 from dev import ports, seaweedfs
 from dev.bench.delay import Distance
 from dev.bench.own_stack import running_stack
-from dev.bench.servers import free_port
 from dev.child import Child, Spec
+from dev.ports import free_port
 from dev.stack import Stack
 from dev.state import StateDir
 

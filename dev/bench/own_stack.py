@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from dev import ports, seaweedfs
-from dev.bench.servers import free_port
 from dev.child import DidNotStart
+from dev.ports import free_port
 from dev.say import Problem
 from dev.stack import Stack
 from dev.state import StateDir

@@ -19,7 +19,8 @@ from dev.bench import figures, in_browser, machine, photo
 from dev.bench.distant_stack import distant_stack
 from dev.bench.load import BOUNDARY, MIB
 from dev.bench.longshore_api import create_forms
-from dev.bench.servers import free_port, running, wait_until
+from dev.bench.servers import running, wait_until
+from dev.ports import free_port
 from dev.say import Problem, say
 
 ROUND_TRIP = 0.080

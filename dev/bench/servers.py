@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import time
 from abc import ABC, abstractmethod
 from asyncio.subprocess import Process
@@ -14,6 +13,7 @@ from pathlib import Path
 from dev import CHECKOUT, answers, processes
 from dev.bench.load import Job, Load
 from dev.bench.process_tree import cpu_seconds, cpu_seconds_below
+from dev.ports import free_port
 from dev.say import Problem
 from dev.services import clean
 
@@ -101,10 +101,3 @@ async def wait_until(
         if process.returncode is not None or time.monotonic() > deadline:
             raise Problem(f"bench: {' '.join(command)} did not start")
         await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

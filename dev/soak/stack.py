@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dev import CHECKOUT, processes
-from dev.bench.servers import free_port
+from dev.ports import free_port
 from dev.say import Problem, say
 from dev.state import read_stack
 

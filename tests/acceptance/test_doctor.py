@@ -5,7 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.support.stack import CHECKOUT, Stack, free_port
+from dev.ports import free_port
+from tests.support.stack import CHECKOUT, Stack
 
 LEVELS = {"ok", "warning", "wrong"}
 

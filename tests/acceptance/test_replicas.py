@@ -13,12 +13,13 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.events import following
 from tests.support.files import jpeg, pdf, photo, png
 from tests.support.postgres import new_database
 from tests.support.second import second_process, until_ready
-from tests.support.stack import Stack, forms_folder, free_port
+from tests.support.stack import Stack, forms_folder
 
 UPLOADS = int(os.environ.get("LONGSHORE_REPLICA_UPLOADS", "60"))
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dev.ports import free_port
 from tests.support.client import FormClient, problem
 from tests.support.files import pdf
-from tests.support.stack import CHECKOUT, Stack, free_port
+from tests.support.stack import CHECKOUT, Stack
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from dev.ports import free_port
 from tests.support.examples import example
 from tests.support.files import pdf
-from tests.support.stack import CHECKOUT, Stack, free_port
+from tests.support.stack import CHECKOUT, Stack
 
 pytestmark = pytest.mark.parametrize(
     "stack", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True

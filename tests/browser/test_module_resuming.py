@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.files import pdf
 from tests.support.links import Link, links
 from tests.support.module_page import PATIENCE, choose, field, heard, line, show, uploads, wait_for
 from tests.support.signup_page import SignupPage
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.files import jpeg, pdf
 from tests.support.module_page import (
@@ -19,7 +20,7 @@ from tests.support.module_page import (
     uploads,
     wait_for,
 )
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.parametrize("stack", ["sqlite"], indirect=True)
 

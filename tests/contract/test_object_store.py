@@ -16,10 +16,11 @@ import pytest_asyncio
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from api.openapi.examples import ORDER
+from dev.ports import free_port
 from shared.internal_api import WorkOrder
 from shared.status import StoreState
 from tests.support.hashes import count_hashed
-from tests.support.s3 import BUCKET, HOST, S3Endpoint, free_port
+from tests.support.s3 import BUCKET, HOST, S3Endpoint
 from worker.breaker import Breaker
 from worker.errors import SourceChanged, TransientError
 from worker.hashed import hash_file

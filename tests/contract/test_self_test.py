@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
+from dev.ports import free_port
 from shared.status import StoreState
-from tests.support.s3 import BUCKET, HOST, ROOT, S3Endpoint, free_port, key_without
+from tests.support.s3 import BUCKET, HOST, ROOT, S3Endpoint, key_without
 from worker.breaker import Breaker
 from worker.object_store import ObjectStore, StoreSettings, open_object_store
 from worker.object_store import self_test as under_test

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, make_url
 
+from dev.ports import free_port
 from tests.support.faulty_stack import FaultyStack
 from tests.support.ledger import Ledger
 from tests.support.links import links
 from tests.support.postgres import new_database
-from tests.support.stack import SHARED_STACKS, forms_folder, free_port
+from tests.support.stack import SHARED_STACKS, forms_folder
 
 QUICK = {
     "LEASE_SECONDS": "3",

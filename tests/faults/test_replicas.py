@@ -10,9 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from dev.ports import free_port
 from tests.support.faulty_stack import FaultyStack, until
 from tests.support.ledger import Ledger
-from tests.support.stack import CHECKOUT, free_port
+from tests.support.stack import CHECKOUT
 
 
 def test_a_hung_replica_costs_an_upload_that_is_worked_on_no_attempt(

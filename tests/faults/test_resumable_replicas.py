@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.faulty_stack import FaultyStack
 from tests.support.ledger import Ledger, document
 from tests.support.proxy import FIRST, SECOND, Names, run_proxy
 from tests.support.second import second_process, until_ready
-from tests.support.stack import free_port
 
 PIECES = 3
 POINTS = (

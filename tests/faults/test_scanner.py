@@ -9,11 +9,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev.ports import free_port
 from tests.support.clamd import EICAR, RunningClamd, running_clamd
 from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import pdf
 from tests.support.ledger import Ledger
-from tests.support.stack import forms_folder, free_port
+from tests.support.stack import forms_folder
 
 QUICK = {
     "SWEEP_SECONDS": "0.5",

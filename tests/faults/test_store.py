@@ -13,11 +13,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev.ports import free_port
 from tests.support.faulty_stack import FaultyStack, until
 from tests.support.files import jpeg
 from tests.support.ledger import Ledger
 from tests.support.links import links
-from tests.support.stack import forms_folder, free_port
+from tests.support.stack import forms_folder
 
 CALM = {
     "LEASE_SECONDS": "10",  # fifty that wait have their leases renewed all the time

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import URL
 
 from api.records.file_system import network_file_system
+from dev.ports import free_port
 from tests.support.clamd import running_clamd
 from tests.support.postgres import new_database
-from tests.support.s3 import S3Endpoint, free_port
+from tests.support.s3 import S3Endpoint
 from tests.support.starting import answering_redis, api_settings, run, worker_settings
 from tests.support.tables import make_tables
 

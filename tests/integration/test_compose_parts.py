@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dev import seaweedfs
+from dev.ports import free_port
 from dev.seaweedfs import INNER_PORTS, PORT_OPTIONS
 from tests.support.compose import (
     CHECKOUT,
@@ -23,7 +24,6 @@ from tests.support.compose import (
     with_programs,
 )
 from tests.support.s3 import client as s3_client
-from tests.support.s3 import free_port
 
 OBJECT_STORE = CHECKOUT / "deploy/objectstore"
 

@@ -18,12 +18,13 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.compose import CHECKOUT, command, composed, environment, run_redis
 from tests.support.files import pdf, photo
 from tests.support.image import CHROOT, Image, build, copy_of_python, inside, require_privileges
 from tests.support.postgres import new_database
-from tests.support.s3 import BUCKET, S3Endpoint, free_port, run_seaweedfs
+from tests.support.s3 import BUCKET, S3Endpoint, run_seaweedfs
 
 pytestmark = pytest.mark.slow  # the build alone takes two minutes
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from api.http.head import MAX_HEADER
+from dev.ports import free_port
 from tests.support.api_process import ApiProcess
 from tests.support.client import FormClient, problem
 from tests.support.compose import CHECKOUT, program, with_programs
@@ -24,7 +25,7 @@ from tests.support.examples import example
 from tests.support.faulty_stack import until
 from tests.support.files import png
 from tests.support.proxy import CONFIG, FIRST, SECOND, SECONDS, Names, Proxy, run_nginx, run_proxy
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: req_of_the_api\r\n\r\nok"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
+from dev.ports import free_port
 from tests.support.postgres import new_database
-from tests.support.stack import free_port
 from tests.support.starting import (
     answering_redis,
     api_settings,

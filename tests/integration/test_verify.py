@@ -14,9 +14,10 @@ from api.records.rows import UploadRow
 from api.uploads.admission import Admission
 from api.uploads.resumable import Announced, begin
 from api.uploads.reuse import reuse
+from dev.ports import free_port
 from shared.internal_api import Stored, StoredObject
 from shared.volume import MARKER
-from tests.support.s3 import BUCKET, S3Endpoint, free_port
+from tests.support.s3 import BUCKET, S3Endpoint
 from tests.support.services import Scene, given_back
 from tests.support.starting import run, worker_settings
 from worker.settings import Settings

@@ -11,7 +11,8 @@ from typing import Self
 
 import httpx
 
-from tests.support.stack import CHECKOUT, forms_folder, free_port
+from dev.ports import free_port
+from tests.support.stack import CHECKOUT, forms_folder
 from tests.support.tables import make_tables
 
 READY_SECONDS = 120

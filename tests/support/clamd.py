@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import free_port
+from dev.ports import free_port
 
 PROGRAM = shutil.which("clamd", path=f"{os.defpath}:/usr/sbin:/usr/local/sbin")
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"

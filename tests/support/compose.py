@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dev import environments, redis_server
-from tests.support.stack import free_port
+from dev.ports import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLE = CHECKOUT / ".env.example"

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from dev import environments, pip_settings
+from dev.ports import free_port
 from tests.support.client import FormClient
 from tests.support.compose import CHECKOUT, composed, instructions, read_example, tool
-from tests.support.stack import free_port
 
 HEALTHY_SECONDS = 60
 PATIENCE = 120.0

@@ -19,7 +19,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import URL, make_url
 
-from tests.support.stack import free_port
+from dev.ports import free_port
 
 NOBODY = "nobody"
 """PostgreSQL refuses to run as root."""

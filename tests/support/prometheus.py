@@ -14,8 +14,9 @@ import httpx
 import pytest
 import yaml
 
+from dev.ports import free_port
 from tests.support.faulty_stack import until
-from tests.support.stack import CHECKOUT, free_port
+from tests.support.stack import CHECKOUT
 
 FILES = CHECKOUT / "deploy/observability"
 RULES = FILES / "alerts.yaml"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import CHECKOUT, free_port
+from dev.ports import free_port
+from tests.support.stack import CHECKOUT
 
 CONFIG = CHECKOUT / "deploy/proxy/nginx.conf"
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"

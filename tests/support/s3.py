@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import botocore.session
 from botocore.config import Config
 
 from dev import seaweedfs
+from dev.ports import free_port
 from worker.object_store import StoreSettings
 
 HOST = "127.0.0.1"
@@ -124,13 +124,6 @@ def _without(action: str, policy: seaweedfs.Policy) -> seaweedfs.Policy:
         for each in policy["Statement"]
     ]
     return {**policy, "Statement": allowed}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def client(url: str, key: dict[str, str], **config: Any) -> Any:  # its methods come at run time

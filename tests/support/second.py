@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx
 
+from dev.ports import free_port
 from tests.support.proxy import FIRST, SECOND, SECONDS, Names, Proxy, run_proxy
-from tests.support.stack import CHECKOUT, READY_SECONDS, Stack, free_port
+from tests.support.stack import CHECKOUT, READY_SECONDS, Stack
 
 
 def second_process(

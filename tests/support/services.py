@@ -1,7 +1,6 @@
 """The api's use cases on real parts: a database, a folder as volume; Redis may be away."""
 
 import hashlib
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from api.settings.settings import Settings
 from api.start import open_services
 from api.uploads import outcomes, work
 from api.uploads.acknowledge import acknowledge
+from dev.ports import free_port
 from shared.ids import new_id
 from shared.internal_api import (
     Flag,
@@ -49,7 +49,7 @@ async def services_on(
     values: dict[str, object] = {
         "environment": "dev",
         "database_url": database_url,
-        "redis_url": f"redis://127.0.0.1:{_closed_port()}/0",
+        "redis_url": f"redis://127.0.0.1:{free_port()}/0",
         "staging_dir": folder / "volume",
         "forms_dir": forms,
         "internal_secrets": ("secret",),
@@ -143,9 +143,3 @@ def given_back(order: WorkOrder, *, counted: bool = True, cause: str = "store") 
     return Retry(
         upload_id=order.upload_id, generation=order.generation, cause=cause, counted=counted
     )
-
-
-def _closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

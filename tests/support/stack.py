@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -15,15 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from dev.ports import free_port
+
 CHECKOUT = Path(__file__).parents[2]
 READY_SECONDS = 180
 """A first start makes its environments; a warm one takes a few seconds."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from dev.ports import free_port
 from tests.support.compose import run_redis
-from tests.support.stack import CHECKOUT, free_port
+from tests.support.stack import CHECKOUT
 
 SECONDS = 60
 SECRET = "f00d" * 8

@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,21 @@ def test_two_starts_at_once_choose_different_ports_and_both_can_listen() -> None
     one.close()
     assert other.take(port)
     other.close()
+
+
+def test_ports_asked_for_in_two_processes_all_differ_and_are_free_to_listen_on() -> None:
+    asked = "from dev.ports import free_port; print(*(free_port() for _ in range(100))); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", asked], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin
+        assert other.stdout
+        theirs = other.stdout.readline().split()
+        ours = [str(ports.free_port()) for _ in range(100)]
+        with socket.create_server(("127.0.0.1", int(ours[0]))):
+            other.communicate("\n")
+
+    assert len({*ours, *theirs}) == 200
 
 
 def test_a_later_run_keeps_its_ports() -> None:
