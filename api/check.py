@@ -15,7 +15,7 @@ from api.diagnosis.links import check_links
 from api.diagnosis.listeners import check_listeners
 from api.diagnosis.redis import check_redis
 from api.diagnosis.volume import check_volume
-from api.outside.links import open_links
+from api.outside.links import Links
 from api.records.opening import open_database
 from api.settings.settings import Settings
 from api.staging.mount import Mount
@@ -44,8 +44,7 @@ async def diagnose(settings: Settings, *, offline: bool) -> list[Finding]:
         if not offline:
             found.append(await check_redis(settings.redis_url))
             if usable:
-                async with open_links(settings) as links:
-                    found.append(await check_links(links, database, settings))
+                found.append(await check_links(Links(settings), database, settings))
     finally:
         staging.close()
         await database.close()

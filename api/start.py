@@ -11,7 +11,7 @@ from api.news.lookout import Lookout
 from api.news.shares import Shares
 from api.news.streams import Streams
 from api.news.waiters import Waiters
-from api.outside.links import open_links
+from api.outside.links import Links
 from api.outside.queue import Queue
 from api.records import forms
 from api.records.database import Change
@@ -73,22 +73,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         if await mount.matches():
             refuse_or_tell(await try_out(staging))
         await free_keys(database)
-        async with open_links(settings) as links:
-            yield Services(
-                settings=settings,
-                form_types=form_types,
-                database=database,
-                staging=staging,
-                mount=mount,
-                queue=queue,
-                changes=changes,
-                waiters=waiters,
-                streams=streams,
-                links=links,
-                metrics=metrics,
-                stopping=Stopping(),
-                watchdog=Watchdog(metrics),
-            )
+        yield Services(
+            settings=settings,
+            form_types=form_types,
+            database=database,
+            staging=staging,
+            mount=mount,
+            queue=queue,
+            changes=changes,
+            waiters=waiters,
+            streams=streams,
+            links=Links(settings),
+            metrics=metrics,
+            stopping=Stopping(),
+            watchdog=Watchdog(metrics),
+        )
     finally:
         waiters.close()
         streams.close()

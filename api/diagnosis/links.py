@@ -38,9 +38,7 @@ _UNREADABLE: dict[int, tuple[Finding, str]] = {
 async def check_links(links: Links, database: Database, settings: Settings) -> Finding:
     """Fetch the first byte of a stored object by a link, or look how one to none is answered."""
     key = await _stored_key(database)
-    url = await links.presign(
-        key or NO_OBJECT, filename="probe", content_type="text/plain", inline=False
-    )
+    url = links.presign(key or NO_OBJECT, filename="probe", content_type="text/plain", inline=False)
     where = address(settings.s3_public_endpoint_url, 443)
     try:
         status, body = await asyncio.to_thread(_get, url)

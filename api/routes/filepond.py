@@ -240,7 +240,7 @@ async def _stored(
 ) -> Response:
     """A link to the object. Raises `Problem` not-stored or not-released."""
     even_withheld = isinstance(asking, ServiceKey)
-    url = await link_of(
+    url = link_of(
         services.links,
         upload,
         None,

@@ -232,7 +232,7 @@ async def _content(
     *,
     inline: bool,
 ) -> Response:
-    url = await link_of(
+    url = link_of(
         services.links,
         upload,
         derivative,

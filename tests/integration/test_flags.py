@@ -209,10 +209,10 @@ async def test_only_who_may_release_may_read_what_is_withheld(scene: Scene) -> N
     row = await _flagged(scene)
     links = scene.services.links
     with pytest.raises(Problem, match="not-released"):
-        await link_of(links, row, None, inline=False)
+        link_of(links, row, None, inline=False)
     for url in (
-        await link_of(links, row, None, inline=True, even_withheld=True),
-        await link_of(links, await _release(scene, row), None, inline=True),
+        link_of(links, row, None, inline=True, even_withheld=True),
+        link_of(links, await _release(scene, row), None, inline=True),
     ):
         assert "response-content-disposition=attachment" in url
 
