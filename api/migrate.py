@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.records import migrate
 from api.records.faults import explain as explain_database
+from api.records.schema import SchemaError
 from api.settings.records import RecordsSettings
 from api.texts.errors import Problem
 from shared.finding import refuse, wrong
@@ -21,7 +22,7 @@ def main() -> int:
         return refuse("api", explain(error))
     try:
         migrate.run(settings.database_url)
-    except migrate.SchemaError as error:
+    except SchemaError as error:
         return refuse("api", [wrong("DATABASE_URL", str(error))])
     except (Problem, SQLAlchemyError, OSError) as error:
         text = explain_database(error, make_url(settings.database_url))

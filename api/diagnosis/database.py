@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.records import migrate
+from api.records import schema
 from api.records.database import Database
 from api.records.faults import explain
 from api.records.file_system import network_file_system
@@ -27,9 +27,9 @@ async def check_database(database: Database) -> list[Finding]:
         return [wrong(NAME, misplaced)]
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            revision = await migrate.check(database)
+            revision = await schema.check(database)
             return await _described(database, revision)
-    except migrate.SchemaError as error:
+    except schema.SchemaError as error:
         return [wrong(NAME, str(error))]
     except (Problem, SQLAlchemyError, OSError, TimeoutError) as error:
         return [wrong(NAME, explain(error, url))]

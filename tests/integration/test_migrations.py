@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, update
 
-from api.records import migrate
+from api.records import migrate, schema
 from api.records.database import Transaction
 from api.records.opening import open_database
 from api.records.rows import FormRow, UploadRow
@@ -39,15 +40,20 @@ def test_a_row_has_a_member_for_each_column(row: type, table: Table) -> None:
 async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url: str) -> None:
     await migrate.upgrade(database_url, to="0001")
     database = open_database(database_url)
-    with pytest.raises(migrate.SchemaError, match=r"run: python -m api\.migrate"):
-        await migrate.check(database)
+    with pytest.raises(schema.SchemaError, match=r"run: python -m api\.migrate"):
+        await schema.check(database)
     await database.close()
     await migrate.upgrade(database_url)
     await _is_what_the_code_knows(database_url)
 
 
 def test_the_oldest_release_that_the_schema_serves_is_one_that_there_is() -> None:
-    assert list((migrate.SCRIPTS / "versions").glob(f"{migrate.OLDEST}_*.py"))
+    assert migrate.OLDEST in schema.REVISIONS
+
+
+def test_a_migration_is_named_by_its_revision_and_follows_the_one_before() -> None:
+    scripts = ScriptDirectory(str(schema.SCRIPTS)).walk_revisions()
+    assert [each.revision for each in scripts] == schema.REVISIONS[::-1], "NNNN_what_it_does.py"
 
 
 def of_a_newer_version(tx: Transaction, oldest: str) -> None:
@@ -62,9 +68,9 @@ async def test_code_of_before_starts_on_a_newer_schema_that_serves_it(
     await migrate.upgrade(database_url)
     database = open_database(database_url)
     await database.write(of_a_newer_version, oldest)
-    assert await migrate.check(database) == "9999"
+    assert await schema.check(database) == "9999"
     await migrate.upgrade(database_url)
-    assert await migrate.check(database) == "9999", "and leaves it as it is"
+    assert await schema.check(database) == "9999", "and leaves it as it is"
     await database.close()
 
 
@@ -72,9 +78,9 @@ async def test_code_that_a_newer_schema_does_not_serve_refuses_to_start(database
     await migrate.upgrade(database_url)
     database = open_database(database_url)
     await database.write(of_a_newer_version, "9998")
-    with pytest.raises(migrate.SchemaError, match="start the newer version that made it"):
-        await migrate.check(database)
-    with pytest.raises(migrate.SchemaError, match="start the newer version that made it"):
+    with pytest.raises(schema.SchemaError, match="start the newer version that made it"):
+        await schema.check(database)
+    with pytest.raises(schema.SchemaError, match="start the newer version that made it"):
         await migrate.upgrade(database_url)
     await database.close()
 
@@ -88,8 +94,8 @@ async def test_a_schema_of_another_application_serves_nobody(database_url: str) 
         tx.conn.exec_driver_sql("DROP TABLE compatibility")
 
     await database.write(another)
-    with pytest.raises(migrate.SchemaError, match="the schema is ae1027a6acf"):
-        await migrate.check(database)
+    with pytest.raises(schema.SchemaError, match="the schema is ae1027a6acf"):
+        await schema.check(database)
     await database.close()
 
 
