@@ -35,6 +35,23 @@ def written() -> Iterator[str]:
                     yield node.value
 
 
+def problems() -> Iterator[str]:
+    """The codes with which the api raises a `Problem`, where they are written out."""
+    for path in sorted((CHECKOUT / "api").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="Problem"), args=[ast.Constant(value=str(code)), *_]
+                ):
+                    yield code
+
+
+def test_every_problem_of_the_api_has_a_code_that_it_can_word() -> None:
+    raised = set(problems())
+    assert raised <= set(ERRORS), "ERRORS of api/texts/errors.py"
+    assert {"not-found", "form-submitted"} <= raised, "they are found"
+
+
 def test_every_error_code_is_raised_somewhere() -> None:
     assert set(ERRORS) <= set(written()), "raise Problem or FileRejected with it, or take it away"
 
