@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from shared.formats import FORMATS
 from shared.policy import FilePolicy
-from tests.formats.pictures import as_pillow_shows, difference, run
+from tests.formats.pictures import IMAGES, as_pillow_shows, difference, run
 from tests.support import images
 from tests.support import odd_images as odd
 from tests.support.beginnings import begins_as_told
@@ -256,6 +256,11 @@ def test_an_odd_but_honest_image_is_stored_as_viewers_show_it(tmp_path: Path, ro
 
 def test_the_table_is_as_long_as_it_should_be() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS) > 100
+
+
+def test_each_format_of_images_has_rows() -> None:
+    begun = {f"image/{row.name.split()[0]}" for row in ROWS}
+    assert set(IMAGES) - begun == set(), "what a row's name begins with"
 
 
 @pytest.mark.parametrize("target", [each for each in FORMATS if FORMATS[each].writer])

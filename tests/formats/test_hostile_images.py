@@ -147,6 +147,11 @@ ROWS = [
 ]  # fmt: skip
 
 
+def test_each_format_of_images_has_rows() -> None:
+    begun = {f"image/{row.name.split()[0]}" for row in ROWS}
+    assert set(IMAGES) - begun == set(), "what a row's name begins with"
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_hostile_image_has_one_outcome_and_takes_little(tmp_path: Path, row: Row) -> None:
     seen = measure(tmp_path, row.build())

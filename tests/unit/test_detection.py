@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.formats import FORMATS
 from tests.support import images
 from worker.formats.detect import detect
 
@@ -91,6 +92,12 @@ def test_a_pdf_may_have_junk_after_it(tmp_path: Path) -> None:
 )
 def test_it_is_named_by_its_bytes(tmp_path: Path, media_type: str, content: bytes) -> None:
     assert detected(tmp_path, content) == media_type
+
+
+def test_each_format_of_images_has_a_row() -> None:
+    tables = (test_what_we_process_is_recognised_whatever_its_name, test_it_is_named_by_its_bytes)
+    rows = {row[0] for each in tables for mark in each.pytestmark for row in mark.args[1]}  # type: ignore[attr-defined] # pytest's
+    assert {each.media_type for each in FORMATS.values() if each.kind == "image"} - rows == set()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
+from shared import formats
 from shared.formats import ALL, FORMATS, Format
 from worker.formats.detect import detect
 from worker.formats.image.load import READERS, Opened
@@ -13,6 +14,17 @@ from worker.office.converter import READS_AS
 
 IMAGES = [each for each in FORMATS.values() if each.kind == "image"]
 WRITTEN = [each for each in ALL if each.kind == "image" and each.writer]
+
+
+def test_each_row_is_one_of_all() -> None:
+    rows = [each for each in vars(formats).values() if isinstance(each, Format)]
+    assert set(rows) == set(ALL), "ALL of shared/formats.py"
+
+
+@pytest.mark.parametrize("read", [pytest.param(each, id=each.name) for each in IMAGES])
+def test_what_an_image_is_read_by_is_there(read: Format) -> None:
+    there = read.loader == "heif" or pyvips.type_find("VipsForeignLoad", str(read.loader))
+    assert there, "its loader is no operation of libvips"
 
 
 def test_each_image_that_is_decoded_is_looked_into_first() -> None:
