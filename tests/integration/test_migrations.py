@@ -1,10 +1,13 @@
 """The schema that the migrations make is the one that the code knows."""
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, update
@@ -47,6 +50,23 @@ async def test_a_database_of_the_first_tables_is_brought_up_to_date(database_url
     await _is_what_the_code_knows(database_url)
 
 
+async def test_each_migration_has_a_way_back(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = open_database(database_url, migrating=True)
+
+    def back(tx: Transaction) -> None:
+        tx.conn.exec_driver_sql("SELECT 1")  # Alembic commits a transaction that it begins itself
+        config = Config()
+        config.set_main_option("script_location", str(schema.SCRIPTS))
+        config.attributes.update(connection=tx.conn, metadata=metadata)
+        command.downgrade(config, "0001")
+
+    await database.write(back)
+    await database.close()
+    await migrate.upgrade(database_url)
+    await _is_what_the_code_knows(database_url)
+
+
 def test_the_oldest_release_that_the_schema_serves_is_one_that_there_is() -> None:
     assert migrate.OLDEST in schema.REVISIONS
 
@@ -54,6 +74,25 @@ def test_the_oldest_release_that_the_schema_serves_is_one_that_there_is() -> Non
 def test_a_migration_is_named_by_its_revision_and_follows_the_one_before() -> None:
     scripts = ScriptDirectory(str(schema.SCRIPTS)).walk_revisions()
     assert [each.revision for each in scripts] == schema.REVISIONS[::-1], "NNNN_what_it_does.py"
+
+
+def taken_away(path: Path, way: str) -> set[str]:
+    """The operations in a way of a migration after which code of before may miss something."""
+    (made,) = (
+        each
+        for each in ast.parse(path.read_text("utf-8")).body
+        if isinstance(each, ast.FunctionDef) and each.name == way
+    )
+    named = {each.attr for each in ast.walk(made) if isinstance(each, ast.Attribute)}
+    return named & {"drop_column", "drop_table", "rename_table"}
+
+
+def test_what_takes_away_from_code_of_before_says_so() -> None:
+    versions = sorted((schema.SCRIPTS / "versions").glob("[0-9]*.py"))
+    newer = [path for path in versions if path.name[:4] > migrate.OLDEST]
+    taking = {path.name: taken for path in newer if (taken := taken_away(path, "upgrade"))}
+    assert not taking, "OLDEST of api/records/migrate.py"
+    assert taken_away(versions[0], "downgrade"), "they are found"
 
 
 def of_a_newer_version(tx: Transaction, oldest: str) -> None:
