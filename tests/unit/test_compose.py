@@ -233,7 +233,7 @@ def test_every_setting_can_be_given_but_for_those_that_the_docs_leave_out(
     service: str, services: dict[str, Service]
 ) -> None:
     known = {name.upper() for name in SETTINGS[service].model_fields}
-    assert known - set(services[service]["environment"]) == LEFT_OUT[service]
+    assert known - set(services[service]["environment"]) == LEFT_OUT[service], "compose.yaml"
     docs = (CHECKOUT / "docs/settings.md").read_text("utf-8")
     [section] = re.findall(r"^## In Compose$(.*?)(?=^## |\Z)", docs, re.MULTILINE | re.DOTALL)
     read = set(re.findall(r"\$\{(\w+)", COMPOSE))

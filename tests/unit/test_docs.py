@@ -399,10 +399,18 @@ async def test_every_answer_is_described_with_its_headers_and_an_example(listene
 def test_an_example_of_the_description_is_what_the_code_would_send(
     model: type[BaseModel], example: dict[str, Any]
 ) -> None:
+    needed = {name for name, field in model.model_fields.items() if field.is_required()}
+    assert needed <= set(example), "api/openapi/examples.py"
     sent = model.model_validate(example).model_dump(mode="json", exclude_unset=True)
     assert sent == example
     if model.__module__ == views.__name__:
         assert set(example) == set(model.model_fields)
+
+
+def test_an_upload_is_shown_whole_where_the_api_is_explained() -> None:
+    sending = chapter(text_of("api.md"), "Send a file")
+    (shown,) = re.findall(r"^(\{.+?\})\n```", sending, re.MULTILINE | re.DOTALL)
+    assert set(json.loads(shown)) == set(views.UploadView.model_fields), "docs/api.md"
 
 
 def test_the_examples_of_the_api_use_codes_that_exist() -> None:

@@ -139,7 +139,7 @@ def test_a_file_field_tells_browsers_a_text_for_every_code() -> None:
 def test_a_built_in_text_can_be_filled_in(code: str) -> None:
     text = NOTICE_TEXTS.get(code) or ERRORS[code].detail
     names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
-    assert names <= PLACEHOLDERS[code]
+    assert names <= PLACEHOLDERS[code], "what a text can tell: shared/codes.py"
     assert text == text.strip(" .")
 
 

@@ -167,7 +167,7 @@ def test_a_service_is_told_what_compose_tells_it(
     in_compose = environment(services[service])
     expected = {OTHERWISE[service].get(name, name) for name in in_compose}
     may_be_told = {OTHERWISE[service].get(name, name) for name in services[service]["environment"]}
-    assert expected <= set(given), "what Compose always tells it"
+    assert expected <= set(given), "what Compose always tells it: *.env of deploy/kubernetes"
     assert set(given) <= may_be_told, "and nothing that Compose doesn't know"
     literal = [
         *("LOG_FORMAT", "HOST", "PORT", "INTERNAL_PORT", "STAGING_DIR", "FORMS_DIR"),
