@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Connection, Table, inspect, update
 
 from api.records import migrate, schema
 from api.records.database import Transaction
@@ -74,6 +74,36 @@ def test_the_oldest_release_that_the_schema_serves_is_one_that_there_is() -> Non
 def test_a_migration_is_named_by_its_revision_and_follows_the_one_before() -> None:
     scripts = ScriptDirectory(str(schema.SCRIPTS)).walk_revisions()
     assert [each.revision for each in scripts] == schema.REVISIONS[::-1], "NNNN_what_it_does.py"
+
+
+async def columns(database_url: str) -> dict[tuple[str, str], bool]:
+    """Table and name of each, and whether a row can be written without it."""
+    database = open_database(database_url)
+
+    def found(connection: Connection) -> dict[tuple[str, str], bool]:
+        return {
+            (table, each["name"]): each["nullable"] or each["default"] is not None
+            for (_, table), of_table in inspect(connection).get_multi_columns().items()
+            for each in of_table
+        }
+
+    there = await database.scan(found)
+    await database.close()
+    return there
+
+
+async def test_code_of_before_can_write_beside_a_column_that_was_added(database_url: str) -> None:
+    await migrate.upgrade(database_url, to="0001")
+    before = await columns(database_url)
+    await migrate.upgrade(database_url)
+    tables = {table for table, _ in before}
+    added = {
+        each: may_lack
+        for each, may_lack in (await columns(database_url)).items()
+        if each not in before and each[0] in tables
+    }
+    assert added
+    assert [each for each, may_lack in added.items() if not may_lack] == [], "a server_default"
 
 
 def taken_away(path: Path, way: str) -> set[str]:
