@@ -231,7 +231,7 @@ def test_every_setting_says_what_it_is_for(settings: type[BaseSettings]) -> None
 def test_what_the_local_stack_passes_on_is_said() -> None:
     said = text_of("settings.md").partition("What else it passes on")[2].partition("\n\n")[0]
     names = re.findall(r"`([A-Z_]+)`", said)
-    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, API, WORKER})
+    assert sorted({*names} - {"TUNABLE"}) == sorted({*TUNABLE, API, WORKER}), "docs/settings.md"
 
 
 # --- what it runs on
