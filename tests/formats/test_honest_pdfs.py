@@ -181,6 +181,16 @@ REPAIRED: dict[str, tuple[bytes, int]] = {
         LOCKED_AND_PACKED + b"<html>404</html>\n" * 200,
         2,
     ),
+    "an owner's password, objects in streams, the table is elsewhere": (
+        LOCKED_AND_PACKED.replace(b"startxref\n", b"startxref\n9"),
+        2,
+    ),
+    "an owner's password, objects in streams, cut at its end": (LOCKED_AND_PACKED[:-12], 2),
+    "the table counts from one": (PLAIN.replace(b"xref\n0 ", b"xref\n1 "), 3),
+    "another generation than in the table": (
+        PLAIN.replace(b"1 0 obj", b"1 5 obj").replace(b"/Root 1 0 R", b"/Root 1 5 R"),
+        3,
+    ),
     "linearized, cut at its end": (images.pdf(20, linearize=True)[:-20], 20),
 }
 

@@ -37,6 +37,7 @@ _END = b"%%EOF"
 _STOP = b"stop\n"
 """qpdf doesn't believe in an object with nothing but spaces behind it."""
 _STREAM = re.compile(rb"/Type\s*/ObjStm\b")
+_XREF = re.compile(rb"/Type\s*/XRef\b")
 _NUMBER = {key: re.compile(rb"/" + key + rb"\s+(\d{1,9})\b") for key in (b"N", b"First")}
 _ENCRYPTED = b"/Encrypt"
 _DICTIONARY_BYTES = 2_000
@@ -63,9 +64,11 @@ def mended(content: bytes) -> bytes:
             parts.append(b"\n%d 0 obj\n%s\nendobj\n" % (number, body))
         if _CATALOG.search(body):
             catalogs.append(number)
-    if catalogs and _ENCRYPTED not in content:
+    if _ENCRYPTED not in content and (catalogs or _says_its_root(content)):
         # qpdf prefers a table that is found, to believe it or to give up on it
-        parts[1] = parts[1].replace(b"/XRef", b"/Xxxx").replace(b"startxref", b"startxxxx")
+        parts[1] = parts[1].replace(b"startxref", b"startxxxx")
+        if catalogs:
+            parts[1] = parts[1].replace(b"/XRef", b"/Xxxx")
     if catalogs:
         parts.append(b"\ntrailer\n<</Root %d 0 R>>\n" % catalogs[-1])
     highest = max((n for n in (*numbers, *packed) if n <= HIGHEST_OBJECT), default=0)
@@ -82,6 +85,23 @@ def without_rest(content: bytes) -> bytes | None:
     if end < len(_END) or not content[end:].strip() or _OBJECT.search(content, end):
         return None
     return content[:end]
+
+
+def at_its_table(content: bytes) -> bytes | None:
+    """A copy that says where its last table is that is a stream and names a root; None where there
+    is none, or nothing is encrypted. What is, and lies in streams, can't be found without it.
+
+    Raises `FileRejected` (`file-too-complex`) where there are too many of them."""
+    if _ENCRYPTED not in content:
+        return None
+    objects, start = Objects(), None
+    for found in _XREF.finditer(content):
+        objects.spend()
+        before = max(0, found.start() - _DICTIONARY_BYTES)
+        begun = [*_OBJECT.finditer(content, before, found.start())]
+        if begun and b"/Root" in content[begun[-1].end() : found.end() + _DICTIONARY_BYTES]:
+            start = begun[-1].start()
+    return None if start is None else content + b"\nstartxref\n%d\n%%%%EOF\n" % start
 
 
 class Texts:

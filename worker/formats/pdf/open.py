@@ -111,9 +111,11 @@ _TOO_MUCH = {
 def _open_mended(path: Path, limits: PdfLimits, objects: Objects) -> Opened:
     received = path.read_bytes()
     try:
-        if (shorter := mend.without_rest(received)) is not None:
+        for less in (mend.without_rest, mend.at_its_table):
+            if (copy := less(received)) is None:
+                continue
             try:
-                return _open(shorter, limits, objects, received)
+                return _open(copy, limits, objects, received)
             except pikepdf.PasswordError:
                 raise
             except (pikepdf.PdfError, FileRejected) as error:
