@@ -72,6 +72,12 @@ def nested_groups() -> bytes:
     return b"{\\rtf1 " + b"{\\b " * 200 + b"deep" + b"}" * 201
 
 
+DRAWING = """<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [
+<!ENTITY ns_svg "http://www.w3.org/2000/svg">
+<!ENTITY ns_extend "http://ns.adobe.com/Extensibility/1.0/">
+]><svg xmlns="&ns_svg;" xmlns:x="&ns_extend;"/>"""
+
 ROWS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a plain docx": (DOCX.media_type, documents.docx),
     "a docx with data descriptors": (DOCX.media_type, lambda: archive(docx_parts(), streamed=True)),
@@ -101,6 +107,10 @@ ROWS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a docx with an umlaut in a name": (
         DOCX.media_type,
         lambda: archive(docx_parts() | {"word/media/Müßig.png": b"x"}),
+    ),
+    "a docx with a drawing of Illustrator's": (
+        DOCX.media_type,
+        lambda: archive(docx_parts() | {"word/media/image1.svg": DRAWING}),
     ),
     "a docx with a macro's content type and no macro": (
         DOCX.media_type,

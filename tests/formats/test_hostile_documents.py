@@ -65,6 +65,10 @@ def detected(folder: Path, content: bytes) -> str | None:
         ("application/vnd.ms-powerpoint", documents.compound({"PowerPoint Document": b"x"})),
         ("application/vnd.ms-outlook", documents.compound({"__properties_version1.0": b"x"})),
         ("application/x-ole-storage", documents.compound({"anything": b"x"})),
+        (
+            "application/vnd.ms-excel",  # cut off
+            documents.compound({"Workbook": b"\x09\x08\x10\0"})[:1500],
+        ),
         ("application/zip", archive({"a.pdf": b"%PDF-1.7", **docx_parts()}, stored=True)),
     ],
 )
@@ -81,6 +85,10 @@ CUT = {
     "doc whose text isn't its first stream": (
         DOC.media_type,
         documents.compound({"1Table": b"table", "WordDocument": b"\xec\xa5\xc1\0"})[:-2000],
+    ),
+    "doc cut off before its text": (
+        DOC.media_type,
+        documents.compound({"1Table": b"table", "WordDocument": b"\xec\xa5\xc1\0"})[:3000],
     ),
     "doc without its end": (DOC.media_type, documents.word_binary()[:-700]),
 }
@@ -101,6 +109,11 @@ def flipped() -> bytes:
     return bytes(content)
 
 
+def drawing(entity: str) -> bytes:
+    svg = f'<!DOCTYPE svg [<!ENTITY a "http://a.example/"><!ENTITY {entity}>]><svg xmlns="&a;"/>'
+    return archive(docx_parts() | {"word/media/image1.svg": svg})
+
+
 def slipping(name: str) -> bytes:
     return archive(docx_parts() | {name: b"x"})
 
@@ -109,12 +122,24 @@ def slipping(name: str) -> bytes:
     "content",
     [
         flipped(),
+        drawing('b "&a;&a;"'),
+        drawing('b SYSTEM "file:///etc/passwd"'),
+        drawing('% b "http://a.example/"'),
         slipping("../../etc/cron.d/x"),
         slipping("/etc/passwd"),
         slipping("..\\..\\x"),
         slipping("word/../../x"),
     ],
-    ids=["flipped", "up", "absolute", "backslashes", "within"],
+    ids=[
+        "flipped",
+        "nested",
+        "from a file",
+        "of markup",
+        "up",
+        "absolute",
+        "backslashes",
+        "within",
+    ],
 )
 def test_a_damaged_archive_or_one_that_leads_out_of_itself_is_corrupt(
     tmp_path: Path, content: bytes
@@ -249,10 +274,14 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 0.5
 
 
-def test_an_archive_of_much_text_or_of_many_entries_is_too_complex(tmp_path: Path) -> None:
+def test_an_archive_of_much_of_anything_is_too_complex(tmp_path: Path) -> None:
     text = archive(docx_parts() | {"word/styles.xml": bytes(65 << 20)})
     entries = archive(docx_parts() | {f"word/media/{number}": b"" for number in range(10_001)})
-    for content, limit in ((text, "text_bytes"), (entries, "entries")):
+    one = documents.docx(body="<w:p " + " ".join(f'a{n}=""' for n in range(1_001)) + "/>")
+    svg = '<!DOCTYPE svg [<!ENTITY a "http://a.example/">]><svg>' + "&a;" * (2 << 20)
+    large = archive(docx_parts() | {"word/media/image1.svg": svg})
+    limits = {"text_bytes": text, "entries": entries, "attributes": one, "drawing_bytes": large}
+    for limit, content in limits.items():
         with pytest.raises(FileRejected) as verdict:
             check(tmp_path, content)
         assert verdict.value.code == "file-too-complex"

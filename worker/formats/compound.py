@@ -32,6 +32,10 @@ class BrokenCompoundError(Exception):
     """A piece of it isn't where it should be."""
 
 
+class CutOffError(BrokenCompoundError):
+    """The file ends before it."""
+
+
 @dataclass(frozen=True)
 class Entry:
     name: str
@@ -128,7 +132,7 @@ class CompoundFile:
 
     def _check_there(self, number: int) -> None:
         if (number + 1) * self._sector_bytes >= len(self._content):
-            raise BrokenCompoundError("a sector is beyond the end")
+            raise CutOffError("a sector is beyond the end")
 
     def _sector(self, number: int) -> bytes:
         """The last one of a file may be cut short: some programs don't fill it."""

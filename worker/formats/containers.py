@@ -11,7 +11,7 @@ from pathlib import Path
 from shared.formats import DOC, DOCX, ODT
 from worker.errors import FileRejected
 from worker.formats.archive import BrokenArchiveError, beginning, open_archive
-from worker.formats.compound import BrokenCompoundError, CompoundFile
+from worker.formats.compound import BrokenCompoundError, CompoundFile, CutOffError
 
 ZIP = "application/zip"
 COMPOUND = "application/x-ole-storage"
@@ -47,7 +47,12 @@ _TYPES_BYTES = 1 << 20
 _FIRST_ENTRIES_BYTES = 64 << 10
 _BEFORE_NAME = 26
 """Bytes between the magic of an entry and its name."""
-_WORD_MAGIC = b"\xec\xa5"
+_BEGINNINGS = (
+    (b"\xec\xa5", DOC.media_type),
+    (b"\x09\x08\x10\0", "application/vnd.ms-excel"),
+    (b"\x0f\0\xe8\x03", "application/vnd.ms-powerpoint"),
+)
+"""Of the streams that a compound file is written for."""
 _SECTOR_BYTES = 512
 _FIRST_SECTORS_BYTES = 1 << 20
 
@@ -69,17 +74,24 @@ def in_compound_file(path: Path) -> str:
         top = CompoundFile(path).top
     except FileRejected:  # as of an archive
         return COMPOUND
-    except (BrokenCompoundError, struct.error):
-        return DOC.media_type if _has_a_text_of_word(path) else COMPOUND
+    except (BrokenCompoundError, struct.error) as error:
+        return _of_broken_compound_file(path, cut=isinstance(error, CutOffError))
     return next((media_type for name, media_type in _STREAMS if name in top), COMPOUND)
 
 
-def _has_a_text_of_word(path: Path) -> bool:
-    """Whether a stream in a damaged compound file begins as Word's text. Word writes it first and
-    other programs where they like; the directory that names it may be cut off."""
+def _of_broken_compound_file(path: Path, *, cut: bool) -> str:
+    """By how a stream in it begins: the directory that names them may be cut off. Word writes its
+    text first and other programs where they like, so that one that is `cut` off before it shows
+    what it is is taken for a text, and found damaged."""
     with path.open("rb") as file:
         head = file.read(_FIRST_SECTORS_BYTES)
-    return any(head.startswith(_WORD_MAGIC, at) for at in range(0, len(head), _SECTOR_BYTES))
+    sectors = range(_SECTOR_BYTES, len(head), _SECTOR_BYTES)
+    begun = (
+        media_type
+        for magic, media_type in _BEGINNINGS
+        if any(head.startswith(magic, at) for at in sectors)
+    )
+    return next(begun, DOC.media_type if cut else COMPOUND)
 
 
 def _of_entries(archive: zipfile.ZipFile) -> str:

@@ -13,11 +13,16 @@ from worker.formats.verdicts import within
 
 MAX_ELEMENTS = 3_000_000
 """In all entries together. Two thousand pages have a fifth of it."""
+MAX_ATTRIBUTES = 1_000
+"""Of one element. LibreOffice compares each with all before it."""
 MAX_NESTING = 1_000
 """Of elements. Word stops at tables 64 deep, which are some 250 elements."""
 TEXT_BYTES = 64 << 20
 """Of the entries with text and layout, which the converter holds in memory, many times as large:
 two thousand pages have some twenty megabytes."""
+DRAWING_BYTES = 4 << 20
+"""Of a drawing that gives short names to what is longer."""
+_NAMESPACE = re.compile(r"https?://[\w./-]{1,80}")
 _BEGINS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")
 _TABLES, _CELLS, _PARAGRAPHS = {"tbl", "table"}, {"tc", "table-cell"}, {"p", "h"}
 """Names in DOCX and ODT, without their namespaces."""
@@ -64,25 +69,37 @@ class Reading:
         self._depth = self._tables = 0
         self._instruction = ""
         self._in_instruction = False
-        self._broken = False
+        self._broken = self._declares = False
+        self._size = 0
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
-        self._parser.EntityDeclHandler = _refuse_entities
+        self._parser.EntityDeclHandler = self._declare
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
 
     def feed(self, chunk: bytes) -> None:
         """Raises `FileRejected` (`file-too-complex`) and `BrokenDocumentError`."""
         self._markup.spend(size=len(chunk))
+        self._size += len(chunk)
         if self._broken:
             return
         try:
             self._parser.Parse(chunk, False)  # noqa: FBT003 - it takes no keyword
         except (expat.ExpatError, LookupError, ValueError):  # broken, or encoded in an unknown way
             self._broken = True
+        if self._declares:
+            within("drawing_bytes", self._size, DRAWING_BYTES)
+
+    def _declare(self, _name: str, parameter: bool, value: str | None, *_: object) -> None:  # noqa: FBT001 - expat's own
+        """Illustrator gives short names to the namespaces of a drawing, which Word keeps as it is.
+        Word processors declare nothing, and what repeats more is an attack."""
+        if parameter or value is None or not _NAMESPACE.fullmatch(value):
+            raise BrokenDocumentError("it declares entities, as no word processor does")
+        self._declares = True
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._markup.spend(elements=1)
+        within("attributes", len(attributes), MAX_ATTRIBUTES)
         self._depth += 1
         within("nesting", self._depth, MAX_NESTING)
         local = name.rpartition(":")[2]
@@ -114,10 +131,6 @@ class Reading:
         self._instruction = (self._instruction + text)[:_INSTRUCTION_CHARS]
         if _STARTS_A_PROGRAM.match(self._instruction):
             self._markup.macros = True
-
-
-def _refuse_entities(*_: object) -> None:
-    raise BrokenDocumentError("it declares entities, as no word processor does")
 
 
 def _acts(name: str, attributes: dict[str, str]) -> bool:
