@@ -109,6 +109,7 @@ def rows_of_png() -> list[Row]:
         row("sRGB before gamma", lambda: odd.png_with(photo(), (b"sRGB", b"\0"), odd.gama(1.0)), small, shows=photo),
         row("a profile before gamma", lambda: odd.png_with(photo(), odd.iccp(images.srgb_profile()), odd.gama(1.0)), small, shows=photo),
         row("gamma of sRGB", lambda: odd.png_with(photo(), odd.gama(0.45455)), small, shows=photo),
+        row("two gammas", lambda: odd.png_with(photo(), odd.gama(0.45455), odd.gama(1.0)), small, shows=photo),
         row("a gamma of nothing", lambda: odd.png_with(photo(), odd.gama(0)), small, shows=photo),
         row("cICP of sRGB before a profile", lambda: odd.png_with(photo(), odd.cicp(1, 13), odd.iccp(odd.swapped_profile())), small, shows=photo),
         row("cICP of P3", lambda: odd.png_with(photo(), odd.cicp(12, 13)), small, shows=lambda: as_pillow_shows(encode(photo(), "PNG", icc_profile=odd.builtin_profile("p3")))),
@@ -157,6 +158,9 @@ def rows_of_others() -> list[Row]:
         Row("gif", lambda: encode(photo(mode="P"), "GIF"), GIF, small),
         Row("gif clear", lambda: encode(photo(mode="P"), "GIF", transparency=0), GIF, small),
         Row("gif interlaced", lambda: encode(photo(mode="P"), "GIF", interlace=1), GIF, small),
+        Row("gif in the middle", lambda: odd.gif_placed(photo(mode="P"), (120, 100), (20, 30)), GIF, (120, 100), shows=in_the_middle),
+        Row("gif animated in the middle", lambda: odd.gif_film_placed(photo(mode="P"), (120, 100), (20, 30)), GIF, (120, 100), dropped, in_the_middle),
+        Row("gif of a colour that it has no table for", lambda: odd.gif_placed(Image.new("P", small, 3), small, (0, 0)).replace(b"GIF87a", b"GIF89a"), GIF, small, shows=lambda: Image.new("RGB", small)),
         Row("gif animated", lambda: odd.animated("GIF"), GIF, still, dropped),
         Row("gif no end", lambda: encode(photo(mode="P"), "GIF")[:-1], GIF, small, REPAIRED),
         Row("gif cut in a later frame", lambda: odd.animated("GIF")[:-20], GIF, still, dropped | REPAIRED),
@@ -181,7 +185,12 @@ def rows_of_others() -> list[Row]:
         Row("tiff planes in tiles", lambda: odd.planes_in_tiles(photo(tiles)), TIFF, tiles, shows=lambda: photo(tiles)),
         Row("tiff old JPEG", lambda: odd.jpeg_in_old_tiff(encode(photo(), "JPEG", quality=95), small), TIFF, small, shows=photo),
         Row("tiff lzma", lambda: encode(photo(), "TIFF", compression="lzma"), TIFF, small, shows=photo),
-        Row("tiff 12 bits", lambda: odd.twelve_bit_tiff(photo(mode="L")), TIFF, small, shows=lambda: photo(mode="L")),
+        *[Row(f"tiff {bits} bits", partial(odd.packed_tiff, photo(), bits, {262: [2]}), TIFF, small, shows=photo, within=8 if bits == 5 else 1) for bits in (5, 10, 12, 14)],
+        Row("tiff 12 bits, grey", lambda: odd.packed_tiff(photo(mode="L"), 12, {262: [1]}, rows=7), TIFF, small, shows=lambda: photo(mode="L")),
+        Row("tiff 12 bits, white is nothing", lambda: odd.packed_tiff(ImageOps.invert(photo(mode="L")), 12, {262: [0]}), TIFF, small, shows=lambda: photo(mode="L")),
+        Row("tiff 10 bits, turned", lambda: odd.packed_tiff(odd.turned(picture(), 6), 10, {262: [2], 274: [6]}), TIFF, shows=picture),
+        Row("tiff 12 bits, planes apart", lambda: odd.packed_planes(photo(), 12), TIFF, small, shows=photo),
+        Row("tiff with a selection", lambda: odd.with_selection(photo()), TIFF, small, shows=photo),
         Row("tiff without a colour space", lambda: odd.tiff_by_hand(small, [photo(mode="L").tobytes()], {258: [8]}), TIFF, small, shows=lambda: ImageOps.invert(photo(mode="L"))),
         Row("tiff of an empty plane beside", lambda: odd.tiff_by_hand(small, [zlib.compress(photo(mode="L").tobytes()), b""], {258: [8] * 2, 259: [8], 262: [1], 277: [2], 284: [2], 338: [0]}), TIFF, small, shows=lambda: photo(mode="L")),
         Row("tiff of more depths than channels", lambda: odd.tiff_by_hand(small, [photo().tobytes()], {258: [8, 8, 8, 1], 262: [2], 277: [3]}), TIFF, small, REPAIRED, photo),
@@ -203,18 +212,28 @@ def rows_of_others() -> list[Row]:
         Row("heic of tiles, turned", lambda: odd.grid_heic(picture((256, 128)), turns=1), JPEG, (128, 256), CONVERTED, lambda: picture((256, 128)).rotate(90, expand=True)),
         Row("heic general brand", lambda: odd.with_brands(odd.heic(), b"mif1", b"mif1", b"heic"), JPEG, notices=CONVERTED, shows=picture),
         *[Row(f"heic orientation {n}", partial(odd.heic, odd.turned(picture(), n), exif=odd.exif(n)), JPEG, notices=CONVERTED, shows=picture) for n in (1, 3, 6, 8)],
+        Row("heic in pieces", lambda: odd.pieced_heic(photo(tiles)), JPEG, tiles, CONVERTED, lambda: photo(tiles)),
+        *[Row(f"heic grouped as {group!r}", partial(odd.pieced_heic, photo(tiles), group=group), JPEG, tiles, CONVERTED, lambda: photo(tiles)) for group in (b"ster", b"altr")],
         Row("avif", lambda: encode(photo(), "AVIF", quality=95), WEBP, small, CONVERTED),
         Row("avif alpha", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95), WEBP, small, CONVERTED),
         Row("avif alpha in its colours", lambda: encode(photo(mode="RGBA"), "AVIF", quality=95, alpha_premultiplied=True), WEBP, small, CONVERTED, on_white),
+        Row("avif film", odd.avif_film, WEBP, still, CONVERTED | dropped, lambda: odd.frames(4)[0]),
         Row("avif sequence", lambda: odd.animated("AVIF"), WEBP, still, CONVERTED | dropped),
         Row("avif orientation 6", lambda: odd.oriented("AVIF", 6, quality=95), WEBP, notices=CONVERTED, shows=picture),
         Row("avif of tiles", lambda: odd.grid_heic(photo((256, 128)), av1=True), WEBP, (256, 128), CONVERTED, lambda: photo((256, 128))),
+        Row("avif of tiles in pieces", lambda: odd.grid_heic(photo((256, 128)), av1=True, pieces=True), WEBP, (256, 128), CONVERTED, lambda: photo((256, 128))),
         Row("avif general brand", lambda: odd.with_brands(encode(photo(), "AVIF", quality=95), b"mif1", b"avif"), WEBP, small, CONVERTED, photo),
     ]  # fmt: skip
 
 
 def odd_tags(compression: str, mode: str) -> bytes:
     return odd.tiff_out_of_order(encode(photo(mode=mode), "TIFF", compression=compression))
+
+
+def in_the_middle() -> Image.Image:
+    white = Image.new("RGB", (120, 100), "white")
+    white.paste(photo(mode="P"), (20, 30))
+    return white
 
 
 def on_white() -> Image.Image:

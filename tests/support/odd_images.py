@@ -241,6 +241,35 @@ def gif_of_frames(count: int, canvas: tuple[int, int] = (1, 1)) -> bytes:
     return bytes(head) + one[start:-1] * count + b";"
 
 
+def gif_placed(image: Image.Image, canvas: tuple[int, int], at: tuple[int, int]) -> bytes:
+    """Its only frame lies somewhere in it, and nothing is clear."""
+    content = bytearray(encode(image, "GIF"))
+    struct.pack_into("<HH", content, 6, *canvas)
+    struct.pack_into("<HH", content, _first_frame(content) + 1, *at)
+    return bytes(content)
+
+
+def gif_film_placed(image: Image.Image, canvas: tuple[int, int], at: tuple[int, int]) -> bytes:
+    """The same frame twice."""
+    content = gif_placed(image, canvas, at)
+    return content[:-1] + content[_first_frame(content) :]
+
+
+def gif_of_too_few_pixels(image: Image.Image) -> bytes:
+    """Its frame is twice as high as it has pixels for."""
+    content = bytearray(encode(image, "GIF"))
+    for place in (8, _first_frame(content) + 7):
+        struct.pack_into("<H", content, place, 2 * image.height)
+    return bytes(content)
+
+
+def _first_frame(gif: bytes | bytearray) -> int:
+    """Of one that has a table, and nothing before its frame."""
+    at = 13 + 3 * (2 << (gif[10] & 7))
+    assert gif[at] == ord(",")
+    return at
+
+
 def tiff_pages(count: int, *, sizes: tuple[tuple[int, int], ...] = ((50, 40),)) -> bytes:
     images = [Image.new("RGB", sizes[n % len(sizes)], (n * 40 % 256, 90, 0)) for n in range(count)]
     return encode(images[0], "TIFF", save_all=True, append_images=images[1:])
@@ -347,12 +376,38 @@ def jpeg_in_old_tiff(jpeg: bytes, size: tuple[int, int]) -> bytes:
     return tiff_by_hand(size, [jpeg], tags)
 
 
-def twelve_bit_tiff(image: Image.Image) -> bytes:
-    """Grey of an even width, two samples in three bytes."""
-    levels = [level * 4095 // 255 for level in image.tobytes()]
-    pairs = zip(levels[::2], levels[1::2], strict=True)
-    packed = b"".join((one << 12 | other).to_bytes(3) for one, other in pairs)
-    return tiff_by_hand(image.size, [packed], {258: [12], 262: [1]})
+def packed_tiff(
+    image: Image.Image, bits: int, tags: Mapping[int, Sequence[int]], *, rows: int = 10_000
+) -> bytes:
+    """Each sample in so many bits, one behind the other, in strips of so many rows."""
+    channels, white = len(image.getbands()), (1 << bits) - 1
+    levels = [level * white // 255 for level in image.tobytes()]
+    packed = b""
+    for start in range(0, len(levels), image.width * channels):
+        digits = "".join(
+            f"{each:0{bits}b}" for each in levels[start : start + image.width * channels]
+        )
+        digits += "0" * (-len(digits) % 8)
+        packed += int(digits, 2).to_bytes(len(digits) // 8)
+    strip = len(packed) // image.height * rows
+    strips = [packed[at : at + strip] for at in range(0, len(packed), strip)]
+    known = {258: [bits] * channels, 277: [channels], 278: [min(rows, image.height)]}
+    return tiff_by_hand(image.size, strips, {**known, **tags})
+
+
+def packed_planes(image: Image.Image, bits: int) -> bytes:
+    """Red, green and blue apart."""
+    planes = [packed_tiff(each, bits, {}) for each in image.split()]
+    size = image.height * -(-image.width * bits // 8)
+    tags = {258: [bits] * 3, 262: [2], 277: [3], 284: [2]}
+    return tiff_by_hand(image.size, [each[-size:] for each in planes], tags)
+
+
+def with_selection(image: Image.Image) -> bytes:
+    """As Photoshop saves a selection: a channel more, which is no transparency."""
+    image = image.copy()
+    image.putalpha(Image.new("L", image.size))
+    return tiff_by_hand(image.size, [image.tobytes()], {258: [8] * 4, 262: [2], 277: [4], 338: [0]})
 
 
 def riff(webp: bytes, change: int) -> bytes:
@@ -442,9 +497,49 @@ def cropped_heic(
     return kind + meta(start) + _box(b"mdat", coded)
 
 
-def grid_heic(image: Image.Image, *, turns: int = 0, av1: bool = False) -> bytes:
+def pieced_heic(image: Image.Image, *, group: bytes = b"") -> bytes:
+    """Its picture lies in two pieces, with something else between them. With a `group`, a second
+    one of the same pixels is in that with it."""
+    whole = heic(image)
+    codec = dict(isobmff.describe(whole).properties)[b"hvcC"]
+    coded = whole[whole.index(b"mdat") + 4 :]
+    half, between = len(coded) // 2, b"something else"
+    items = (1, 2) if group else (1,)
+    properties = _box(b"hvcC", codec) + _full_box(b"ispe", struct.pack(">II", *image.size))
+    owners = b"".join(struct.pack(">H", item) + bytes([2, 0x81, 2]) for item in items)
+    infos = b"".join(_full_box(b"infe", struct.pack(">HH4sx", n, 0, b"hvc1"), 2) for n in items)
+    pair = _full_box(group, struct.pack(">4I", 9, 2, *items)) if group else b""
+
+    def meta(start: int) -> bytes:
+        second = start + half + len(between)
+        pieces = struct.pack(">HIIII", 2, start, half, second, len(coded) - half)
+        located = b"".join(struct.pack(">HHH", item, 0, 0) + pieces for item in items)
+        return _full_box(
+            b"meta",
+            _full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
+            + _full_box(b"pitm", struct.pack(">H", 1))
+            + _full_box(b"iloc", b"\x44\0" + struct.pack(">H", len(items)) + located, 1)
+            + _full_box(b"iinf", struct.pack(">H", len(items)) + infos)
+            + _box(b"iprp", _box(b"ipco", properties) + _full_box(b"ipma", struct.pack(">I", len(items)) + owners))
+            + (_box(b"grpl", pair) if pair else b""),
+        )  # fmt: skip
+
+    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    start = len(kind) + len(meta(0)) + 8
+    return kind + meta(start) + _box(b"mdat", coded[:half] + between + coded[half:])
+
+
+def avif_film() -> bytes:
+    """An animated one that names no still image."""
+    return animated("AVIF").replace(b"pitm", b"free")
+
+
+def grid_heic(
+    image: Image.Image, *, turns: int = 0, av1: bool = False, pieces: bool = False
+) -> bytes:
     """As phones write it: of two tiles side by side, hidden, with EXIF that says to turn as the
     boxes do. `turns`: a quarter each, against the clock. `av1`: it is an AVIF.
+    `pieces`: each tile is in two.
     """
     configured, coding, brand = (b"av1C", b"av01", b"avif") if av1 else (b"hvcC", b"hvc1", b"heic")
     half, high = image.width // 2, image.height
@@ -472,7 +567,9 @@ def grid_heic(image: Image.Image, *, turns: int = 0, av1: bool = False) -> bytes
         first = start + len(block)
         places = [(1, 0, first, len(coded[0])), (2, 0, first + len(coded[0]), len(coded[1]))]
         places += [(3, 1, 0, len(grid)), (4, 0, start, len(block))]
-        located = b"".join(struct.pack(">HHHHII", n, way, 0, 1, *at) for n, way, *at in places)
+        located = b"".join(
+            _located(*place, halved=pieces and place[0] in (1, 2)) for place in places
+        )
         return _full_box(
             b"meta",
             _full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
@@ -487,6 +584,13 @@ def grid_heic(image: Image.Image, *, turns: int = 0, av1: bool = False) -> bytes
     kind = _box(b"ftyp", brand + bytes(4) + b"mif1" + brand)
     start = len(kind) + len(meta(0)) + 8
     return kind + meta(start) + _box(b"mdat", block + b"".join(coded))
+
+
+def _located(item: int, way: int, start: int, length: int, *, halved: bool) -> bytes:
+    half = length // 2
+    pieces = [(start, half), (start + half, length - half)] if halved else [(start, length)]
+    packed = b"".join(struct.pack(">II", *piece) for piece in pieces)
+    return struct.pack(">HHHH", item, way, 0, len(pieces)) + packed
 
 
 def _box(kind: bytes, content: bytes) -> bytes:

@@ -21,6 +21,8 @@ _PICTURES = {b"hvc1", b"av01", b"grid", b"iovl", b"iden"}
 _BRAND_OF = {b"hvc1": b"heic", b"av01": b"avif"}
 """A brand that says that this codec is inside."""
 _BRANDS_WITHIN = 512
+_SHOWN_AS_ONE = {b"ster", b"altr"}
+"""Groups of a spatial photo, and of what a viewer chooses one of."""
 
 
 class TooManyBoxes(Exception):  # noqa: N818 - a budget that is exceeded
@@ -39,8 +41,10 @@ class Described:
     """Kind → from which item to which."""
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     of_item: dict[int, list[int]] = field(default_factory=dict)
-    places: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Id → whether it lies in `data`, where, and how many bytes; of items in one piece."""
+    places: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """Id → of each of its pieces, whether it lies in `data`, where, and how many bytes."""
+    groups: list[tuple[int, ...]] = field(default_factory=list)
+    """Of images that are shown as one: left and right of a pair, or one in place of another."""
     data: bytes = b""
     """What the description holds of the items themselves."""
     moving: bool = False
@@ -73,7 +77,7 @@ class Described:
         """Where the last of what the primary image is made of, its transparency too, ends."""
         shown = {self.primary, *self.tiles}
         beside = {s for s, goals in self.references.get(b"auxl", []) if not shown.isdisjoint(goals)}
-        places = (self.places.get(item, (1, 0, 0)) for item in shown | beside)
+        places = (place for item in shown | beside for place in self.places.get(item, ()))
         return max((start + length for inside, start, length in places if inside == 0), default=0)
 
     @property
@@ -93,6 +97,7 @@ class Described:
         beside = {
             source for kind in (b"thmb", b"auxl") for source, _ in self.references.get(kind, [])
         }
+        beside |= {each for group in self.groups for each in group[1:]}
         shown = (item for item, kind in self.items.items() if kind in _PICTURES)
         return max(1, sum(item not in parts | beside | self.hidden for item in shown))
 
@@ -139,9 +144,13 @@ def media_type(head: bytes) -> str | None:
 def read_item(content: bytes | mmap.mmap, described: Described, kind: bytes) -> bytes | None:
     """The bytes of the first item of a kind, None if there is none, or one beyond `MAX_META`."""
     for item, name in described.items.items():
-        inside, start, length = described.places.get(item, (0, 0, 0))
-        if name == kind and 0 < length <= MAX_META and inside in {0, 1}:
-            return (described.data if inside else content)[start : start + length]
+        places = described.places.get(item, [])
+        length = sum(each for _, _, each in places)
+        if name == kind and 0 < length <= MAX_META and {way for way, _, _ in places} <= {0, 1}:
+            return b"".join(
+                (described.data if inside else content)[start : start + each]
+                for inside, start, each in places
+            )
     return None
 
 
@@ -193,6 +202,8 @@ def _meta(content: bytes, seen: Described) -> None:
             _locations(data, seen)
         elif kind == b"idat":
             seen.data = data
+        elif kind == b"grpl":
+            _groups(data, seen)
         elif kind == b"iprp":
             _properties(data, seen)
 
@@ -215,22 +226,25 @@ def _locations(data: bytes, seen: Described) -> None:
     index_size = sizes & 15 if version else 0
     wide = 4 if version > 1 else 2
     at = 6 + wide
+    pieces = 0
     for _ in range(min(int.from_bytes(data[6:at]), MAX_BOXES)):
         item = int.from_bytes(data[at : at + wide])
         at += wide
         inside = data[at + 1] & 15 if version else 0
         at += 4 if version else 2
-        base, extents = (
-            int.from_bytes(data[at : at + base_size]),
-            data[at + base_size : at + base_size + 2],
-        )
+        base = int.from_bytes(data[at : at + base_size])
+        extents = int.from_bytes(data[at + base_size : at + base_size + 2])
         at += base_size + 2
-        if int.from_bytes(extents) == 1:
+        places = seen.places.setdefault(item, [])
+        for _ in range(extents):
+            pieces += 1
+            if pieces > MAX_BOXES:
+                raise TooManyBoxes
             first = at + index_size
+            at = first + offset_size + length_size
             offset = int.from_bytes(data[first : first + offset_size])
-            length = int.from_bytes(data[first + offset_size : first + offset_size + length_size])
-            seen.places[item] = (inside, base + offset, length)
-        at += int.from_bytes(extents) * (index_size + offset_size + length_size)
+            length = int.from_bytes(data[first + offset_size : at])
+            places.append((inside, base + offset, length))
 
 
 def _references(data: bytes, seen: Described) -> None:
@@ -241,6 +255,14 @@ def _references(data: bytes, seen: Described) -> None:
         count = min(count, (end - start - size - 2) // size)
         goals = struct.unpack_from(f">{count}{letter}", data, start + size + 2)
         seen.references.setdefault(kind, []).append((source, goals))
+
+
+def _groups(data: bytes, seen: Described) -> None:
+    for kind, start, end in _boxes(data, 0, len(data)):
+        if kind in _SHOWN_AS_ONE:
+            (count,) = struct.unpack_from(">I", data, start + 8)
+            count = min(count, (end - start - 12) // 4)
+            seen.groups.append(struct.unpack_from(f">{count}I", data, start + 12))
 
 
 def _properties(data: bytes, seen: Described) -> None:

@@ -14,43 +14,45 @@ from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, TiffImagePlugin
 
 from shared.formats import AVIF, TIFF, Format
 from worker.errors import FileRejected
-from worker.formats.image import tiff
+from worker.formats.image import packed, tiff
 from worker.formats.image.colour import set_blob
 from worker.formats.job import THREADS
-from worker.formats.verdicts import corrupt
+from worker.formats.verdicts import corrupt, within
 
 READS: dict[Format, type[ImageFile.ImageFile]] = {
     TIFF: TiffImagePlugin.TiffImageFile,
     AVIF: AvifImagePlugin.AvifImageFile,
 }
-_BITS_PER_SAMPLE = 258
 _PLAIN = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
 """Modes that are eight bits a channel in both libraries, and what libvips calls them."""
 
 
-def decode(path: Path, detected: Format, page: int) -> pyvips.Image:
+def decode(path: Path, detected: Format, max_pixels: int, page: int) -> pyvips.Image:
     """One page of the image, upright, with its profile and XMP beside it.
 
-    Raises `FileRejected`: `file-too-complex` for a kind that Pillow doesn't read either,
-    `file-corrupt` if it can't be decoded.
+    Raises `FileRejected`: `file-too-complex` for a kind that Pillow doesn't read either, or of more
+    pixels, `file-corrupt` if it can't be decoded.
     """
     AvifImagePlugin.DEFAULT_MAX_THREADS = THREADS
     content = path.read_bytes()
     if detected is TIFF:
-        tiff.check_whole(content, page)
+        directory = tiff.check_whole(content, page)
+        if packed.is_packed(content, directory):
+            return packed.decode(content, directory)
     opened: ImageFile.ImageFile | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is odd in a header
             opened = READS[detected](io.BytesIO(content))
+            within("pixels", opened.width * opened.height, max_pixels)
             opened.seek(page)
             opened.load()
             image = ImageOps.exif_transpose(opened)
-    except MemoryError:
+    except (MemoryError, FileRejected):
         raise
     except Exception as error:  # of any kind: what a file can make of a parser has no list
         raise FileRejected("file-too-complex") if opened is None else corrupt() from error
-    shown = _image_of(image, opened)
+    shown = _image_of(image)
     for name, data in _beside(opened.info).items():
         set_blob(shown, name, data)
     shown.set_type(pyvips.GValue.gint_type, "orientation", 1)
@@ -62,7 +64,7 @@ def _beside(info: dict[Any, Any]) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if data and isinstance(data, bytes)}
 
 
-def _image_of(image: Image.Image, opened: ImageFile.ImageFile) -> pyvips.Image:
+def _image_of(image: Image.Image) -> pyvips.Image:
     mode = image.mode
     if mode == "LAB":
         return _lab(image)
@@ -71,7 +73,7 @@ def _image_of(image: Image.Image, opened: ImageFile.ImageFile) -> pyvips.Image:
     if mode == "I":
         return _from(image, 1, "int")
     if mode.startswith("I;16"):
-        return _deep_grey(image, _bits(opened))
+        return _deep_grey(image)
     if mode == "1":
         image = image.convert("L")
     elif mode not in _PLAIN:
@@ -83,18 +85,12 @@ def _from(image: Image.Image, bands: int, form: str) -> pyvips.Image:
     return pyvips.Image.new_from_memory(image.tobytes(), *image.size, bands, form)
 
 
-def _bits(opened: ImageFile.ImageFile) -> int:
-    """Of a sample, which Pillow gives as it is stored: twelve bits end at 4095."""
-    tags = getattr(opened, "tag_v2", {})
-    return int(min(16, max(tags.get(_BITS_PER_SAMPLE, (16,)))))
-
-
-def _deep_grey(image: Image.Image, bits: int) -> pyvips.Image:
+def _deep_grey(image: Image.Image) -> pyvips.Image:
     if image.mode == "I;16":
         samples = _from(image, 1, "ushort")
     else:  # another order of bytes, which Pillow knows
         samples = _from(image.convert("I"), 1, "int").cast("ushort")
-    return (samples << (16 - bits)).cast("ushort").copy(interpretation="grey16")
+    return samples.copy(interpretation="grey16")
 
 
 def _lab(image: Image.Image) -> pyvips.Image:

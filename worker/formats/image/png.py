@@ -94,7 +94,7 @@ class _Look:
         elif kind == b"acTL" and not self._pixels:
             seen.images = max(1, int.from_bytes(data[:4]))
         if sound and kind in _COLOURS and not self._pixels:
-            self._said[kind] = data
+            self._said.setdefault(kind, data)  # as viewers do: a second one is a mistake
 
     def _comment(self, kind: bytes, length: int, data: bytes) -> None:
         """Whatever it is about, it isn't the picture: somebody, or a program, wrote of it."""

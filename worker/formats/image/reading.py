@@ -25,6 +25,9 @@ _NOT_READ = (
 """What it says of kinds of a format that it can't decode: nothing is damaged then."""
 _TWICE_READ = (TIFF, AVIF)
 """Of these another library reads more kinds."""
+_NO_STILL = "no 'pitm' box"
+"""What libheif says of an AVIF that is a film alone, of which browsers show the first frame."""
+_OPAQUE = 255
 _WARNED = {"", "tiffload: load error"}
 """Lines of what it says when something was odd, and nothing an error."""
 _OF_A_DIRECTORY = (
@@ -68,16 +71,21 @@ class Reading:
 
     def _ask_pillow(self, error: pyvips.Error) -> pyvips.Image:
         """The first page, by the other reader from now on; or `error`, where that isn't asked."""
-        if self._load or self._format not in _TWICE_READ or not is_unread(error.detail):
+        if self._load or not self._is_for_pillow(error.detail):
             raise error
         from worker.formats.image import pillow  # noqa: PLC0415 - other images don't wait for it
 
         seen, limits = self._seen, self._job.policy.image
         if seen.pixels > limits.max_pixels:
             check_size(seen.width, seen.height, self._job.target, limits)
-        self._load = lru_cache(maxsize=1)(partial(pillow.decode, self._path, self._format))
+        read = partial(pillow.decode, self._path, self._format, limits.max_pixels)
+        self._load = lru_cache(maxsize=1)(read)
         seen.ycbcr = False  # it gives colours
         return self._open(page=seen.pages[0])
+
+    def _is_for_pillow(self, said: str) -> bool:
+        film = self._format is AVIF and self._seen.moving and _NO_STILL in said.lower()
+        return self._format in _TWICE_READ and (film or is_unread(said))
 
     def first(self) -> tuple[pyvips.Image, int]:
         """The first frame or page, and its height."""
@@ -114,6 +122,8 @@ class Reading:
             if is_ours(error.detail):
                 raise
             return self._decode_odd(error, **options)
+        if self._format is GIF:
+            return self._clear_around(image, **options)
         if self._unsure:
             webp.mend(self._job.staged, self._copy, filler=b"\xff")
             other = self._show(fail_on="warning", **options)
@@ -121,8 +131,24 @@ class Reading:
                 raise corrupt()
         return image
 
+    def _clear_around(self, image: pyvips.Image, **options: Any) -> pyvips.Image:
+        """The same, clear where no frame of the GIF covers it. Raises `FileRejected`
+        (`file-corrupt`) where the first frame ends before its last pixel."""
+        source, self._path = self._path, self._job.scratch / "alone"
+        left, top, width, height = gif.first_alone(source, self._path)
+        alone = self._open(fail_on="warning")
+        opaque = width * height and alone.crop(left, top, width, height)[-1].min()
+        if float(opaque) < _OPAQUE:  # type: ignore[arg-type] # no tuple
+            raise corrupt()
+        if image.hasalpha() or (width, height) == (alone.width, alone.height):
+            return image
+        if "n" not in options:
+            return self._show()
+        gif.with_clear(source, self._path)
+        return self._show(**{**options, "n": self._seen.images})
+
     def _decode_odd(self, error: pyvips.Error, **options: Any) -> pyvips.Image:
-        if self._format in _TWICE_READ and is_unread(error.detail):
+        if self._is_for_pillow(error.detail):
             self._ask_pillow(error)
             return self._show(**options)
         if self._format is JPEG and not any(s in error.detail.lower() for s in _PIXELS_LOST):
@@ -173,6 +199,8 @@ class Reading:
             access="random" if self._format is TIFF else "sequential",
             **options,
         )
+        if image.bands > (colours := self._seen.opaque.get(page, image.bands)):
+            image = image.extract_band(0, n=colours)
         if self._seen.premultiplied:  # libheif says so, and libvips doesn't ask it
             image = image.unpremultiply().cast(image.format)
         return image

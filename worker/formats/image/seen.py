@@ -32,6 +32,8 @@ class Seen:
     """Frames or pages that people would see."""
     pages: list[int] = field(default_factory=lambda: [0])
     """Of a format with pages, which of them are no thumbnails."""
+    opaque: dict[int, int] = field(default_factory=dict)
+    """Of pages with further channels that aren't transparency, how many have colours."""
     moving: bool = False
     """Whether they are frames of an animation."""
     scans: int = 1

@@ -26,7 +26,17 @@ _EXACT = {1, 5, 8, 32_773, 32_946, 34_925, 50_000}
 Decoders of JPEG and of fax fill it in, and warn of it."""
 _STRIPS, _TILES = 273, 324
 _BYTES_OF = {_STRIPS: 279, _TILES: 325}
-_LISTS = {*_BYTES_OF.keys(), *_BYTES_OF.values()}
+_PLACES = {*_BYTES_OF.keys(), *_BYTES_OF.values()}
+_SAMPLES, _BITS, _FURTHER, _PROFILE = 277, 258, 338, 34_675
+_OF_CHANNELS = {_BITS, _FURTHER}
+_LISTS = {*_PLACES, *_OF_CHANNELS, _PROFILE}
+_MAX_CHANNELS = 1_000
+_MAX_PROFILE = 1 << 22
+"""Bytes."""
+_TRANSPARENCY = {1, 2}
+"""What a further channel is said to be then; editors keep selections in others."""
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4, 6: 3, 8: 3, 9: 3}
+"""Kind of colours → how many channels are of them. A palette makes three of one."""
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _MAX_TILE = 64 << 20
 """Pixels of a tile, which is held as a whole."""
@@ -65,15 +75,25 @@ class _Values(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Directory:
+class Directory:
     """What is said of one page."""
 
     values: dict[int, int] = field(default_factory=dict)
     """Tag → its first value, or where its values are."""
     lists: dict[int, _Values] = field(default_factory=dict)
-    """Of the tags that say where pixels are."""
+    """Of the tags that say where pixels are, and of others of which all values count."""
     following: int = 0
     """Where the next one is."""
+
+    def profile(self, content: Content) -> bytes:
+        """Its ICC profile, if it has one."""
+        found = self.lists.get(_PROFILE)
+        return content[found.at : found.at + min(found.length, _MAX_PROFILE)] if found else b""
+
+    def all_of(self, tag: int, content: Content) -> tuple[int, ...]:
+        """The values of a tag that has a list; none where it isn't there. Raises `struct.error`."""
+        found = self.lists.get(tag)
+        return _all(content, found) if found else ()
 
 
 def read(content: Content) -> Seen:
@@ -84,7 +104,12 @@ def read(content: Content) -> Seen:
     """
     seen = Seen()
     full: list[tuple[int, dict[int, int]]] = []
-    for at, tags in enumerate(directories := [each.values for each in _directories(content)]):
+    directories: list[dict[int, int]] = []
+    for at, directory in enumerate(_directories(content)):
+        tags = directory.values
+        directories.append(tags)
+        if colours := _opaque(content, directory):
+            seen.opaque[at] = colours
         seen.personal |= not _PERSONAL.isdisjoint(tags)
         if not tags.get(_SUBFILE, 0) & _REDUCED_OR_MASK:
             full.append((at, tags))
@@ -103,6 +128,18 @@ def read(content: Content) -> Seen:
     return seen
 
 
+def _opaque(content: Content, directory: Directory) -> int:
+    """How many channels have colours, where there are others that are said to be no transparency;
+    0 elsewhere. Of others of which nothing is said, some programs make transparency."""
+    tags = directory.values
+    colours = _COLOURS.get(tags.get(_PHOTOMETRIC, 1), 0)
+    try:
+        further = directory.all_of(_FURTHER, content)
+    except struct.error:
+        further = ()
+    return colours if further and _TRANSPARENCY.isdisjoint(further) else 0
+
+
 def _raw_type(
     content: Content, directories: list[dict[int, int]], *, has_pages: bool
 ) -> str | None:
@@ -118,9 +155,10 @@ def _raw_type(
     return None
 
 
-def check_whole(content: Content, page: int) -> None:
-    """Whether all that a page is made of lies in the file, as a decoder that says nothing of what
-    is missing needs it. Raises `FileRejected`: `file-corrupt`, `file-too-complex`."""
+def check_whole(content: Content, page: int) -> Directory:
+    """The directory of a page. Whether all that it is made of lies in the file, as a decoder that
+    says nothing of what is missing needs it. Raises `FileRejected`: `file-corrupt`,
+    `file-too-complex`."""
     directory = next(itertools.islice(_directories(content), page, None), None)
     if directory is None:
         raise corrupt()
@@ -137,13 +175,14 @@ def check_whole(content: Content, page: int) -> None:
         raise corrupt() from error
     if not ends or max(ends) > len(content):
         raise corrupt()
+    return directory
 
 
 def _all(content: Content, values: _Values) -> tuple[int, ...]:
     return struct.unpack_from(f"{values.order}{values.length}{values.letter}", content, values.at)
 
 
-def _directories(content: Content) -> Iterator[_Directory]:
+def _directories(content: Content) -> Iterator[Directory]:
     """Each of them, in the order of the file's pages."""
     order = "<" if content[:2] == b"II" else ">"
     try:
@@ -163,24 +202,24 @@ def _directories(content: Content) -> Iterator[_Directory]:
         return
 
 
-def _directory(content: Content, at: int, layout: _Layout) -> _Directory:
+def _directory(content: Content, at: int, layout: _Layout) -> Directory:
     (count,) = struct.unpack_from(layout.count, content, at)
     within("tags", count, _MAX_TAGS)
     start = at + struct.calcsize(layout.count)
-    found = _Directory()
+    found = Directory()
     for entry in range(start, start + count * layout.entry_bytes, layout.entry_bytes):
         tag, kind = struct.unpack_from(layout.order + "HH", content, entry)
         (values,) = struct.unpack_from(layout.offset, content, entry + 4)
-        if tag in _LISTS:
+        if tag in _PLACES:
             within("strips", values, MAX_PIECES)
         place = entry + 4 + struct.calcsize(layout.offset)
-        letter = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind, "I")
+        letter = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}.get(kind, "I")
         inline = values * _SIZES.get(kind, 1) <= struct.calcsize(layout.offset)
         (first,) = struct.unpack_from(
             layout.order + letter if inline else layout.offset, content, place
         )
         found.values[tag] = first
-        if tag in _LISTS:
+        if tag in _LISTS and (values <= _MAX_CHANNELS or tag not in _OF_CHANNELS):
             found.lists[tag] = _Values(layout.order, letter, values, place if inline else first)
     (found.following,) = struct.unpack_from(
         layout.offset, content, start + count * layout.entry_bytes
