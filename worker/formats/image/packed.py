@@ -48,7 +48,7 @@ def decode(content: bytes, page: tiff.Directory) -> pyvips.Image:
     Raises `FileRejected`: `file-too-complex` for one of another kind, `file-corrupt`.
     """
     rows = _rows_of(content, page)
-    image = _joined([rows.plane(content, at) for at in range(rows.planes)])
+    image = _joined([rows.plane(content, at) for at in range(min(rows.planes, rows.colours))])
     white = (1 << rows.bits) - 1
     image = (image.extract_band(0, n=rows.colours) * (_DEEPEST / white)).cast("ushort")
     if page.values[_KIND] == _WHITE_IS_NOTHING:

@@ -23,6 +23,8 @@ READS: dict[Format, type[ImageFile.ImageFile]] = {
     TIFF: TiffImagePlugin.TiffImageFile,
     AVIF: AvifImagePlugin.AvifImageFile,
 }
+_DAMAGED = "parsing failed"
+"""What libavif says of an AVIF whose boxes make no sense, or lead out of it."""
 _PLAIN = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
 """Modes that are eight bits a channel in both libraries, and what libvips calls them."""
 
@@ -51,7 +53,8 @@ def decode(path: Path, detected: Format, max_pixels: int, page: int) -> pyvips.I
     except (MemoryError, FileRejected):
         raise
     except Exception as error:  # of any kind: what a file can make of a parser has no list
-        raise FileRejected("file-too-complex") if opened is None else corrupt() from error
+        unknown = opened is None and _DAMAGED not in str(error).lower()
+        raise FileRejected("file-too-complex") if unknown else corrupt() from error
     shown = _image_of(image)
     for name, data in _beside(opened.info).items():
         set_blob(shown, name, data)

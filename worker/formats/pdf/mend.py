@@ -18,6 +18,8 @@ HIGHEST_OBJECT = 8_388_607
 """ISO 32000-1, annex C."""
 
 _OBJECT = re.compile(rb"(?<![0-9])(\d{1,7})[\s\0]+(\d{1,5})[\s\0]+obj\b")
+_NUMBERS_BYTES = 32
+"""Before `obj` that are looked at."""
 _ONE_AFTER_ANOTHER = re.compile(rb"endobj[ \t](?=\d{1,7}\s+\d{1,5}\s+obj\b|trailer\b)")
 """qpdf looks for objects at the starts of lines only."""
 _BYTES_AN_OBJECT = 3
@@ -97,9 +99,9 @@ def at_its_table(content: bytes) -> bytes | None:
     objects, start = Objects(), None
     for found in _XREF.finditer(content):
         objects.spend()
-        before = max(0, found.start() - _DICTIONARY_BYTES)
-        begun = [*_OBJECT.finditer(content, before, found.start())]
-        if begun and b"/Root" in content[begun[-1].end() : found.end() + _DICTIONARY_BYTES]:
+        at = content.rfind(b"obj", max(0, found.start() - _DICTIONARY_BYTES), found.start())
+        begun = [*_OBJECT.finditer(content, max(0, at - _NUMBERS_BYTES), at + 3)]
+        if begun and b"/Root" in content[at : found.end() + _DICTIONARY_BYTES]:
             start = begun[-1].start()
     return None if start is None else content + b"\nstartxref\n%d\n%%%%EOF\n" % start
 
