@@ -15,6 +15,7 @@ import pytest
 from pikepdf import Dictionary, Name
 
 from shared.policy import FilePolicy
+from tests.formats.test_honest_pdfs import LOCKED_AND_PACKED
 from tests.support import pdfs
 from tests.unit.test_promoter import settings as worker_settings
 from worker.processing import Processing
@@ -105,6 +106,9 @@ TOO_COMPLEX: dict[str, Callable[[], bytes]] = {
     ),
     "no pages, listed without end": lambda: pdfs.classic(
         [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[%s]>>" % (b"7 " * 300_000)]
+    ),
+    "tables without end of what is encrypted": lambda: (
+        LOCKED_AND_PACKED[:-12] + b"/Type/XRef" * 250_000
     ),
     "annotations without end": lambda: pdfs.one_page(rest=b"").replace(
         b"[0 0 9 9]", b"[0 0 9 9]/Annots[%s]" % (b"<<>>" * 300_000)
@@ -200,7 +204,8 @@ def test_bytes_changed_anywhere_are_a_verdict_or_a_document(tmp_path: Path) -> N
     fuzz = """
 import random, sys
 from pathlib import Path
-from tests.support import images, pdfs
+from tests.formats.test_honest_pdfs import LOCKED_AND_PACKED
+from tests.support import pdfs
 from tests.support.processing import process_bytes
 from worker.errors import FileRejected
 draw, folder, accepted = random.Random(7), Path(sys.argv[1]), 0
