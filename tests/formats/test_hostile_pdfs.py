@@ -204,8 +204,7 @@ def test_bytes_changed_anywhere_are_a_verdict_or_a_document(tmp_path: Path) -> N
     fuzz = """
 import random, sys
 from pathlib import Path
-from tests.formats.test_honest_pdfs import LOCKED_AND_PACKED
-from tests.support import pdfs
+from tests.support import images, pdfs
 from tests.support.processing import process_bytes
 from worker.errors import FileRejected
 draw, folder, accepted = random.Random(7), Path(sys.argv[1]), 0
