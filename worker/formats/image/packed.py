@@ -19,14 +19,15 @@ from worker.formats.verdicts import corrupt, within
 _BYTE, _DEEPEST = 8, 65_535
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _KIND, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIPS, _TURNED, _SAMPLES, _ROWS, _SIZES, _LAYOUT = 273, 274, 277, 278, 279, 284
-_PREDICTOR, _FORM = 317, 339
+_PREDICTOR, _FURTHER, _FORM = 317, 338, 339
 _HEADER = struct.Struct("<2sHHHQ")
 _READ = {1, 5, 8, 32_773, 32_946}
 """Without compression, LZW, deflate and PackBits."""
 _COLOURS = {0: 1, 1: 1, 2: 3}
 """Of grey and of red, green and blue."""
 _USUAL = {1, 2, 4, 8, 16, 24, 32, 64}
-"""Bits that other readers know."""
+"""Bits that other readers know, those below eight of grey alone."""
+_TRANSPARENCY = {(1,), (2,)}
 _WHITE_IS_NOTHING = 0
 _APART = 2
 """Each colour has strips of its own."""
@@ -39,7 +40,8 @@ def is_packed(content: bytes, page: tiff.Directory) -> bool:
     except struct.error:
         return False
     known = _STRIPS in page.lists and page.values.get(_KIND) in _COLOURS
-    return known and bool(bits) and _USUAL.isdisjoint(bits)
+    of_colours = len(bits) > 1 and max(bits) < _BYTE
+    return known and bool(bits) and (of_colours or _USUAL.isdisjoint(bits))
 
 
 def decode(content: bytes, page: tiff.Directory) -> pyvips.Image:
@@ -48,11 +50,11 @@ def decode(content: bytes, page: tiff.Directory) -> pyvips.Image:
     Raises `FileRejected`: `file-too-complex` for one of another kind, `file-corrupt`.
     """
     rows = _rows_of(content, page)
-    image = _joined([rows.plane(content, at) for at in range(min(rows.planes, rows.colours))])
+    image = _joined([rows.plane(content, at) for at in range(min(rows.planes, rows.shown))])
     white = (1 << rows.bits) - 1
-    image = (image.extract_band(0, n=rows.colours) * (_DEEPEST / white)).cast("ushort")
+    image = (image.extract_band(0, n=rows.shown) * (_DEEPEST / white)).cast("ushort")
     if page.values[_KIND] == _WHITE_IS_NOTHING:
-        image = image.invert()
+        image = _joined([image[0].invert(), *(image[at] for at in range(1, image.bands))])
     image = image.copy(interpretation="grey16" if rows.colours == 1 else "rgb16")
     if profile := page.profile(content):
         set_blob(image, "icc-profile-data", profile)
@@ -67,6 +69,8 @@ class _Rows:
     tags: dict[int, int]
     bits: int
     colours: int
+    shown: int
+    """Channels of colours, and of transparency."""
     planes: int
     samples: int
     """Of a pixel, in each plane."""
@@ -104,6 +108,7 @@ def _rows_of(content: bytes, page: tiff.Directory) -> _Rows:
     tags = page.values
     try:
         bits = page.all_of(_BITS, content)
+        further = page.all_of(_FURTHER, content)
         strips, sizes = page.all_of(_STRIPS, content), page.all_of(_SIZES, content)
     except struct.error as error:
         raise corrupt() from error
@@ -112,9 +117,10 @@ def _rows_of(content: bytes, page: tiff.Directory) -> _Rows:
         raise FileRejected("file-too-complex")
     channels, colours = tags.get(_SAMPLES, 1), _COLOURS[tags[_KIND]]
     planes = channels if tags.get(_LAYOUT) == _APART else 1
-    if channels < colours or len(strips) < planes:
+    shown = colours + (further[:1] in _TRANSPARENCY)
+    if channels < shown or len(strips) < planes:
         raise corrupt()
-    rows = _Rows(tags, bits[0], colours, planes, channels // planes, strips, sizes)
+    rows = _Rows(tags, bits[0], colours, shown, planes, channels // planes, strips, sizes)
     within("bytes", 2 * tags[_WIDTH] * tags[_HEIGHT] * channels, MAX_DECODED)
     return rows
 
