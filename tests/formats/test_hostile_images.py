@@ -124,6 +124,7 @@ ROWS = [
     Row("tiff of eight-bit Lab, cut short", lambda: odd.tiff_by_hand((90, 60), [odd.lab(photo()).tobytes()], {258: [8] * 3, 262: [8], 277: [3]})[:-60], "file-corrupt"),
     Row("tiff of 12 bits, cut short", lambda: odd.packed_tiff(photo(), 12, {262: [2]}, rows=7)[:-60], "file-corrupt"),
     Row("tiff of 12 bits, of 162 gigabytes", lambda: odd.tiff_by_hand((3_000, 3_000), [bytes(99)], {258: [12], 262: [2], 277: [9_000]}), *complex_(bytes=162 * 10**9, max_bytes=10**9)),
+    Row("tiff of 12 bits, of 40,000 samples a pixel", lambda: odd.tiff_by_hand((90, 6), [bytes(32_400_000)], {258: [12], 262: [1], 277: [40_000]}), *complex_(samples=40_000, max_samples=8)),
     Row("tiff of 12 bits, in 900 planes", lambda: odd.tiff_by_hand((90, 60), [bytes(8_100)] * 900, {258: [12], 262: [1], 277: [900], 284: [2]}), None),
     Row("tiff of 12 bits, compressed oddly", lambda: odd.packed_tiff(photo(), 12, {262: [2], 317: [2]}), "file-too-complex"),
     Row("tiff of a million strips", lambda: odd.tiff_of(strips=10**6), *complex_(strips=10**6, max_strips=200_000)),

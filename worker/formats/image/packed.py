@@ -27,6 +27,8 @@ _COLOURS = {0: 1, 1: 1, 2: 3}
 """Of grey and of red, green and blue."""
 _USUAL = {1, 2, 4, 8, 16, 24, 32, 64}
 """Bits that other readers know, those below eight of grey alone."""
+_MAX_SAMPLES = 8
+"""Of a pixel. Each is taken apart, and held for many pixels at once, though four are shown."""
 _TRANSPARENCY = {(1,), (2,)}
 _WHITE_IS_NOTHING = 0
 _APART = 2
@@ -120,9 +122,9 @@ def _rows_of(content: bytes, page: tiff.Directory) -> _Rows:
     shown = colours + (further[:1] in _TRANSPARENCY)
     if channels < shown or len(strips) < planes:
         raise corrupt()
-    rows = _Rows(tags, bits[0], colours, shown, planes, channels // planes, strips, sizes)
     within("bytes", 2 * tags[_WIDTH] * tags[_HEIGHT] * channels, MAX_DECODED)
-    return rows
+    within("samples", channels // planes, _MAX_SAMPLES)
+    return _Rows(tags, bits[0], colours, shown, planes, channels // planes, strips, sizes)
 
 
 def _with_directory(content: bytes, said: dict[int, tuple[int, ...]]) -> bytes:
