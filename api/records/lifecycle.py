@@ -69,9 +69,8 @@ def release(tx: Transaction, upload: UploadRow, *, public_url: str) -> UploadRow
 
 
 def _replace_older(tx: Transaction, upload: UploadRow) -> None:
-    for other in uploads.live(tx.conn, upload.form_id):
-        if other.slot == upload.slot and other.seq < upload.seq:
-            end(tx, other, UploadStatus.REPLACED)
+    for other in uploads.older(tx.conn, upload):
+        end(tx, other, UploadStatus.REPLACED)
 
 
 def _put_away(tx: Transaction, upload: UploadRow, **values: object) -> UploadRow:

@@ -54,6 +54,12 @@ _LIVE = Prepared(
     _of_form(*uploads.c).where(*(uploads.c.status != literal(str(each)) for each in TERMINAL))
 )
 
+_OLDER = Prepared(
+    _of_form(*uploads.c)
+    .where(*(uploads.c.status != literal(str(each)) for each in TERMINAL))
+    .where(uploads.c.slot == given(uploads.c.slot), uploads.c.seq < given(uploads.c.seq))
+)
+
 NEWEST = object()
 """In place of a `seq`: that of an upload that is acknowledged now."""
 
@@ -123,6 +129,12 @@ def shown(conn: Connection, form_id: str) -> list[ShownUpload]:
 def live(conn: Connection, form_id: str) -> list[UploadRow]:
     """Those of a form's uploads to which something may happen yet, oldest first."""
     return [UploadRow.of(row) for row in _LIVE.rows(conn, {"form_id": form_id})]
+
+
+def older(conn: Connection, upload: UploadRow) -> list[UploadRow]:
+    """Those of them that are in the slot of `upload` and were acknowledged before it."""
+    place = {"form_id": upload.form_id, "slot": upload.slot, "seq": upload.seq}
+    return [UploadRow.of(row) for row in _OLDER.rows(conn, place)]
 
 
 def are_there(conn: Connection, upload_ids: Sequence[str]) -> bool:

@@ -86,12 +86,11 @@ async def _confirmed(services: Services, outcome: Outcome) -> Outcome:
 
 
 def _carry_out(services: Services, tx: Transaction, row: UploadRow, outcome: Outcome) -> UploadRow:
-    policy = FilePolicy.model_validate(row.policy)
     match outcome:
         case Stored():
-            return _store(services, tx, row, outcome, policy)
+            return _store(services, tx, row, outcome)
         case Rejected():
-            error = upload_error(outcome.code, outcome.params, policy)
+            error = upload_error(outcome.code, outcome.params, _policy(row))
             return lifecycle.reject(
                 tx,
                 row,
@@ -106,15 +105,17 @@ def _carry_out(services: Services, tx: Transaction, row: UploadRow, outcome: Out
                 UploadStatus.FAILED,
                 applied_generation=row.generation,
                 detected_type=outcome.detected_type,
-                error=upload_error(outcome.code, outcome.params, policy),
+                error=upload_error(outcome.code, outcome.params, _policy(row)),
             )
         case Retry():
-            return _try_again(services, tx, row, outcome, policy)
+            return _try_again(services, tx, row, outcome)
 
 
-def _try_again(
-    services: Services, tx: Transaction, row: UploadRow, outcome: Retry, policy: FilePolicy
-) -> UploadRow:
+def _policy(row: UploadRow) -> FilePolicy:
+    return FilePolicy.model_validate(row.policy)
+
+
+def _try_again(services: Services, tx: Transaction, row: UploadRow, outcome: Retry) -> UploadRow:
     log.warning(
         "upload_given_back",
         upload_id=row.id,
@@ -126,7 +127,7 @@ def _try_again(
     if outcome.cause == Cause.SHUTDOWN:
         return hand_on(tx, row)
     if outcome.cause == Cause.DECODER and outcome.counted:
-        return _after_a_death(services, tx, row, policy)
+        return _after_a_death(services, tx, row)
     return give_back(
         tx,
         row,
@@ -136,9 +137,7 @@ def _try_again(
     )
 
 
-def _store(
-    services: Services, tx: Transaction, row: UploadRow, outcome: Stored, policy: FilePolicy
-) -> UploadRow:
+def _store(services: Services, tx: Transaction, row: UploadRow, outcome: Stored) -> UploadRow:
     _require_own_keys(row, outcome)
     stored = {
         "detected_type": outcome.detected_type,
@@ -146,22 +145,23 @@ def _store(
         "derivatives": {
             name: each.model_dump(exclude_none=True) for name, each in outcome.derivatives.items()
         },
-        "notices": [upload_notice(each.code, each.params, policy) for each in outcome.notices],
+        "notices": [
+            upload_notice(each.code, each.params, _policy(row)) for each in outcome.notices
+        ],
         "error": None,
         "scan": _kept(tx, outcome.scan),
     }
     if not outcome.flags:
         url = object_url(services.settings, outcome.object.key)
         return lifecycle.store(tx, row, **stored, public_url=url)
+    policy = _policy(row)
     if not {flag.code for flag in outcome.flags} <= set(policy.flag):
         raise Problem("invalid-request", "The field keeps no file for such a finding.")
     flags = [upload_flag(flag.code, flag.params, policy) for flag in outcome.flags]
     return lifecycle.withhold(tx, row, **stored, flags=flags)
 
 
-def _after_a_death(
-    services: Services, tx: Transaction, row: UploadRow, policy: FilePolicy
-) -> UploadRow:
+def _after_a_death(services: Services, tx: Transaction, row: UploadRow) -> UploadRow:
     """Try a file once more of which a decoding child died; reject what ended `MAX_DEATHS`, with its
     bytes kept for an operator to look at. A field that keeps corrupt files doesn't keep this one:
     nobody knows what it is."""
@@ -183,7 +183,7 @@ def _after_a_death(
         sha256=row.sha256,
         request_id=row.request_id,
     )
-    error = upload_error("file-corrupt", {}, policy)
+    error = upload_error("file-corrupt", {}, _policy(row))
     return lifecycle.reject(tx, row, decoder_deaths=deaths, error=error)
 
 
