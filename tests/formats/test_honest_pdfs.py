@@ -39,6 +39,10 @@ HIGH = (
     .replace(b"/Parent 2 0 R", b"/Parent 9002 0 R")
 )
 NEW_PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>"
+PAGES = (
+    b"<</Type/Pages/Count 1/Kids[4 0 R]>>",
+    b"<</Type/Page/Parent 3 0 R/MediaBox[0 0 9 9]>>",
+)
 ADDED = {2: b"<</Type/Pages/Count 4/Kids[3 0 R 4 0 R 5 0 R 20 0 R]>>", 20: NEW_PAGE}
 DELETED = {2: b"<</Type/Pages/Count 1/Kids[3 0 R]>>"}
 
@@ -190,6 +194,13 @@ REPAIRED: dict[str, tuple[bytes, int]] = {
     "another generation than in the table": (
         PLAIN.replace(b"1 0 obj", b"1 5 obj").replace(b"/Root 1 0 R", b"/Root 1 5 R"),
         3,
+    ),
+    "the root is a page": (PLAIN.replace(b"/Root 1 0 R", b"/Root 4 0 R"), 3),
+    "the root is no catalog, and nothing is where the table says": (
+        pdfs.classic([b"<</Producer(x)>>", b"<</Type/Catalog/Pages 3 0 R>>", *PAGES]).replace(
+            b"%PDF-1.4\n", b"%PDF-1.4\n%more\n"
+        ),
+        1,
     ),
     "linearized, cut at its end": (images.pdf(20, linearize=True)[:-20], 20),
 }

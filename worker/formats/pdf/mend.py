@@ -47,11 +47,13 @@ _DICTIONARY_BYTES = 2_000
 _PIECE_BYTES = 4 << 10
 """That are packed or inflated at once."""
 _CATALOG = re.compile(rb"/Type\s*/Catalog\b")
+_ROOT = re.compile(rb"/Root\s+(\d{1,7})\s+\d{1,5}\s+R\b")
 
 
-def mended(content: bytes) -> bytes:
+def mended(content: bytes, *, blindly: bool = False) -> bytes:
     """A copy that has a header, room for the numbers of its objects, no table that could be wrong
-    (qpdf looks for it at the end only), and every object that lay in a stream of objects.
+    (qpdf looks for it at the end only), and every object that lay in a stream of objects. Where
+    its trailer names a root, its tables are believed, unless it is made `blindly`.
 
     Raises `FileRejected` (`file-too-complex`) where such streams are too large.
     """
@@ -66,7 +68,7 @@ def mended(content: bytes) -> bytes:
             parts.append(b"\n%d 0 obj\n%s\nendobj\n" % (number, body))
         if _CATALOG.search(body):
             catalogs.append(number)
-    if _ENCRYPTED not in content and (catalogs or _says_its_root(content)):
+    if _ENCRYPTED not in content and (catalogs or blindly):
         # qpdf prefers a table that is found, to believe it or to give up on it
         parts[1] = parts[1].replace(b"startxref", b"startxxxx")
         if catalogs:
@@ -77,6 +79,14 @@ def mended(content: bytes) -> bytes:
     parts.append(b"\n" * max(2 * _MARKER_WITHIN, _BYTES_AN_OBJECT * (highest + 2)))
     parts.append(_STOP)
     return b"".join(parts)
+
+
+def mended_blindly(content: bytes) -> bytes | None:
+    """The same without a table that was believed; None where none was, or where nothing can be read
+    without it."""
+    if _ENCRYPTED in content or not _says_its_root(content):
+        return None
+    return mended(content, blindly=True)
 
 
 def without_rest(content: bytes) -> bytes | None:
@@ -141,8 +151,13 @@ class Texts:
 
 
 def _says_its_root(content: bytes) -> bool:
+    """Whether the last trailer names a root that can be one."""
     trailer = content.rfind(b"trailer")
-    return trailer >= 0 and b"/Root" in content[trailer : trailer + _DICTIONARY_BYTES]
+    said = _ROOT.search(content, trailer, trailer + _DICTIONARY_BYTES) if trailer >= 0 else None
+    if not said:
+        return False
+    text = Texts(content).text(int(said[1]))
+    return not text or b"/Pages" in text or _CATALOG.search(text) is not None
 
 
 def _catalogs(content: bytes) -> list[int]:

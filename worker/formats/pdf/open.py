@@ -110,20 +110,21 @@ _TOO_MUCH = {
 
 def _open_mended(path: Path, limits: PdfLimits, objects: Objects) -> Opened:
     received = path.read_bytes()
-    try:
-        for less in (mend.without_rest, mend.at_its_table):
-            if (copy := less(received)) is None:
-                continue
-            try:
-                return _open(copy, limits, objects, received)
-            except pikepdf.PasswordError:
+    failure: Exception = FileRejected("file-corrupt")
+    for made in (mend.without_rest, mend.at_its_table, mend.mended, mend.mended_blindly):
+        if (copy := made(received)) is None:
+            continue
+        try:
+            return _open(copy, limits, objects, received)
+        except pikepdf.PasswordError as error:
+            raise NeedsPassword from error
+        except pikepdf.PdfError as error:
+            failure = error
+        except FileRejected as verdict:
+            if verdict.code != "file-corrupt":
                 raise
-            except (pikepdf.PdfError, FileRejected) as error:
-                if isinstance(error, FileRejected) and error.code != "file-corrupt":
-                    raise
-        return _open(mend.mended(received), limits, objects, received)
-    except pikepdf.PasswordError as error:
-        raise NeedsPassword from error
+            failure = verdict
+    raise failure
 
 
 def _open(
