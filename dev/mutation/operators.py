@@ -185,7 +185,7 @@ def _changes(statement: ast.stmt) -> Iterator[Change]:
         if name in {"annotation", "returns", "decorator_list", "bases", "keywords", "targets"}:
             continue
         if name == "args":  # of a function: only its defaults
-            value = [*value.defaults, *(each for each in value.kw_defaults if each)]  # noqa: PLW2901
+            value = [*value.defaults, *(each for each in value.kw_defaults if each)]  # noqa: PLW2901 - the same, as a list
         for node in value if isinstance(value, list) else [value]:
             if isinstance(node, ast.withitem):
                 node = node.context_expr  # noqa: PLW2901 - the name it is bound to is no value

@@ -59,7 +59,7 @@ class Described:
     @property
     def size(self) -> tuple[int, int]:
         """Of the primary image as it is shown, turned; zeros if it isn't said."""
-        said = [each for each in self.of(self.primary, b"ispe") if len(each) >= 12]  # noqa: PLR2004
+        said = [each for each in self.of(self.primary, b"ispe") if len(each) >= 12]  # noqa: PLR2004 - the box's own layout
         if not said:
             return 0, 0
         width, height = struct.unpack_from(">II", said[0], 4)
@@ -107,7 +107,7 @@ class Described:
         said = self.of(self.primary, b"colr")
         if any(each[:4] in {b"prof", b"rICC"} for each in said):
             return None
-        points = [each for each in said if each[:4] == b"nclx" and len(each) >= 8]  # noqa: PLR2004
+        points = [each for each in said if each[:4] == b"nclx" and len(each) >= 8]  # noqa: PLR2004 - the box's own layout
         if not points:
             return None
         primaries, transfer = struct.unpack_from(">HH", points[0], 4)
@@ -212,7 +212,7 @@ def _items(data: bytes, seen: Described) -> None:
     for kind, start, _end in _boxes(data, 6 if data[0] == 0 else 8, len(data)):
         if kind != b"infe" or data[start] < 2:  # noqa: PLR2004 - older ones have no type
             continue
-        wide = data[start] > 2  # noqa: PLR2004
+        wide = data[start] > 2  # noqa: PLR2004 - the box's own version
         identity = int.from_bytes(data[start + 4 : start + (8 if wide else 6)])
         at = start + (10 if wide else 8)
         seen.items[identity] = data[at : at + 4]

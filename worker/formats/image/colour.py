@@ -28,7 +28,7 @@ def to_srgb(image: pyvips.Image, seen: Seen) -> pyvips.Image:
     """Grey stays grey. What the format says (`seen`) comes before an embedded profile, and one
     that makes no sense is ignored, as viewers do.
     """
-    if seen.ycbcr and image.bands == 3:  # noqa: PLR2004
+    if seen.ycbcr and image.bands == 3:  # noqa: PLR2004 - luma and two colours
         image = _from_ycbcr(image)
     image = _displayable(image)
     if seen.profile or seen.srgb:
@@ -96,7 +96,7 @@ def _displayable(image: pyvips.Image) -> pyvips.Image:
         image = ((image - lowest) * (255 / max(highest - lowest, 1e-9))).cast("uchar")
     if space == "multiband":
         bands = image.bands
-        image = image[0] if bands < 3 else image.extract_band(0, n=3)  # noqa: PLR2004
+        image = image[0] if bands < 3 else image.extract_band(0, n=3)  # noqa: PLR2004 - less is grey
         deep = image.format == "ushort"
         names = ("grey16", "rgb16") if deep else ("b-w", "srgb")
         image = image.copy(interpretation=names[image.bands > _GREY])

@@ -143,7 +143,7 @@ def _image_of(pixels: bytes, width: int, height: int, mode: str) -> pyvips.Image
     if bands is None:
         raise FileRejected("file-too-complex")
     image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
-    return image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004
+    return image.copy(interpretation="b-w" if bands <= 2 else "srgb")  # noqa: PLR2004 - grey, and its transparency
 
 
 def _exif(item: bytes | None) -> bytes | None:

@@ -142,7 +142,7 @@ def _checksum(content: mmap.mmap, start: int, length: int) -> bytes:
 
 def _colours(seen: Seen, said: dict[bytes, bytes], *, grey: bool) -> None:
     """As browsers take them: cICP before iCCP before sRGB before gAMA and cHRM."""
-    if b"cICP" in said and len(said[b"cICP"]) == 4:  # noqa: PLR2004
+    if b"cICP" in said and len(said[b"cICP"]) == 4:  # noqa: PLR2004 - the chunk's own size
         primaries, transfer, matrix, full = said[b"cICP"]
         if matrix == 0 and full == 1 and profiles.is_known(primaries, transfer):
             seen.srgb = profiles.is_srgb(primaries, transfer)
@@ -153,7 +153,7 @@ def _colours(seen: Seen, said: dict[bytes, bytes], *, grey: bool) -> None:
         return
     if b"sRGB" in said:
         seen.srgb = True
-    elif len(said.get(b"gAMA", b"")) == 4:  # noqa: PLR2004
+    elif len(said.get(b"gAMA", b"")) == 4:  # noqa: PLR2004 - the chunk's own size
         (gamma,) = struct.unpack(">I", said[b"gAMA"])
         if gamma:
             points = _points(said.get(b"cHRM", b""))

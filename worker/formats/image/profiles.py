@@ -143,7 +143,7 @@ def _value(curve: Curve, x: float) -> float:
 
 
 def _srgb_light(x: float) -> float:
-    return float(((x + 0.055) / 1.055) ** 2.4) if x > 0.04045 else x / 12.92  # noqa: PLR2004
+    return float(((x + 0.055) / 1.055) ** 2.4) if x > 0.04045 else x / 12.92  # noqa: PLR2004 - IEC 61966-2-1 has these numbers
 
 
 def _from_pq(x: float) -> float:
@@ -156,7 +156,7 @@ def _from_pq(x: float) -> float:
 def _from_hlg(x: float) -> float:
     """The same of ARIB STD-B67, on a screen of 1000 nits."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
-    scene = x * x / 3 if x <= 0.5 else (exp((x - c) / a) + b) / 12  # noqa: PLR2004
+    scene = x * x / 3 if x <= 0.5 else (exp((x - c) / a) + b) / 12  # noqa: PLR2004 - the standard has these numbers
     return float(scene**1.2) * _BRIGHTEST_NITS / _WHITE_NITS
 
 

@@ -27,7 +27,7 @@ Decoders of JPEG and of fax fill it in, and warn of it."""
 _STRIPS, _TILES = 273, 324
 _BYTES_OF = {_STRIPS: 279, _TILES: 325}
 _PLACES = {*_BYTES_OF.keys(), *_BYTES_OF.values()}
-_SAMPLES, _BITS, _FURTHER, _PROFILE = 277, 258, 338, 34_675
+_BITS, _FURTHER, _PROFILE = 258, 338, 34_675
 _OF_CHANNELS = {_BITS, _FURTHER}
 _LISTS = {*_PLACES, *_OF_CHANNELS, _PROFILE}
 _MAX_CHANNELS = 1_000
@@ -44,7 +44,7 @@ _DNG, _SUB_DIRECTORIES = 50_706, 330
 _CR2 = b"CR\2"
 """Behind the header of Canon's raw files."""
 _REDUCED_OR_MASK = 0b101
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip # noqa: E501
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip # noqa: E501 - one table
 _PERSONAL = {270, 271, 272, 306, 315, 316, 700, 33432, 33723, 34377, 34665, 34853, 37500}
 """Description, camera, dates, artist, host, XMP, copyright, IPTC, Photoshop, EXIF, place, maker."""
 
