@@ -8,10 +8,12 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from api.staging.batches import Batch, Batches
+from api.staging.batches import BATCH, SCARCE, Batches, Handed
+from api.staging.digest import Digest, Hash
 from api.staging.file_calls import begin_writeback, fsync_folder, unlinked, write_all
 from api.staging.folders import INCOMING, SEGMENTS
 from api.texts.errors import Problem
@@ -21,23 +23,18 @@ from shared.volume import STAGED
 if TYPE_CHECKING:
     from api.staging.staging import Staging
 
-LARGE = 1024 * 1024
-SMALL = 128 * 1024
-"""Bytes gathered for one write: many, as each write is a hop to a thread, and fewer while all
-bodies together hold more than they may."""
 COPIED = 8 * 1024 * 1024
 """Bytes that are copied by one call."""
 READ = 1024 * 1024
+COPIED = 8 * 1024 * 1024
+"""Bytes that are copied by one call."""
+READ = 1024 * 1024
+BESIDE = 256 * 1024
+"""Bytes that are worth a thread of their own to be hashed."""
+BEHIND = 4
+"""So many batches the hash may be behind what is written, of one body."""
 _NO_RANGES = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 """What a volume says that can't copy by itself."""
-
-
-class Hash(Protocol):
-    """A running SHA-256."""
-
-    def update(self, data: bytes | memoryview, /) -> None: ...
-    def copy(self) -> "Hash": ...
-    def hexdigest(self) -> str: ...
 
 
 class Extent(NamedTuple):
@@ -49,10 +46,11 @@ class Extent(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """How far a segment is: its bytes, and the SHA-256 of the upload up to them, if it is known."""
+    """How far a segment is: its bytes, and the SHA-256 of the upload up to them; None where nobody
+    here has what comes before."""
 
     size: int
-    hash: Hash | None
+    digest: Digest | None
 
 
 class SegmentLost(Problem):
@@ -64,7 +62,7 @@ class SegmentLost(Problem):
 
 
 class SegmentWriter:
-    """Appends to a segment, and hashes along; one batch behind what is received.
+    """Appends to a segment, one batch behind what is received, and hashes along.
 
     Always `close` it in the end. An fsync is never repeated, for the kernel may have dropped the
     pages it failed on: after an error the segment is not written to again.
@@ -73,23 +71,22 @@ class SegmentWriter:
     def __init__(
         self, staging: "Staging", name: str, mark: Mark, *, before: Sequence[Extent] = ()
     ) -> None:
-        """Go on behind `mark`, with size 0 for a new segment. `before` are extents that the hash
+        """Go on behind `mark`, with size 0 for a new segment. `before` are extents that the digest
         lacks yet: they are read first."""
         self._staging = staging
         self._path = staging.root / SEGMENTS / name
         self._is_new = not mark.size
-        self._before = list(before)
         self._fd: int | None = None
-        self._hash = mark.hash.copy() if mark.hash else None
         self._mark = mark
-        self._batches = Batches(staging)
+        read = partial(_feed_all, self._path.parent, before) if before else None
+        self._batches = Batches(staging, mark.digest, read)
         self.is_broken = False
         """An fsync has failed: nobody knows what is on the disk."""
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
         has_room = self._batches.add(data)
-        if self._batches.held >= (LARGE if has_room else SMALL):
+        if self._batches.held >= (BATCH if has_room else SCARCE):
             await self.flush()
 
     async def flush(self) -> None:
@@ -125,21 +122,15 @@ class SegmentWriter:
             with contextlib.suppress(OSError):  # what counts was fsynced
                 await self._staging.in_thread(os.close, fd)
 
-    def _append(self, batch: Batch) -> None:
+    def _append(self, handed: Handed) -> None:
         if self._fd is None:
             self._fd = self._opened()
-        for extent in self._before:
-            if self._hash:
-                feed(self._hash, self._staging.root / SEGMENTS, extent)
-        self._before = []
-        size = self._mark.size
-        for data in batch:
+        for data in handed.batch:
             write_all(self._fd, data)
-            size += len(data)
-            if self._hash:
-                self._hash.update(data)
-        begin_writeback(self._fd, self._mark.size, size - self._mark.size)
-        self._mark = Mark(size, self._hash.copy() if self._hash else None)
+            if handed.hash:
+                handed.hash.update(data)
+        begin_writeback(self._fd, self._mark.size, handed.size)
+        self._mark = Mark(self._mark.size + handed.size, handed.digest)
 
     def _opened(self) -> int:
         """Without what came after the last acknowledged byte: nobody was promised that."""
@@ -160,6 +151,11 @@ class SegmentWriter:
         os.fsync(self._fd)
         self.is_broken = False
         reached("api-after-segment-fsync")
+
+
+def _feed_all(folder: Path, extents: Sequence[Extent], hash_: Hash) -> None:
+    for extent in extents:
+        feed(hash_, folder, extent)
 
 
 def feed(hash_: Hash, folder: Path, extent: Extent) -> None:

@@ -8,6 +8,7 @@ fsynced before the rename and the folder after it; only then may a transaction n
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,12 +25,14 @@ from api.staging.folder_sync import FolderSync
 from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.staging.space import Space, volume_problem
 from api.staging.together import Together
-from api.staging.writer import BATCH, Writer
+from api.staging.writer import Writer
 from shared.volume import MARKER, STAGED
 
 FOLDERS = (INCOMING, SEGMENTS, STAGED, QUARANTINE)
 GATHERED = 8 * 1024 * 1024
 """What all small bodies together may hold; beyond it they are written batch by batch."""
+READ = 128 * 1024
+"""Bytes of a file that is read again."""
 MARKER_BYTES = 4096
 """Far more than a marker has: one that has more says something else."""
 
@@ -53,6 +56,7 @@ class Staging:
         self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
         self._marker = Together(lambda: self.run(_text_of, root / MARKER))
         self._gathered = 0
+        self._counting = threading.Lock()
 
     def prepare(self) -> None:
         """Make the folders. Raises `OSError` when the volume can't be written."""
@@ -69,9 +73,10 @@ class Staging:
 
     def gather(self, change: int) -> bool:
         """Count so many bytes more, or fewer, that bodies hold in memory; returns whether that is
-        still within what all of them may."""
-        self._gathered += change
-        return self._gathered <= GATHERED
+        still within what all of them may. In any thread."""
+        with self._counting:
+            self._gathered += change
+            return self._gathered <= GATHERED
 
     async def sync(self, folder: str = STAGED) -> None:
         """Make the names of staged files durable, or those of segments. Raises `Problem` as `run`
@@ -110,7 +115,7 @@ class Staging:
 
     async def _batches(self, file: FileIO) -> AsyncIterator[bytes]:
         with file:
-            while data := await self.run(file.read, BATCH):
+            while data := await self.run(file.read, READ):
                 yield data
 
     async def exists(self, name: str) -> bool:
@@ -161,6 +166,10 @@ class Staging:
             return await self.in_thread(call, *args, **kwargs)
         except OSError as error:
             raise volume_problem(error) from error
+
+    def start(self, step: Callable[[], None]) -> None:
+        """Have a thread do `step`, which raises nothing; in any thread."""
+        self._threads.submit(step)
 
     def in_thread(
         self, call: Callable[..., T], *args: object, **kwargs: object

@@ -1,17 +1,17 @@
-"""What this process remembers of resumable uploads that it writes: its segment, and the hash."""
+"""What this process remembers of resumable uploads that it writes: its segment, and the digest."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from api.records.rows import SegmentRow
-from api.staging.segments import Extent, Hash, Mark
+from api.staging.digest import Digest, of_nothing
+from api.staging.segments import Extent, Mark
 from shared.ids import new_id
 
 MOST = 2000
-"""Uploads that are remembered, some hundred bytes each; of others the hash is made anew."""
+"""Uploads that are remembered, some hundred bytes each; of others the digest is made anew."""
 CATCH_UP = 64 * 1024 * 1024
 """So much of what others received is read and hashed while a body comes; more is left to the end,
 so that the first new byte isn't kept waiting."""
@@ -22,19 +22,19 @@ class Strand(NamedTuple):
 
     segment: SegmentRow
     """Its own; what is written next comes behind it."""
-    hash: Hash | None
-    """Of the upload up to the end of that segment; None where nobody here knows it."""
+    digest: Digest | None
+    """Of the upload up to the end of that segment; None where nobody here has one."""
     before: tuple[Extent, ...] = ()
-    """What the hash lacks before the segment."""
+    """What the digest lacks before the segment."""
 
     @property
     def mark(self) -> Mark:
         """Where its writer goes on."""
-        return Mark(self.segment.size, self.hash)
+        return Mark(self.segment.size, self.digest)
 
     def at(self, mark: Mark) -> "Strand":
         """The same, once so much of the segment is acknowledged."""
-        return Strand(replace(self.segment, size=mark.size), mark.hash)
+        return Strand(replace(self.segment, size=mark.size), mark.digest)
 
 
 class Strands:
@@ -56,56 +56,55 @@ class Strands:
         if known and segments and known.segment == segments[-1]:
             return known
         end = segments[-1].end if segments else 0
-        hash_: Hash | None
-        hash_, missing = _hash_of(known, segments)
+        digest: Digest | None
+        digest, missing = _digest_of(known, segments)
         if sum(extent.size for extent in missing) > CATCH_UP:
-            hash_, missing = None, ()
+            digest, missing = None, ()
         new = SegmentRow(
             name=new_id("seg"), upload_id=upload_id, start=end, size=0, condemned=False
         )
-        return Strand(new, hash_, missing)
+        return Strand(new, digest, missing)
 
     def of(self, upload_id: str) -> Strand | None:
         """What is remembered of it; it still is then."""
         return self._strands.get(upload_id)
 
     def keep_further(self, strand: Strand) -> None:
-        """Remember the one of a piece, unless another's hash reaches further."""
+        """Remember the one of a piece, unless another's digest reaches further."""
         known = self.of(strand.segment.upload_id)
-        if known is None or known.hash is None or known.segment.end < strand.segment.end:
+        if known is None or known.digest is None or known.segment.end < strand.segment.end:
             self.keep(strand)
 
-    def hashed(self, upload_id: str, segments: Sequence[SegmentRow]) -> tuple[Hash, int]:
+    def hashed(self, upload_id: str, segments: Sequence[SegmentRow]) -> tuple[Digest, int]:
         """What was hashed here of the upload that has these segments, and how many bytes that is;
         it is forgotten then."""
         known = self._strands.pop(upload_id, None)
-        if known and known.hash and known.segment in segments:
-            return known.hash, known.segment.end
-        return hashlib.sha256(), 0
+        if known and known.digest and known.segment in segments:
+            return known.digest, known.segment.end
+        return of_nothing(), 0
 
 
-def _hash_of(
+def _digest_of(
     known: Strand | None, segments: Sequence[SegmentRow]
-) -> tuple[Hash, tuple[Extent, ...]]:
-    """The hash that there is, and what it lacks."""
-    if known and known.hash and known.segment in segments:
+) -> tuple[Digest, tuple[Extent, ...]]:
+    """The digest that there is, and what it lacks."""
+    if known and known.digest and known.segment in segments:
         later = segments[segments.index(known.segment) + 1 :]
-        return known.hash, extents_of(later)
-    return hashlib.sha256(), extents_of(segments)
+        return known.digest, extents_of(later)
+    return of_nothing(), extents_of(segments)
 
 
-def joined_hash(
+def digest_before(
     known: Strand | None, unhashed: Sequence[SegmentRow], start: int
-) -> tuple[Hash | None, tuple[Extent, ...]]:
-    """The hash of what comes before a piece at `start`, and what that lacks: `unhashed`, if there
+) -> tuple[Digest | None, tuple[Extent, ...]]:
+    """The digest of what comes before a piece at `start`, and what that lacks: `unhashed`, if there
     is no hole in them; None where there is."""
-    hash_: Hash = hashlib.sha256()
-    end = 0
-    if known and known.hash:
-        hash_, end = known.hash, known.segment.end
+    digest, end = of_nothing(), 0
+    if known and known.digest:
+        digest, end = known.digest, known.segment.end
     if end + sum(each.size for each in unhashed) != start:
         return None, ()
-    return hash_, extents_of(unhashed)
+    return digest, extents_of(unhashed)
 
 
 def run_of(segments: Sequence[SegmentRow], start: int) -> list[SegmentRow]:

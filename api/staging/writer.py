@@ -1,7 +1,6 @@
 """One file on its way to the volume, durable in this order: its bytes are written and fsynced, it
 is renamed into `staged/`, and the folder is fsynced. Only then may a transaction name it."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from api.staging.batches import Batch, Batches
-from api.staging.file_calls import unlinked, write_all
+from api.staging.batches import BATCH, SCARCE, Batches, Handed
+from api.staging.digest import of_nothing
+from api.staging.file_calls import begin_writeback, unlinked, write_all
 from api.staging.folders import INCOMING
+from api.texts.errors import Problem
 from shared.crash_points import reached
 from shared.volume import STAGED
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from api.staging.staging import Staging
 
 log = structlog.get_logger()
-
-BATCH = 128 * 1024
-"""Bytes gathered for one write: large enough that the hop to a thread is cheap, small enough that
-fifty uploads at once stay within a few MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,16 @@ class Writer:
         self._fd: int | None = None
         self._path: Path | None = None
         """Of the file, as long as it is ours to take back."""
-        self._hash = hashlib.sha256()
-        self._batches = Batches(staging)
+        self._batches = Batches(staging, of_nothing())
         self._is_large = False
+        self._written = 0
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards."""
         self.size += len(data)
         has_room = self._batches.add(data)
-        most = self._staging.small if has_room and not self._is_large else BATCH
-        if self._batches.held > most:
+        most = BATCH if self._is_large else self._staging.small
+        if self._batches.held > (most if has_room else SCARCE):
             self._is_large = True
             await self._batches.hand_over(self._append)
 
@@ -66,9 +63,13 @@ class Writer:
         await self._batches.hand_over(self._publish)
         await self._batches.settle()
         await self._staging.sync()
+        digest = self._batches.digest
+        hash_ = await digest.value() if digest else None
+        if hash_ is None:
+            raise Problem("unavailable", retry_after=5)
         self._path = None
         reached("api-after-rename")
-        return Staged(self.name, self.size, self._hash.hexdigest())
+        return Staged(self.name, self.size, hash_.hexdigest())
 
     async def discard(self) -> None:
         """Take back what was written, unless it was finished: a name under `staged/` that may not
@@ -78,18 +79,22 @@ class Writer:
             path, self._path = self._path, None
             await self._staging.run(self._abandon, path)
 
-    def _append(self, batch: Batch) -> None:
+    def _append(self, handed: Handed) -> None:
         if self._fd is None:
             path = self._staging.root / INCOMING / self.name
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o640)
             self._path = path
-        for data in batch:
+        for data in handed.batch:
             write_all(self._fd, data)
-            self._hash.update(data)
+            if handed.hash:
+                handed.hash.update(data)
+        if self._is_large:
+            begin_writeback(self._fd, self._written, handed.size)
+        self._written += handed.size
 
-    def _publish(self, batch: Batch) -> None:
-        self._append(batch)
+    def _publish(self, handed: Handed) -> None:
+        self._append(handed)
         assert self._fd is not None  # noqa: S101 - for the type checker
         assert self._path is not None  # noqa: S101 - the same
         fd, self._fd = self._fd, None

@@ -77,7 +77,7 @@ class Appending:
         finally:
             await self._close()
 
-    async def _take(self, chunk: bytes) -> None:
+    async def _take(self, chunk: bytes | memoryview) -> None:
         if self._hash:
             self._hash.update(chunk)
         await self._file.write(chunk)

@@ -1,5 +1,6 @@
 """The end of a resumable upload whose bytes are all here: one file, and `staged` as any other."""
 
+import hashlib
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -104,10 +105,13 @@ async def _take_back(services: Services, upload_id: str, current: UploadRow | No
 
 async def _joined(services: Services, row: UploadRow, its_segments: list[SegmentRow]) -> str:
     staging, extents = services.staging, extents_of(its_segments)
-    hash_, hashed = services.strands.hashed(row.id, its_segments)
+    digest, hashed = services.strands.hashed(row.id, its_segments)
     with staging.space.reserve(row.size if len(extents) > 1 else 0):
         await staging.run(join, staging.root, row.id, extents)
     reached("api-after-join")
+    hash_ = await digest.value()
+    if hash_ is None:  # something couldn't be read for it
+        hash_, hashed = hashlib.sha256(), 0
     if hashed < row.size:
         rest = Extent(row.id, row.size - hashed, skip=hashed)
         await staging.run(feed, hash_, staging.root / STAGED, rest)

@@ -19,9 +19,10 @@ from api.records.database import CommitUnknown
 from api.records.pieces import Placed
 from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
+from api.staging.digest import Digest
 from api.staging.folders import SEGMENTS
-from api.staging.segments import Hash, Mark, SegmentLost, SegmentWriter, feed
-from api.staging.strands import CATCH_UP, Strand, extents_of, joined_hash, run_of
+from api.staging.segments import Mark, SegmentLost, SegmentWriter, feed
+from api.staging.strands import CATCH_UP, Strand, digest_before, extents_of, run_of
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
 from api.uploads.finishing import finish
@@ -127,7 +128,7 @@ def _open(conn: Connection, upload_id: str) -> tuple[UploadRow, FormRow]:
 
 async def _looked_up(services: Services, upload_id: str, place: Place) -> _Found:
     strand = services.strands.of(upload_id)
-    hashed = strand.segment.end if strand and strand.hash else 0
+    hashed = strand.segment.end if strand and strand.digest else 0
 
     def look(conn: Connection) -> _Found:
         row, form = _open(conn, upload_id)
@@ -165,17 +166,18 @@ async def _catch_up(services: Services, upload: UploadRow) -> None:
     memory yet, and the last piece isn't kept waiting for all of it. Never raises: what isn't hashed
     is read at the end."""
     strand = services.strands.of(upload.id)
-    hash_: Hash = hashlib.sha256()
-    start = 0
-    if strand and strand.hash:
-        hash_, start = strand.hash.copy(), strand.segment.end
+    hash_, start = None, 0
+    if strand and strand.digest:
+        hash_, start = await strand.digest.value(), strand.segment.end
+    if hash_ is None:
+        hash_, start = hashlib.sha256(), 0
     with suppress(Problem):
         behind = await services.database.read(pieces.between, upload.id, start, upload.size)
         run = run_of(behind, start)
         for each in extents_of(run):
             await services.staging.run(feed, hash_, services.staging.root / SEGMENTS, each)
         if run:
-            services.strands.keep_further(Strand(run[-1], hash_))
+            services.strands.keep_further(Strand(run[-1], Digest(hash_)))
 
 
 class _Putting:
@@ -186,8 +188,8 @@ class _Putting:
         self._upload = found.upload
         self._place = place
         self._name = new_id("seg")
-        hash_, before = joined_hash(found.strand, found.unhashed, place.start)
-        self._file = SegmentWriter(services.staging, self._name, Mark(0, hash_), before=before)
+        digest, before = digest_before(found.strand, found.unhashed, place.start)
+        self._file = SegmentWriter(services.staging, self._name, Mark(0, digest), before=before)
         self._size = 0
         self._is_kept = False
         """Its file is the upload's; or nobody knows, which is the sweep's to find out."""
@@ -228,9 +230,9 @@ class _Putting:
         placed = await self._placed(segment)
         reached("api-after-offset")
         if placed.is_new:
-            if mark.hash:
-                self._services.strands.keep_further(Strand(segment, mark.hash))
-            if not mark.hash or placed.upload.received != segment.end:
+            if mark.digest:
+                self._services.strands.keep_further(Strand(segment, mark.digest))
+            if not mark.digest or placed.upload.received != segment.end:
                 await _catch_up(self._services, placed.upload)
         return placed.upload
 

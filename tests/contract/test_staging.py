@@ -13,17 +13,21 @@ import pytest
 
 from api.settings.settings import SMALL
 from api.staging import folder_sync
-from api.staging.batches import PIECE
+from api.staging.batches import AHEAD, BATCH, PIECE
+from api.staging.digest import of_nothing
 from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
-from api.staging.segments import LARGE, READ, Extent, Mark, SegmentWriter, join
+from api.staging.segments import READ, Extent, Mark, SegmentWriter, join
 from api.staging.space import Space
 from api.staging.staging import GATHERED, Staging
-from api.staging.writer import BATCH, Writer
+from api.staging.writer import Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
 from tests.support.failing_volume import fail
+
+HELD = (1 + AHEAD) * BATCH
+"""Bytes that one body holds at most, where nobody hashes it."""
 
 
 @pytest.fixture
@@ -179,7 +183,7 @@ async def test_what_is_discarded_within_a_write_is_closed_behind_it(
     await asyncio.wait([discarding], timeout=0.2)  # in which it would be done
     go_on.set()
     await discarding
-    assert order == ["written", "closed"]
+    assert order.index("closed") == len(order) - 1 > 0
     assert _names(staging, INCOMING) == []
 
 
@@ -244,19 +248,19 @@ async def test_who_waits_for_the_folder_is_told_whatever_happens_to_it(
 async def test_a_body_in_tiny_pieces_isnt_held_for_long(staging: Staging) -> None:
     """Each piece takes up a hundred times its bytes."""
     writer = staging.open("upl_a")
-    for _ in range(2 * SMALL // PIECE):
+    for _ in range(8 * BATCH // PIECE):
         await writer.write(b"xy")
-    assert staging._gathered <= SMALL
+    assert staging._gathered <= HELD
     assert _names(staging, INCOMING) == ["upl_a"]
     await writer.discard()
 
 
 async def test_nor_are_those_of_a_resumable_upload(staging: Staging) -> None:
     writer = SegmentWriter(staging, "seg_a", Mark(0, None))
-    for _ in range(2 * LARGE // PIECE):
+    for _ in range(8 * BATCH // PIECE):
         await writer.write(b"x")
-    assert staging._gathered <= LARGE
-    assert (await writer.finish()).size == 2 * LARGE // PIECE
+    assert staging._gathered <= HELD
+    assert (await writer.finish()).size == 8 * BATCH // PIECE
     await writer.close()
 
 
@@ -264,7 +268,7 @@ async def test_a_segment_is_synced_whenever_it_counts_and_its_folder_the_first_t
     staging: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = _traced(monkeypatch)
-    writer = SegmentWriter(staging, "seg_a", Mark(0, hashlib.sha256()))
+    writer = SegmentWriter(staging, "seg_a", Mark(0, of_nothing()))
     for _ in range(2):
         await writer.write(b"x" * 5)
         await writer.finish()

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from api.records.rows import SegmentRow
+from api.staging.digest import Digest
 from api.staging.segments import Extent
-from api.staging.strands import Strand, joined_hash
+from api.staging.strands import Strand, digest_before
 
 
 def segment(start: int, size: int) -> SegmentRow:
@@ -29,11 +30,14 @@ def test_what_comes_before_a_piece_is_hashed_once(
     missing: tuple[Extent, ...],
 ) -> None:
     hashed = hashlib.sha256(b"01234")
-    hash_, lacks = joined_hash(Strand(known, hashed) if known else None, unhashed, start)
+    strand = Strand(known, Digest(hashed)) if known else None
+    digest, lacks = digest_before(strand, unhashed, start)
+    assert digest is not None
+    hash_ = digest.at_once
     assert hash_ is not None
     assert hash_.hexdigest() == (hashed if known else hashlib.sha256()).hexdigest()
     assert lacks == missing
 
 
 def test_behind_a_hole_nothing_is_hashed_yet() -> None:
-    assert joined_hash(None, [segment(0, 5)], 6) == (None, ())
+    assert digest_before(None, [segment(0, 5)], 6) == (None, ())
