@@ -49,7 +49,7 @@ class Body:
         if self.declared is not None and self.declared > limit:
             raise self._over()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
         received = 0
         meter = Meter(self._pace)
         stream = self._request.stream()

@@ -97,7 +97,7 @@ async def read_parts(body: Body, boundary: bytes) -> AsyncIterator[Event]:
     preamble = Preamble(boundary)
     async for chunk in body:
         for start in range(0, len(chunk), SLICE):
-            piece = chunk[start : start + SLICE] if len(chunk) > SLICE else chunk
+            piece = bytes(chunk[start : start + SLICE])
             try:
                 parser.write(piece if preamble.over else preamble.rest_of(piece))
             except FormParserError as error:

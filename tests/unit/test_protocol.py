@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import uvicorn
@@ -66,7 +66,7 @@ class Edge:
         await send({"type": "http.response.body", "body": b"gun" if self.starts_first else b""})
 
     @asynccontextmanager
-    async def listen(self) -> AsyncIterator["Edge"]:
+    async def listen(self) -> AsyncIterator[Self]:
         config = uvicorn.Config(
             self.app,
             interface="asgi3",
