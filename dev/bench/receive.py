@@ -1,6 +1,7 @@
 """`bench receive`: bytes in, as throughput and as memory."""
 
 import argparse
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dev.bench import figures, machine, memory, one_at_a_time, throughput
+from dev.bench import figures, machine, memory, one_at_a_time, throughput, volume_alone
 from dev.bench.load import MIB, Load
 from dev.bench.longshore_api import LongshoreApi
 from dev.bench.others import NaiveApp, Nginx
@@ -117,7 +118,10 @@ async def _tus(folder: Path, redis: str, load: Load, rounds: int) -> dict[str, A
     for kind in (WHOLE, "in 5 MiB"):
         of_kind = {name: each for name, each in taken.items() if name.endswith(kind)}
         throughput.show(load, of_kind, [name for name in of_kind if "Longshore" not in name])
-    return {name: [asdict(one) for one in rounds] for name, rounds in taken.items()}
+    alone = await asyncio.to_thread(volume_alone.measure, folder, load)
+    volume_alone.show(alone)
+    raw = {name: [asdict(one) for one in rounds] for name, rounds in taken.items()}
+    return {**raw, "the volume alone, MB/s": alone}
 
 
 async def _memory(folder: Path, redis: str, loads: Sequence[Load], rounds: int) -> dict[str, Any]:
