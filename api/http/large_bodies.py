@@ -53,11 +53,6 @@ class LargeBody(asyncio.BufferedProtocol):
         self._buffer: memoryview | None = None
         self._filled = 0
 
-    @property
-    def has_some(self) -> bool:
-        """Whether anything has come that nobody took."""
-        return self._filled > 0
-
     def taken(self) -> bytes | memoryview:
         """What has come since the last time. It never changes again."""
         buffer, filled = self._buffer, self._filled

@@ -27,15 +27,12 @@ class WholeCycle(RequestResponseCycle):
         is_gone = message["type"] == "http.disconnect"
         body: bytes | memoryview = bytes(self.body) if is_gone else _body_of(message)
         self.body = bytearray()
-        more = self.more_body
-        if self.large and not body:
-            body = self.large.taken()
-        elif self.large and self.large.has_some:
-            self.message_event.set()
-            more = True
+        if self.large:  # always all: it is read on, and has to have room
+            rest = self.large.taken()
+            body = b"".join((body, rest)) if body and rest else body or rest
         if is_gone and not body:
             return message
-        return {"type": "http.request", "body": cast("bytes", body), "more_body": more}
+        return {"type": "http.request", "body": cast("bytes", body), "more_body": self.more_body}
 
 
 class MendedProtocol(HttpToolsProtocol):

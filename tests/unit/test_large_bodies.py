@@ -68,14 +68,17 @@ class Waiting(Edge):
 
     def __init__(self) -> None:
         super().__init__()
+        self.asked = asyncio.Event()
         self.may_read = asyncio.Event()
         self.came: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def app(self, _: Scope, receive: Receive, __: Send) -> None:
+        self.asked.set()
         await self.may_read.wait()
         body = b""
         while (message := await receive())["type"] != "http.disconnect":
             body += message["body"]
+            await asyncio.sleep(0.01)  # more comes while that is written
         self.came.set_result(body)
 
 
@@ -88,6 +91,25 @@ async def test_no_more_is_read_of_it_than_a_buffer_takes_until_it_is_asked_for(
         monkeypatch.setattr(protocol.flow, "pause_reading", paused.set)
         writer.write(_put(BODY)[:-1])
         await asyncio.wait_for(paused.wait(), 30)
+
+
+@pytest.mark.parametrize("begins", [0, 1000, 300_000])
+async def test_it_is_whole_where_a_buffer_is_full_before_its_beginning_is_asked_for(
+    begins: int,
+) -> None:
+    """What the parser had of it, and a buffer, which is read into again at once."""
+    async with Waiting().listen() as edge:
+        _, writer, _ = await edge.connect()
+        sent = _put(BODY)
+        head = len(sent) - len(BODY)
+        writer.write(sent[: head + begins])
+        await writer.drain()
+        await asyncio.wait_for(edge.asked.wait(), 30)
+        writer.write(sent[head + begins :])
+        await asyncio.sleep(0.2)  # as much of it comes as is taken
+        edge.may_read.set()
+        writer.write_eof()
+        assert await asyncio.wait_for(edge.came, 30) == BODY
 
 
 async def test_what_came_before_the_client_went_away_is_told_first() -> None:
