@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -167,9 +167,10 @@ class Staging:
         except OSError as error:
             raise volume_problem(error) from error
 
-    def start(self, step: Callable[[], None]) -> None:
-        """Have a thread do `step`, which raises nothing; in any thread."""
-        self._threads.submit(step)
+    def start(self, step: Callable[[], None]) -> "Future[None]":
+        """Have a thread do `step`, which raises nothing; in any thread. See `Lane` for what comes
+        of it once this is closed."""
+        return self._threads.submit(step)
 
     def in_thread(
         self, call: Callable[..., T], *args: object, **kwargs: object

@@ -71,3 +71,25 @@ async def test_a_lane_that_always_has_steps_lets_others_have_its_thread() -> Non
         go_on.set()
         await asyncio.wait_for(busy.done(busy.count), 10)
     assert order.index("other") < TURN
+
+
+async def _ends_cancelled(waiting: "asyncio.Task[None]") -> bool:
+    await asyncio.wait([waiting], timeout=10)
+    return waiting.cancelled()
+
+
+@pytest.mark.parametrize("before", [0, TURN], ids=["not begun", "in the middle"])
+async def test_nobody_waits_for_what_no_thread_will_do(before: int) -> None:
+    """A service that stops would wait for ever, with bodies of which something is still to come."""
+    thread, go_on = ThreadPoolExecutor(1), threading.Event()
+    lane, other = Lane(thread.submit), Lane(thread.submit)
+    (lane if before else other).put(go_on.wait)  # type: ignore[arg-type] # what it returns is of no interest
+    for _ in range(before + 1):
+        lane.put(lambda: None)
+    waiting = asyncio.create_task(lane.done(lane.count))
+    await asyncio.sleep(0.05)
+    thread.shutdown(wait=False, cancel_futures=True)
+    go_on.set()
+    assert await _ends_cancelled(waiting)
+    lane.put(lambda: None)
+    assert await _ends_cancelled(asyncio.create_task(lane.done(lane.count)))
