@@ -80,6 +80,15 @@ class MendedProtocol(HttpToolsProtocol):
             self.cycle.large = LargeBody(self, self._left)
             self.transport.set_protocol(self.cycle.large)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
+        """Whether to stay connected. Who has sent a large body, and says that nothing follows it,
+        is still answered, though it may as well have gone."""
+        cycle: WholeCycle | None = self.cycle
+        if not cycle or not cycle.large or self._left or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def heard(self) -> None:
         """Something came of a large body."""
         self._unset_keepalive_if_required()

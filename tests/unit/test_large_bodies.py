@@ -63,6 +63,17 @@ async def test_one_that_waits_for_the_answer_before_it_is_taken_too(edge: Edge) 
     assert await asking == [("GET", b""), ("PUT", BODY)]
 
 
+async def test_who_says_that_nothing_follows_it_is_answered(edge: Edge) -> None:
+    edge.go_on.clear()
+    reader, writer, _ = await edge.connect()
+    writer.write(_put(BODY))
+    writer.write_eof()
+    asyncio.get_running_loop().call_later(0.2, edge.go_on.set)
+    answer = await asyncio.wait_for(reader.read(), 30)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 class Waiting(Edge):
     """Its application reads nothing of a body before it may, and then all that comes."""
 
@@ -105,11 +116,11 @@ async def test_it_is_whole_where_a_buffer_is_full_before_its_beginning_is_asked_
         writer.write(sent[: head + begins])
         await writer.drain()
         await asyncio.wait_for(edge.asked.wait(), 30)
-        writer.write(sent[head + begins :])
+        writer.write(sent[head + begins : -1])
         await asyncio.sleep(0.2)  # as much of it comes as is taken
         edge.may_read.set()
         writer.write_eof()
-        assert await asyncio.wait_for(edge.came, 30) == BODY
+        assert await asyncio.wait_for(edge.came, 30) == BODY[:-1]
 
 
 async def test_what_came_before_the_client_went_away_is_told_first() -> None:
