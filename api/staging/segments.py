@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 COPIED = 8 * 1024 * 1024
 """Bytes that are copied by one call."""
 READ = 1024 * 1024
-COPIED = 8 * 1024 * 1024
-"""Bytes that are copied by one call."""
-READ = 1024 * 1024
-BESIDE = 256 * 1024
-"""Bytes that are worth a thread of their own to be hashed."""
-BEHIND = 4
-"""So many batches the hash may be behind what is written, of one body."""
 _NO_RANGES = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 """What a volume says that can't copy by itself."""
 
