@@ -13,7 +13,7 @@ import pytest
 
 from api.settings.settings import SMALL
 from api.staging import folder_sync
-from api.staging.batches import AHEAD, BATCH, PIECE
+from api.staging.batches import AHEAD, BATCH, PIECE, SCARCE
 from api.staging.digest import of_nothing
 from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
@@ -64,7 +64,7 @@ async def test_only_what_may_be_gathered_waits_in_memory_for_its_end(
     staging.prepare()
     writer = staging.open("upl_a")
     for _ in range(2):
-        await writer.write(b"x" * (BATCH // 2 + 1))
+        await writer.write(b"x" * (SCARCE // 2 + 1))
     if is_there:
         await writer._batches.settle()  # a thread has it
     assert bool(_names(staging, INCOMING)) is is_there

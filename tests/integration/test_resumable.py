@@ -615,7 +615,7 @@ async def test_a_full_volume_keeps_what_it_has_taken(
     async with public(services) as client:
         url = await begun(client)
         with monkeypatch.context() as patched:
-            patched.setattr(segments, "LARGE", 262_144)
+            patched.setattr(segments, "BATCH", 262_144)
             patched.setattr(os, "write", full)
             answer = await send(client, url, 0, pieces(CONTENT[:262_144], CONTENT[262_144:]))
         assert code_of(answer) == (507, "storage-full")
@@ -640,7 +640,7 @@ async def test_nothing_is_written_behind_bytes_that_could_not_be(
         raise OSError(errno.ENOSPC, "full")
 
     quarter = len(CONTENT) // 4
-    monkeypatch.setattr(segments, "LARGE", quarter)
+    monkeypatch.setattr(segments, "BATCH", quarter)
     async with public(services) as client:
         url = await begun(client)
         with monkeypatch.context() as patched:
