@@ -2,11 +2,12 @@
 another one hashes them."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from api.staging.digest import Batch, Digest, Hash, Read
-from api.staging.lane import Lane
+from api.staging.lane import Lane, Step
 from api.staging.space import volume_problem
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Batches:
         """`digest` is of what comes before, but for what `read` reads."""
         self._staging = staging
         self._batch: Batch = []
-        self._lane = Lane(staging.start)
+        self._lane = Lane(self._start)
         self._error: Exception | None = None
         self._has_room = True
+        self._is_bulk = False
+        """Whether the last batch is large."""
         self._is_along = False
         """Whether the last batch is hashed by who writes it: until then nobody can go on with its
         digest."""
@@ -78,6 +81,7 @@ class Batches:
         batch, held = self._batch, self.held
         self._batch, self.held = [], 0
         size = sum(map(len, batch))
+        self._is_bulk = size >= BESIDE
         hash_ = self._follow(batch, size)
         handed = Handed(batch, size, self.digest, hash_)
         self._lane.put(partial(self._do, step, handed, held))
@@ -110,6 +114,9 @@ class Batches:
             self.digest = self.digest.after(self._staging, batch, self._read)
             self._read = None
         return hash_
+
+    def _start(self, run: Step) -> "Future[None]":
+        return self._staging.start(run, bulk=self._is_bulk)
 
     def _do(self, step: Callable[[Handed], None], handed: Handed, held: int) -> None:
         try:

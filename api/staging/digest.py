@@ -59,7 +59,7 @@ class Digest:
     def after(self, staging: "Staging", batch: Batch, read: Read | None = None) -> "Digest":
         """That of these bytes and a batch behind them, which counts as held by a body until it is
         hashed. `read` comes first, for what is between them."""
-        lane = self._lane or Lane(staging.start)
+        lane = self._lane or Lane(partial(staging.start, bulk=True))
         new = Digest(None, lane)
         staging.gather(_size_of(batch))
         lane.put(partial(new.follow, self, staging, batch, read))

@@ -8,6 +8,7 @@ fsynced before the rename and the folder after it; only then may a transaction n
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,10 @@ from shared.volume import MARKER, STAGED
 FOLDERS = (INCOMING, SEGMENTS, STAGED, QUARANTINE)
 GATHERED = 8 * 1024 * 1024
 """What all small bodies together may hold; beyond it they are written batch by batch."""
+BULK = 2
+"""Threads for what large bodies bring: one writes while another hashes. More of them would take the
+processor from the loop, which has somebody waiting for each thing it does."""
+NICER = 5
 READ = 128 * 1024
 """Bytes of a file that is read again."""
 MARKER_BYTES = 4096
@@ -53,6 +58,7 @@ class Staging:
         self.small = small
         self._passes = {name: FolderPass(root / name) for name in FOLDERS}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="staging")
+        self._bulk = ThreadPoolExecutor(BULK, thread_name_prefix="bulk", initializer=_give_way)
         self._syncs = {name: FolderSync(root / name, self.in_thread) for name in (SEGMENTS, STAGED)}
         self._marker = Together(lambda: self.run(_text_of, root / MARKER))
         self._gathered = 0
@@ -65,7 +71,8 @@ class Staging:
 
     def close(self) -> None:
         """Wait for what is under way on the volume; what hasn't begun is not done."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._bulk, self._threads):
+            threads.shutdown(wait=True, cancel_futures=True)
 
     def open(self, name: str) -> Writer:
         """A file to be received. Nothing is on the volume yet."""
@@ -167,10 +174,10 @@ class Staging:
         except OSError as error:
             raise volume_problem(error) from error
 
-    def start(self, step: Callable[[], None]) -> "Future[None]":
-        """Have a thread do `step`, which raises nothing; in any thread. See `Lane` for what comes
-        of it once this is closed."""
-        return self._threads.submit(step)
+    def start(self, step: Callable[[], None], *, bulk: bool) -> "Future[None]":
+        """Have a thread do `step`, which raises nothing; in any thread. Much to do gives way to
+        what is quick. See `Lane` for what comes of it once this is closed."""
+        return (self._bulk if bulk else self._threads).submit(step)
 
     def in_thread(
         self, call: Callable[..., T], *args: object, **kwargs: object
@@ -179,6 +186,13 @@ class Staging:
         raises."""
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+
+
+def _give_way() -> None:
+    """Have this thread give way to the others of the process, and to nobody else's where each
+    service has its control group."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.nice(NICER)
 
 
 def _text_of(path: Path) -> str | None:

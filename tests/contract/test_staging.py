@@ -5,6 +5,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from api.staging.folder_pass import AT_ONCE
 from api.staging.folders import INCOMING, QUARANTINE, SEGMENTS
 from api.staging.segments import READ, Extent, Mark, SegmentWriter, join
 from api.staging.space import Space
-from api.staging.staging import GATHERED, Staging
+from api.staging.staging import GATHERED, NICER, Staging
 from api.staging.writer import Writer
 from api.texts.errors import Problem
 from shared.volume import STAGED
@@ -297,6 +298,21 @@ async def test_however_a_body_ends_it_holds_no_memory(
             await writer.finish()
     await writer.discard()
     assert staging._gathered == 0
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere threads have no priority of their own"
+)
+async def test_what_is_large_gives_way_to_what_is_quick(staging: Staging) -> None:
+    priorities: list[int] = []
+    for bulk in (False, True):
+        step = staging.start(lambda: priorities.append(_priority()), bulk=bulk)
+        await asyncio.wrap_future(step)
+    assert priorities == [_priority(), min(_priority() + NICER, 19)]
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 async def test_only_what_is_gone_is_said_to_be_and_the_others_go_all_the_same(
