@@ -25,8 +25,8 @@ API = {
     " Look after the disk.",
     "decoder_died_again": "Two decoding children ended by this file; it is rejected, its bytes are"
     " kept: [a sandbox](troubleshooting.md#files) before you open them.",
-    "digest_failed": "What was received of an upload couldn't be hashed along; its end reads it"
-    " again, and says what is wrong.",
+    "digest_failed": "What was received couldn't be hashed along. The end of a resumable upload"
+    " reads it again, and says what is wrong; any other file is answered 503, and sent anew.",
     "enqueue_failed": "Redis took no wake-ups. The sweep wakes workers instead, so that uploads"
     " take some ten seconds longer.",
     "failed_bytes_end_soon": "A failed upload whose bytes go at `until_ms`: [try it"

@@ -12,11 +12,11 @@ LEAST = 512 * 1024
 SIZE = 1024 * 1024
 """Bytes of a buffer."""
 MOST = 8
-"""Buffers. They are kept for good, and are what all bodies share that come fast; what comes while
-all are in use comes in pieces of `SMALL`."""
+"""Buffers. They are kept for good, and all large bodies share them, of which one that comes no
+further may keep a few; what comes while all are in use comes in pieces of `SMALL`."""
 SMALL = 64 * 1024
 WASTE = 4
-"""A buffer of which less than this part is filled is copied, and free again at once."""
+"""A buffer of which less than a quarter is filled is copied, and free again at once."""
 
 
 class Buffers:
@@ -81,9 +81,6 @@ class LargeBody(asyncio.BufferedProtocol):
             protocol.body_is_here()
         elif self._buffer and self._filled == len(self._buffer):
             protocol.flow.pause_reading()
-
-    def eof_received(self) -> None:
-        self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)

@@ -36,7 +36,8 @@ class WholeCycle(RequestResponseCycle):
 
 
 class MendedProtocol(HttpToolsProtocol):
-    """uvicorn's, of which an upgrade that is not taken ends the connection."""
+    """uvicorn's, of which an upgrade that is not taken ends the connection, and which has all of a
+    body parsed."""
 
     cycle: WholeCycle
 
@@ -82,7 +83,7 @@ class MendedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
         """Whether to stay connected. Who has sent a large body, and says that nothing follows it,
-        is still answered, though it may as well have gone."""
+        is still answered; that it is gone shows only then."""
         cycle: WholeCycle | None = self.cycle
         if not cycle or not cycle.large or self._left or cycle.response_complete:
             return False

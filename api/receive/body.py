@@ -23,7 +23,8 @@ async def gone(request: Request) -> None:
 
 
 class Body:
-    """Chunks of a request's body as they arrive, each seen once.
+    """Chunks of a request's body as they arrive, each seen once. Whoever keeps one keeps the buffer
+    that it may be a view of.
 
     Raises what `over` makes (by default `Problem` request-too-large) when more than `limit` bytes
     are declared or have come, `Problem` request-timeout when nothing comes for `idle_seconds`, and

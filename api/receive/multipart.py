@@ -1,8 +1,8 @@
 """multipart/form-data (RFC 7578), parsed as it streams by.
 
 The parser calls back synchronously; here its calls become events, so that whoever consumes them
-can await a write in between. Data events are views into the received chunk: nothing is copied, but
-where a part comes in a transfer encoding.
+can await a write in between. Data events are views into the received chunk, or into copied slices
+of a large one; what comes in a transfer encoding is copied too.
 """
 
 import asyncio

@@ -1,12 +1,14 @@
 """Bytes of a body on their way to its file: a thread writes batches while the next is gathered, and
 another one hashes them."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from api.staging.digest import Batch, Digest, Hash, Read
+from api.staging.file_calls import begin_writeback, write_all
 from api.staging.lane import Lane, Step
 from api.staging.space import volume_problem
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from api.staging.staging import Staging
 
 BATCH = 1024 * 1024
-SCARCE = 128 * 1024
+SCARCE_BATCH = 128 * 1024
 """Bytes gathered for one write: many, as each is a hop to a thread or two, and fewer while all
 bodies together hold more than they may."""
 PIECE = 256
@@ -34,9 +36,35 @@ class Handed(NamedTuple):
     size: int
     """Its bytes."""
     digest: Digest | None
-    """Of all up to its end; None where nobody has what comes before."""
+    """Of all up to its end, once it is written; None where nobody has what comes before."""
     hash: Hash | None
     """To be updated with it by who writes it, where no other thread does."""
+
+    def write(self, fd: int) -> None:
+        """Append it to a file, and have the disk begin with it if that is much; blocks. Raises
+        `OSError`."""
+        for data in self.batch:
+            write_all(fd, data)
+            if self.hash:
+                self.hash.update(data)
+        if self.size >= BESIDE:
+            begin_writeback(fd, 0, 0)  # of all that isn't on its way yet
+
+
+class _Last:
+    """Does something when the last of `count` calls."""
+
+    def __init__(self, count: int, act: Callable[[], object]) -> None:
+        self._left = count
+        self._act = act
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._left -= 1
+            is_last = not self._left
+        if is_last:
+            self._act()
 
 
 class Batches:
@@ -82,9 +110,17 @@ class Batches:
         self._batch, self.held = [], 0
         size = sum(map(len, batch))
         self._is_bulk = size >= BESIDE
-        hash_ = self._follow(batch, size)
+        done: Callable[[], object] = partial(self._staging.gather, -held)
+        hash_ = self.digest.at_once if self.digest and not (self._is_bulk or self._read) else None
+        self._is_along = hash_ is not None
+        if hash_:
+            self.digest = Digest(hash_)
+        elif self.digest:
+            done = _Last(2, done)
+            self.digest = self.digest.after(self._staging, batch, self._read, done)
+            self._read = None
         handed = Handed(batch, size, self.digest, hash_)
-        self._lane.put(partial(self._do, step, handed, held))
+        self._lane.put(partial(self._do, step, handed, done))
 
     async def settle(self) -> None:
         """Until the thread is done. Raises `Problem` where it failed, then and ever after."""
@@ -96,36 +132,26 @@ class Batches:
         await self._lane.done(self._lane.count)
 
     async def drop(self) -> None:
-        """Let go of what is gathered, until nothing is written any more. Never raises."""
+        """Let go of what is gathered, until nothing is written any more. Raises nothing, but is
+        cancelled where no thread will do what was handed over."""
         self._batch = []
         self._staging.gather(-self.held)
         self.held = 0
         await self.idle()
 
-    def _follow(self, batch: Batch, size: int) -> Hash | None:
-        """Take the digest further; returns the hash that its writer is to update."""
-        if self.digest is None:
-            return None
-        hash_ = self.digest.at_once if size < BESIDE and not self._read else None
-        self._is_along = hash_ is not None
-        if hash_:
-            self.digest = Digest(hash_)
-        else:
-            self.digest = self.digest.after(self._staging, batch, self._read)
-            self._read = None
-        return hash_
-
     def _start(self, run: Step) -> "Future[None]":
         return self._staging.start(run, bulk=self._is_bulk)
 
-    def _do(self, step: Callable[[Handed], None], handed: Handed, held: int) -> None:
+    def _do(
+        self, step: Callable[[Handed], None], handed: Handed, done: Callable[[], object]
+    ) -> None:
         try:
             if self._error is None:
                 step(handed)
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             self._error = error
         finally:
-            self._staging.gather(-held)
+            done()
 
     def _raise(self) -> None:
         if isinstance(self._error, OSError):

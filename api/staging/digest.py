@@ -32,11 +32,13 @@ class Hash(Protocol):
 
 
 class Digest:
-    """Of the first bytes of a file. It never changes: what follows has a digest of its own."""
+    """Of the first bytes of a file: what follows has a digest of its own.
+
+    One that is hashed along, by who writes the bytes, may be asked once they are written.
+    """
 
     def __init__(self, known: Hash | None, lane: Lane | None = None) -> None:
-        """What is known already must not be updated any more. Else it is the next step of the
-        lane."""
+        """What is known already, or hashed along; else it is the next step of the lane."""
         self._known = known
         self._lane = lane
         self._number = lane.count + 1 if lane else 0
@@ -56,16 +58,23 @@ class Digest:
         if self._lane:
             await self._lane.done(self._number - batches)
 
-    def after(self, staging: "Staging", batch: Batch, read: Read | None = None) -> "Digest":
-        """That of these bytes and a batch behind them, which counts as held by a body until it is
-        hashed. `read` comes first, for what is between them."""
+    def after(
+        self,
+        staging: "Staging",
+        batch: Batch,
+        read: Read | None = None,
+        done: Callable[[], object] = lambda: None,
+    ) -> "Digest":
+        """That of these bytes and a batch behind them. `read` comes first, for what is between
+        them; `done` is called in a thread when the batch isn't needed any more."""
         lane = self._lane or Lane(partial(staging.start, bulk=True))
         new = Digest(None, lane)
-        staging.gather(_size_of(batch))
-        lane.put(partial(new.follow, self, staging, batch, read))
+        lane.put(partial(new.follow, self, batch, read, done))
         return new
 
-    def follow(self, before: "Digest", staging: "Staging", batch: Batch, read: Read | None) -> None:
+    def follow(
+        self, before: "Digest", batch: Batch, read: Read | None, done: Callable[[], object]
+    ) -> None:
         """The step of `after`, once that of `before` is done; blocks."""
         try:
             hash_ = before.at_once
@@ -75,14 +84,10 @@ class Digest:
                 for data in batch:
                     hash_.update(data)
             self._known = hash_
-        except Exception as error:  # noqa: BLE001 - the end reads it again, and says what is wrong
+        except Exception as error:  # noqa: BLE001 - who asks for it finds none, and goes on from there
             log.warning("digest_failed", error=repr(error))
         finally:
-            staging.gather(-_size_of(batch))
-
-
-def _size_of(batch: Batch) -> int:
-    return sum(map(len, batch))
+            done()
 
 
 def of_nothing() -> Digest:

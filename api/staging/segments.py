@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from api.staging.batches import BATCH, SCARCE, Batches, Handed
+from api.staging.batches import BATCH, SCARCE_BATCH, Batches, Handed
 from api.staging.digest import Digest, Hash
 from api.staging.file_calls import begin_writeback, fsync_folder, unlinked, write_all
 from api.staging.folders import INCOMING, SEGMENTS
@@ -55,7 +55,7 @@ class SegmentLost(Problem):
 
 
 class SegmentWriter:
-    """Appends to a segment, one batch behind what is received, and hashes along.
+    """Appends to a segment, some batches behind what is received (`api/staging/batches.py`).
 
     Always `close` it in the end. An fsync is never repeated, for the kernel may have dropped the
     pages it failed on: after an error the segment is not written to again.
@@ -79,7 +79,7 @@ class SegmentWriter:
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards. Raises `Problem` as the volume does."""
         has_room = self._batches.add(data)
-        if self._batches.held >= (BATCH if has_room else SCARCE):
+        if self._batches.held >= (BATCH if has_room else SCARCE_BATCH):
             await self.flush()
 
     async def flush(self) -> None:
@@ -118,11 +118,7 @@ class SegmentWriter:
     def _append(self, handed: Handed) -> None:
         if self._fd is None:
             self._fd = self._opened()
-        for data in handed.batch:
-            write_all(self._fd, data)
-            if handed.hash:
-                handed.hash.update(data)
-        begin_writeback(self._fd, self._mark.size, handed.size)
+        handed.write(self._fd)
         self._mark = Mark(self._mark.size + handed.size, handed.digest)
 
     def _opened(self) -> int:

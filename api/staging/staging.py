@@ -31,11 +31,13 @@ from shared.volume import MARKER, STAGED
 
 FOLDERS = (INCOMING, SEGMENTS, STAGED, QUARANTINE)
 GATHERED = 8 * 1024 * 1024
-"""What all small bodies together may hold; beyond it they are written batch by batch."""
+"""What all bodies together may hold until it is written and hashed; beyond it batches are small,
+and each is hashed before the next one."""
 BULK = 2
-"""Threads for what large bodies bring: one writes while another hashes. More of them would take the
-processor from the loop, which has somebody waiting for each thing it does."""
+"""Threads for what large bodies bring, so that one of these is written while it is hashed. More of
+them would take the processor from the loop, which has somebody waiting for each thing it does."""
 NICER = 5
+"""What those are nicer by, as `nice` has it."""
 READ = 128 * 1024
 """Bytes of a file that is read again."""
 MARKER_BYTES = 4096

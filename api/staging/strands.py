@@ -11,10 +11,10 @@ from api.staging.segments import Extent, Mark
 from shared.ids import new_id
 
 MOST = 2000
-"""Uploads that are remembered, some hundred bytes each; of others the digest is made anew."""
+"""Uploads that are remembered, some 1.5 KB each; of others the digest is made anew."""
 CATCH_UP = 64 * 1024 * 1024
-"""So much of what others received is read and hashed while a body comes; more is left to the end,
-so that the first new byte isn't kept waiting."""
+"""So much of what others received is read and hashed while a body comes, in one step; more is left
+to the end, so that the body isn't kept waiting for it."""
 
 
 class Strand(NamedTuple):

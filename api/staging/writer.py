@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from api.staging.batches import BATCH, SCARCE, Batches, Handed
+from api.staging.batches import BATCH, SCARCE_BATCH, Batches, Handed
 from api.staging.digest import of_nothing
-from api.staging.file_calls import begin_writeback, unlinked, write_all
+from api.staging.file_calls import unlinked
 from api.staging.folders import INCOMING
 from api.texts.errors import Problem
 from shared.crash_points import reached
@@ -32,7 +32,7 @@ class Staged:
 
 
 class Writer:
-    """Writes one file and hashes it beside the write, one batch behind what is received."""
+    """Writes one file, some batches behind what is received (`api/staging/batches.py`)."""
 
     def __init__(self, staging: "Staging", name: str) -> None:
         self.name = name
@@ -43,14 +43,13 @@ class Writer:
         """Of the file, as long as it is ours to take back."""
         self._batches = Batches(staging, of_nothing())
         self._is_large = False
-        self._written = 0
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take `data`, which must not change afterwards."""
         self.size += len(data)
         has_room = self._batches.add(data)
         most = BATCH if self._is_large else self._staging.small
-        if self._batches.held > (most if has_room else SCARCE):
+        if self._batches.held > (most if has_room else SCARCE_BATCH):
             self._is_large = True
             await self._batches.hand_over(self._append)
 
@@ -85,13 +84,7 @@ class Writer:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o640)
             self._path = path
-        for data in handed.batch:
-            write_all(self._fd, data)
-            if handed.hash:
-                handed.hash.update(data)
-        if self._is_large:
-            begin_writeback(self._fd, self._written, handed.size)
-        self._written += handed.size
+        handed.write(self._fd)
 
     def _publish(self, handed: Handed) -> None:
         self._append(handed)

@@ -21,12 +21,11 @@ from api.records.rows import FormRow, SegmentRow, UploadRow
 from api.services import Services
 from api.staging.digest import Digest
 from api.staging.folders import SEGMENTS
-from api.staging.segments import Mark, SegmentLost, SegmentWriter, feed
+from api.staging.segments import Mark, SegmentWriter, feed
 from api.staging.strands import CATCH_UP, Strand, digest_before, extents_of, run_of
 from api.texts.errors import Problem
 from api.uploads.admission import Admission
 from api.uploads.finishing import finish
-from api.uploads.lost_segments import end_if_lost
 from api.uploads.resumable import MOST, UNNAMED, Announced, begin
 from shared.crash_points import reached
 from shared.ids import new_id
@@ -84,12 +83,7 @@ async def put_piece(
             pass
     else:
         await services.mount.require()
-        try:
-            row = await _Putting(services, found, place).run(data)
-        except SegmentLost:
-            await end_if_lost(services, upload_id)
-            await services.database.read(_open, upload_id)  # which may say that it is gone
-            raise
+        row = await _Putting(services, found, place).run(data)
     if row.status is UploadStatus.RECEIVING and row.received == row.size:
         row = await finish(services, upload_id)
     return row

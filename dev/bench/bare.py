@@ -19,6 +19,8 @@ WAYS: dict[str, Callable[[bytes], list[bytes]]] = {
     "pyvips": by_hand.with_pyvips,
     "pillow-derivatives": by_hand.derivatives_with_pillow,
     "pyvips-derivatives": by_hand.derivatives_with_pyvips,
+    "pyvips-decoded": by_hand.decoded_by_pyvips,
+    "pillow-decoded": by_hand.decoded_by_pillow,
     "heif": by_hand.with_heif,
     "pikepdf": by_hand.checked_pdf,
     "pdfium": by_hand.preview,

@@ -56,6 +56,18 @@ def derivatives_with_pyvips(photo: bytes) -> list[bytes]:
     return made
 
 
+def decoded_by_pyvips(photo: bytes) -> list[bytes]:
+    """Every pixel, and nothing made of them."""
+    pyvips.Image.new_from_buffer(photo, "").copy_memory()
+    return []
+
+
+def decoded_by_pillow(photo: bytes) -> list[bytes]:
+    """Every pixel, and nothing made of them."""
+    Image.open(io.BytesIO(photo)).load()
+    return []
+
+
 def with_pillow(photo: bytes) -> list[bytes]:
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(photo)))
     return [_as_jpeg(image, OBJECT_QUALITY), *_smaller(image)]

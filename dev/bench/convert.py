@@ -71,13 +71,18 @@ CASES = (
         *(files.jpeg, JPEG, JPEG, "pyvips-derivatives", "pillow-derivatives"),
         ours=False,
     ),
+    Case(
+        "the same, decoded and no more",
+        *(files.jpeg, JPEG, JPEG, "pyvips-decoded", "pillow-decoded"),
+        ours=False,
+    ),
     Case("JPEG, 48 MP", files.large_jpeg, JPEG, JPEG, "pyvips"),
     Case("HEIC, 12 MP", files.heic, HEIC, JPEG, "heif"),
     Case("TIFF, 12 MP", files.tiff, TIFF, JPEG, "pyvips", times=2),
     Case("PDF, 20 pages", files.long_pdf, PDF, PDF, "pdfium", pillow=None, derivatives=PREVIEW),
     Case("DOCX, 5 pages", files.docx, DOCX, PDF, "soffice", pillow=None, derivatives={}),
 )
-OF_12_MP, OF_48_MP = CASES[2], CASES[4]
+OF_12_MP, OF_48_MP = CASES[2], CASES[5]
 
 
 class NotTaken(Exception):  # noqa: N818 - says what happened

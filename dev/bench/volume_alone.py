@@ -9,7 +9,7 @@ from pathlib import Path
 from dev.bench import figures
 from dev.bench.load import MIB, Load, piece
 from dev.bench.tus_servers import CHUNK, whole_chunks
-from dev.say import say
+from dev.say import Problem, say
 
 TURNS = 5
 _BEGIN = 2
@@ -18,7 +18,7 @@ _BEGIN = 2
 
 def measure(folder: Path, load: Load) -> dict[str, list[float]]:
     """MB/s of each turn: durable at the end, and durable after every chunk. Blocks."""
-    ways = {"made durable once": load.body_bytes, "made durable every 5 MiB": CHUNK}
+    ways = {"made durable once": whole_chunks(load), "made durable every 5 MiB": CHUNK}
     return {
         name: [_turn(folder / "alone", whole_chunks(load), every) for _ in range(TURNS)]
         for name, every in ways.items()
@@ -32,15 +32,15 @@ def show(taken: dict[str, list[float]]) -> None:
 
 def _turn(path: Path, size: int, every: int) -> float:
     begin, content = ctypes.CDLL(None).sync_file_range, memoryview(piece())[:MIB]
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    began = time.perf_counter()
-    for at in range(0, size, MIB):
-        os.write(fd, content)
-        begin(fd, ctypes.c_int64(at), ctypes.c_int64(MIB), _BEGIN)
-        if (at + MIB) % every == 0:
-            os.fsync(fd)
-    os.fsync(fd)
-    seconds = time.perf_counter() - began
-    os.close(fd)
+    with path.open("xb", buffering=0) as file:
+        began = time.perf_counter()
+        for at in range(0, size, MIB):
+            if file.write(content) != MIB:
+                raise Problem("bench: the volume is full")
+            begin(file.fileno(), ctypes.c_int64(at), ctypes.c_int64(MIB), _BEGIN)
+            if (at + MIB) % every == 0:
+                os.fsync(file.fileno())
+        os.fsync(file.fileno())
+        seconds = time.perf_counter() - began
     path.unlink()
     return size / 1e6 / seconds

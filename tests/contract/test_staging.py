@@ -14,7 +14,7 @@ import pytest
 
 from api.settings.settings import SMALL
 from api.staging import folder_sync
-from api.staging.batches import AHEAD, BATCH, PIECE, SCARCE
+from api.staging.batches import AHEAD, BATCH, BEHIND, PIECE, SCARCE_BATCH
 from api.staging.digest import of_nothing
 from api.staging.file_calls import fsync_folder
 from api.staging.folder_pass import AT_ONCE
@@ -28,7 +28,7 @@ from shared.volume import STAGED
 from tests.support.failing_volume import fail
 
 HELD = (1 + AHEAD) * BATCH
-"""Bytes that one body holds at most, where nobody hashes it."""
+"""Bytes that one body holds at most, where no other thread hashes it."""
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_only_what_may_be_gathered_waits_in_memory_for_its_end(
     staging.prepare()
     writer = staging.open("upl_a")
     for _ in range(2):
-        await writer.write(b"x" * (SCARCE // 2 + 1))
+        await writer.write(b"x" * (SCARCE_BATCH // 2 + 1))
     if is_there:
         await writer._batches.settle()  # a thread has it
     assert bool(_names(staging, INCOMING)) is is_there
@@ -175,8 +175,11 @@ async def test_what_is_discarded_within_a_write_is_closed_behind_it(
     await writer.write(b"x" * (SMALL + 1))
     assert await asyncio.to_thread(began.wait, 30)
     if cancelled:
+        for _ in range(AHEAD - 1):
+            await writer.write(b"x" * (BATCH + 1))
         waiting = asyncio.create_task(writer.write(b"x" * (BATCH + 1)))
         await asyncio.sleep(0)
+        assert not waiting.done()
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
@@ -184,7 +187,7 @@ async def test_what_is_discarded_within_a_write_is_closed_behind_it(
     await asyncio.wait([discarding], timeout=0.2)  # in which it would be done
     go_on.set()
     await discarding
-    assert order.index("closed") == len(order) - 1 > 0
+    assert order == ["written"] * (AHEAD if cancelled else 1) + ["closed"]
     assert _names(staging, INCOMING) == []
 
 
@@ -297,7 +300,63 @@ async def test_however_a_body_ends_it_holds_no_memory(
         with contextlib.suppress(Problem):
             await writer.finish()
     await writer.discard()
+    assert writer._batches.digest
+    await writer._batches.digest.value()
     assert staging._gathered == 0
+
+
+async def _write_each(writer: SegmentWriter, contents: list[bytes]) -> None:
+    for each in contents:
+        await writer.write(each)
+
+
+async def test_a_body_waits_for_its_hash_when_that_is_too_far_behind(staging: Staging) -> None:
+    go_on = threading.Event()
+    blocked = of_nothing().after(staging, [], lambda _: bool(go_on.wait()))  # type: ignore[arg-type] # what it returns is of no interest
+    writer, content = SegmentWriter(staging, "seg_a", Mark(0, blocked)), os.urandom(BATCH)
+    writing = asyncio.create_task(_write_each(writer, [content] * BEHIND))
+    done, _ = await asyncio.wait([writing], timeout=0.3)  # in which all would be written
+    go_on.set()
+    assert not done
+    await writing
+    mark = await writer.finish()
+    await writer.close()
+    assert mark.digest
+    assert (hash_ := await mark.digest.value())
+    assert hash_.hexdigest() == hashlib.sha256(content * BEHIND).hexdigest()
+
+
+@pytest.mark.parametrize(("size", "threads"), [(5, "staging"), (3 * SMALL, "bulk")])
+async def test_only_what_is_large_is_written_by_threads_that_give_way(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, size: int, threads: str
+) -> None:
+    write, names = os.write, set[str]()
+
+    def spy(fd: int, data: memoryview) -> int:
+        names.add(threading.current_thread().name.partition("_")[0])
+        return write(fd, data)
+
+    writer = staging.open("upl_a")
+    monkeypatch.setattr(os, "write", spy)
+    await writer.write(b"x" * size)
+    await writer.finish()
+    assert names == {threads}
+
+
+async def test_a_file_that_cant_be_hashed_is_not_acknowledged(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(_: object) -> None:
+        raise MemoryError
+
+    writer = staging.open("upl_a")
+    monkeypatch.setattr("api.staging.digest.Digest.at_once", property(no_memory))
+    await writer.write(b"x" * 3 * SMALL)
+    with pytest.raises(MemoryError):
+        await writer.finish()
+    monkeypatch.undo()
+    await writer.discard()
+    assert _names(staging, INCOMING) == _names(staging, STAGED) == []
 
 
 @pytest.mark.skipif(

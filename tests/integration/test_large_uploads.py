@@ -72,6 +72,18 @@ def test_a_resumable_one_whose_connections_break_is_whole_in_the_end(api: ApiPro
     assert _on_volume(api, upload["id"]) == CONTENT
 
 
+def test_who_says_that_nothing_follows_it_is_answered(api: ApiProcess) -> None:
+    form = FormClient(api.url, "acceptance")
+    head = (
+        f"PUT {form.path}/fields/bulk/uploads/key HTTP/1.1\r\nHost: lo\r\n"
+        f"Authorization: Bearer {form.token}\r\nContent-Length: {len(CONTENT)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
+        connection.sendall(head.encode() + CONTENT)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 202 ")
+
+
 def test_one_that_is_refused_in_its_middle_is_told_why(api: ApiProcess) -> None:
     form = FormClient(api.url, "acceptance")
     files = [("file", (name, CONTENT, "application/pdf")) for name in "ab"]

@@ -58,7 +58,7 @@ async def test_it_is_taken_whatever_else_its_head_asks_for(edge: Edge, header: b
 async def test_one_that_waits_for_the_answer_before_it_is_taken_too(edge: Edge) -> None:
     edge.go_on.clear()
     asking = asyncio.create_task(_heard(edge, GET + _put(BODY), count=2, pieces=100_000))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # in which it would be read
     edge.go_on.set()
     assert await asking == [("GET", b""), ("PUT", BODY)]
 
@@ -98,10 +98,20 @@ async def test_no_more_is_read_of_it_than_a_buffer_takes_until_it_is_asked_for(
 ) -> None:
     async with Waiting().listen() as edge:
         _, writer, protocol = await edge.connect()
-        paused = asyncio.Event()
-        monkeypatch.setattr(protocol.flow, "pause_reading", paused.set)
-        writer.write(_put(BODY)[:-1])
+        head, paused = _put(BODY)[: -len(BODY)], asyncio.Event()
+        writer.write(head)
+        await asyncio.wait_for(edge.asked.wait(), 30)
+        pause = protocol.flow.pause_reading
+
+        def spy() -> None:
+            pause()
+            paused.set()
+
+        monkeypatch.setattr(protocol.flow, "pause_reading", spy)
+        writer.write(BODY[:-1])
         await asyncio.wait_for(paused.wait(), 30)
+        assert protocol.cycle.large
+        assert len(protocol.cycle.large.taken()) == SIZE
 
 
 @pytest.mark.parametrize("begins", [0, 1000, 300_000])
@@ -121,6 +131,22 @@ async def test_it_is_whole_where_a_buffer_is_full_before_its_beginning_is_asked_
         edge.may_read.set()
         writer.write_eof()
         assert await asyncio.wait_for(edge.came, 30) == BODY[:-1]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        _put(BODY[: LEAST - 1]),
+        b"PUT /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n",
+    ],
+    ids=["not large", "of unknown length"],
+)
+async def test_any_other_body_passes_the_parser(sent: bytes) -> None:
+    async with Waiting().listen() as edge:
+        _, writer, protocol = await edge.connect()
+        writer.write(sent)
+        await asyncio.wait_for(edge.asked.wait(), 30)
+        assert protocol.cycle.large is None
 
 
 async def test_what_came_before_the_client_went_away_is_told_first() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from api.staging.digest import Batch, Digest, Hash, of_nothing
 from api.staging.space import Space
-from api.staging.staging import GATHERED, Staging
+from api.staging.staging import Staging
 
 BATCHES: list[Batch] = [[os.urandom(number), memoryview(os.urandom(9))] for number in range(1, 6)]
 WHOLE = [b"".join(batch) for batch in BATCHES]
@@ -60,14 +60,20 @@ async def test_what_cant_be_read_leaves_none_and_says_so(staging: Staging) -> No
         after = failed.after(staging, BATCHES[1])
         assert await failed.value() is await after.value() is None
     assert [each["event"] for each in logs] == ["digest_failed"]
-    assert staging.gather(GATHERED), "no memory is counted for it"
 
 
-async def test_bytes_are_held_until_they_are_hashed(staging: Staging) -> None:
-    go_on = threading.Event()
-    digest = of_nothing().after(staging, [bytes(GATHERED)], lambda _: bool(go_on.wait()))  # type: ignore[arg-type] # what it returns is of no interest
-    assert not staging.gather(1)
-    assert digest.at_once is None
+@pytest.mark.parametrize("fails", [False, True], ids=["", "though something couldn't be read"])
+async def test_a_batch_is_given_back_when_it_is_hashed(staging: Staging, *, fails: bool) -> None:
+    go_on, given_back = threading.Event(), list[str]()
+
+    def read(_: Hash) -> None:
+        go_on.wait()
+        if fails:
+            raise OSError
+
+    digest = of_nothing().after(staging, BATCHES[0], read, lambda: given_back.append("batch"))
+    before = (list(given_back), digest.at_once)
     go_on.set()
-    assert await digest.value()
-    assert staging.gather(0)
+    await digest.value()
+    assert before == ([], None)
+    assert given_back == ["batch"]
